@@ -1,0 +1,129 @@
+"""What the measured quantities are called on paper: labels with units, cost units, numbers with intervals."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reports.intervals import wilson_95
+
+ACCURACY = re.compile(r"(?P<split>val|test)_(?:clean|(?P<attack>pgd|aa)_(?P<radius>\d+(?:\.\d+)?))")
+
+# Cost measure -> (what it is, its units from large to small: size in the unit of the measure, name).
+COSTS: dict[str, tuple[str, list[tuple[float, str]]]] = {
+    "train_pflop": ("training compute", [(1e3, "EFLOP"), (1, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP")]),
+    "train_seconds": ("training time", [(3600, "h"), (60, "min"), (1, "s")]),
+    "view_passes": ("training view passes", [(1e9, "billion"), (1e6, "million"), (1e3, "thousand"), (1, "")]),
+}
+SPLIT_WORDS = {"val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One objective of a study: a metric's name, and whether more of it is better."""
+
+    name: str
+    maximise: bool
+
+
+@dataclass(frozen=True)
+class CostScale:
+    """A cost measure with the unit in which a group of its values reads best."""
+
+    name: str
+    size: float  # of the unit, in the unit of the measure
+    unit: str
+    is_log: bool  # the values span more than a factor of 10
+
+    @property
+    def label(self) -> str:
+        """What is measured, with the unit."""
+        return f"{COSTS[self.name][0]} ({self.unit})" if self.unit else COSTS[self.name][0]
+
+
+def objectives_of(spec: Mapping[str, Any]) -> list[Objective]:
+    """The objectives in the plain data of a StudySpec."""
+    return [Objective(item["name"], item["direction"] == "maximize") for item in spec.get("objectives", [])]
+
+
+def cost_scale(name: str, values: Iterable[float]) -> CostScale:
+    """Chooses the unit by the median of the finite positive ``values``, and a log axis where they span over 10."""
+    positive = sorted(value for value in values if math.isfinite(value) and value > 0)
+    units = COSTS[name][1]
+    if not positive:
+        return CostScale(name, *_unit_for(1.0, units), is_log=False)
+    size, unit = _unit_for(positive[len(positive) // 2], units)
+    return CostScale(name, size, unit, is_log=positive[-1] > 10 * positive[0])
+
+
+def _unit_for(value: float, units: list[tuple[float, str]]) -> tuple[float, str]:
+    return next((unit for unit in units if unit[0] <= value), units[-1])
+
+
+def format_cost(name: str, value: float) -> str:
+    """One cost in the unit that suits it alone; '–' where it is not known. View passes are written in full."""
+    if not math.isfinite(value):
+        return "–"
+    if name == "view_passes":
+        return f"{value:,.0f}"
+    size, unit = _unit_for(value, COSTS[name][1])
+    return f"{short_number(value / size)} {unit}"
+
+
+def short_number(value: float) -> str:
+    """Three significant digits without an exponent where that reads well."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 5 times powers of ten within [low, high]; powers of ten alone where those would be over eight."""
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 2, 5), (1,)):
+        ticks = [digit * 10.0**exponent for exponent in exponents for digit in digits]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) <= 8:
+            break
+    return ticks
+
+
+def is_accuracy(name: str) -> bool:
+    """Whether ``name`` is an accuracy in percent, on either split."""
+    return ACCURACY.fullmatch(name) is not None
+
+
+def on_split(name: str, split: str) -> str:
+    """The same accuracy on another split, 'val' or 'test'; every other measure as it is."""
+    return f"{split}_{name.split('_', 1)[1]}" if is_accuracy(name) else name
+
+
+def label(name: str, pgd_steps: int | None) -> str:
+    """What an accuracy is, with its unit and without its split; ``pgd_steps`` None where trials differ in it."""
+    match = ACCURACY.fullmatch(name)
+    if match is None:
+        return name
+    if match["attack"] is None:
+        return "clean accuracy (%)"
+    pgd = "PGD" if pgd_steps is None else f"PGD-{pgd_steps}"
+    return f"robust accuracy, {'AutoAttack' if match['attack'] == 'aa' else pgd} at {match['radius']}/255 (%)"
+
+
+def split_of(name: str) -> str:
+    """'validation' or 'test' for an accuracy, else ''."""
+    match = ACCURACY.fullmatch(name)
+    return SPLIT_WORDS[match["split"]] if match else ""
+
+
+def images_behind(row: Mapping[str, Any], name: str) -> int | None:
+    """How many images the accuracy ``name`` of a trial's row was measured on; None where that is not known."""
+    match = ACCURACY.fullmatch(name)
+    if match is None:
+        return None
+    count = row.get("test_aa_n" if match["attack"] == "aa" else f"{match['split']}_n", math.nan)
+    return int(count) if math.isfinite(count) and count >= 1 else None
+
+
+def interval_of(row: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    """The Wilson 95% interval of one accuracy of a trial's row; None where value or number of images is missing."""
+    num_images, value = images_behind(row, name), row.get(name, math.nan)
+    return wilson_95(value, num_images) if num_images and 0 <= value <= 100 else None

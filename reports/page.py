@@ -1,0 +1,125 @@
+"""The page of a report: one HTML file that needs nothing but itself."""
+
+import html
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from string import Template
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from reports.page_style import SCRIPT, STYLE
+from reports.trials import TrialTable
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>$title</title>
+<style>$style</style>
+$plotly
+</head>
+<body>
+<main>
+$header
+$sections
+</main>
+<script>$script</script>
+</body>
+</html>
+""")
+STATES = ("complete", "stopped", "failed", "running", "proposed")
+FIGURE_CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page. ``caption`` is plain text; ``body`` is HTML; several figures stand side by side."""
+
+    title: str
+    caption: str
+    body: str = ""
+    figures: tuple[go.Figure, ...] = ()
+
+
+def render_page(table: TrialTable, sections: list[Section]) -> str:
+    """The whole page; plotly.js is put in once, where a section has a figure."""
+    has_figures = any(section.figures for section in sections)
+    return PAGE.substitute(
+        title=html.escape(f"{table.study.name}: report"),
+        style=STYLE,
+        plotly=f"<script>{get_plotlyjs()}</script>" if has_figures else "",
+        header=_header(table),
+        sections="\n".join(_section(section, index) for index, section in enumerate(sections)),
+        script=SCRIPT,
+    )
+
+
+def _section(section: Section, index: int) -> str:
+    figures = [
+        '<div class="figure">'
+        + figure.to_html(full_html=False, include_plotlyjs=False, config=FIGURE_CONFIG, div_id=f"figure-{index}-{part}",
+                         default_height=f"{figure.layout.height}px")
+        + "</div>"
+        for part, figure in enumerate(section.figures)
+    ]  # fmt: skip
+    drawn = f'<div class="pair">{"".join(figures)}</div>' if len(figures) > 1 else "".join(figures)
+    caption = f'<p class="caption">{html.escape(section.caption)}</p>' if section.caption else ""
+    return f"<section><h2>{html.escape(section.title)}</h2>{caption}{drawn}{section.body}</section>"
+
+
+def _header(table: TrialTable) -> str:
+    study = table.study
+    counts = {state: len(study.with_state(state)) for state in STATES}  # type: ignore[arg-type]
+    states = "".join(
+        f"<li><b>{count}</b> {state}</li>" for state, count in counts.items() if count or state != "proposed"
+    )
+    facts = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in _facts(table).items())
+    note = "" if study.ended else f'<p class="note">{html.escape(_unfinished(table, counts))}</p>'
+    return (
+        f"<header><h1>{html.escape(study.name)}</h1>"
+        f'<p class="question">{html.escape(str(study.spec.get("question", "")))}</p>'
+        f'{note}<ul class="states">{states}</ul><dl>{facts}</dl></header>'
+    )
+
+
+def _unfinished(table: TrialTable, counts: dict[str, int]) -> str:
+    last = table.study.last_event_at
+    when = f" Its last event was at {_time(last)}." if last is not None else ""
+    return (
+        f"Still running, or interrupted: the study has not ended ({counts['running']} trials running, "
+        f"{counts['proposed']} waiting). What is shown can change.{when}"
+    )
+
+
+def _facts(table: TrialTable) -> dict[str, str]:
+    study, spec = table.study, table.study.spec
+    base = {**spec.get("base", {}), **(next(iter(study.trials.values())).config if study.trials else {})}
+    selection = ", ".join(
+        f"{objective.name} ({'maximised' if objective.maximise else 'minimised'})" for objective in table.objectives
+    )
+    facts = {
+        "Preset": str(spec.get("preset", "not recorded")),
+        "Dataset": f"{base.get('dataset', 'not recorded')}, {base.get('image_size', '?')} pixels",
+        "Encoder": str(base.get("encoder", "not recorded")),
+        "Selected on": selection or "nothing: the study names no objectives",
+        "Generated": _time(datetime.now(UTC).timestamp()),
+    }
+    for start, environment in enumerate(study.environments, start=1):
+        facts["Environment" if len(study.environments) == 1 else f"Start {start}"] = _environment(environment)
+    return facts
+
+
+def _environment(environment: dict[str, Any]) -> str:
+    parts = []
+    for name, value in environment.items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        parts.append(f"{name.replace('_', ' ')} {text}")
+    return " · ".join(parts)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

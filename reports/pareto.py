@@ -1,0 +1,37 @@
+"""Which trials are on a Pareto front. Statistics only."""
+
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.measures import Objective
+
+
+def front_mask(trials: pd.DataFrame, objectives: Sequence[Objective]) -> npt.NDArray[np.bool_]:
+    """Marks the rows of ``trials`` that no other row dominates in all ``objectives``.
+
+    Only trials in state ``complete`` with finite values of every objective take part, neither as members nor as those
+    that dominate: a trial that was stopped early must not look optimal for being cheap. Equal vectors are all kept.
+
+    Args:
+        trials: one row a trial, with column ``state`` and one column an objective (missing column: no value).
+        objectives: at least one, each maximised or minimised.
+
+    Returns:
+        One boolean a row.
+
+    Raises:
+        ValueError: without objectives.
+    """
+    if not objectives:
+        raise ValueError("a front needs at least one objective")
+    values = trials.reindex(columns=[objective.name for objective in objectives]).to_numpy(dtype=float)
+    takes_part = (trials["state"] == "complete").to_numpy(dtype=bool) & np.isfinite(values).all(axis=1)
+    members = np.zeros(len(trials), dtype=bool)
+    if takes_part.any():
+        maximise = [objective.maximise for objective in objectives]
+        members[takes_part] = moocore.is_nondominated(values[takes_part], maximise=maximise, keep_weakly=True)
+    return members

@@ -1,0 +1,129 @@
+"""A study's journal as a table: one row a trial."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.measures import COSTS, Objective, is_accuracy, objectives_of
+from reports.pareto import front_mask
+from study.journal import StudyRecord, TrialRecord
+
+FACTOR_PREFIX = "factor_"
+
+
+@dataclass(frozen=True)
+class TrialTable:
+    """What the figures and tables of a report are drawn from.
+
+    ``frame`` is that of ``trial_frame`` with a column ``on_front``: the Pareto front in all objectives of the study.
+    """
+
+    study: StudyRecord
+    frame: pd.DataFrame
+    objectives: list[Objective]
+    factors: list[str]
+    pgd_steps: int | None  # of the evaluation; None where the trials differ in it
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """The rows that hold results."""
+        return self.frame[self.frame["state"] == "complete"]
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The rows on the front."""
+        return self.frame[self.frame["on_front"]]
+
+    def accuracies(self, split: str) -> list[str]:
+        """The accuracies measured on ``split`` ('val' or 'test'): clean, PGD by radius, AutoAttack by radius."""
+        names = [name for name in self.frame.columns if name.startswith(f"{split}_") and is_accuracy(name)]
+        return sorted(names, key=_accuracy_order)
+
+    @property
+    def robust(self) -> str | None:
+        """The robust accuracy on validation that stands for robustness: the study's objective, else a middle radius."""
+        measured = [name for name in self.accuracies("val") if name != "val_clean"]
+        chosen = [objective.name for objective in self.objectives if objective.name in measured]
+        if chosen or not measured:
+            return chosen[0] if chosen else None
+        return measured[(len(measured) - 1) // 2]
+
+    @property
+    def cost(self) -> str | None:
+        """The cost measure that stands for cost: the study's objective, else the first one that was measured."""
+        chosen = [objective.name for objective in self.objectives if objective.name in COSTS]
+        measured = [name for name in COSTS if name in self.frame and self.frame[name].notna().any()]
+        return next(iter(chosen + measured), None)
+
+
+def tabulate(study: StudyRecord) -> TrialTable:
+    """Brings the trials of ``study`` into one table and marks the front."""
+    frame, objectives = trial_frame(study), objectives_of(study.spec)
+    frame["on_front"] = front_mask(frame, objectives) if objectives else False
+    steps = {trial.config.get("eval_pgd_steps") for trial in study.trials.values()}
+    pgd_steps = steps.pop() if len(steps) == 1 else None
+    return TrialTable(study, frame, objectives, factor_names(study), pgd_steps)
+
+
+def trial_frame(study: StudyRecord) -> pd.DataFrame:
+    """One row a trial, in the order in which they were proposed.
+
+    Columns: ``uid``, ``number``, ``state``, ``reason``, ``validity`` (list of warnings), ``factor_<name>`` for every
+    factor (None where it is not active), and every numeric metric as a float. Metrics are those of complete trials;
+    for every other state they are NaN, as a part of a training is no result. Objectives always have a column.
+    """
+    trials = list(study.trials.values())
+    factors = factor_names(study)
+    columns: dict[str, Any] = {
+        "uid": pd.Series([trial.uid for trial in trials], dtype=object),
+        "number": pd.Series([trial.number for trial in trials], dtype=int),
+        "state": pd.Series([trial.state for trial in trials], dtype=object),
+        "reason": pd.Series([trial.reason for trial in trials], dtype=object),
+        "validity": pd.Series([_results(trial).get("validity") or [] for trial in trials], dtype=object),
+    }
+    for factor in factors:
+        columns[FACTOR_PREFIX + factor] = pd.Series([trial.params.get(factor) for trial in trials], dtype=object)
+    for name in _metric_names(study):
+        columns[name] = pd.Series([_number(_results(trial).get(name)) for trial in trials], dtype=float)
+    if any(name.startswith("test_aa_") for name in columns) and "test_aa_n" not in columns:
+        columns["test_aa_n"] = pd.Series([_autoattack_images(trial) for trial in trials], dtype=float)
+    return pd.DataFrame(columns)
+
+
+def factor_names(study: StudyRecord) -> list[str]:
+    """The factors of the spec in its order, then whatever else the trials were proposed with."""
+    names = [factor["name"] for factor in study.spec.get("factors", [])]
+    names += [name for trial in study.trials.values() for name in trial.params]
+    return list(dict.fromkeys(names))
+
+
+def _metric_names(study: StudyRecord) -> list[str]:
+    names = [objective.name for objective in objectives_of(study.spec)]
+    for trial in study.with_state("complete"):
+        names += [name for name, value in trial.metrics.items() if _is_number(value) or value is None]
+    return [name for name in dict.fromkeys(names) if name != "validity"]
+
+
+def _results(trial: TrialRecord) -> dict[str, Any]:
+    return trial.metrics if trial.state == "complete" else {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> float:
+    return float(value) if _is_number(value) else float("nan")
+
+
+def _autoattack_images(trial: TrialRecord) -> float:
+    """AutoAttack runs on the first ``eval_autoattack_images`` of the test images."""
+    asked = _number(trial.config.get("eval_autoattack_images"))
+    return float(np.minimum(_number(_results(trial).get("test_n")), asked))  # NaN where either is unknown
+
+
+def _accuracy_order(name: str) -> tuple[int, float]:
+    kind, _, radius = name.split("_", 1)[1].partition("_")
+    return ("clean", "pgd", "aa").index(kind), float(radius or 0)

@@ -1,0 +1,189 @@
+"""The journal of a study: an append-only file of events that is the only truth about what happened.
+
+``runs/<study>/journal.jsonl`` holds one JSON object a line, written by the driver alone and forced to disk before the
+event takes effect. Optuna's study, the rungs of the early stopping, MLflow and the reports are all projections that can
+be made again from it. The events, each with ``time`` in Unix seconds:
+
+| event | fields |
+|---|---|
+| ``created`` | ``study`` name, ``spec`` (plain data of the StudySpec), ``environment`` (versions, git revision, machine) |
+| ``resumed`` | ``environment``, and ``spec`` where the study was extended |
+| ``proposed`` | ``uid``, ``number``, ``params`` (factor -> value), ``config`` (every field of the TrialConfig) |
+| ``launched`` | ``uid``, ``attempt`` (1, 2, ...) |
+| ``reported`` | ``uid``, ``metrics`` at a milestone (``milestone``, ``view_passes``, ``val_clean``, ``val_pgd_8``, ...) |
+| ``decided`` | ``uid``, ``milestone``, ``decision`` (``continue`` or ``stop``), ``reason`` |
+| ``finished`` | ``uid``, ``state`` (``complete``, ``stopped`` or ``failed``), ``metrics`` (complete only), ``reason`` |
+| ``interrupted`` | ``reason``: the driver ended before the study did |
+| ``ended`` | the study did all it was asked to |
+"""
+
+import json
+import math
+import os
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+JOURNAL_NAME = "journal.jsonl"
+Event = dict[str, Any]
+State = Literal["proposed", "running", "complete", "stopped", "failed"]
+FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
+
+
+@dataclass
+class TrialRecord:
+    """All that the journal says of one trial."""
+
+    uid: str
+    number: int
+    params: dict[str, Any]
+    config: dict[str, Any]
+    state: State = "proposed"
+    reports: list[dict[str, Any]] = field(default_factory=list)  # interim evaluations, in the order of their milestones
+    decisions: list[Event] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)  # of a complete trial: val_*, test_*, cost, checks
+    reason: str = ""  # why it was stopped or failed
+    attempts: int = 0
+    launched_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass
+class StudyRecord:
+    """All that the journal says of a study; ``trials`` are in the order in which they were proposed."""
+
+    name: str = ""
+    spec: dict[str, Any] = field(default_factory=dict)
+    environments: list[dict[str, Any]] = field(default_factory=list)  # of the first start and of every resume
+    trials: dict[str, TrialRecord] = field(default_factory=dict)
+    ended: bool = False
+    last_event_at: float | None = None
+
+    def with_state(self, *states: State) -> list[TrialRecord]:
+        """The trials that are in one of ``states``, in the order in which they were proposed."""
+        return [trial for trial in self.trials.values() if trial.state in states]
+
+
+def apply(record: StudyRecord, event: Event) -> None:
+    """Brings ``record`` up to date with one more event; events of unknown kinds are passed over."""
+    record.last_event_at = event["time"]
+    kind = event["event"]
+    trial = record.trials.get(event.get("uid", ""))
+    match kind:
+        case "created":
+            record.name, record.spec = event["study"], event["spec"]
+            record.environments.append(event["environment"])
+        case "resumed":
+            record.spec = event.get("spec", record.spec)
+            record.environments.append(event["environment"])
+            record.ended = False
+        case "proposed":
+            record.trials[event["uid"]] = TrialRecord(event["uid"], event["number"], event["params"], event["config"])
+        case "ended":
+            record.ended = True
+    if trial is None:
+        return
+    match kind:
+        case "launched":
+            trial.state, trial.attempts = "running", event["attempt"]
+            trial.launched_at = trial.launched_at or event["time"]
+        case "reported":
+            trial.reports.append(event["metrics"])
+        case "decided":
+            trial.decisions.append(event)
+        case "finished":
+            trial.state, trial.reason, trial.ended_at = event["state"], event.get("reason", ""), event["time"]
+            trial.metrics = event.get("metrics", {})
+
+
+def replay(events: Iterable[Event]) -> StudyRecord:
+    """The study that ``events`` tell of."""
+    record = StudyRecord()
+    for event in events:
+        apply(record, event)
+    return record
+
+
+def read_study(study_dir: Path) -> StudyRecord:
+    """Reads the journal of a finished or running study without changing it.
+
+    Raises:
+        ValueError: where there is no journal, or where a line other than the last is broken.
+    """
+    path = study_dir / JOURNAL_NAME
+    if not path.is_file():
+        raise ValueError(f"no study in {study_dir}: it has no {JOURNAL_NAME}")
+    return replay(event for event, _ in _read_events(path))
+
+
+class Journal:
+    """The journal opened for writing: reads what is there, drops a half-written last line, and appends.
+
+    Args:
+        study_dir: the study's folder; created where it is missing.
+
+    Raises:
+        ValueError: where a line other than the last is broken.
+    """
+
+    def __init__(self, study_dir: Path) -> None:
+        study_dir.mkdir(parents=True, exist_ok=True)
+        self.path = study_dir / JOURNAL_NAME
+        self.record = StudyRecord()
+        self.is_new = not self.path.exists()
+        if not self.is_new:
+            end = 0
+            for event, end in _read_events(self.path):
+                apply(self.record, event)
+            if end < self.path.stat().st_size:
+                warnings.warn(f"dropped a half-written last line of {self.path}", stacklevel=2)
+                os.truncate(self.path, end)
+            self.is_new = not self.record.name
+        self._file = self.path.open("ab")
+
+    def write(self, event: str, **fields: Any) -> Event:
+        """Appends one event, waits until it is on disk, applies it to ``record`` and returns it."""
+        entry = {"event": event, "time": time.time(), **fields}
+        self._file.write(json.dumps(_plain(entry), allow_nan=False).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        entry = _plain(entry)
+        apply(self.record, entry)
+        return entry
+
+    def close(self) -> None:
+        """Closes the file; the journal can be opened again at any time."""
+        self._file.close()
+
+
+def _read_events(path: Path) -> Iterator[tuple[Event, int]]:
+    """Yields each whole event and the offset behind it; a last line that is cut short ends the reading."""
+    with path.open("rb") as file:
+        lines = file.readlines()
+    end = 0
+    for number, line in enumerate(lines, start=1):
+        try:
+            event = json.loads(line)
+            whole = line.endswith(b"\n") and isinstance(event, dict)
+        except ValueError:
+            whole = False
+        if not whole:
+            if number == len(lines):
+                return
+            raise ValueError(f"{path}, line {number}: not a journal event; the file was changed or damaged")
+        end += len(line)
+        yield event, end
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: tuples become lists, non-finite numbers become null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

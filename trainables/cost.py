@@ -1,0 +1,44 @@
+"""What a trial costs: floating-point operations of training, counted and not timed."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainables.encoders import ProjectedEncoder
+from trainables.trial_config import TrialConfig
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """Floating-point operations of one view through encoder and projector (a multiply-add counts as two)."""
+
+    update: int  # forward, and backward for the weights and, where there is an adversary, for the input
+    attack: int  # forward, and backward for the input alone
+
+
+def count_pass_cost(encoder: ProjectedEncoder, config: TrialConfig) -> PassCost:
+    """Counts the operations of one view by running two through a copy of the encoder on the CPU.
+
+    The losses, the optimiser and the making of views are not counted: they are within a few percent of the rest at the
+    paper's size. Convolutions and matrix products are counted, element-wise operations are not.
+    """
+    probe = copy.deepcopy(encoder).to("cpu").train()
+    views = torch.rand(2, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(0))
+
+    def count(weights: bool, inputs: bool) -> int:
+        probe.requires_grad_(weights)
+        with FlopCounterMode(display=False) as counter:
+            probe(views.clone().requires_grad_(inputs)).sum().backward()
+        return int(counter.get_total_flops()) // len(views)
+
+    return PassCost(update=count(True, config.adversary == "free"), attack=count(False, True))
+
+
+def train_pflop_per_batch(config: TrialConfig, cost: PassCost, num_images: int) -> float:
+    """PFLOP (1e15 operations) of training on one batch of ``num_images`` images, all its attack steps and replays."""
+    update_passes = config.num_views * config.updates_per_batch()
+    attack_passes = config.view_passes_per_image() - update_passes
+    attack_cost = cost.update if config.gradient_leak else cost.attack
+    return num_images * (update_passes * cost.update + attack_passes * attack_cost) / 1e15

@@ -1,0 +1,267 @@
+"""The images of a trial: loaded once, decoded to one uint8 array, split with a fixed seed.
+
+Test images are a set of their own; validation images are cut from the training images, stratified.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.trial_config import TrialConfig
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
+DIGITS_TEST_FRACTION = 0.25
+OnProgress = Callable[[int, int], None]  # images done, images in all
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images (N, 3, S, S) uint8 and labels (N,) int64."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def take(self, indices: np.ndarray) -> "ImageSet":
+        """The images at ``indices``, in that order, copied."""
+        return ImageSet(self.images[indices], self.labels[indices])
+
+    def tensors(self, cap: int | None = None) -> tuple[Tensor, Tensor]:
+        """The first ``cap`` images and labels (all for None) as tensors over the same memory."""
+        with warnings.catch_warnings():
+            # Memory maps and arrays of Ray's object store are read-only; nothing here writes to them.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            return torch.from_numpy(self.images[:cap]), torch.from_numpy(self.labels[:cap])
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """Training, validation and test images of a trial."""
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+    class_names: tuple[str, ...]
+    checksum: str  # of all decoded images and labels, before the split
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K."""
+        return len(self.class_names)
+
+    @property
+    def chance_percent(self) -> float:
+        """Accuracy in percent of always guessing the commonest class of the validation images."""
+        return 100 * float(np.bincount(self.validation.labels).max()) / len(self.validation.labels)
+
+
+def load_data(config: TrialConfig, on_progress: OnProgress | None = None) -> TrialData:
+    """Loads, caches and splits the images that ``config`` names.
+
+    Raises:
+        ValueError: where the files are missing or unreadable, naming the path and what can be run without them.
+    """
+    match config.dataset:
+        case "digits":
+            train, test, names = _load_digits(config.image_size)
+        case "cifar10" | "cifar100":
+            train, test, names = _load_cifar(config)
+        case "imagefolder":
+            train, test, names = _load_image_folder(Path(config.data_root), config.image_size, on_progress)
+    checksum = _checksum(train, test)
+    train_rows, validation_rows = split_rows(train.labels, config)
+    test_rows = stratified_rows(test.labels, config.eval_images, config.split_seed)
+    return TrialData(train.take(train_rows), train.take(validation_rows), test.take(test_rows), names, checksum)
+
+
+def split_rows(labels: np.ndarray, config: TrialConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Rows for training and for validation: disjoint, stratified, seeded by ``split_seed``, each in shuffled order.
+
+    The validation rows are drawn first and do not depend on ``train_images``, so that trials with fewer training images
+    are still compared on the same ones.
+    """
+    from sklearn.model_selection import train_test_split
+
+    try:
+        train, validation = train_test_split(
+            np.arange(len(labels)),
+            test_size=config.validation_fraction,
+            stratify=labels,
+            random_state=config.split_seed,
+        )
+    except ValueError as error:
+        raise ValueError(f"cannot cut a stratified validation split from {len(labels)} images: {error}") from error
+    kept = stratified_rows(labels[train], config.train_images, config.split_seed)
+    capped = stratified_rows(labels[validation], config.eval_images, config.split_seed)
+    return train[kept], validation[capped]
+
+
+def stratified_rows(labels: np.ndarray, cap: int | None, seed: int) -> np.ndarray:
+    """At most ``cap`` rows of ``labels`` with the classes in proportion, shuffled by ``seed``; all for None."""
+    from sklearn.model_selection import train_test_split
+
+    rows = np.random.default_rng(seed).permutation(len(labels))
+    if cap is None or cap >= len(labels):
+        return rows
+    try:
+        kept, _ = train_test_split(rows, train_size=cap, stratify=labels[rows], random_state=seed)
+    except ValueError as error:
+        raise ValueError(f"cannot take {cap} of {len(labels)} images in proportion to their classes: {error}") from error
+    return np.asarray(kept)
+
+
+def _load_digits(image_size: int) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
+    """scikit-learn's 1,797 handwritten digits (8x8, 16 gray levels) as RGB, a quarter of them for testing."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    gray = torch.from_numpy(digits.images).float()[:, None] / 16
+    size = (image_size, image_size)
+    large = torch.nn.functional.interpolate(gray, size=size, mode="bilinear", antialias=True, align_corners=False)
+    images = (large * 255).round().clamp(0, 255).byte().expand(-1, 3, -1, -1).numpy().copy()
+    labels = digits.target.astype(np.int64)
+    # Fixed, whatever the split seed: test images must not move between train and test with it.
+    train, test = train_test_split(
+        np.arange(len(labels)), test_size=DIGITS_TEST_FRACTION, stratify=labels, random_state=0
+    )
+    everything = ImageSet(images, labels)
+    return everything.take(train), everything.take(test), tuple(str(digit) for digit in range(10))
+
+
+def _load_cifar(config: TrialConfig) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
+    """CIFAR-10 or CIFAR-100 through torchvision, which downloads and checks the archive's checksum."""
+    from torchvision import datasets
+
+    if config.image_size != 32:
+        raise ValueError(f"image_size must be 32 for {config.dataset}: image_size={config.image_size}")
+    dataset_class = datasets.CIFAR10 if config.dataset == "cifar10" else datasets.CIFAR100
+    try:
+        parts = [dataset_class(config.data_root, train=train, download=True) for train in (True, False)]
+    except (OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(
+            f"{config.dataset} is not in {Path(config.data_root).resolve()} and could not be downloaded ({reason}); "
+            "--data-root names another folder, --dataset digits needs no download"
+        ) from error
+    sets = [
+        ImageSet(np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)), np.asarray(part.targets, dtype=np.int64))
+        for part in parts
+    ]
+    return sets[0], sets[1], tuple(parts[0].classes)
+
+
+def _load_image_folder(
+    root: Path, image_size: int, on_progress: OnProgress | None
+) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
+    """``root/train/<class>/*`` and ``root/test/<class>/*`` (or ``root/val``), decoded once into memory maps."""
+    train_dir, test_dir = root / "train", root / "test"
+    if not test_dir.is_dir():
+        test_dir = root / "val"
+    for folder in (train_dir, test_dir):
+        if not folder.is_dir():
+            raise ValueError(
+                f"no image folder at {root.resolve()}: it needs train/<class>/ and test/<class>/ (or val/<class>/); "
+                "--dataset digits needs no files"
+            )
+    names = tuple(sorted(entry.name for entry in train_dir.iterdir() if entry.is_dir()))
+    if len(names) < 2:
+        raise ValueError(f"{train_dir.resolve()} has {len(names)} class folders; at least 2 are needed")
+    train, test = (_decode_folder(folder, names, image_size, on_progress) for folder in (train_dir, test_dir))
+    return train, test, names
+
+
+def _decode_folder(
+    folder: Path, names: tuple[str, ...], image_size: int, on_progress: OnProgress | None
+) -> ImageSet:
+    """The images of one split; from the cache where the same files were decoded to the same size before."""
+    files = [
+        (path, label)
+        for label, name in enumerate(names)
+        for path in sorted((folder / name).rglob("*"))
+        if path.suffix.lower() in IMAGE_SUFFIXES
+    ]
+    labels = np.asarray([label for _, label in files], dtype=np.int64)
+    counts = np.bincount(labels, minlength=len(names))
+    if len(files) == 0 or counts.min() == 0:
+        empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
+        raise ValueError(f"no images ({', '.join(IMAGE_SUFFIXES)}) of {', '.join(empty[:5])} in {folder.resolve()}")
+    listing = hashlib.sha256(f"{folder.resolve()} {image_size}".encode())
+    for path, label in files:
+        status = path.stat()
+        listing.update(f"{path.relative_to(folder)} {label} {status.st_size} {status.st_mtime_ns}\n".encode())
+    cached = cache_dir() / f"{folder.name}-{image_size}px-{listing.hexdigest()[:16]}.npy"
+    images = _read_cached(cached, (len(files), 3, image_size, image_size))
+    if images is None:
+        images = _decode_to_cache([path for path, _ in files], cached, image_size, on_progress)
+    return ImageSet(images, labels)
+
+
+def cache_dir() -> Path:
+    """Where decoded images are kept: ``$XDG_CACHE_HOME`` or ``~/.cache``, in a folder of this project's own."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "robust-ssl-studies" / "images"
+
+
+def _read_cached(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The memory map at ``path``, or None where there is none or its bytes are not those that were written."""
+    try:
+        expected = json.loads(path.with_suffix(".json").read_text())["sha256"]
+        images = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, KeyError):
+        return None
+    return images if images.shape == shape and _sha256(images) == expected else None
+
+
+def _decode_to_cache(paths: list[Path], cached: Path, image_size: int, on_progress: OnProgress | None) -> np.ndarray:
+    """Decodes the files in parallel straight into a memory map, so that memory stays bounded whatever their number."""
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    handle, unfinished = tempfile.mkstemp(dir=cached.parent, suffix=".npy")
+    os.close(handle)
+    shape = (len(paths), 3, image_size, image_size)
+    images = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for row, image in enumerate(pool.map(lambda path: _decode(path, image_size), paths, chunksize=64)):
+                images[row] = image
+                if on_progress is not None and (row % 1000 == 0 or row + 1 == len(paths)):
+                    on_progress(row + 1, len(paths))
+        images.flush()
+        cached.with_suffix(".json").write_text(json.dumps({"sha256": _sha256(images), "shape": shape}))
+        os.replace(unfinished, cached)
+    except BaseException:
+        Path(unfinished).unlink(missing_ok=True)
+        raise
+    return np.load(cached, mmap_mode="r")
+
+
+def _decode(path: Path, image_size: int) -> np.ndarray:
+    """One file as (3, S, S) uint8 RGB: shorter side resized to S with antialiasing, then the centre cut out."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ValueError(f"cannot read the image {path}: {error}") from error
+    if image.size != (image_size, image_size):
+        image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BILINEAR)
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def _checksum(*sets: ImageSet) -> str:
+    return hashlib.sha256("".join(_sha256(s.images) + _sha256(s.labels) for s in sets).encode()).hexdigest()
+
+
+def _sha256(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+

@@ -1,0 +1,105 @@
+"""The encoder with its projector, as the paper probes and trains it.
+
+Shapes: N views, C=3 channels, S pixels a side, F backbone features, H hidden (probed) features, D projected features.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models import resnet18, resnet50
+from torchvision.models.resnet import BasicBlock
+
+from trainables.trial_config import TrialConfig
+
+ProbeLayer = Literal["hidden", "backbone"]
+
+
+class ProjectedEncoder(nn.Module):
+    """Backbone, then Linear-BatchNorm-ReLU ('hidden', what is probed), then Linear-BatchNorm-ReLU-Linear, normalised.
+
+    Args:
+        backbone: maps (N, 3, S, S) in [0, 1] to (N, F).
+        feature_dim: F.
+        hidden_dim: H.
+        projection_dim: D.
+
+    Source: the paper's code; 512-4096-4096-1024 for EMP-SSL on ResNet-18.
+    """
+
+    def __init__(self, backbone: nn.Module, feature_dim: int, hidden_dim: int, projection_dim: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.hidden = nn.Sequential(nn.Linear(feature_dim, hidden_dim), nn.BatchNorm1d(hidden_dim), nn.ReLU())
+        self.projection = nn.Sequential(
+            nn.Linear(hidden_dim, hidden_dim),
+            nn.BatchNorm1d(hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, projection_dim),
+        )
+        self.layer_dims: dict[ProbeLayer, int] = {"backbone": feature_dim, "hidden": hidden_dim}
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Projects views (N, 3, S, S) to unit vectors (N, D), fp32 whatever the autocast."""
+        return functional.normalize(self.projection(self.hidden(self.backbone(views))).float(), dim=1)
+
+    def features(self, images: Tensor, layer: ProbeLayer) -> Tensor:
+        """The representation (N, F) or (N, H) that a linear probe reads from images (N, 3, S, S), fp32."""
+        features = self.backbone(images)
+        return (self.hidden(features) if layer == "hidden" else features).float()
+
+
+class NarrowResNet(nn.Module):
+    """A ResNet of one basic block in each of three stages (16, 32, 64 channels): seconds a trial on a laptop.
+
+    Maps (N, 3, S, S) to (N, 64). Not in the paper.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 64)) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
+        )
+        blocks = []
+        channels = widths[0]
+        for index, width in enumerate(widths):
+            stride = 1 if index == 0 else 2
+            shortcut = None
+            if stride != 1 or channels != width:
+                shortcut = nn.Sequential(
+                    nn.Conv2d(channels, width, 1, stride=stride, bias=False), nn.BatchNorm2d(width)
+                )
+            blocks.append(BasicBlock(channels, width, stride, shortcut))
+            channels = width
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Global average of the last stage's channels."""
+        return self.blocks(self.stem(views)).mean(dim=(2, 3))
+
+
+def build_encoder(config: TrialConfig, seed: int) -> ProjectedEncoder:
+    """Builds the encoder of ``config`` on the CPU, its weights drawn from ``seed`` without touching the global RNG.
+
+    Images up to 64 pixels get the 3x3 stride-1 stem without max-pooling (as the paper's 32x32 encoders); larger ones
+    keep the ImageNet stem.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        match config.encoder:
+            case "resnet_narrow":
+                backbone, feature_dim = NarrowResNet(), 64
+            case "resnet18":
+                backbone, feature_dim = _torchvision_backbone(resnet18(), config.image_size), 512
+            case "resnet50":
+                backbone, feature_dim = _torchvision_backbone(resnet50(), config.image_size), 2048
+        return ProjectedEncoder(backbone, feature_dim, config.projector_hidden_dim, config.projector_dim)
+
+
+def _torchvision_backbone(resnet: nn.Module, image_size: int) -> nn.Module:
+    resnet.fc = nn.Identity()
+    if image_size <= 64:
+        resnet.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+        resnet.maxpool = nn.Identity()
+    return resnet

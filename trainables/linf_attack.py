@@ -1,0 +1,46 @@
+"""Projected gradient ascent inside an l-infinity ball, one loop for training, probing and evaluation."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def linf_pgd(
+    loss_fn: Callable[[Tensor], Tensor],
+    clean: Tensor,
+    *,
+    radius: float,
+    step: float,
+    num_steps: int,
+    start: Tensor | None = None,
+    leak_into: Sequence[nn.Parameter] = (),
+) -> Tensor:
+    """Ascends ``loss_fn`` by signed gradient steps, projected after each onto the ball and onto [0, 1].
+
+    Only the gradient for the input is computed and the model's ``.grad`` stay as they are, unless ``leak_into`` is given.
+
+    Args:
+        loss_fn: maps a perturbed batch shaped like ``clean`` to a scalar.
+        clean: (N, ...), pixels in [0, 1].
+        radius, step: on the [0, 1] scale.
+        num_steps: gradient steps; 0 returns the start.
+        start: perturbation to begin from (default 0); it is projected first.
+        leak_into: parameters whose ``.grad`` also collect the gradients of every step (the paper's code does so).
+
+    Returns:
+        The perturbed batch, detached, within ``radius`` of ``clean`` and within [0, 1].
+
+    Source: Madry et al. (arXiv:1706.06083).
+    """
+    clean = clean.detach()
+    low, high = (clean - radius).clamp(min=0), (clean + radius).clamp(max=1)
+    perturbed = clean if start is None else torch.clamp(clean + start, low, high)
+    for _ in range(num_steps):
+        perturbed = perturbed.detach().requires_grad_()
+        with torch.enable_grad():
+            gradient, *leaks = torch.autograd.grad(loss_fn(perturbed), [perturbed, *leak_into])
+        for parameter, leak in zip(leak_into, leaks, strict=True):
+            parameter.grad = leak if parameter.grad is None else parameter.grad + leak
+        perturbed = torch.clamp(perturbed.detach() + step * gradient.sign(), low, high)
+    return perturbed.detach()

@@ -1,0 +1,246 @@
+"""Self-supervised pretraining: standard, against PGD, or by free adversarial training.
+
+Shapes: V views, B images, C=3 channels, S pixels a side, D projected features.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from timm.optim.lars import Lars
+from torch import Tensor, nn
+
+from trainables.cost import count_pass_cost, train_pflop_per_batch
+from trainables.encoders import ProjectedEncoder, build_encoder
+from trainables.linf_attack import linf_pgd
+from trainables.ssl_losses import ssl_loss
+from trainables.streams import stream, stream_seed
+from trainables.trial_config import TrialConfig
+from trainables.views import make_views
+
+
+class TrialDiverged(RuntimeError):
+    """The training loss stopped being finite."""
+
+
+class Pretraining:
+    """The state of one pretraining: encoder, optimiser, perturbation, position and what it has cost so far.
+
+    Args:
+        config: the trial.
+        images: training images (N, 3, S, S), uint8, in CPU memory (may be a memory map).
+        device: where to train.
+
+    Raises:
+        ValueError: where there are fewer images than one batch.
+    """
+
+    def __init__(self, config: TrialConfig, images: Tensor, device: torch.device) -> None:
+        if len(images) < config.batch_size:
+            raise ValueError(
+                f"batch_size must not exceed the training images: batch_size={config.batch_size}, images={len(images)}"
+            )
+        self.config, self.images, self.device = config, images, device
+        encoder = build_encoder(config, stream_seed(config.seed, "weights"))
+        self.pass_cost = count_pass_cost(encoder, config)
+        self.encoder: ProjectedEncoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimiser = build_optimiser(self.encoder, config)
+        self.perturbation: Tensor | None = None  # of adversary free: (V or 1, B, 3, S, S)
+        self.batches_per_epoch = len(images) // config.batch_size
+        self.batches_done = 0
+        self.train_seconds = 0.0
+        self._loss_sum = torch.zeros((), device=device)
+        self._loss_count = 0
+
+    @property
+    def num_batches(self) -> int:
+        """Batches of the whole pretraining."""
+        return self.config.epochs * self.batches_per_epoch
+
+    @property
+    def view_passes_per_batch(self) -> int:
+        """View passes of one batch, its attack steps and replays included."""
+        return self.config.batch_size * self.config.view_passes_per_image()
+
+    @property
+    def view_passes(self) -> int:
+        """View passes so far."""
+        return self.batches_done * self.view_passes_per_batch
+
+    @property
+    def train_pflop(self) -> float:
+        """Training cost so far in PFLOP (1e15 operations)."""
+        return self.batches_done * train_pflop_per_batch(self.config, self.pass_cost, self.config.batch_size)
+
+    def run(self) -> Iterator[None]:
+        """Trains to the end, handing over after every batch; may be left and gone on with at any of them."""
+        self.encoder.train()
+        while self.batches_done < self.num_batches:
+            started = time.perf_counter()
+            self.train_batch()
+            self._synchronise()
+            self.train_seconds += time.perf_counter() - started
+            yield
+            self.encoder.train()
+
+    def train_batch(self) -> None:
+        """Draws the views of the next batch and makes its update, or its updates for free adversarial training."""
+        views = self._next_views()
+        if self.config.adversary == "free":
+            for replay in range(self.config.replays):
+                self._free_update(views, replay)
+        else:
+            self._update(views)
+        self.batches_done += 1
+
+    def mean_loss(self) -> float:
+        """Mean training loss since the last call.
+
+        Raises:
+            TrialDiverged: where it is not finite.
+        """
+        self.check_finite()
+        loss = float(self._loss_sum) / max(self._loss_count, 1)
+        self._loss_sum.zero_()
+        self._loss_count = 0
+        return loss
+
+    def check_finite(self) -> None:
+        """Raises ``TrialDiverged`` where any loss since the last ``mean_loss`` was not finite."""
+        if not math.isfinite(float(self._loss_sum)):
+            raise TrialDiverged(f"the training loss is {float(self._loss_sum)} after {self.view_passes} view passes")
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a later ``load_state_dict`` needs to go on with equal numbers."""
+        return {
+            "encoder": self.encoder.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "perturbation": self.perturbation,
+            "batches_done": self.batches_done,
+            "train_seconds": self.train_seconds,
+            "loss_sum": self._loss_sum,
+            "loss_count": self._loss_count,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to a state that ``state_dict`` returned for an equal pretraining config."""
+        self.encoder.load_state_dict(state["encoder"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.perturbation = None if state["perturbation"] is None else state["perturbation"].to(self.device)
+        self.batches_done = state["batches_done"]
+        self.train_seconds = state["train_seconds"]
+        self._loss_sum = state["loss_sum"].to(self.device)
+        self._loss_count = state["loss_count"]
+
+    def _next_views(self) -> Tensor:
+        """Views (V, B, 3, S, S) of the next batch; a remainder smaller than a batch is left out, as in the paper."""
+        seed, size = self.config.seed, self.config.batch_size
+        epoch, batch = divmod(self.batches_done, self.batches_per_epoch)
+        order = torch.randperm(len(self.images), generator=stream(seed, "order", epoch))
+        chosen = order[batch * size : (batch + 1) * size]
+        images = self.images[chosen].to(self.device, non_blocking=True)
+        return make_views(images, self.config, stream(seed, "views", epoch, batch))
+
+    def _update(self, views: Tensor) -> None:
+        """One update, on PGD examples where ``config.adversary`` is pgd."""
+        config = self.config
+        clean, target = self._split(views)
+        self.optimiser.zero_grad()
+        if config.adversary == "pgd":
+            self.encoder.train(config.attack_batchnorm == "train")
+            with torch.no_grad():
+                projected = self._project(clean)
+            target = linf_pgd(
+                lambda perturbed: ssl_loss(torch.cat([projected, self._project(perturbed)]), config),
+                target,
+                radius=config.attack_radius_255 / 255,
+                step=config.attack_step_255 / 255,
+                num_steps=config.pgd_steps,
+                leak_into=list(self.encoder.parameters()) if config.gradient_leak else (),
+            )
+            self.encoder.train()
+        loss = ssl_loss(torch.cat([self._project(clean), self._project(target)]), config)
+        loss.backward()
+        self._step(loss)
+
+    def _free_update(self, views: Tensor, replay: int) -> None:
+        """One replay: a single backward pass gives the gradients of the weights and of the perturbation."""
+        config = self.config
+        radius = config.attack_radius_255 / 255
+        step = radius if config.free_step == "radius" else config.attack_step_255 / 255
+        clean, target = self._split(views)
+        if self.perturbation is None or (replay == 0 and config.perturbation == "reset"):
+            self.perturbation = torch.zeros_like(target)
+        perturbed = (target + self.perturbation).clamp(0, 1).requires_grad_()
+        self.optimiser.zero_grad()
+        loss = ssl_loss(torch.cat([self._project(clean), self._project(perturbed)]), config)
+        loss.backward()
+        self._step(loss, replay)
+        assert perturbed.grad is not None
+        moved = (perturbed.detach() + step * perturbed.grad.sign() - target).clamp(-radius, radius)
+        self.perturbation = (target + moved).clamp(0, 1) - target
+
+    def _split(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """The views that stay clean and those that an adversary may perturb: SimCLR keeps its first view clean."""
+        num_clean = 1 if self.config.method == "simclr" else 0
+        return views[:num_clean], views[num_clean:]
+
+    def _project(self, views: Tensor) -> Tensor:
+        """Projections (V, B, D) of views (V, B, 3, S, S), all normalised in one batch; V may be 0."""
+        flat = views.flatten(0, 1)
+        if len(flat) == 0:
+            return flat.new_zeros(0, views.shape[1], self.config.projector_dim)
+        with autocast(self.config, self.device):
+            projected = self.encoder(flat.contiguous(memory_format=torch.channels_last))
+        return projected.unflatten(0, views.shape[:2])
+
+    def _step(self, loss: Tensor, replay: int = 0) -> None:
+        """One optimiser step at the learning rate of this update; ``loss`` goes into the record."""
+        update = self.batches_done * self.config.updates_per_batch() + replay
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate_at(update, self.num_batches, self.config)
+        self.optimiser.step()
+        self._loss_sum += loss.detach()
+        self._loss_count += 1
+
+    def _synchronise(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def learning_rate_at(update: int, num_batches: int, config: TrialConfig) -> float:
+    """The cosine schedule's rate at ``update`` (from 0): from ``learning_rate`` to 0 without warm-up.
+
+    With ``lr_horizon='updates'`` it ends at 0 behind the last update; with 'batches' its horizon counts batches although
+    it moves on with every replay, as the paper's code has it, so that for m > 1 replays it swings up again.
+    """
+    horizon = num_batches * (config.updates_per_batch() if config.lr_horizon == "updates" else 1)
+    return config.learning_rate * (1 + math.cos(math.pi * update / horizon)) / 2
+
+
+def build_optimiser(encoder: nn.Module, config: TrialConfig) -> Lars:
+    """SGD-Nesterov in LARS: no adaptation and no weight decay for parameters of one dimension."""
+    parameters = list(encoder.parameters())
+    return Lars(
+        [
+            {
+                "params": [p for p in parameters if p.ndim > 1],
+                "weight_decay": config.weight_decay,
+                "always_adapt": True,
+            },
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, "always_adapt": False},
+        ],
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.momentum > 0,
+        trust_coeff=config.lars_trust_coefficient,
+        trust_clip=True,
+    )
+
+
+def autocast(config: TrialConfig, device: torch.device) -> AbstractContextManager[Any]:
+    """The autocast context of ``config.precision``; does nothing for fp32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")

@@ -1,0 +1,93 @@
+"""Clean and PGD accuracy, kept per image and monotone in the radius."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.linf_attack import linf_pgd
+from trainables.probe import to_pixels
+from trainables.streams import stream
+from trainables.trial_config import TrialConfig
+
+EVALUATION_BATCH = 500
+Flags = dict[str, np.ndarray]
+
+
+def correct_under_attack(classifier: nn.Module, images: Tensor, labels: Tensor, config: TrialConfig) -> Flags:
+    """Which images are classified correctly, clean and under PGD at every radius of ``config.eval_radii_255``.
+
+    An image that is misclassified clean or at a smaller radius counts as broken at every larger one: that perturbation
+    lies in the larger ball too, so this is a tighter bound and saves attacking it again.
+
+    Args:
+        classifier: in evaluation mode, maps pixels (N, 3, S, S) in [0, 1] to logits (N, K).
+        images: (N, 3, S, S) uint8 in CPU memory.
+        labels: (N,) int64.
+        config: the ``eval_*`` fields.
+
+    Returns:
+        ``{"clean": flags, "pgd_4": flags, ...}``, each boolean of shape (N,), in the order of ``images``.
+
+    Raises:
+        ValueError: where the classifier is in training mode.
+    """
+    if classifier.training:
+        raise ValueError("the classifier must be in evaluation mode: BatchNorm would adapt to the attacked batch")
+    parts = [
+        _attack_batch(classifier, *batch, config, number)
+        for number, batch in enumerate(
+            zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True)
+        )
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def accuracies(flags: Flags, split: str) -> dict[str, float | int]:
+    """Accuracies in percent named ``{split}_clean``, ``{split}_pgd_8``..., and ``{split}_n``, the number of images."""
+    percent = {f"{split}_{name}": 100 * float(correct.mean()) for name, correct in flags.items()}
+    return percent | {f"{split}_n": len(flags["clean"])}
+
+
+def _attack_batch(
+    classifier: nn.Module, images: Tensor, labels: Tensor, config: TrialConfig, batch_number: int
+) -> Flags:
+    device = next(classifier.parameters()).device
+    pixels, targets = to_pixels(images, device), labels.to(device)
+    with torch.no_grad():
+        correct = classifier(pixels).argmax(dim=1) == targets
+    flags = {"clean": _snapshot(correct)}
+    for radius_255 in config.eval_radii_255:
+        radius = radius_255 / 255
+        for restart in range(config.eval_restarts):
+            survivors = correct.nonzero().squeeze(1)
+            if len(survivors) == 0:
+                break
+            start = None
+            if restart > 0:
+                random = stream(config.seed, "restart", restart, batch_number, str(radius_255))
+                start = (torch.rand(pixels.shape, generator=random) * 2 - 1)[survivors.cpu()].to(device) * radius
+            attacked = linf_pgd(
+                _attack_loss(classifier, targets[survivors]),
+                pixels[survivors],
+                radius=radius,
+                step=config.eval_step_255 / 255,
+                num_steps=config.eval_pgd_steps,
+                start=start,
+            )
+            with torch.no_grad():
+                correct[survivors] = classifier(attacked).argmax(dim=1) == targets[survivors]
+        flags[f"pgd_{radius_255:g}"] = _snapshot(correct)
+    return flags
+
+
+def _attack_loss(classifier: nn.Module, targets: Tensor) -> Callable[[Tensor], Tensor]:
+    # The sum, not the mean: the gradient of an image must not shrink with the number of images beside it.
+    return lambda perturbed: functional.cross_entropy(classifier(perturbed), targets, reduction="sum")
+
+
+def _snapshot(correct: Tensor) -> np.ndarray:
+    # A CPU tensor shares its memory with the array made from it, and ``correct`` changes later.
+    return correct.cpu().numpy().copy()

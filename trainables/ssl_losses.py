@@ -1,0 +1,60 @@
+"""The self-supervised losses of the paper, in fp32.
+
+Shapes: V views, B images, D projected features; projections z are unit vectors of shape (V, B, D).
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.trial_config import TrialConfig
+
+
+def ssl_loss(projections: Tensor, config: TrialConfig) -> Tensor:
+    """The loss of ``config.method`` on projections (V, B, D); adding a method means one function and one case here."""
+    match config.method:
+        case "emp_ssl":
+            return config.invariance_weight * invariance_loss(projections) - config.coding_rate_weight * (
+                total_coding_rate(projections, config.coding_rate_eps2)
+            )
+        case "simclr":
+            return nt_xent_loss(projections[0], projections[1], config.temperature)
+
+
+def invariance_loss(projections: Tensor) -> Tensor:
+    """Minus the mean cosine similarity of each view (V, B, D) to the mean over the views of its image; in [-1, 0].
+
+    Source: EMP-SSL (arXiv:2304.03977), equation 1, with the cosine of its code in place of the inner product.
+    """
+    centre = projections.mean(dim=0, keepdim=True)
+    return -functional.cosine_similarity(projections, centre, dim=2).mean()
+
+
+def total_coding_rate(projections: Tensor, eps2: float) -> Tensor:
+    """Mean over views of 1/2 logdet(I + D/(B eps2) Z Z^T) for the projections Z (B, D) of each view.
+
+    Args:
+        projections: (V, B, D).
+        eps2: squared distortion, > 0.
+
+    Source: EMP-SSL (arXiv:2304.03977), equation 2, there with the D x D matrix Z^T Z. By Sylvester's identity both
+    determinants are equal, so that the smaller of the two is factored (all views in one batched Cholesky).
+    """
+    _, num_images, dim = projections.shape
+    gram = projections @ projections.mT if num_images <= dim else projections.mT @ projections
+    matrix = gram * (dim / (num_images * eps2)) + torch.eye(gram.shape[-1], device=gram.device, dtype=gram.dtype)
+    # check_errors would synchronise with the device; the matrix is positive definite unless inputs are not finite.
+    factor, _ = torch.linalg.cholesky_ex(matrix, check_errors=False)
+    return factor.diagonal(dim1=1, dim2=2).log().sum(dim=1).mean()
+
+
+def nt_xent_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """Normalised-temperature cross-entropy over 2B unit vectors; ``first[i]`` and ``second[i]`` (B, D) are positives.
+
+    Source: SimCLR (arXiv:2002.05709), equation 1 and algorithm 1. In robust training one of the two is adversarial.
+    """
+    both = torch.cat([first, second])
+    similarity = both @ both.mT / temperature
+    similarity = similarity.masked_fill(torch.eye(len(both), dtype=torch.bool, device=both.device), float("-inf"))
+    positives = torch.arange(len(both), device=both.device).roll(len(first))
+    return functional.cross_entropy(similarity, positives)

@@ -1,0 +1,200 @@
+"""One trial from first to last; read this first.
+
+views of the training images -> self-supervised (adversarial) pretraining -> linear probe on the frozen encoder ->
+clean and PGD accuracy on validation and test images, with checks that the numbers can be trusted.
+
+Test images are touched by the final evaluation alone; interim evaluations, by which trials are stopped early, see
+validation images only.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables.autoattack_adapter import correct_under_autoattack
+from trainables.datasets import ImageSet, TrialData
+from trainables.pretrain import Pretraining
+from trainables.probe import ProbedClassifier, train_probe
+from trainables.robust_accuracy import Flags, accuracies, correct_under_attack
+from trainables.trial_config import TrialConfig
+from trainables.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
+
+Metrics = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class InterimReport:
+    """An evaluation on validation images on the way, at a milestone of ``view_passes``."""
+
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class FinalReport:
+    """The full evaluation of a pretraining that ran to its end.
+
+    ``flags`` says of every validation and test image, per attack, whether it was classified correctly.
+    """
+
+    metrics: Metrics
+    flags: Flags
+    classifier: ProbedClassifier = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A sign of life after every batch; ``share_done`` of the pretraining in [0, 1]."""
+
+    view_passes: int
+    share_done: float
+
+
+def run_trial(
+    config: TrialConfig,
+    data: TrialData,
+    device: torch.device,
+    *,
+    milestones: Sequence[int] = (),
+    checkpoint_path: Path | None = None,
+    checkpoint_seconds: float = 30.0,
+) -> Iterator[Progress | InterimReport | FinalReport]:
+    """Runs one trial and hands over what it finds as it goes; nothing is logged or seeded globally.
+
+    Args:
+        config: the trial.
+        data: its images, from ``load_data(config)``.
+        device: where to compute.
+        milestones: increasing view passes at which to evaluate; each is reported once, at the first batch boundary at
+            or behind it. Those beyond the pretraining's end are passed over: the final report speaks for them.
+        checkpoint_path: where to keep the state; a trial that was interrupted goes on from it with equal numbers.
+        checkpoint_seconds: least time between two checkpoints; milestones and the end of pretraining are always kept.
+
+    Yields:
+        ``Progress`` after batches, ``InterimReport`` at milestones, at last one ``FinalReport``.
+
+    Raises:
+        TrialDiverged: where the training loss is not finite.
+        ValueError: where config and data do not fit, or the checkpoint is of another config.
+    """
+    images, _ = data.train.tensors()
+    pretraining = Pretraining(config, images, device)
+    if checkpoint_path is not None and checkpoint_path.exists():
+        pretraining.load_state_dict(_load_checkpoint(checkpoint_path, config))
+    total = pretraining.num_batches * pretraining.view_passes_per_batch
+    pending = [milestone for milestone in milestones if milestone < total]
+    train_loss = float("nan")
+
+    def save() -> None:
+        if checkpoint_path is not None:
+            _save_checkpoint(checkpoint_path, config, pretraining)
+
+    def reports_due() -> Iterator[InterimReport]:
+        nonlocal train_loss
+        if pending and pretraining.view_passes >= pending[0]:
+            train_loss = pretraining.mean_loss()
+            save()
+            metrics = evaluate_interim(pretraining, data, config) | {"train_loss": train_loss}
+            while pending and pretraining.view_passes >= pending[0]:
+                yield InterimReport({"milestone": pending.pop(0)} | metrics)
+
+    yield from reports_due()  # of a checkpoint that was written just before its report got lost
+    saved_at = time.monotonic()
+    for _ in pretraining.run():
+        yield Progress(pretraining.view_passes, pretraining.batches_done / pretraining.num_batches)
+        yield from reports_due()
+        if time.monotonic() - saved_at > checkpoint_seconds:
+            pretraining.check_finite()
+            save()
+            saved_at = time.monotonic()
+    train_loss = pretraining.mean_loss()
+    save()
+    metrics, flags, classifier = evaluate_final(pretraining, data, config)
+    yield FinalReport(metrics | {"train_loss": train_loss}, flags, classifier)
+
+
+def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> Metrics:
+    """A short probe on ``rung_images`` training images, and accuracies on as many validation images."""
+    classifier = _probe(pretraining, data, config, config.rung_images, config.rung_probe_epochs)
+    flags = correct_under_attack(classifier, *data.validation.tensors(config.rung_images), config)
+    pretraining.encoder.requires_grad_(True)
+    return cost_metrics(pretraining) | accuracies(flags, "val")
+
+
+def evaluate_final(
+    pretraining: Pretraining, data: TrialData, config: TrialConfig
+) -> tuple[Metrics, Flags, ProbedClassifier]:
+    """The probe of ``config`` on all training images, then accuracies, checks and costs."""
+    started = time.monotonic()
+    classifier = _probe(pretraining, data, config, None, config.probe_epochs)
+    metrics: Metrics = cost_metrics(pretraining)
+    flags: Flags = {}
+    for split, part in (("val", data.validation), ("test", data.test)):
+        found = correct_under_attack(classifier, *part.tensors(), config)
+        metrics |= accuracies(found, split)
+        flags |= {f"{split}_{name}": correct for name, correct in found.items()}
+    if config.eval_autoattack_images > 0:
+        found = _autoattack(classifier, data.test, flags, config)
+        flags |= found
+        metrics |= {name: 100 * float(correct.mean()) for name, correct in found.items()}
+        metrics["test_aa_n"] = len(next(iter(found.values())))
+    validation = data.validation.tensors()
+    metrics["feature_effective_rank"] = feature_effective_rank(classifier, validation[0])
+    metrics["unbounded_attack_accuracy"] = unbounded_attack_accuracy(classifier, *validation, config)
+    metrics["chance_accuracy"] = data.chance_percent
+    metrics["validity"] = validity_warnings(metrics, data.chance_percent)
+    metrics["evaluation_seconds"] = time.monotonic() - started
+    return metrics, flags, classifier
+
+
+def cost_metrics(pretraining: Pretraining) -> Metrics:
+    """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``."""
+    return {
+        "view_passes": pretraining.view_passes,
+        "train_pflop": pretraining.train_pflop,
+        "train_seconds": pretraining.train_seconds,
+    }
+
+
+def reported_metrics(config: TrialConfig) -> set[str]:
+    """The names of the numbers that a complete trial of ``config`` reports on validation images and as cost."""
+    attacks = {f"val_pgd_{radius:g}" for radius in config.eval_radii_255}
+    return {"val_clean", "view_passes", "train_pflop", "train_seconds"} | attacks
+
+
+def _probe(
+    pretraining: Pretraining, data: TrialData, config: TrialConfig, cap: int | None, num_epochs: int
+) -> ProbedClassifier:
+    images, labels = data.train.tensors(cap)
+    return train_probe(pretraining.encoder, images, labels, data.num_classes, config, num_epochs=num_epochs)
+
+
+def _autoattack(classifier: ProbedClassifier, test: ImageSet, flags: Flags, config: TrialConfig) -> Flags:
+    """AutoAttack on the first test images; what PGD already broke at the same radius counts as broken."""
+    images, labels = test.tensors(config.eval_autoattack_images)
+    known = {r: flags[f"test_pgd_{r:g}"][: len(images)] for r in config.eval_radii_255}
+    found = correct_under_autoattack(classifier, images, labels, known, config)
+    return {f"test_{name}": correct for name, correct in found.items()}
+
+
+def _save_checkpoint(path: Path, config: TrialConfig, pretraining: Pretraining) -> None:
+    """Writes the state beside ``path`` and moves it there, so that ``path`` always holds a whole checkpoint."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    torch.save({"config": config.pretraining_hash(), "state": pretraining.state_dict()}, unfinished)
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
+def _load_checkpoint(path: Path, config: TrialConfig) -> dict[str, Tensor]:
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    if saved["config"] != config.pretraining_hash():
+        raise ValueError(f"the checkpoint {path} is of another pretraining config")
+    state: dict[str, Tensor] = saved["state"]
+    return state

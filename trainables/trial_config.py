@@ -1,0 +1,275 @@
+"""The configuration of one trial: what is pretrained, probed and attacked.
+
+``TrialConfig()`` is the paper's CF-AMC-SSL recipe on CIFAR-10. Every field is named with its unit or scope; the fields
+marked 'fidelity' are choices that the paper and its code leave open, each explained in ``docs/fidelity.md``.
+"""
+
+import difflib
+import hashlib
+import json
+import shlex
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Adversary = Literal["none", "pgd", "free"]
+
+# The step of the paper's code is 0.01 on a [0, 1] scale, hence 2.55/255.
+PAPER_STEP_255 = 2.55
+
+
+class TrialConfig(BaseModel):
+    """One trial: self-supervised (adversarial) pretraining, linear probe, attack. Frozen, validated, hashable.
+
+    Radii and steps are l-infinity and in units of 1/255 of the pixel range; pixels are in [0, 1], not normalised.
+
+    Raises:
+        pydantic.ValidationError: naming field, rule and value, for any impossible value or unknown field.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # Data.
+    dataset: Literal["digits", "cifar10", "cifar100", "imagefolder"] = "cifar10"
+    data_root: str = Field("data", description="where the dataset's files are (downloaded to, for cifar10 and cifar100)")
+    image_size: int = Field(32, ge=8, le=512, description="side of images and of views, pixels")
+    train_images: int | None = Field(None, ge=20, description="stratified cap on training images; none: all")
+    validation_fraction: float = Field(0.1, gt=0, lt=0.9, description="share of the training images held out for val_*")
+    split_seed: int = Field(0, ge=0, description="seed of the validation split and of every image cap")
+
+    # Views.
+    num_views: int = Field(16, ge=1, le=256, description="views per image")
+    view_scale_min: float = Field(0.08, gt=0, le=1, description="smallest share of the image's area in a view")
+    view_scale_max: float = Field(1.0, gt=0, le=1, description="largest share of the image's area in a view")
+    view_ratio_min: float = Field(3 / 4, gt=0, description="smallest aspect ratio, width to height")
+    view_ratio_max: float = Field(4 / 3, gt=0, description="largest aspect ratio, width to height")
+    augmentation: Literal["emp_ssl", "simclr", "none"] = "emp_ssl"
+
+    # Method.
+    method: Literal["emp_ssl", "simclr"] = "emp_ssl"
+    invariance_weight: float = Field(200.0, ge=0)
+    coding_rate_weight: float = Field(1.0, ge=0)
+    coding_rate_eps2: float = Field(0.2, gt=0, description="squared distortion of the total coding rate")
+    temperature: float = Field(0.07, gt=0, description="of NT-Xent")
+
+    # Adversary in pretraining.
+    adversary: Adversary = "free"
+    attack_radius_255: float = Field(8.0, ge=0, le=255)
+    attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
+    pgd_steps: int = Field(5, ge=1, description="attack steps per update of adversary pgd")
+    replays: int = Field(3, ge=1, description="m of adversary free: updates on each batch of views")
+
+    # Fidelity choices in pretraining.
+    lr_horizon: Literal["updates", "batches"] = "updates"
+    gradient_leak: bool = Field(False, description="add the attack's weight gradients to the update, as the code does")
+    free_step: Literal["attack_step", "radius"] = "attack_step"
+    perturbation: Literal["carried", "reset"] = "carried"
+    attack_batchnorm: Literal["train", "eval"] = "train"
+
+    # Optimisation.
+    epochs: int = Field(10, ge=1, description="data epochs: walks over the training images")
+    batch_size: int = Field(100, ge=2, description="images per batch")
+    learning_rate: float = Field(0.3, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    lars_trust_coefficient: float = Field(0.005, gt=0)
+
+    # Encoder and projector.
+    encoder: Literal["resnet18", "resnet50", "resnet_narrow"] = "resnet18"
+    projector_hidden_dim: int = Field(4096, ge=2)
+    projector_dim: int = Field(1024, ge=2)
+
+    # Linear probe on frozen features.
+    probe: Literal["central", "robust_central"] = "robust_central"
+    probe_layer: Literal["hidden", "backbone"] = "hidden"
+    probe_epochs: int = Field(10, ge=1)
+    probe_batch_size: int = Field(256, ge=1)
+    probe_learning_rate: float = Field(3e-4, gt=0)
+    probe_attack_radius_255: float = Field(8.0, ge=0, le=255)
+    probe_attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
+    probe_attack_steps: int = Field(5, ge=1)
+
+    # Evaluation.
+    eval_radii_255: tuple[float, ...] = Field((4.0, 8.0, 16.0), min_length=1)
+    eval_pgd_steps: int = Field(20, ge=1)
+    eval_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
+    eval_restarts: int = Field(1, ge=1, description="the first starts at 0 as in the paper, further ones at random")
+    eval_images: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
+    eval_autoattack_images: int = Field(0, ge=0, description="first test images that AutoAttack standard also attacks")
+    rung_images: int = Field(2000, ge=20, description="cap on training and validation images of an interim evaluation")
+    rung_probe_epochs: int = Field(5, ge=1, description="probe epochs of an interim evaluation")
+
+    # Execution.
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast; losses and attack logits stay fp32")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> Self:
+        for low, high in (("view_scale_min", "view_scale_max"), ("view_ratio_min", "view_ratio_max")):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} must not exceed {high}: {low}={getattr(self, low)}, {high}={getattr(self, high)}")
+        if self.method == "simclr" and self.num_views != 2:
+            raise ValueError(f"num_views must be 2 for method simclr: num_views={self.num_views}")
+        if self.method == "emp_ssl" and self.num_views < 2:
+            raise ValueError(f"num_views must be at least 2 for method emp_ssl: num_views={self.num_views}")
+        radii = self.eval_radii_255
+        if any(not 0 < r <= 255 for r in radii) or list(radii) != sorted(set(radii)):
+            raise ValueError(f"eval_radii_255 must be increasing and within (0, 255]: eval_radii_255={radii}")
+        return self
+
+    def replace(self, **changes: Any) -> "TrialConfig":
+        """Returns a validated copy with ``changes`` applied; raises like the constructor."""
+        return TrialConfig(**(self.model_dump() | changes))
+
+    def passes_per_batch(self) -> int:
+        """Encoder forward+backward passes of each view of a batch: 1 standard, k+1 for PGD-k, m for free."""
+        match self.adversary:
+            case "none":
+                return 1
+            case "pgd":
+                return self.pgd_steps + 1
+            case "free":
+                return self.replays
+        raise AssertionError(self.adversary)
+
+    def view_passes_per_image(self) -> int:
+        """View passes that one image costs in one data epoch.
+
+        SimCLR perturbs one of its two views and projects the clean one once a batch, so its PGD-k costs 2 + k.
+        """
+        if self.method == "simclr" and self.adversary == "pgd":
+            return self.num_views + self.pgd_steps
+        return self.num_views * self.passes_per_batch()
+
+    def updates_per_batch(self) -> int:
+        """Optimizer steps on each batch of views: m for free adversarial training, else 1."""
+        return self.replays if self.adversary == "free" else 1
+
+    def effective(self) -> dict[str, Any]:
+        """The fields that influence the result, by name, as plain JSON values (see ``INEFFECTIVE``).
+
+        ``data_root`` counts for an ImageFolder alone: the other datasets are the same wherever they lie.
+        """
+        dropped = self._ineffective_fields() | (set() if self.dataset == "imagefolder" else {"data_root"})
+        return {k: v for k, v in self.model_dump(mode="json").items() if k not in dropped}
+
+    def content_hash(self) -> str:
+        """16 hex digits that are equal exactly where every effective field is."""
+        return _hash(self.effective())
+
+    def pretraining_hash(self) -> str:
+        """16 hex digits over the effective fields that influence the pretrained encoder alone."""
+        return _hash({k: v for k, v in self.effective().items() if not k.startswith(("probe", "eval_", "rung_"))})
+
+    def ineffective_settings(self) -> list[str]:
+        """Fields that were set away from their default although they change nothing, sorted."""
+        defaults = TrialConfig.model_fields
+        changed = {k for k in self._ineffective_fields() if getattr(self, k) != defaults[k].default}
+        return sorted(changed & self.model_fields_set)
+
+    def _ineffective_fields(self) -> set[str]:
+        return {
+            field
+            for (switch, value), fields in INEFFECTIVE.items()
+            if getattr(self, switch) == value
+            for field in fields
+        }
+
+
+# (field, value) -> the fields that have no effect under it.
+INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
+    ("dataset", "digits"): ("data_root",),
+    ("adversary", "none"): (
+        "attack_radius_255", "attack_step_255", "pgd_steps", "replays", "lr_horizon", "gradient_leak", "free_step",
+        "perturbation", "attack_batchnorm",
+    ),
+    ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation"),
+    ("adversary", "free"): ("pgd_steps", "gradient_leak", "attack_batchnorm"),
+    ("method", "emp_ssl"): ("temperature",),
+    ("method", "simclr"): ("invariance_weight", "coding_rate_weight", "coding_rate_eps2"),
+    ("probe", "central"): ("probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps"),
+}  # fmt: skip
+
+
+# What --preset laptop lays over the paper's recipe: real images that a wheel ships, and budgets of seconds.
+LAPTOP: dict[str, Any] = {
+    "dataset": "digits",
+    "image_size": 16,
+    "validation_fraction": 0.2,
+    "num_views": 4,
+    "encoder": "resnet_narrow",
+    "projector_hidden_dim": 256,
+    "projector_dim": 128,
+    "epochs": 3,
+    "attack_radius_255": 25.5,
+    "attack_step_255": 8.0,
+    "probe_epochs": 10,
+    "probe_batch_size": 100,
+    "probe_learning_rate": 1e-2,
+    "rung_images": 400,
+}
+PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "laptop": LAPTOP}
+
+
+def parse_settings(settings: list[str]) -> dict[str, Any]:
+    """Turns ``["num_views=16", "adversary=free"]`` into fields and values, values read as JSON where they parse as it.
+
+    Raises:
+        ValueError: for an entry without ``=`` or an unknown field, naming the closest known ones.
+    """
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        field, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes FIELD=VALUE, not {setting!r}")
+        require_known_field(field)
+        if text.lower() in ("none", "true", "false") and field != "adversary" and field != "augmentation":
+            text = {"none": "null"}.get(text.lower(), text.lower())
+        try:
+            changes[field] = json.loads(text)
+        except json.JSONDecodeError:
+            changes[field] = text
+    return changes
+
+
+def require_known_field(field: str) -> None:
+    """Raises ``ValueError`` naming the closest known fields unless ``field`` is a field of ``TrialConfig``."""
+    if field in TrialConfig.model_fields:
+        return
+    close = difflib.get_close_matches(field, TrialConfig.model_fields, n=3)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise ValueError(f"unknown field {field!r}{hint}")
+
+
+def command_line(config: TrialConfig) -> str:
+    """The shell command that runs ``config`` alone, relative to the preset that it differs least from."""
+    fields = config.effective() | {"data_root": config.data_root}
+    best: tuple[str, dict[str, Any]] | None = None
+    for preset, changes in PRESETS.items():
+        base = TrialConfig(**changes).model_dump(mode="json")
+        differing = {k: v for k, v in fields.items() if base[k] != v}
+        if best is None or len(differing) < len(best[1]):
+            best = preset, differing
+    assert best is not None
+    settings = [f"--set {shlex.quote(f'{k}={v if isinstance(v, str) else json.dumps(v)}')}" for k, v in best[1].items()]
+    return " ".join(["python -m trainables.run_trial", f"--preset {best[0]}", *settings])
+
+
+def resolve_paths(config: TrialConfig) -> TrialConfig:
+    """Returns the config with ``data_root`` absolute, as workers run in other directories."""
+    return config.replace(data_root=str(Path(config.data_root).expanduser().resolve()))
+
+
+def explain(error: ValidationError) -> str:
+    """One line for a pydantic error: each field, its rule and the value that broke it."""
+    parts = []
+    for item in error.errors():
+        field = ".".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        parts.append(f"{field}: {message} (got {item['input']!r})" if field else message)
+    return "; ".join(parts)
+
+
+def _hash(fields: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,338 @@
+"""Makes all random views (crop, flip, colour, blur) of a batch of images at once, on the images' device.
+
+``make_views`` = ``sample_view_params`` (everything random, drawn on the CPU) + ``render_views`` (nothing random).
+
+Legend: V views an image, B images, N = V * B rows, n rows of one chunk, H x W image, S side of a view; row v * B + i is
+view v of image i. Pixels are in [0, 1] and stay float between operations, where PIL rounds to 1/255 after each.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from trainables.trial_config import TrialConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Strengths of torchvision's ColorJitter and the probability of each colour operation, for one augmentation."""
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    jitter_probability: float = 0.0
+    grayscale_probability: float = 0.0
+    blur_probability: float = 0.0
+    solarize_probability: float = 0.0
+
+
+# EMP-SSL: arXiv:2304.03977 and github.com/tsb0601/EMP-SSL. SimCLR as in the CF-AMC-SSL code: half the hue, no blur.
+RECIPES: dict[str, Recipe] = {
+    "emp_ssl": Recipe(0.4, 0.4, 0.4, 0.2, 0.8, 0.2, 0.1, 0.1),
+    "simclr": Recipe(0.4, 0.4, 0.4, 0.1, 0.8, 0.2, 0.0, 0.0),
+    "none": Recipe(),
+}
+FLIP_PROBABILITY = 0.5
+BLUR_SIGMA_PIXELS = (0.1, 2.0)
+BLUR_RADIUS_PIXELS = 8  # four of the largest sigma
+SOLARIZE_THRESHOLD = 128 / 255
+CROP_ATTEMPTS = 10  # of torchvision's RandomResizedCrop
+GRAY_WEIGHTS = (0.2989, 0.587, 0.114)  # of torchvision's rgb_to_grayscale
+
+# Rows of a chunk times pixels of an image or view: on a CPU what fits the cache, on a GPU what bounds the memory.
+CPU_CHUNK_PIXELS = 256 * 32 * 32
+GPU_CHUNK_PIXELS = 2**24
+
+
+@dataclass(frozen=True)
+class ViewParams:
+    """Everything random about N views, one row a view, as CPU tensors of shape (N,), (N, 4) for ``order``."""
+
+    top: Tensor  # int64, pixels; the crop is rows top ... top + height - 1 of the image
+    left: Tensor  # int64, pixels
+    height: Tensor  # int64, pixels, at least 1
+    width: Tensor  # int64, pixels, at least 1
+    flip: Tensor  # bool, left to right
+    jitter: Tensor  # bool, whether the four operations of ``order`` apply
+    order: Tensor  # int64, a permutation of 0 brightness, 1 contrast, 2 saturation, 3 hue; first column first
+    brightness: Tensor  # float32 factor, 1 is the identity
+    contrast: Tensor  # float32 factor, 1 is the identity
+    saturation: Tensor  # float32 factor, 1 is the identity
+    hue: Tensor  # float32 shift in turns of the colour circle, 0 is the identity
+    grayscale: Tensor  # bool
+    blur: Tensor  # bool
+    blur_sigma: Tensor  # float32, pixels of the view
+    solarize: Tensor  # bool
+
+    def __len__(self) -> int:
+        return len(self.top)
+
+    def rows(self, start: int, stop: int) -> "ViewParams":
+        """Returns the parameters of rows ``start`` ... ``stop - 1``."""
+        return ViewParams(**{field.name: getattr(self, field.name)[start:stop] for field in fields(self)})
+
+
+def make_views(images: Tensor, config: TrialConfig, generator: torch.Generator) -> Tensor:
+    """Returns ``config.num_views`` random views of every image, (V, B, 3, S, S) float32 in [0, 1] on their device.
+
+    Args:
+        images: (B, 3, H, W), uint8 in 0 ... 255 or float in [0, 1], any device.
+        config: its ``num_views``, ``image_size`` (S), ``view_*`` and ``augmentation``.
+        generator: on the CPU. One seed gives the same views on every device.
+
+    Raises:
+        ValueError: as ``sample_view_params`` and ``render_views`` do.
+    """
+    _check_images(images)
+    num_images, _, height, width = images.shape
+    params = sample_view_params(config.num_views * num_images, height, width, config, generator)
+    views = render_views(images, params, config.image_size)
+    return views.view(config.num_views, num_images, *views.shape[1:])
+
+
+def sample_view_params(
+    num_views_total: int, image_height: int, image_width: int, config: TrialConfig, generator: torch.Generator
+) -> ViewParams:
+    """Draws the parameters of ``num_views_total`` (N) views of H x W images, distributed as torchvision draws them.
+
+    The number of draws depends on N alone, so that one seed gives the same crops under every augmentation.
+
+    Raises:
+        ValueError: if a number is not positive, or the generator is not on the CPU.
+    """
+    if num_views_total < 1 or image_height < 1 or image_width < 1:
+        raise ValueError(f"views and image sides must be positive: {num_views_total=}, {image_height=}, {image_width=}")
+    if generator.device.type != "cpu":
+        raise ValueError(f"generator must be on the CPU: {generator.device=}")
+    recipe = RECIPES[config.augmentation]
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(num_views_total, generator=generator)
+
+    def happens(probability: float) -> Tensor:
+        return torch.rand(num_views_total, generator=generator) < probability
+
+    top, left, height, width = _sample_crops(num_views_total, image_height, image_width, config, generator)
+    return ViewParams(
+        top=top,
+        left=left,
+        height=height,
+        width=width,
+        flip=happens(FLIP_PROBABILITY),
+        jitter=happens(recipe.jitter_probability),
+        order=torch.rand(num_views_total, 4, generator=generator, dtype=torch.float64).argsort(dim=1),
+        brightness=uniform(max(0.0, 1 - recipe.brightness), 1 + recipe.brightness),
+        contrast=uniform(max(0.0, 1 - recipe.contrast), 1 + recipe.contrast),
+        saturation=uniform(max(0.0, 1 - recipe.saturation), 1 + recipe.saturation),
+        hue=uniform(-recipe.hue, recipe.hue),
+        grayscale=happens(recipe.grayscale_probability),
+        blur=happens(recipe.blur_probability),
+        blur_sigma=uniform(*BLUR_SIGMA_PIXELS),
+        solarize=happens(recipe.solarize_probability),
+    )
+
+
+def _sample_crops(
+    num_views_total: int, image_height: int, image_width: int, config: TrialConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draws int64 boxes (top, left, height, width), each (N,), as torchvision's RandomResizedCrop.get_params does.
+
+    That is: the first of ten attempts that fits, else a central crop of the nearest allowed ratio. Unlike there, a
+    central crop is at least a pixel high and wide.
+    """
+
+    def uniform(rows: int, low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(rows, num_views_total, generator=generator, dtype=torch.float64)
+
+    ratio_min, ratio_max = config.view_ratio_min, config.view_ratio_max
+    area = image_height * image_width * uniform(CROP_ATTEMPTS, config.view_scale_min, config.view_scale_max)
+    ratio = uniform(CROP_ATTEMPTS, math.log(ratio_min), math.log(ratio_max)).exp()
+    widths, heights = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+    fits = (widths > 0) & (widths <= image_width) & (heights > 0) & (heights <= image_height)
+    first = fits.int().argmax(dim=0, keepdim=True)
+    found = fits.any(dim=0)
+
+    central_height = max(1, min(image_height, round(image_width / ratio_min)))
+    central_width = max(1, min(image_width, round(image_height * ratio_max)))
+    height = torch.where(found, heights.gather(0, first)[0], central_height)
+    width = torch.where(found, widths.gather(0, first)[0], central_width)
+    position = uniform(2, 0.0, 1.0)
+    top = torch.where(found, position[0] * (image_height - height + 1), (image_height - height) / 2).floor()
+    left = torch.where(found, position[1] * (image_width - width + 1), (image_width - width) / 2).floor()
+    return top.long(), left.long(), height.long(), width.long()
+
+
+def render_views(images: Tensor, params: ViewParams, image_size: int, chunk_views: int | None = None) -> Tensor:
+    """Renders every row of ``params``: crop, resize, flip, colour jitter, grayscale, blur, solarize, in this order.
+
+    Differentiable in float images. Neither synchronises with a GPU nor draws a random number.
+
+    Args:
+        images: (B, 3, H, W), uint8 in 0 ... 255 or float in [0, 1].
+        params: N = V * B rows, row v * B + i for view v of image i, boxes inside H x W.
+        image_size: S, side of a view, pixels.
+        chunk_views: rows rendered at a time; none: suits the device. Bounds the memory, not part of the result.
+
+    Returns:
+        (N, 3, S, S) float32 in [0, 1], on the device of ``images``.
+
+    Raises:
+        ValueError: for images of another shape or type, rows that are no multiple of B, or a box outside the image.
+    """
+    _check_images(images)
+    num_images, _, height, width = images.shape
+    if len(params) == 0 or len(params) % num_images:
+        raise ValueError(f"rows of params must be a multiple of the images: {len(params)=}, {num_images=}")
+    if int((params.top + params.height).max()) > height or int((params.left + params.width).max()) > width:
+        raise ValueError(f"params must hold boxes inside the images: {height=}, {width=}")
+    pixels = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+    pixels = pixels.transpose(1, 2).contiguous()  # (B, H, 3, W): both products of the resize then are plain ones
+    if chunk_views is None:
+        budget = CPU_CHUNK_PIXELS if images.device.type == "cpu" else GPU_CHUNK_PIXELS
+        chunk_views = max(1, budget // max(image_size**2, height * width))
+    chunks = []
+    with torch.autocast(images.device.type, enabled=False):  # bf16 products would cost half a grey level
+        for start in range(0, len(params), chunk_views):
+            stop = min(start + chunk_views, len(params))
+            image_of_row = torch.arange(start, stop, device=images.device) % num_images
+            chunks.append(_render_chunk(pixels[image_of_row], params.rows(start, stop), image_size))
+    return torch.cat(chunks)
+
+
+def _check_images(images: Tensor) -> None:
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+        raise ValueError(f"images must have shape (B, 3, H, W): {tuple(images.shape)=}")
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise ValueError(f"images must be uint8 or float: {images.dtype=}")
+
+
+def _render_chunk(pixels: Tensor, params: ViewParams, size: int) -> Tensor:
+    """(n, H, 3, W) float32 pixels -> (n, 3, S, S) views, one a row of ``params``."""
+    views = _crop_resize_flip(pixels, params, size)
+    factors = (params.brightness, params.contrast, params.saturation, params.hue)
+    for turn in range(4):
+        for operation, (adjust, factor) in enumerate(zip(JITTER_OPERATIONS, factors, strict=True)):
+            _change_rows(views, params.jitter & (params.order[:, turn] == operation), adjust, factor)
+    _change_rows(views, params.grayscale, _grayscale)
+    _change_rows(views, params.blur, _blur, params.blur_sigma)
+    _change_rows(views, params.solarize, _solarize)
+    return views
+
+
+def _change_rows(
+    views: Tensor, mask: Tensor, operation: Callable[[Tensor, Tensor], Tensor], strength: Tensor | None = None
+) -> None:
+    """Replaces, in place, the views where ``mask`` (n,) holds by ``operation(those views, their strengths)``.
+
+    Mask and strengths lie on the CPU, so the host knows every size and never waits for the device. Autograd follows,
+    as nothing that writes to ``views`` keeps them for its backward pass.
+    """
+    rows = mask.nonzero()[:, 0]
+    if len(rows) == 0:
+        return
+    chosen = torch.zeros(len(rows)) if strength is None else strength[rows]
+    chosen, rows = _to_device(chosen, views.device), _to_device(rows, views.device)
+    views.index_copy_(0, rows, operation(views.index_select(0, rows), chosen.view(-1, 1, 1, 1)))
+
+
+def _to_device(values: Tensor, device: torch.device) -> Tensor:
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+
+
+def _crop_resize_flip(pixels: Tensor, params: ViewParams, size: int) -> Tensor:
+    """(n, H, 3, W) pixels -> (n, 3, S, S) crops, resized as PIL's antialiased bilinear filter does (within 1/255)."""
+    n, height, _, width = pixels.shape
+    boxes = torch.stack([params.top, params.height, params.left, params.width, params.flip.long()]).float()
+    top, crop_height, left, crop_width, flip = _to_device(boxes, pixels.device).unsqueeze(-1)
+    row_weights = _resize_weights(top, crop_height, torch.zeros_like(flip), height, size)
+    column_weights = _resize_weights(left, crop_width, flip, width, size)
+    narrow = torch.bmm(pixels.view(n, height * 3, width), column_weights.transpose(1, 2))
+    views = torch.bmm(row_weights, narrow.view(n, height, 3 * size)).view(n, size, 3, size)
+    views = views.transpose(1, 2).contiguous()
+    # Rounding lifts white a little above 1. A plain clamp would also cut the gradient of those pixels.
+    return views - (views.detach() - 1).clamp_(min=0) if views.requires_grad else views.clamp_(max=1)
+
+
+def _resize_weights(start: Tensor, length: Tensor, flip: Tensor, image_side: int, size: int) -> Tensor:
+    """Returns (n, S, image_side) weights, rows summing to 1, from ``start``, ``length`` and ``flip`` (0 or 1), (n, 1).
+
+    Output pixel j sees the input through a triangle around its centre, as wide as the output pixel but at least one
+    input pixel to either side, cut off at the crop's edges: PIL's ``Image.resize`` with BILINEAR of the cropped image.
+    """
+    scale = length / size
+    output = torch.arange(size, device=start.device) + 0.5
+    centre = start + scale * torch.lerp(output, size - output, flip)
+    pixel = torch.arange(image_side, device=start.device) + 0.5
+    inside = (pixel > start) & (pixel < start + length)
+    distance = (pixel - centre.unsqueeze(-1)).abs_().div_(scale.clamp(min=1).unsqueeze(-1))
+    weights = (1 - distance).clamp_(min=0).mul_(inside.unsqueeze(1))
+    return weights.div_(weights.sum(dim=-1, keepdim=True))
+
+
+# Colour operations: (n, 3, S, S) views in [0, 1] and (n, 1, 1, 1) strengths -> new views in [0, 1]. The first four are
+# torchvision's adjust_brightness, adjust_contrast, adjust_saturation and adjust_hue on float images.
+
+
+def _gray(channels: Tensor) -> Tensor:
+    """Weighs the three channels along dimension 1 into one, which stays as a dimension of length 1."""
+    red, green, blue = channels.chunk(3, dim=1)
+    return (GRAY_WEIGHTS[0] * red).add_(green, alpha=GRAY_WEIGHTS[1]).add_(blue, alpha=GRAY_WEIGHTS[2])
+
+
+def _adjust_brightness(views: Tensor, factor: Tensor) -> Tensor:
+    return (factor * views).clamp_(0, 1)
+
+
+def _adjust_contrast(views: Tensor, factor: Tensor) -> Tensor:
+    mean_gray = _gray(views.mean(dim=(2, 3), keepdim=True))
+    return (factor * views).add_((1 - factor) * mean_gray).clamp_(0, 1)
+
+
+def _adjust_saturation(views: Tensor, factor: Tensor) -> Tensor:
+    return (factor * views).add_((1 - factor) * _gray(views)).clamp_(0, 1)
+
+
+def _adjust_hue(views: Tensor, shift: Tensor) -> Tensor:
+    """Turns the hue by ``shift`` of the circle in HSV, in closed form: V - d min(max(min(k, 4 - k), 0), 1), d = V S.
+
+    k is the distance in sixths of the circle from 5 (red), 3 (green) and 1 (blue) sixths before the hue, modulo 6.
+    """
+    red, green, blue = views.chunk(3, dim=1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    green_sector = (blue - red).add_(chroma, alpha=2)
+    blue_sector = (red - green).add_(chroma, alpha=4)
+    hue6 = torch.where(red == value, green - blue, torch.where(green == value, green_sector, blue_sector))
+    hue6 = hue6 / chroma.clamp(min=1e-12) + 6 * shift  # without chroma the hue is 0, and nothing depends on it
+    k = torch.cat([hue6 + 5, hue6 + 3, hue6 + 1], dim=1)
+    k = k - (k.detach() / 6).floor_().mul_(6)
+    return value - chroma * (2 - (k - 2).abs_()).clamp_(0, 1)
+
+
+def _grayscale(views: Tensor, _: Tensor) -> Tensor:
+    return _gray(views).expand_as(views)
+
+
+def _solarize(views: Tensor, _: Tensor) -> Tensor:
+    return torch.where(views >= SOLARIZE_THRESHOLD, 1 - views, views)
+
+
+def _blur(views: Tensor, sigma: Tensor) -> Tensor:
+    """Convolves with a sampled Gaussian of ``sigma`` pixels, edges replicated. PIL's three box blurs approximate it."""
+    size, radius = views.shape[-1], BLUR_RADIUS_PIXELS
+    source = torch.arange(-radius, size + radius, device=views.device)
+    distance = source - torch.arange(size, device=views.device).unsqueeze(1)
+    weights = torch.exp(-(distance**2) / (2 * sigma**2)) * (distance.abs() <= radius)  # (n, 1, S, S + 2 radius)
+    weights = weights / weights.sum(dim=-1, keepdim=True)
+    before = weights[..., :radius].sum(dim=-1, keepdim=True)
+    after = weights[..., radius + size :].sum(dim=-1, keepdim=True)
+    matrix = weights[..., radius : radius + size] + pad(before, (0, size - 1)) + pad(after, (size - 1, 0))
+    return (matrix @ views @ matrix.transpose(2, 3)).clamp(0, 1)
+
+
+JITTER_OPERATIONS = (_adjust_brightness, _adjust_contrast, _adjust_saturation, _adjust_hue)
