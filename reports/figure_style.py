@@ -79,7 +79,8 @@ def hover_text(row: Mapping[str, Any], table: TrialTable) -> str:
     """All that a report says of one trial, one thing a line, escaped for Plotly's hover box."""
     lines = [f"trial {row['uid']}" + (", on the front" if row["on_front"] else "")]
     lines += [f"{name} = {value_text(row[FACTOR_PREFIX + name])}" for name in table.factors]
-    for name in table.accuracies("val"):
+    measured = [on_split(name, "test") for name in table.accuracies("val")] + table.accuracies("test")
+    for name in dict.fromkeys(measured):
         for split in ("val", "test"):
             text = percent_text(row, on_split(name, split))
             if text != "–":

@@ -32,7 +32,14 @@ $sections
 </html>
 """)
 STATES = ("complete", "stopped", "failed", "running", "proposed")
-FIGURE_CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+# Nothing leaves the page: plotly.js has a button that uploads a chart unless it is told not to.
+FIGURE_CONFIG = {
+    "responsive": True,
+    "displaylogo": False,
+    "showSendToCloud": False,
+    "plotlyServerURL": "",
+    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
+}
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def _unfinished(table: TrialTable, counts: dict[str, int]) -> str:
     last = table.study.last_event_at
     when = f" Its last event was at {_time(last)}." if last is not None else ""
     return (
-        f"Still running, or interrupted: the study has not ended ({counts['running']} trials running, "
+        f"Still running, or interrupted: the study has not ended (trials: {counts['running']} running, "
         f"{counts['proposed']} waiting). What is shown can change.{when}"
     )
 

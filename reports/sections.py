@@ -16,7 +16,7 @@ def sections_of(table: TrialTable) -> list[Section]:
     """The sections that the study's data allow; what cannot be shown is said, not left out in silence."""
     sections = [Section("How to read this", _selection(table))]
     if table.complete.empty:
-        sections.append(Section("No results yet", _nothing(table)))
+        sections.append(Section("No results", _nothing(table)))
     elif table.front.empty:
         sections.append(
             Section("No front", "No complete trial has a finite value of every objective: there is no front.")
@@ -70,7 +70,8 @@ def _selection(table: TrialTable) -> str:
         "the numbers reported are test_*, measured on test images that take no part in the selection. A validation "
         "value of a selected trial is therefore optimistic, its test value is not. The front holds complete trials "
         "alone, those that no other complete trial beats in one objective without losing in another. Intervals are "
-        "Wilson 95% intervals: they cover the drawing of the n evaluated images, not the seed of the training."
+        "Wilson 95% intervals: they cover the drawing of the n evaluated images, not the seed of the "
+        "training. Each mark and each row is one trial with one seed."
     )
 
 
@@ -116,9 +117,9 @@ def _cost_caption(cost: str) -> str:
 def _curves_caption(table: TrialTable) -> str:
     stopped = len(table.study.with_state("stopped"))
     return (
-        f"Interim evaluations on validation at the rungs of early stopping; {stopped} stopped trials are dashed and marked "
-        "by crosses. Interim evaluations may use fewer images than the full one, which ends a complete trial's line where "
-        "it came later than the last rung."
+        f"Interim evaluations on validation at the rungs of early stopping; {stopped} stopped trials are dashed and "
+        "marked by crosses. Interim evaluations may use fewer images than the full one, which ends a complete trial's "
+        "line where it came later than the last rung."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reports.figure_style import value_text
-from reports.measures import COSTS, format_cost, images_behind, interval_of, is_accuracy, label, on_split
+from reports.measures import COSTS, format_cost, images_behind, interval_of, is_accuracy, label
 from reports.trials import FACTOR_PREFIX, TrialTable
 from trainables.trial_config import TrialConfig, command_line
 
@@ -63,10 +63,8 @@ def _accuracy_cell(row: Row, name: str) -> str:
 
 def trials_table(table: TrialTable) -> str:
     """Every trial with its state and reason; a click on a column's head sorts by it."""
-    vals = table.accuracies("val")
-    tests = [name for name in (on_split(val, "test") for val in vals) if name in table.frame]
-    measures = [*vals, *tests, *(name for name in COSTS if name in table.frame)]
-    heads = ["number", "trial", "state", *table.factors, *(_short_head(name) for name in measures), "reason"]
+    measures = [*table.accuracies("val"), *table.accuracies("test"), *(name for name in COSTS if name in table.frame)]
+    heads = ["number", "trial", "state", "reason", *table.factors, *(_short_head(name) for name in measures)]
     rows = "".join(_trial_row(row, table, measures) for row in table.frame.to_dict("records"))
     head = _head(heads, sortable=True)
     return f'<div class="scroll tall"><table id="trials"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
@@ -79,6 +77,7 @@ def _trial_row(row: Row, table: TrialTable, measures: list[str]) -> str:
         f'<td class="number" data-sort="{row["number"]}">{row["number"]}</td>',
         f'<th scope="row" data-sort="{_esc(row["uid"])}">{_uid(row)}</th>',
         f'<td data-sort="{_esc(word)}"><span class="state {_esc(state)}">{_esc(word)}</span></td>',
+        f'<td class="reason" data-sort="{_esc(_first_line(row["reason"]))}">{_reason(row)}</td>',
     ]
     for name in table.factors:
         text = _esc(value_text(row[FACTOR_PREFIX + name]))
@@ -87,7 +86,6 @@ def _trial_row(row: Row, table: TrialTable, measures: list[str]) -> str:
         value = row[name]
         text = format_cost(name, value) if name in COSTS else f"{value:.1f}" if math.isfinite(value) else "–"
         cells.append(f'<td class="number" data-sort="{value if math.isfinite(value) else ""}">{_esc(text)}</td>')
-    cells.append(f'<td class="reason" data-sort="{_esc(_first_line(row["reason"]))}">{_reason(row)}</td>')
     return f"<tr>{''.join(cells)}</tr>"
 
 
@@ -97,7 +95,8 @@ def _reason(row: Row) -> str:
     if len(text) <= LONG_REASON and "\n" not in text:
         return _esc(text)
     first = _first_line(text)
-    return f"<details><summary>{_esc(first[:LONG_REASON])}</summary><pre>{_esc(text)}</pre></details>"
+    first = first if len(first) <= LONG_REASON else f"{first[:LONG_REASON]}…"
+    return f"<details><summary>{_esc(first)}</summary><pre>{_esc(text)}</pre></details>"
 
 
 def _first_line(text: str) -> str:

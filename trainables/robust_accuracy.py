@@ -1,6 +1,6 @@
 """Clean and PGD accuracy, kept per image and monotone in the radius."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,10 +13,17 @@ from trainables.streams import stream
 from trainables.trial_config import TrialConfig
 
 EVALUATION_BATCH = 500
+STEPS_BETWEEN_LOOKS = 5
 Flags = dict[str, np.ndarray]
 
 
-def correct_under_attack(classifier: nn.Module, images: Tensor, labels: Tensor, config: TrialConfig) -> Flags:
+def correct_under_attack(
+    classifier: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    config: TrialConfig,
+    radii_255: Sequence[float] | None = None,
+) -> Flags:
     """Which images are classified correctly, clean and under PGD at every radius of ``config.eval_radii_255``.
 
     An image that is misclassified clean or at a smaller radius counts as broken at every larger one: that perturbation
@@ -27,6 +34,7 @@ def correct_under_attack(classifier: nn.Module, images: Tensor, labels: Tensor, 
         images: (N, 3, S, S) uint8 in CPU memory.
         labels: (N,) int64.
         config: the ``eval_*`` fields.
+        radii_255: radii in ascending order, in place of ``config.eval_radii_255``.
 
     Returns:
         ``{"clean": flags, "pgd_4": flags, ...}``, each boolean of shape (N,), in the order of ``images``.
@@ -37,7 +45,7 @@ def correct_under_attack(classifier: nn.Module, images: Tensor, labels: Tensor, 
     if classifier.training:
         raise ValueError("the classifier must be in evaluation mode: BatchNorm would adapt to the attacked batch")
     parts = [
-        _attack_batch(classifier, *batch, config, number)
+        _attack_batch(classifier, *batch, config, radii_255 or config.eval_radii_255, number)
         for number, batch in enumerate(
             zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True)
         )
@@ -52,14 +60,19 @@ def accuracies(flags: Flags, split: str) -> dict[str, float | int]:
 
 
 def _attack_batch(
-    classifier: nn.Module, images: Tensor, labels: Tensor, config: TrialConfig, batch_number: int
+    classifier: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    config: TrialConfig,
+    radii_255: Sequence[float],
+    batch_number: int,
 ) -> Flags:
     device = next(classifier.parameters()).device
     pixels, targets = to_pixels(images, device), labels.to(device)
     with torch.no_grad():
         correct = classifier(pixels).argmax(dim=1) == targets
     flags = {"clean": _snapshot(correct)}
-    for radius_255 in config.eval_radii_255:
+    for radius_255 in radii_255:
         radius = radius_255 / 255
         for restart in range(config.eval_restarts):
             survivors = correct.nonzero().squeeze(1)
@@ -69,18 +82,33 @@ def _attack_batch(
             if restart > 0:
                 random = stream(config.seed, "restart", restart, batch_number, str(radius_255))
                 start = (torch.rand(pixels.shape, generator=random) * 2 - 1)[survivors.cpu()].to(device) * radius
-            attacked = linf_pgd(
-                _attack_loss(classifier, targets[survivors]),
-                pixels[survivors],
-                radius=radius,
-                step=config.eval_step_255 / 255,
-                num_steps=config.eval_pgd_steps,
-                start=start,
-            )
-            with torch.no_grad():
-                correct[survivors] = classifier(attacked).argmax(dim=1) == targets[survivors]
+            broken = _broken_by_pgd(classifier, pixels[survivors], targets[survivors], radius, start, config)
+            correct[survivors] = ~broken
         flags[f"pgd_{radius_255:g}"] = _snapshot(correct)
     return flags
+
+
+def _broken_by_pgd(
+    classifier: nn.Module, clean: Tensor, targets: Tensor, radius: float, start: Tensor | None, config: TrialConfig
+) -> Tensor:
+    """Which images (N,) PGD gets misclassified; looked at every few steps, so that broken ones cost no more steps."""
+    broken = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
+    attacked = clean.clone() if start is None else clean + start
+    for done in range(0, config.eval_pgd_steps, STEPS_BETWEEN_LOOKS):
+        left = (~broken).nonzero().squeeze(1)
+        if len(left) == 0:
+            break
+        attacked[left] = linf_pgd(
+            _attack_loss(classifier, targets[left]),
+            clean[left],
+            radius=radius,
+            step=config.eval_step_255 / 255,
+            num_steps=min(STEPS_BETWEEN_LOOKS, config.eval_pgd_steps - done),
+            start=attacked[left] - clean[left],
+        )
+        with torch.no_grad():
+            broken[left] = classifier(attacked[left]).argmax(dim=1) != targets[left]
+    return broken
 
 
 def _attack_loss(classifier: nn.Module, targets: Tensor) -> Callable[[Tensor], Tensor]:

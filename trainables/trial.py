@@ -121,7 +121,8 @@ def run_trial(
 def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> Metrics:
     """A short probe on ``rung_images`` training images, and accuracies on as many validation images."""
     classifier = _probe(pretraining, data, config, config.rung_images, config.rung_probe_epochs)
-    flags = correct_under_attack(classifier, *data.validation.tensors(config.rung_images), config)
+    validation = data.validation.tensors(config.rung_images)
+    flags = correct_under_attack(classifier, *validation, config, config.rung_radii_255)
     pretraining.encoder.requires_grad_(True)
     return cost_metrics(pretraining) | accuracies(flags, "val")
 
@@ -161,10 +162,10 @@ def cost_metrics(pretraining: Pretraining) -> Metrics:
     }
 
 
-def reported_metrics(config: TrialConfig) -> set[str]:
-    """The names of the numbers that a complete trial of ``config`` reports on validation images and as cost."""
-    attacks = {f"val_pgd_{radius:g}" for radius in config.eval_radii_255}
-    return {"val_clean", "view_passes", "train_pflop", "train_seconds"} | attacks
+def reported_metrics(config: TrialConfig, *, interim: bool = False) -> set[str]:
+    """The names of the numbers that a final (or interim) report has on validation images and as cost."""
+    radii = config.rung_radii_255 if interim else config.eval_radii_255
+    return {"val_clean", "view_passes", "train_pflop", "train_seconds", *(f"val_pgd_{radius:g}" for radius in radii)}
 
 
 def _probe(

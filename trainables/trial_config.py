@@ -98,6 +98,7 @@ class TrialConfig(BaseModel):
     eval_images: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
     eval_autoattack_images: int = Field(0, ge=0, description="first test images that AutoAttack standard also attacks")
     rung_images: int = Field(2000, ge=20, description="cap on training and validation images of an interim evaluation")
+    rung_radii_255: tuple[float, ...] = Field((8.0,), description="radii of the interim evaluation")
     rung_probe_epochs: int = Field(5, ge=1, description="probe epochs of an interim evaluation")
 
     # Execution.
@@ -113,9 +114,10 @@ class TrialConfig(BaseModel):
             raise ValueError(f"num_views must be 2 for method simclr: num_views={self.num_views}")
         if self.method == "emp_ssl" and self.num_views < 2:
             raise ValueError(f"num_views must be at least 2 for method emp_ssl: num_views={self.num_views}")
-        radii = self.eval_radii_255
-        if any(not 0 < r <= 255 for r in radii) or list(radii) != sorted(set(radii)):
-            raise ValueError(f"eval_radii_255 must be increasing and within (0, 255]: eval_radii_255={radii}")
+        for name in ("eval_radii_255", "rung_radii_255"):
+            radii = getattr(self, name)
+            if any(not 0 < r <= 255 for r in radii) or list(radii) != sorted(set(radii)):
+                raise ValueError(f"{name} must be increasing and within (0, 255]: {name}={radii}")
         return self
 
     def replace(self, **changes: Any) -> "TrialConfig":
@@ -204,10 +206,11 @@ LAPTOP: dict[str, Any] = {
     "epochs": 3,
     "attack_radius_255": 25.5,
     "attack_step_255": 8.0,
-    "probe_epochs": 10,
+    "probe_epochs": 4,
     "probe_batch_size": 100,
     "probe_learning_rate": 1e-2,
-    "rung_images": 400,
+    "rung_images": 200,
+    "rung_probe_epochs": 4,
 }
 PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "laptop": LAPTOP}
 

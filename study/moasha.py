@@ -1,0 +1,108 @@
+"""Multi-objective asynchronous successive halving, without any executor.
+
+Source: Schmucker et al., Multi-objective Asynchronous Successive Halving (arXiv:2106.12639), with the non-dominated
+sorting and epsilon-net ranking that the paper recommends.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import moocore
+import numpy as np
+
+
+@dataclass
+class Rung:
+    """What was recorded at one milestone: per trial the objectives and whether it was kept."""
+
+    vectors: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    kept: dict[str, bool] = field(default_factory=dict)
+
+
+class MultiObjectiveAsha:
+    """Decides at rungs which trials go on; asking again about a trial gives the answer that it got first.
+
+    Args:
+        eta: at each rung the best ``ceil(n / eta)`` of the n trials recorded so far are kept.
+        maximise: per objective whether more is better.
+    """
+
+    def __init__(self, eta: int, maximise: Sequence[bool]) -> None:
+        self.eta, self.maximise = eta, tuple(maximise)
+        self.rungs: dict[int, Rung] = {}
+
+    def decide(self, uid: str, milestone: int, values: Sequence[float | None]) -> bool:
+        """Records the objectives of a trial at a milestone and says whether it may go on.
+
+        Args:
+            uid: the trial.
+            milestone: view passes of the rung, equal for all trials that are compared.
+            values: the objectives; a trial with one that is missing or not finite is stopped.
+        """
+        rung = self.rungs.setdefault(milestone, Rung())
+        if uid not in rung.kept:
+            vector = tuple(math.nan if value is None else float(value) for value in values)
+            kept = all(math.isfinite(value) for value in vector)
+            if kept:
+                rung.vectors[uid] = vector
+                kept = self._is_among_best(uid, rung)
+            rung.kept[uid] = kept
+        return rung.kept[uid]
+
+    def restore(self, uid: str, milestone: int, values: Sequence[float | None], kept: bool) -> None:
+        """Puts back a decision that was made before a restart."""
+        rung = self.rungs.setdefault(milestone, Rung())
+        if all(value is not None and math.isfinite(value) for value in values):
+            rung.vectors[uid] = tuple(float(value) for value in values if value is not None)
+        rung.kept[uid] = kept
+
+    def standing(self, uid: str, milestone: int) -> tuple[int, int]:
+        """The place of a recorded trial at a rung, from 1, and the number of trials ranked there now."""
+        rung = self.rungs[milestone]
+        uids = list(rung.vectors)
+        order = rank(np.array([rung.vectors[other] for other in uids]), self.maximise)
+        return [uids[index] for index in order].index(uid) + 1, len(uids)
+
+    def _is_among_best(self, uid: str, rung: Rung) -> bool:
+        uids = list(rung.vectors)
+        order = rank(np.array([rung.vectors[other] for other in uids]), self.maximise)
+        best = order[: math.ceil(len(uids) / self.eta)]
+        return uids.index(uid) in best
+
+
+def rank(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
+    """Row indices of ``points`` (n, objectives), best first: by non-dominated front, within a front by an epsilon-net.
+
+    The result does not depend on the scales or on the order of the objectives. All values must be finite.
+    """
+    fronts = moocore.pareto_rank(points, maximise=list(maximise))
+    order: list[int] = []
+    for front in np.unique(fronts):
+        rows = np.flatnonzero(fronts == front)
+        order += [int(rows[index]) for index in epsilon_net(points[rows], maximise)]
+    return order
+
+
+def epsilon_net(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
+    """Orders the rows of ``points`` so that every beginning of the order covers them well.
+
+    Values are scaled to [0, 1] within ``points``. The first is the one nearest to the ideal point; each next one is the
+    farthest from those already taken. Equal ones come in the order of the rows.
+    """
+    span = points.max(axis=0) - points.min(axis=0)
+    scaled = (points - points.min(axis=0)) / np.where(span > 0, span, 1)
+    ideal = np.where(np.array(maximise), 1.0, 0.0) * (span > 0)
+    order = [int(np.argmin(_distance(scaled, ideal)))]
+    nearest = _distance(scaled, scaled[order[0]])
+    while len(order) < len(points):
+        nearest[order] = -1
+        order.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, _distance(scaled, scaled[order[-1]]))
+    return order
+
+
+def _distance(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    # Sorted before summing, so that the order of the objectives cannot change the rounding.
+    squares: np.ndarray = np.sort((points - target) ** 2, axis=1).sum(axis=1).round(12)
+    return squares

@@ -1,0 +1,90 @@
+"""Optuna's proposals as a pure function of the journal.
+
+Each proposal builds an in-memory Optuna study from all that the journal says and asks a sampler seeded for this one
+proposal. There is no search state that a crash could lose: after a restart the same history gives the same proposal.
+"""
+
+import math
+from collections.abc import Iterable
+
+import optuna
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from study.journal import StudyRecord, TrialRecord
+from study.proposals import draw
+from study.spec import Params, Search, StudySpec
+from trainables.streams import stream_seed
+
+MAX_REDRAWS = 100
+NUM_STARTUP_TRIALS = 8
+
+
+def propose(record: StudyRecord, spec: StudySpec, seed: int) -> Params | None:
+    """The factor values of the next trial, or None where the space seems exhausted.
+
+    A config that equals an earlier one (same content hash) is not proposed again: the number would be the same.
+
+    Args:
+        record: all earlier trials; running ones are told to the sampler as running.
+        spec: with a design of kind ``Search``.
+        seed: of the study.
+    """
+    known = {_config_hash(trial.params, spec) for trial in record.trials.values()}
+    study = as_optuna_study(record.trials.values(), spec)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for redraw in range(MAX_REDRAWS):
+        study.sampler = _sampler(spec, stream_seed(seed, "proposal", len(record.trials), redraw) % 2**32)
+        trial = study.ask()
+        params = draw(trial, spec)
+        if _config_hash(params, spec) not in known:
+            return params
+        study.tell(trial, state=TrialState.FAIL)
+    return None
+
+
+def as_optuna_study(trials: Iterable[TrialRecord], spec: StudySpec) -> optuna.Study:
+    """The trials as an Optuna study in memory: complete with values, stopped as PRUNED, failed as FAIL."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(directions=[objective.direction for objective in spec.objectives])
+    study.add_trials([_as_optuna_trial(trial, spec) for trial in trials])
+    return study
+
+
+def _as_optuna_trial(trial: TrialRecord, spec: StudySpec) -> FrozenTrial:
+    state, values = TrialState.RUNNING, None
+    user_attributes = {"uid": trial.uid}
+    match trial.state:
+        case "complete":
+            values = [trial.metrics.get(objective.name) for objective in spec.objectives]
+            finite = all(value is not None and math.isfinite(value) for value in values)
+            # A value that is not finite would leave the Optuna trial running for ever.
+            state, values = (TrialState.COMPLETE, values) if finite else (TrialState.FAIL, None)
+        case "stopped":
+            # No values: those of a truncated trial must not pass for a result. The last ones are kept for the reader.
+            state = TrialState.PRUNED
+            user_attributes |= {"last_report": trial.reports[-1] if trial.reports else None}
+        case "failed":
+            state = TrialState.FAIL
+    distributions = {factor.name: factor.domain() for factor in spec.factors if factor.name in trial.params}
+    params = {name: trial.params[name] for name in distributions}
+    return create_trial(
+        state=state, values=values, params=params, distributions=distributions, user_attrs=user_attributes
+    )
+
+
+def _sampler(spec: StudySpec, seed: int) -> BaseSampler:
+    assert isinstance(spec.design, Search)
+    match spec.design.sampler:
+        case "tpe":
+            return TPESampler(
+                seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=NUM_STARTUP_TRIALS
+            )
+        case "random":
+            return RandomSampler(seed=seed)
+
+
+def _config_hash(params: Params, spec: StudySpec) -> str:
+    return spec.config(params, seed=0).content_hash()
+
+

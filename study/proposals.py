@@ -1,0 +1,103 @@
+"""From a spec to choices of factor values: drawn by an Optuna trial, or enumerated; and the check of a whole space."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial as OptunaTrial
+from pydantic import ValidationError
+
+from study.spec import Factor, Grid, MoAsha, Params, StudySpec
+from trainables.trial import reported_metrics
+from trainables.trial_config import explain
+
+
+def draw(trial: OptunaTrial, spec: StudySpec) -> Params:
+    """Values of the active factors, each suggested by ``trial`` in the order of the spec."""
+    fields = spec.base.model_dump()
+    params: Params = {}
+    for factor in spec.factors:
+        if factor.is_active(fields):
+            params[factor.name] = _suggest(trial, factor)
+            fields |= factor.changes(params[factor.name])
+    return params
+
+
+def enumerate_grid(spec: StudySpec) -> list[Params]:
+    """Every different choice of factor values.
+
+    Raises:
+        ValueError: for a float factor without a step.
+    """
+    return _combinations(spec, {factor.name: _grid_values(factor) for factor in spec.factors})
+
+
+def check_space(spec: StudySpec) -> None:
+    """Validates every combination of the factors' extreme values, and what the objectives and the rungs need.
+
+    Raises:
+        ValueError: naming the combination that is impossible, or the objective that nobody reports.
+    """
+    for params in _combinations(spec, {factor.name: factor.extremes() for factor in spec.factors}):
+        try:
+            config = spec.config(params, seed=0)
+        except ValidationError as error:
+            chosen = ", ".join(f"{name}={value!r}" for name, value in params.items())
+            raise ValueError(f"the space has an impossible config ({chosen}): {explain(error)}") from None
+        _require_reported([o.name for o in spec.objectives], reported_metrics(config), "objective")
+        if isinstance(spec.stopping, MoAsha):
+            interim = reported_metrics(config, interim=True)
+            _require_reported(list(spec.stopping.objectives), interim, "objective of the early stopping")
+    if isinstance(spec.stopping, MoAsha):
+        names = {objective.name for objective in spec.objectives}
+        for name in spec.stopping.objectives:
+            if name not in names:
+                raise ValueError(f"the early stopping compares {name!r}, which is no objective of the study")
+    if isinstance(spec.design, Grid):
+        enumerate_grid(spec)
+
+
+def _require_reported(names: list[str], reported: set[str], what: str) -> None:
+    for name in names:
+        if name not in reported:
+            raise ValueError(f"unknown {what} {name!r}; trials report {', '.join(sorted(reported))}")
+
+
+def _combinations(spec: StudySpec, values: dict[str, list[Any]]) -> list[Params]:
+    return list({tuple(params.items()): params for params in _walk(spec, values)}.values())
+
+
+def _walk(spec: StudySpec, values: dict[str, list[Any]]) -> Iterator[Params]:
+    names = list(values)
+    for choice in itertools.product(*values.values()):
+        chosen = dict(zip(names, choice, strict=True))
+        fields = spec.base.model_dump()
+        params: Params = {}
+        for factor in spec.factors:
+            if factor.is_active(fields):
+                params[factor.name] = chosen[factor.name]
+                fields |= factor.changes(params[factor.name])
+        yield params
+
+
+def _suggest(trial: OptunaTrial, factor: Factor) -> Any:
+    match factor.domain():
+        case CategoricalDistribution(choices=choices):
+            return trial.suggest_categorical(factor.name, choices)
+        case IntDistribution(low=low, high=high, step=step, log=log):
+            return trial.suggest_int(factor.name, low, high, step=step, log=log)
+        case FloatDistribution(low=low, high=high, step=step, log=log):
+            return trial.suggest_float(factor.name, low, high, step=step, log=log)
+    raise AssertionError(factor)
+
+
+def _grid_values(factor: Factor) -> list[Any]:
+    domain = factor.domain()
+    if isinstance(domain, CategoricalDistribution):
+        return list(domain.choices)
+    assert isinstance(domain, IntDistribution | FloatDistribution)
+    if domain.step is None or domain.log:
+        raise ValueError(f"factor {factor.name!r}: a grid needs categories, or a step and no log scale")
+    count = round((domain.high - domain.low) / domain.step) + 1
+    return [domain.low + index * domain.step for index in range(count)]

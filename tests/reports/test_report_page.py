@@ -1,0 +1,188 @@
+"""The page as a file: whole, alone, escaped, and plain about what is missing."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.build import build_report
+from reports.tables import rerun_command
+from reports.trials import tabulate
+from trainables.trial_config import TrialConfig
+
+NewStudy = Callable[..., Any]
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Page(HTMLParser):
+    """A page's loads, text outside scripts, uids of the front table, and rows of the table of all trials."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.front: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self._inside: str | None = None
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.tags.append(tag)
+        self._inside = tag
+        self.loads += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+        if tag == "tbody" and values.get("data-uid"):
+            self.front.append(values["data-uid"] or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = None
+
+    def handle_data(self, data: str) -> None:
+        if self._inside not in ("script", "style"):
+            self.text += data
+
+
+def page_of(study: Any) -> Page:
+    return Page(build_report(study.study_dir))
+
+
+def fill(study: Any) -> None:
+    """Two on the front, one behind, one stopped, one failed."""
+    study.complete(90.0, 20.0, 1.0, {"num_views": 4})
+    study.complete(80.0, 40.0, 30.0, {"num_views": 8})
+    study.complete(70.0, 30.0, 40.0, {"num_views": 16})
+    report = {"milestone": 10, "view_passes": 10, "val_clean": 50.0, "val_pgd_8": 9.0}
+    study.finish(study.start([report]), "stopped", reason="rung 10: rank 4 of 4")
+    study.finish(study.start(), "failed", reason="diverged")
+
+
+def test_nothing_is_loaded_from_outside(new_study: NewStudy) -> None:
+    study = new_study()
+    fill(study)
+    page = page_of(study)
+    assert page.loads == ["data:,"]
+    assert "@import" not in page.source.partition("<body>")[0].partition("</style>")[0]
+    assert page.source.count("plotly.js v") == 1
+    assert page.source.count("Plotly.newPlot(") == page.source.count('"showSendToCloud": false') == 5
+
+
+def test_front_table_is_the_front(new_study: NewStudy) -> None:
+    study = new_study()
+    fill(study)
+    page = page_of(study)
+    assert page.front == tabulate(study.read()).front["uid"].tolist() == ["t000", "t001"]
+    command = rerun_command(study.read().trials["t001"].config)
+    assert command is not None and "--set num_views=8" in command and command in page.text
+    assert "79.0" in page.text and "74.4 to 82.8" in page.text and "n = 360" in page.text
+
+
+def test_every_trial_is_listed_with_state_and_reason(new_study: NewStudy) -> None:
+    study = new_study()
+    fill(study)
+    page = page_of(study)
+    for text in ("t003", "rung 10: rank 4 of 4", "t004", "diverged", "complete, front", "3 complete", "1 stopped"):
+        assert text in page.text
+    assert "selected on val_clean, val_pgd_8, train_pflop" in page.text
+    assert "python 3.12.3" in page.text and "git revision 0123abc" in page.text
+
+
+def test_a_study_says_whether_it_has_ended(new_study: NewStudy) -> None:
+    study = new_study()
+    study.start()
+    assert "Still running" in page_of(study).text
+    study.journal.write("ended")
+    assert "Still running" not in page_of(study).text
+
+
+def test_all_text_is_escaped(new_study: NewStudy) -> None:
+    evil = "</script><img src=x onerror=alert(1)>"
+    study = new_study(name=evil, question=evil, preset=evil, factors=[{"name": evil}])
+    study.complete(90.0, 20.0, 1.0, {evil: evil}, validity=[evil])
+    report = {"milestone": 10, "view_passes": 10, "val_clean": 50.0, "val_pgd_8": 9.0}
+    study.finish(study.start([report], **{evil: evil}), "stopped", reason=evil)
+    page = page_of(study)
+    assert "img" not in page.tags and "onerror=alert(1)>" not in re.sub(
+        r"<script>.*?</script>", "", page.source, flags=re.S
+    )
+    assert evil in page.text
+    assert page.source.count("Plotly.newPlot(") == 5
+
+
+def test_a_doubtful_trial_carries_a_sign(new_study: NewStudy) -> None:
+    study = new_study()
+    study.complete(90.0, 20.0, 1.0)
+    assert "⚠" not in page_of(study).text
+    study.complete(91.0, 20.0, 1.0, validity=["gradients may be masked"])
+    text = page_of(study).text
+    assert "t001 ⚠" in text and "gradients may be masked" in text
+
+
+def test_a_study_without_trials(new_study: NewStudy) -> None:
+    page = page_of(new_study())
+    assert "No trial has been proposed yet" in page.text
+    assert "Plotly" not in page.source.partition("<body>")[0] and page.front == []
+
+
+def test_a_study_whose_trials_all_failed(new_study: NewStudy) -> None:
+    study = new_study()
+    for _ in range(3):
+        study.finish(study.start(), "failed", reason="out of memory")
+    page = page_of(study)
+    assert "All 3 trials failed" in page.text and page.text.count("out of memory") == 3
+    assert "Plotly.newPlot(" not in page.source
+
+
+def test_a_study_of_one_complete_trial(new_study: NewStudy) -> None:
+    study = new_study()
+    study.complete(90.0, 20.0, 1.0)
+    page = page_of(study)
+    assert page.front == ["t000"] and "lone trial compares nothing" in page.text
+
+
+@pytest.mark.parametrize("missing", ["val_clean", "val_pgd_8", "train_pflop"])
+def test_complete_trials_without_a_finite_objective(new_study: NewStudy, missing: str) -> None:
+    study = new_study()
+    study.complete(90.0, 20.0, 1.0, **{missing: float("nan")})
+    page = page_of(study)
+    assert page.front == [] and "there is no front" in page.text
+
+
+def test_two_objectives_without_cost(new_study: NewStudy) -> None:
+    objectives = [{"name": "val_clean", "direction": "maximize"}, {"name": "val_pgd_4", "direction": "maximize"}]
+    study = new_study(objectives=objectives)
+    study.complete(90.0, 20.0, 1.0, train_pflop=None, train_seconds=None, view_passes=None)
+    page = page_of(study)
+    assert page.front == ["t000"] and page.source.count("Plotly.newPlot(") == 1
+
+
+def test_a_config_of_another_version_has_no_command() -> None:
+    assert rerun_command({"num_views": 4, "field_of_another_version": 1}) is None
+    assert rerun_command(TrialConfig().model_dump(mode="json")) is not None
+
+
+def run_cli(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "reports.build", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+
+
+def test_the_command_prints_the_path(new_study: NewStudy) -> None:
+    study = new_study()
+    fill(study)
+    done = run_cli(study.study_dir)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path(done.stdout.strip()) == study.study_dir / "report" / "index.html"
+    assert [path.name for path in (study.study_dir / "report").iterdir()] == ["index.html"]
+
+
+def test_without_a_study_the_command_says_so_in_a_line(tmp_path: Path) -> None:
+    done = run_cli(tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("reports.build: no study in ") and done.stderr.count("\n") == 1
+    (tmp_path / "journal.jsonl").touch()
+    assert run_cli(tmp_path).returncode == 2
