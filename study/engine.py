@@ -116,6 +116,8 @@ class StudyEngine:
         values = [metrics.get(name) for name in self.spec.stopping.objectives]
         kept = self._asha.decide(uid, milestone, values)
         reason = self._reason(uid, milestone, values)
+        if trial.params in self.spec.references:
+            kept, reason = True, f"reference, {reason}"
         decision = "continue" if kept else "stop"
         self._write("decided", uid=uid, milestone=milestone, decision=decision, reason=reason)
         return kept
@@ -150,6 +152,8 @@ class StudyEngine:
             return None
         if isinstance(self.spec.design, Grid):
             return self._grid[number]
+        if number < len(self.spec.references):
+            return dict(self.spec.references[number])
         params = propose(self.record, self.spec, self.seed)
         self._exhausted = params is None
         return params

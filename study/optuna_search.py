@@ -5,6 +5,7 @@ proposal. There is no search state that a crash could lose: after a restart the 
 """
 
 import math
+import warnings
 from collections.abc import Iterable
 
 import optuna
@@ -77,14 +78,15 @@ def _sampler(spec: StudySpec, seed: int) -> BaseSampler:
     assert isinstance(spec.design, Search)
     match spec.design.sampler:
         case "tpe":
-            return TPESampler(
-                seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=NUM_STARTUP_TRIALS
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                # group: conditional factors are modelled where they are active; constant_liar: trials run in parallel.
+                return TPESampler(
+                    seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=NUM_STARTUP_TRIALS
+                )
         case "random":
             return RandomSampler(seed=seed)
 
 
 def _config_hash(params: Params, spec: StudySpec) -> str:
     return spec.config(params, seed=0).content_hash()
-
-

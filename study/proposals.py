@@ -39,7 +39,10 @@ def check_space(spec: StudySpec) -> None:
     Raises:
         ValueError: naming the combination that is impossible, or the objective that nobody reports.
     """
-    for params in _combinations(spec, {factor.name: factor.extremes() for factor in spec.factors}):
+    for params in spec.references:
+        _require_choice(params, spec)
+    extremes = _combinations(spec, {factor.name: factor.extremes() for factor in spec.factors})
+    for params in [*spec.references, *extremes]:
         try:
             config = spec.config(params, seed=0)
         except ValidationError as error:
@@ -56,6 +59,22 @@ def check_space(spec: StudySpec) -> None:
                 raise ValueError(f"the early stopping compares {name!r}, which is no objective of the study")
     if isinstance(spec.design, Grid):
         enumerate_grid(spec)
+
+
+def _require_choice(params: Params, spec: StudySpec) -> None:
+    """Raises ``ValueError`` unless ``params`` gives each active factor, and no other, a value of its domain."""
+    fields = spec.base.model_dump()
+    wanted = []
+    for factor in spec.factors:
+        if factor.is_active(fields):
+            wanted.append(factor.name)
+            if factor.name in params:
+                domain = factor.domain()
+                if not domain._contains(domain.to_internal_repr(params[factor.name])):
+                    raise ValueError(f"reference {params}: {factor.name}={params[factor.name]!r} is not in {domain}")
+                fields |= factor.changes(params[factor.name])
+    if sorted(params) != sorted(wanted):
+        raise ValueError(f"reference {params} must give values to exactly these factors: {', '.join(wanted)}")
 
 
 def _require_reported(names: list[str], reported: set[str], what: str) -> None:

@@ -163,6 +163,7 @@ class LaptopPreset:
 
     base: Mapping[str, Any] = field(default_factory=dict)
     factors: tuple[Factor, ...] | None = None
+    references: tuple[Params, ...] | None = None
     design: Design | None = None
     stopping: Stopping | None = None
 
@@ -170,6 +171,9 @@ class LaptopPreset:
 @dataclass(frozen=True, kw_only=True)
 class StudySpec:
     """A study. The parts given directly are the paper's setting; ``laptop`` shrinks them to minutes.
+
+    ``references`` are choices of factor values that a reader will want to compare with: they are run first, count as
+    trials of a search, and are never stopped early.
 
     Raises:
         ValueError: naming what does not fit.
@@ -182,6 +186,7 @@ class StudySpec:
     design: Design
     objectives: tuple[Objective, ...] = DEFAULT_OBJECTIVES
     stopping: Stopping = NoStopping()
+    references: tuple[Params, ...] = ()
     laptop: LaptopPreset = LaptopPreset()
     preset: str = "paper"
 
@@ -203,6 +208,7 @@ class StudySpec:
             self,
             base=self.base.replace(**PRESETS[preset], **laptop.base),
             factors=laptop.factors or self.factors,
+            references=self.references if laptop.references is None else laptop.references,
             design=laptop.design or self.design,
             stopping=laptop.stopping or self.stopping,
             preset=preset,
@@ -219,7 +225,12 @@ class StudySpec:
             if taken and factor.levels is not None:
                 raise ValueError(f"--set {taken[0]}: the field is set by the levels of factor {factor.name!r}")
         left = tuple(factor for factor in self.factors if factor.name not in changes or factor.levels is not None)
-        return dataclasses.replace(self, base=self.base.replace(**changes), factors=left)
+        base = self.base.replace(**changes)
+        names = {factor.name for factor in left}
+        kept = [{name: value for name, value in params.items() if name in names} for params in self.references]
+        # References that differed in a fixed factor alone have become the same.
+        references = tuple(params for index, params in enumerate(kept) if params and params not in kept[:index])
+        return dataclasses.replace(self, base=base, factors=left, references=references)
 
     def config(self, params: Params, seed: int) -> TrialConfig:
         """The validated config of a choice of factor values; factors that are not in ``params`` are inactive."""
@@ -237,6 +248,7 @@ class StudySpec:
             "preset": self.preset,
             "base": self.base.model_dump(mode="json"),
             "factors": [factor.to_plain() for factor in self.factors],
+            "references": [dict(params) for params in self.references],
             "objectives": [dataclasses.asdict(objective) for objective in self.objectives],
             "design": {"kind": type(self.design).__name__, **dataclasses.asdict(self.design)},
             "stopping": json.loads(

@@ -125,7 +125,9 @@ def stratified_rows(labels: np.ndarray, cap: int | None, seed: int) -> np.ndarra
     try:
         kept, _ = train_test_split(rows, train_size=cap, stratify=labels[rows], random_state=seed)
     except ValueError as error:
-        raise ValueError(f"cannot take {cap} of {len(labels)} images in proportion to their classes: {error}") from error
+        raise ValueError(
+            f"cannot take {cap} of {len(labels)} images in proportion to their classes: {error}"
+        ) from error
     return np.asarray(kept)
 
 
@@ -190,9 +192,7 @@ def _load_image_folder(
     return train, test, names
 
 
-def _decode_folder(
-    folder: Path, names: tuple[str, ...], image_size: int, on_progress: OnProgress | None
-) -> ImageSet:
+def _decode_folder(folder: Path, names: tuple[str, ...], image_size: int, on_progress: OnProgress | None) -> ImageSet:
     """The images of one split; from the cache where the same files were decoded to the same size before."""
     files = [
         (path, label)
@@ -274,4 +274,3 @@ def _checksum(*sets: ImageSet) -> str:
 
 def _sha256(array: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-

@@ -95,9 +95,7 @@ def _cache_features(classifier: ProbedClassifier, images: Tensor, config: TrialC
     return torch.cat([classifier.features(to_pixels(part, device)) for part in images.split(config.probe_batch_size)])
 
 
-def _adversarial_features(
-    classifier: ProbedClassifier, pixels: Tensor, targets: Tensor, config: TrialConfig
-) -> Tensor:
+def _adversarial_features(classifier: ProbedClassifier, pixels: Tensor, targets: Tensor, config: TrialConfig) -> Tensor:
     attacked = linf_pgd(
         lambda perturbed: functional.cross_entropy(classifier(perturbed), targets),
         pixels,

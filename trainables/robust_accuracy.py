@@ -46,9 +46,7 @@ def correct_under_attack(
         raise ValueError("the classifier must be in evaluation mode: BatchNorm would adapt to the attacked batch")
     parts = [
         _attack_batch(classifier, *batch, config, radii_255 or config.eval_radii_255, number)
-        for number, batch in enumerate(
-            zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True)
-        )
+        for number, batch in enumerate(zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True))
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -55,7 +55,9 @@ def save_result(report: FinalReport, config: TrialConfig, folder: Path) -> None:
     """Writes ``result.json`` (config and metrics), ``flags.npz`` (per image) and ``classifier.pt`` (weights)."""
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "flags.npz", **report.flags)  # type: ignore[arg-type]
-    torch.save({"config": config.content_hash(), "classifier": report.classifier.state_dict()}, folder / "classifier.pt")
+    torch.save(
+        {"config": config.content_hash(), "classifier": report.classifier.state_dict()}, folder / "classifier.pt"
+    )
     result = {"config": config.model_dump(mode="json"), "metrics": report.metrics}
     (folder / "result.json").write_text(json.dumps(result, indent=2))
 

@@ -32,7 +32,9 @@ class TrialConfig(BaseModel):
 
     # Data.
     dataset: Literal["digits", "cifar10", "cifar100", "imagefolder"] = "cifar10"
-    data_root: str = Field("data", description="where the dataset's files are (downloaded to, for cifar10 and cifar100)")
+    data_root: str = Field(
+        "data", description="where the dataset's files are (downloaded to, for cifar10 and cifar100)"
+    )
     image_size: int = Field(32, ge=8, le=512, description="side of images and of views, pixels")
     train_images: int | None = Field(None, ge=20, description="stratified cap on training images; none: all")
     validation_fraction: float = Field(0.1, gt=0, lt=0.9, description="share of the training images held out for val_*")
@@ -109,7 +111,9 @@ class TrialConfig(BaseModel):
     def _check_consistency(self) -> Self:
         for low, high in (("view_scale_min", "view_scale_max"), ("view_ratio_min", "view_ratio_max")):
             if getattr(self, low) > getattr(self, high):
-                raise ValueError(f"{low} must not exceed {high}: {low}={getattr(self, low)}, {high}={getattr(self, high)}")
+                raise ValueError(
+                    f"{low} must not exceed {high}: {low}={getattr(self, low)}, {high}={getattr(self, high)}"
+                )
         if self.method == "simclr" and self.num_views != 2:
             raise ValueError(f"num_views must be 2 for method simclr: num_views={self.num_views}")
         if self.method == "emp_ssl" and self.num_views < 2:
@@ -204,13 +208,12 @@ LAPTOP: dict[str, Any] = {
     "projector_hidden_dim": 256,
     "projector_dim": 128,
     "epochs": 3,
-    "attack_radius_255": 25.5,
-    "attack_step_255": 8.0,
-    "probe_epochs": 4,
+    "probe_epochs": 3,
     "probe_batch_size": 100,
     "probe_learning_rate": 1e-2,
-    "rung_images": 200,
-    "rung_probe_epochs": 4,
+    "rung_images": 250,
+    "rung_probe_epochs": 3,
+    "eval_images": 250,
 }
 PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "laptop": LAPTOP}
 

@@ -1,0 +1,219 @@
+"""What ``python -m study.run`` does, apart from parsing: check everything first, then run, then report."""
+
+import dataclasses
+import shlex
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from study.environment import describe_environment
+from study.journal import JOURNAL_NAME, Event, Journal
+from study.load_space import load_space
+from study.proposals import check_space
+from study.spec import NoStopping, Search, StudySpec
+from trainables.datasets import TrialData, load_data
+from trainables.run_trial import default_device
+from trainables.trial_config import parse_settings, resolve_paths
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyCommand:
+    """The options of ``python -m study.run``, named alike."""
+
+    space: Path
+    preset: str
+    set: list[str]
+    dataset: str | None
+    data_root: str | None
+    trials: int | None
+    sampler: str | None
+    no_stopping: bool
+    seed: int
+    name: str | None
+    output: Path
+    device: str | None
+    cpus_per_trial: int | None
+    gpus_per_trial: float | None
+    concurrency: int | None
+    address: str | None
+
+
+@dataclass(frozen=True)
+class PreparedStudy:
+    """A study that was found runnable."""
+
+    command: StudyCommand
+    spec: StudySpec
+    data: TrialData
+    study_dir: Path  # absolute
+
+
+def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
+    """Loads space and data and checks both, and that the output folder is empty or of the same study.
+
+    Raises:
+        ValueError: one line on what is wrong.
+    """
+    spec = _spec(command)
+    check_space(spec)
+    for option in ("cpus_per_trial", "gpus_per_trial", "concurrency"):
+        value = getattr(command, option)
+        if value is not None and value <= 0:
+            raise ValueError(f"--{option.replace('_', '-')} must be positive: {value}")
+    console.print(_announcement(spec), highlight=False, markup=False, soft_wrap=True)
+    data = _load_with_progress(spec, console)
+    if len(data.train.labels) < spec.base.batch_size:
+        raise ValueError(
+            f"batch_size must not exceed the training images: batch_size={spec.base.batch_size}, "
+            f"images={len(data.train.labels)}"
+        )
+    study_dir = (command.output / (command.name or spec.name)).resolve()
+    if (study_dir / JOURNAL_NAME).exists():
+        _require_same_study(study_dir, _identity(spec, command, data))
+    elif study_dir.exists() and any(study_dir.iterdir()):
+        raise ValueError(f"{study_dir} is not empty and holds no study; choose another with --name or --output")
+    return PreparedStudy(command, spec, data, study_dir)
+
+
+def run_prepared(prepared: PreparedStudy, console: Console) -> int:
+    """Runs the study to its end or to Ctrl-C, writes the report, prints where everything is; returns the exit code."""
+    # Ray and MLflow take seconds to import; bad input should not have to wait for them.
+    from reports.build import build_report
+    from study.engine import StudyEngine
+    from study.launch import plan_resources, run_trials, start_ray
+    from study.mlflow_projection import MlflowProjection, tracking_uri
+    from study.progress import ProgressDisplay
+
+    command, spec, data = prepared.command, prepared.spec, prepared.data
+    listeners: list[Any] = []
+
+    def on_event(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    journal = _open_journal(prepared, console)
+    engine = StudyEngine(journal, spec, command.seed, len(data.train.labels), on_event)
+    dataset = (spec.base.dataset, data.checksum)
+    start_ray(command.address)
+    resources = plan_resources(
+        command.device or default_device(), command.cpus_per_trial, command.gpus_per_trial, command.concurrency
+    )
+    with MlflowProjection(engine.record, prepared.study_dir, dataset) as mlflow:
+        display = ProgressDisplay(engine, resources.concurrency, console)
+        listeners += [mlflow.on_event, display.on_event]
+        with display:
+            if not engine.is_complete():
+                run_trials(engine, data, prepared.study_dir, resources)
+        engine.close()
+        build_report(prepared.study_dir)
+    journal.close()
+    _print_summary(prepared, console, engine.record.ended, tracking_uri(command.output), mlflow.error)
+    return 0 if engine.record.ended else 130
+
+
+def _spec(command: StudyCommand) -> StudySpec:
+    spec = load_space(command.space).with_preset(command.preset)
+    changes = parse_settings(command.set)
+    if command.dataset is not None:
+        changes["dataset"] = command.dataset
+        # The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32.
+        if command.preset == "laptop" and command.dataset != "digits":
+            changes.setdefault("image_size", 32)
+    if command.data_root is not None:
+        changes["data_root"] = command.data_root
+    spec = spec.with_settings(changes)
+    spec = dataclasses.replace(spec, base=resolve_paths(spec.base))
+    if command.trials is not None or command.sampler is not None:
+        if not isinstance(spec.design, Search):
+            raise ValueError(
+                f"--trials and --sampler are for a search; {command.space} is a {type(spec.design).__name__}"
+            )
+        design = Search(
+            trials=spec.design.trials if command.trials is None else command.trials,
+            sampler=command.sampler or spec.design.sampler,  # type: ignore[arg-type]
+        )
+        spec = dataclasses.replace(spec, design=design)
+    return dataclasses.replace(spec, stopping=NoStopping()) if command.no_stopping else spec
+
+
+def _announcement(spec: StudySpec) -> str:
+    base = spec.base
+    what = f"{base.dataset} at {base.image_size}x{base.image_size}, {base.encoder}"
+    if spec.preset == "laptop":
+        return f"Preset laptop: {what}, shortened budgets. The paper's setting (CIFAR-10, ResNet-18, 16 views, batch 100): --preset paper"
+    return f"Preset paper: {what}, batch {base.batch_size}. For minutes on a laptop: --preset laptop"
+
+
+def _load_with_progress(spec: StudySpec, console: Console) -> TrialData:
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("decoding images", total=None, visible=False)
+        return load_data(
+            spec.base, lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+        )
+
+
+def _identity(spec: StudySpec, command: StudyCommand, data: TrialData) -> dict[str, Any]:
+    """What must be equal for a study to be gone on with; only the number of trials may grow."""
+    return spec.to_plain() | {"seed": command.seed, "data_checksum": data.checksum}
+
+
+def _require_same_study(study_dir: Path, identity: dict[str, Any]) -> None:
+    from study.journal import read_study
+
+    known = read_study(study_dir).spec
+    if not known:
+        return
+    differences = [
+        difference
+        for difference in _differences(known, identity)
+        if not (difference[0] == "design.trials" and difference[1] <= difference[2])
+    ]
+    if differences:
+        shown = "; ".join(f"{path}: {old!r} there, {new!r} now" for path, old, new in differences[:5])
+        more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
+        raise ValueError(f"{study_dir} holds a different study ({shown}{more}); choose another folder with --name")
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = list(dict.fromkeys([*old, *new]))
+        return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [d for i, pair in enumerate(zip(old, new, strict=True)) for d in _differences(*pair, f"{path}[{i}]")]
+    return [] if old == new else [(path, old, new)]
+
+
+def _open_journal(prepared: PreparedStudy, console: Console) -> Journal:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        journal = Journal(prepared.study_dir)
+    for warning in caught:
+        console.print(f"warning: {warning.message}", highlight=False, markup=False, soft_wrap=True)
+    identity = _identity(prepared.spec, prepared.command, prepared.data)
+    environment = describe_environment()
+    if journal.is_new:
+        journal.write("created", study=prepared.study_dir.name, spec=identity, environment=environment)
+    elif not journal.record.ended or journal.record.spec != identity:
+        journal.write("resumed", spec=identity, environment=environment)
+        done = len(journal.record.with_state("complete", "stopped", "failed"))
+        console.print(f"Resuming {prepared.study_dir}: {done} trials are done", highlight=False, soft_wrap=True)
+    return journal
+
+
+def _print_summary(
+    prepared: PreparedStudy, console: Console, ended: bool, uri: str, mlflow_error: Exception | None
+) -> None:
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    if not ended:
+        say("Interrupted; the same command resumes.")
+    say(f"Report:  {prepared.study_dir / 'report' / 'index.html'}")
+    if mlflow_error is not None:
+        say(f"MLflow could not be written: {type(mlflow_error).__name__}: {mlflow_error}")
+    say(f"MLflow:  mlflow ui --backend-store-uri {shlex.quote(uri)}")

@@ -1,0 +1,105 @@
+"""Starts Ray, runs the engine's trials on it, and comes back when the study is done or interrupted."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+
+from study.engine import Assignment, StudyEngine
+from study.ray_adapters import EngineScheduler, EngineSearcher
+from study.ray_trial import StudyTrial
+from trainables.datasets import TrialData
+
+MAX_WORKER_DEATHS = 2
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What trials get and how many run at a time."""
+
+    device: str
+    cpus_per_trial: int
+    gpus_per_trial: float
+    concurrency: int
+
+
+def plan_resources(
+    device: str, cpus_per_trial: int | None, gpus_per_trial: float | None, concurrency: int | None
+) -> Resources:
+    """Fills in what the user left open, from the resources of the Ray cluster that is connected.
+
+    On GPUs a trial gets one of its own unless told otherwise, on CPUs one core. Raises ``ValueError`` where not a
+    single trial would fit.
+    """
+    available = ray.cluster_resources()
+    cpus = cpus_per_trial or 1
+    gpus = 0.0 if device == "cpu" else (gpus_per_trial or 1.0)
+    fitting = int(available.get("CPU", 0) // cpus)
+    if gpus > 0:
+        fitting = min(fitting, int(available.get("GPU", 0) / gpus + 1e-9))
+    if fitting < 1:
+        raise ValueError(
+            f"no trial fits: it needs {cpus} CPU(s) and {gpus:g} GPU(s), Ray has {available.get('CPU', 0):g} CPU(s) and "
+            f"{available.get('GPU', 0):g} GPU(s)"
+        )
+    return Resources(device, cpus, gpus, min(concurrency or fitting, fitting))
+
+
+def start_ray(address: str | None) -> None:
+    """Starts Ray on this machine, or joins the cluster at ``address``; its own messages are kept out of sight."""
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # MLflow and the journal keep the results
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints tables even where it is told to be silent
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice about future defaults
+    local: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": os.cpu_count()}
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    for name in ("ray", "ray.tune", "ray.train"):
+        # Not even errors: a trial's failure is in the journal with its reason, anything else is raised.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources: Resources) -> None:
+    """Runs trials until the engine has no more, or until Ctrl-C, which Ray Tune turns into a clean end.
+
+    Args:
+        engine: decides; its journal is the only state that outlives this call.
+        data: put into Ray's object store once, read by all trials without a copy.
+        study_dir: absolute.
+        resources: from ``plan_resources``.
+    """
+
+    def as_ray_config(assignment: Assignment) -> dict[str, Any]:
+        return {
+            "uid": assignment.uid,
+            "trial": assignment.config.model_dump(mode="json"),
+            "milestones": assignment.milestones,
+            "folder": str(study_dir / "trials" / assignment.uid),
+            "device": resources.device,
+            "num_threads": resources.cpus_per_trial,
+        }
+
+    trainable = tune.with_resources(
+        tune.with_parameters(StudyTrial, data=data),
+        {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=TuneConfig(
+            search_alg=EngineSearcher(engine, resources.concurrency, as_ray_config),
+            scheduler=EngineScheduler(engine),
+            num_samples=-1,  # the searcher says when there are no more
+            reuse_actors=True,
+        ),
+        run_config=RunConfig(
+            name=f"run-{len(engine.record.environments)}",
+            storage_path=str(study_dir / "ray"),
+            failure_config=FailureConfig(max_failures=MAX_WORKER_DEATHS),
+            checkpoint_config=CheckpointConfig(checkpoint_at_end=False),  # trials keep their own checkpoints
+            verbose=0,
+        ),
+    )
+    tuner.fit()

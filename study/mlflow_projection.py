@@ -1,0 +1,184 @@
+"""The journal shown in MLflow: one experiment per study, a parent run, a child run per trial.
+
+MLflow is written by a thread of its own, so that its database never holds a trial up. Whatever it shows follows from
+the journal; a run that is there already is found by its tag and brought up to date, never made twice.
+"""
+
+import logging
+import queue
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from study.journal import Event, StudyRecord, TrialRecord
+
+PARENT_TAG = "mlflow.parentRunId"
+Metrics = dict[str, Any]
+
+
+def tracking_uri(output_dir: Path) -> str:
+    """The absolute URI of the store of an output folder."""
+    return f"sqlite:///{output_dir.resolve()}/mlflow.db"
+
+
+class MlflowProjection:
+    """Keeps MLflow in step with a study. Use it as a context: leaving it waits until everything is written.
+
+    Args:
+        record: the live record of the study; read after each event.
+        study_dir: absolute; the report in it becomes an artifact of the parent run.
+        dataset: name and checksum of the images, recorded as the input of every trial.
+    """
+
+    def __init__(self, record: StudyRecord, study_dir: Path, dataset: tuple[str, str]) -> None:
+        self._record, self._study_dir, self._dataset = record, study_dir, dataset
+        self._queue: queue.Queue[Event | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._run_ids: dict[str, str] = {}
+        self._logged_steps: dict[str, set[int]] = {}
+        self.error: Exception | None = None
+
+    def __enter__(self) -> "MlflowProjection":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._queue.put(None)
+        self._thread.join()
+
+    def on_event(self, event: Event) -> None:
+        """Takes note of an event of the journal; returns at once."""
+        self._queue.put(event)
+
+    def _work(self) -> None:
+        try:
+            self._open()
+            for trial in list(self._record.trials.values()):
+                self._project(trial)
+            while (event := self._queue.get()) is not None:
+                if "uid" in event:
+                    self._project(self._record.trials[event["uid"]])
+            self._close()
+        except Exception as error:
+            self.error = error
+            while self._queue.get() is not None:
+                pass
+
+    def _open(self) -> None:
+        """Connects and finds or makes experiment and parent run."""
+        from mlflow import MlflowClient  # slow to import; trials start meanwhile
+
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+        output_dir = self._study_dir.parent
+        self._client = MlflowClient(tracking_uri(output_dir))
+        name = self._record.name
+        experiment = self._client.get_experiment_by_name(name)
+        artifacts = (output_dir / "mlflow_artifacts" / name).as_uri()
+        self._experiment_id = (
+            experiment.experiment_id
+            if experiment
+            else self._client.create_experiment(name, artifact_location=artifacts)
+        )
+        for run in self._all_runs():
+            self._run_ids[run.data.tags.get("trial.uid", "")] = run.info.run_id
+        if "" not in self._run_ids:
+            parent = self._client.create_run(self._experiment_id, run_name=name, tags={"study": name})
+            self._run_ids[""] = parent.info.run_id
+        self._parent_id = self._run_ids[""]
+        self._client.update_run(self._parent_id, status="RUNNING")
+        self._describe_parent()
+
+    def _all_runs(self) -> list[Any]:
+        runs: list[Any] = []
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment_id], f"tags.study = '{self._record.name}'", max_results=1000, page_token=token
+            )
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def _describe_parent(self) -> None:
+        spec = self._record.spec
+        self._client.log_dict(self._parent_id, spec, "spec.json")
+        self._client.log_dict(self._parent_id, {"environments": self._record.environments}, "environment.json")
+        self._client.set_tag(self._parent_id, "mlflow.note.content", spec["question"])
+        revision = self._record.environments[-1].get("revision")
+        if revision:
+            self._client.set_tag(self._parent_id, "mlflow.source.git.commit", revision)
+        for name in ("preset", "design", "stopping"):
+            value = spec[name]
+            self._client.log_param(self._parent_id, name, value["kind"] if isinstance(value, dict) else value)
+
+    def _project(self, trial: TrialRecord) -> None:
+        """Brings the run of ``trial`` to what the journal says of it now."""
+        if trial.uid not in self._run_ids:
+            self._run_ids[trial.uid] = self._create_run(trial)
+        run_id = self._run_ids[trial.uid]
+        for report in list(trial.reports):
+            self._log(run_id, trial.uid, report)
+        if trial.metrics:
+            self._log(run_id, trial.uid, trial.metrics)
+        self._client.set_tag(run_id, "trial.state", trial.state)
+        if trial.reason:
+            self._client.set_tag(run_id, "trial.reason", trial.reason)
+        match trial.state:
+            case "complete" | "stopped":
+                status = "FINISHED"
+            case "failed":
+                status = "FAILED"
+            case _:
+                status = "RUNNING"
+        self._client.update_run(run_id, status=status)
+        if trial.ended_at is not None:
+            self._client.set_terminated(run_id, status=status, end_time=int(trial.ended_at * 1000))
+
+    def _create_run(self, trial: TrialRecord) -> str:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=int((trial.launched_at or time.time()) * 1000),
+            run_name=trial.uid,
+            tags={PARENT_TAG: self._parent_id, "study": self._record.name, "trial.uid": trial.uid},
+        )
+        run_id: str = run.info.run_id
+        varied = {f"factor.{name}": value for name, value in trial.params.items()}
+        params = [Param(name, str(value)[:500]) for name, value in (varied | trial.config).items()]
+        self._client.log_batch(run_id, params=params)
+        name, checksum = self._dataset
+        dataset = Dataset(name=name, digest=checksum[:16], source_type="local", source=name)
+        self._client.log_inputs(run_id, [DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])])
+        return run_id
+
+    def _log(self, run_id: str, uid: str, metrics: Metrics) -> None:
+        """Logs numbers at step = view passes, once: the steps that a run has already are left alone."""
+        from mlflow.entities import Metric
+
+        if uid not in self._logged_steps:
+            history = self._client.get_metric_history(run_id, "val_clean")
+            self._logged_steps[uid] = {metric.step for metric in history}
+        step = int(metrics["view_passes"])
+        if step in self._logged_steps[uid]:
+            return
+        now = int(time.time() * 1000)
+        numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        self._client.log_batch(run_id, metrics=[Metric(name, value, now, step) for name, value in numbers.items()])
+        self._logged_steps[uid].add(step)
+
+    def _close(self) -> None:
+        """Ends the parent run; trials that still run were interrupted."""
+        for trial in self._record.with_state("proposed", "running"):
+            self._client.set_terminated(self._run_ids[trial.uid], status="KILLED")
+        report = self._study_dir / "report" / "index.html"
+        if report.is_file():
+            self._client.log_artifact(self._parent_id, str(report), "report")
+        self._client.log_artifact(self._parent_id, str(self._study_dir / "journal.jsonl"))
+        counts = {f"trials_{state}": len(self._record.with_state(state)) for state in ("complete", "stopped", "failed")}
+        for name, count in counts.items():
+            self._client.log_metric(self._parent_id, name, count)
+        self._client.set_terminated(self._parent_id, status="FINISHED" if self._record.ended else "KILLED")

@@ -1,0 +1,129 @@
+"""What a person sees while a study runs: a live table in a terminal, plain lines anywhere else."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from reports.trials import tabulate
+from study.engine import StudyEngine
+from study.journal import FINISHED, Event, TrialRecord
+
+STATES = ("running", "complete", "stopped", "failed")
+
+
+class ProgressDisplay:
+    """Follows a study's events; a context that shows the table while it is open.
+
+    Args:
+        engine: whose study is followed.
+        concurrency: trials at a time, for the estimate of the time left.
+        console: where to print; a terminal gets the live table.
+    """
+
+    def __init__(self, engine: StudyEngine, concurrency: int, console: Console) -> None:
+        self._engine, self._concurrency, self._console = engine, concurrency, console
+        self._started_at = time.time()
+        self._front: list[TrialRecord] = []
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
+        self._refresh_front()
+
+    def __enter__(self) -> "ProgressDisplay":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Shows what an event of the journal means; called after it was written."""
+        if event["event"] == "finished":
+            self._refresh_front()
+        if not self._console.is_terminal or (event["event"] == "finished" and event["state"] == "failed"):
+            line = self._as_line(event)
+            if line:
+                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def seconds_left(self) -> float | None:
+        """An estimate from the trials that ended since this start, or None while there are none."""
+        trials = self._engine.record.trials.values()
+        ended = [t for t in trials if t.ended_at and t.launched_at and t.ended_at > self._started_at]
+        if not ended:
+            return None
+        # A trial that was launched before this start was interrupted; its wall time says nothing.
+        mean = sum(t.ended_at - max(t.launched_at, self._started_at) for t in ended) / len(ended)  # type: ignore[operator,type-var]
+        done = sum(t.state in FINISHED for t in trials)
+        under_way = sum(self._engine.share_done.get(t.uid, 0.0) for t in trials if t.state == "running")
+        return max(0.0, mean * (self._engine.num_planned - done - under_way) / self._concurrency)
+
+    def _refresh_front(self) -> None:
+        table = tabulate(self._engine.record) if self._engine.record.trials else None
+        uids = [] if table is None else list(table.front["uid"])
+        self._front = [self._engine.record.trials[uid] for uid in uids]
+
+    def _as_line(self, event: Event) -> str | None:
+        record = self._engine.record
+        elapsed = _clock(time.time() - self._started_at)
+        match event:
+            case {"event": "launched", "uid": uid, "attempt": attempt}:
+                again = f" (attempt {attempt})" if attempt > 1 else ""
+                return f"[{elapsed}] {uid} started{again}: {_describe(record.trials[uid])}"
+            case {"event": "decided", "uid": uid, "decision": decision, "reason": reason}:
+                return f"[{elapsed}] {uid} rung: {decision}, {reason}"
+            case {"event": "finished", "uid": uid, "state": state}:
+                done = sum(trial.state in FINISHED for trial in record.trials.values())
+                left = self.seconds_left()
+                estimate = f", about {_clock(left)} left" if left else ""
+                what = self._objectives(record.trials[uid]) or record.trials[uid].reason
+                return f"[{elapsed}] {uid} {state}: {what} [{done}/{self._engine.num_planned} done{estimate}]"
+        return None
+
+    def _render(self) -> Group:
+        record = self._engine.record
+        counts = {state: len(record.with_state(state)) for state in STATES}  # type: ignore[arg-type]
+        left = self.seconds_left()
+        heading = Text.assemble(
+            (record.name, "bold"),
+            f"  {sum(counts.values()) - counts['running']}/{self._engine.num_planned} done  ",
+            "  ".join(f"{count} {state}" for state, count in counts.items()),
+            f"  elapsed {_clock(time.time() - self._started_at)}",
+            f"  left about {_clock(left)}" if left is not None else "",
+        )
+        return Group(heading, self._running_table(), self._front_table())
+
+    def _running_table(self) -> Table:
+        table = Table("trial", "pretrained", "last rung", "factors", title="running", title_justify="left", expand=True)
+        for trial in self._engine.record.with_state("running"):
+            share = self._engine.share_done.get(trial.uid)
+            rung = trial.decisions[-1]["reason"] if trial.decisions else ""
+            table.add_row(trial.uid, "starting" if share is None else f"{share:.0%}", rung, _describe(trial))
+        return table
+
+    def _front_table(self) -> Table:
+        table = Table("trial", "objectives", "factors", title="front so far", title_justify="left", expand=True)
+        for trial in self._front:
+            table.add_row(trial.uid, self._objectives(trial), _describe(trial))
+        return table
+
+    def _objectives(self, trial: TrialRecord) -> str:
+        names = [objective.name for objective in self._engine.spec.objectives]
+        return ", ".join(f"{name} {trial.metrics[name]:.4g}" for name in names if name in trial.metrics)
+
+
+def _describe(trial: TrialRecord) -> str:
+    return ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in trial.params.items()
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

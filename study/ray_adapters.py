@@ -1,0 +1,81 @@
+"""Ray Tune's searcher and scheduler, both no more than a way to the engine."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from study.engine import Assignment, StudyEngine
+
+Result = dict[str, Any]
+
+
+class WithoutState:
+    """Ray pickles searchers and schedulers to restore them some day; here the journal does that, so nothing is kept."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class EngineSearcher(WithoutState, Searcher):
+    """Hands the engine's assignments to Ray, no more at a time than can run.
+
+    Args:
+        engine: decides.
+        concurrency: trials at a time.
+        as_ray_config: an assignment as the plain config of a ``StudyTrial``.
+    """
+
+    def __init__(self, engine: StudyEngine, concurrency: int, as_ray_config: Callable[[Assignment], Result]) -> None:
+        super().__init__()
+        self._engine, self._concurrency, self._as_ray_config = engine, concurrency, as_ray_config
+        self._uids: dict[str, str] = {}  # of the trials that Ray has and that have not ended
+
+    def suggest(self, trial_id: str) -> Result | str | None:
+        """The next trial's config; None while as many run as may; FINISHED where none is left."""
+        if len(self._uids) >= self._concurrency:
+            return None
+        assignment = self._engine.next_assignment()
+        if assignment is None:
+            return Searcher.FINISHED
+        self._uids[trial_id] = assignment.uid
+        return self._as_ray_config(assignment)
+
+    def on_trial_complete(self, trial_id: str, result: Result | None = None, error: bool = False) -> None:
+        """Called by Ray once a trial has ended for good; ``error``: its worker died more often than is put up with."""
+        uid = self._uids.pop(trial_id)
+        if error or result is None or "kind" not in result:
+            self._engine.fail(uid, "the worker process died repeatedly (out of memory, or killed)")
+            return
+        report = json.loads(result["report"])
+        match result["kind"]:
+            case "final":
+                self._engine.complete(uid, report)
+            case "failed":
+                self._engine.fail(uid, report["reason"])
+            case "interim":
+                self._engine.stop(uid)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the journal has it all."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore: see ``save``."""
+
+
+class EngineScheduler(WithoutState, FIFOScheduler):
+    """Runs trials in order and stops one where the engine says so."""
+
+    def __init__(self, engine: StudyEngine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Result) -> str:
+        """Called by Ray for every result of a trial that is not done."""
+        uid, report = trial.config["uid"], json.loads(result["report"])
+        if result["kind"] == "interim":
+            return self.CONTINUE if self._engine.report(uid, report) else self.STOP
+        self._engine.share_done[uid] = report["share_done"]
+        return self.CONTINUE

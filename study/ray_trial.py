@@ -1,0 +1,81 @@
+"""One trial as a Ray Tune trainable: the only code of this project that runs in a Ray worker.
+
+A step ends at each report, and every second in between with a sign of life. Results carry their content as JSON text
+under ``report``, so that Ray neither flattens nor interprets it.
+"""
+
+import gc
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables.datasets import TrialData
+from trainables.run_trial import save_result
+from trainables.trial import FinalReport, InterimReport, Progress, run_trial
+from trainables.trial_config import TrialConfig
+
+HEARTBEAT_SECONDS = 1.0
+CHECKPOINT_SECONDS = 10.0
+CHECKPOINT_NAME = "checkpoint.pt"
+
+
+class StudyTrial(tune.Trainable):
+    """Runs the trial that ``config`` describes in plain data, from its own checkpoint where it has one.
+
+    ``config`` holds ``uid``, ``trial`` (the fields of a TrialConfig), ``milestones``, ``folder`` (absolute, of this
+    trial), ``device`` and ``num_threads``; ``data`` comes out of Ray's object store without a copy.
+    """
+
+    def setup(self, config: dict[str, Any], data: TrialData) -> None:
+        """Called by Ray once per actor."""
+        self._data = data
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Called by Ray where the actor goes on with another trial; nothing of the last one is kept."""
+        del self._reports
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Works on until there is something to report; a trial that fails reports why and is done."""
+        try:
+            return self._advance()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".strip()
+            return {"kind": "failed", "report": json.dumps({"reason": reason}), "done": True}
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        torch.set_num_threads(config["num_threads"])
+        self._config = TrialConfig(**config["trial"])
+        self._folder = Path(config["folder"])
+        self._reports: Iterator[Progress | InterimReport | FinalReport] = run_trial(
+            self._config,
+            self._data,
+            torch.device(config["device"]),
+            milestones=config["milestones"],
+            checkpoint_path=self._folder / CHECKPOINT_NAME,
+            checkpoint_seconds=CHECKPOINT_SECONDS,
+        )
+
+    def _advance(self) -> dict[str, Any]:
+        started = monotonic()
+        for report in self._reports:
+            match report:
+                case InterimReport(metrics=metrics):
+                    return {"kind": "interim", "report": json.dumps(metrics)}
+                case FinalReport(metrics=metrics):
+                    save_result(report, self._config, self._folder)
+                    (self._folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+                    return {"kind": "final", "report": json.dumps(metrics), "done": True}
+                case Progress(share_done=share) if monotonic() - started > HEARTBEAT_SECONDS:
+                    return {"kind": "progress", "report": json.dumps({"share_done": share})}
+        raise AssertionError("a trial ends with a final report")
