@@ -143,7 +143,8 @@ def _announcement(spec: StudySpec) -> str:
     base = spec.base
     what = f"{base.dataset} at {base.image_size}x{base.image_size}, {base.encoder}"
     if spec.preset == "laptop":
-        return f"Preset laptop: {what}, shortened budgets. The paper's setting (CIFAR-10, ResNet-18, 16 views, batch 100): --preset paper"
+        paper = "CIFAR-10, ResNet-18, 16 views, batch 100"
+        return f"Preset laptop: {what}, shortened budgets. The paper's setting ({paper}): --preset paper"
     return f"Preset paper: {what}, batch {base.batch_size}. For minutes on a laptop: --preset laptop"
 
 

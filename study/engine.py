@@ -107,11 +107,11 @@ class StudyEngine:
     def report(self, uid: str, metrics: Metrics) -> bool:
         """Records an interim evaluation and answers whether the trial may go on; repeated reports change nothing."""
         trial, milestone = self.record.trials[uid], metrics["milestone"]
-        if not any(known["milestone"] == milestone for known in trial.reports):
+        if milestone not in [report["milestone"] for report in trial.reports]:
             self._write("reported", uid=uid, metrics=metrics)
-        for decision in trial.decisions:
-            if decision["milestone"] == milestone:
-                return bool(decision["decision"] == "continue")
+        for known in trial.decisions:
+            if known["milestone"] == milestone:
+                return bool(known["decision"] == "continue")
         assert self._asha is not None and isinstance(self.spec.stopping, MoAsha)
         values = [metrics.get(name) for name in self.spec.stopping.objectives]
         kept = self._asha.decide(uid, milestone, values)

@@ -1,22 +1,22 @@
 """The journal of a study: an append-only file of events that is the only truth about what happened.
 
 ``runs/<study>/journal.jsonl`` holds one JSON object a line, written by the driver alone and forced to disk before the
-event takes effect. Optuna's study, the rungs of the early stopping, MLflow and the reports are all projections that can
-be made again from it. The events, each with ``time`` in Unix seconds:
+event takes effect. Optuna's study, the rungs of the early stopping, MLflow and the reports are all projections that
+can be made again from it. The events, each with ``time`` in Unix seconds:
 
-| event | fields |
-|---|---|
-| ``created`` | ``study`` name, ``spec`` (plain data of the StudySpec), ``environment`` (versions, git revision, machine) |
-| ``resumed`` | ``environment``, and ``spec`` where the study was extended |
-| ``proposed`` | ``uid``, ``number``, ``params`` (factor -> value), ``config`` (every field of the TrialConfig) |
-| ``launched`` | ``uid``, ``attempt`` (1, 2, ...) |
-| ``reported`` | ``uid``, ``metrics`` at a milestone (``milestone``, ``view_passes``, ``val_clean``, ``val_pgd_8``, ...) |
-| ``decided`` | ``uid``, ``milestone``, ``decision`` (``continue`` or ``stop``), ``reason`` |
-| ``finished`` | ``uid``, ``state`` (``complete``, ``stopped`` or ``failed``), ``metrics`` (complete only), ``reason`` |
-| ``interrupted`` | ``reason``: the driver ended before the study did |
-| ``ended`` | the study did all it was asked to |
+- ``created``: ``study`` (name), ``spec`` (plain data of the StudySpec, with seed and checksum of the images),
+  ``environment`` (versions, git revision, machine)
+- ``resumed``: ``environment``, and ``spec`` where the study was extended
+- ``proposed``: ``uid``, ``number``, ``params`` (factor -> value), ``config`` (every field of the TrialConfig)
+- ``launched``: ``uid``, ``attempt`` (1, 2, ...)
+- ``reported``: ``uid``, ``metrics`` at a milestone (``milestone``, ``view_passes``, ``val_clean``, ...)
+- ``decided``: ``uid``, ``milestone``, ``decision`` (``continue`` or ``stop``), ``reason``
+- ``finished``: ``uid``, ``state`` (``complete``, ``stopped`` or ``failed``), ``metrics`` (if complete), ``reason``
+- ``interrupted``: ``reason``; the driver ended before the study did
+- ``ended``: the study did all that it was asked to
 """
 
+import fcntl
 import json
 import math
 import os
@@ -126,23 +126,27 @@ class Journal:
         study_dir: the study's folder; created where it is missing.
 
     Raises:
-        ValueError: where a line other than the last is broken.
+        ValueError: where a line other than the last is broken, or another process has the journal open for writing.
     """
 
     def __init__(self, study_dir: Path) -> None:
         study_dir.mkdir(parents=True, exist_ok=True)
         self.path = study_dir / JOURNAL_NAME
         self.record = StudyRecord()
-        self.is_new = not self.path.exists()
-        if not self.is_new:
-            end = 0
-            for event, end in _read_events(self.path):
-                apply(self.record, event)
-            if end < self.path.stat().st_size:
-                warnings.warn(f"dropped a half-written last line of {self.path}", stacklevel=2)
-                os.truncate(self.path, end)
-            self.is_new = not self.record.name
         self._file = self.path.open("ab")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise ValueError(f"{study_dir} is being run by another process") from None
+        end = 0
+        for event, offset in _read_events(self.path):
+            apply(self.record, event)
+            end = offset
+        if end < self.path.stat().st_size:
+            warnings.warn(f"dropped a half-written last line of {self.path}", stacklevel=2)
+            os.truncate(self.path, end)
+        self.is_new = not self.record.name
 
     def write(self, event: str, **fields: Any) -> Event:
         """Appends one event, waits until it is on disk, applies it to ``record`` and returns it."""

@@ -44,8 +44,8 @@ def plan_resources(
         fitting = min(fitting, int(available.get("GPU", 0) / gpus + 1e-9))
     if fitting < 1:
         raise ValueError(
-            f"no trial fits: it needs {cpus} CPU(s) and {gpus:g} GPU(s), Ray has {available.get('CPU', 0):g} CPU(s) and "
-            f"{available.get('GPU', 0):g} GPU(s)"
+            f"no trial fits: it needs {cpus} CPU(s) and {gpus:g} GPU(s), "
+            f"Ray has {available.get('CPU', 0):g} CPU(s) and {available.get('GPU', 0):g} GPU(s)"
         )
     return Resources(device, cpus, gpus, min(concurrency or fitting, fitting))
 

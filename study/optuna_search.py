@@ -7,6 +7,7 @@ proposal. There is no search state that a crash could lose: after a restart the 
 import math
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
@@ -54,17 +55,17 @@ def as_optuna_study(trials: Iterable[TrialRecord], spec: StudySpec) -> optuna.St
 
 def _as_optuna_trial(trial: TrialRecord, spec: StudySpec) -> FrozenTrial:
     state, values = TrialState.RUNNING, None
-    user_attributes = {"uid": trial.uid}
+    user_attributes: dict[str, Any] = {"uid": trial.uid}
     match trial.state:
         case "complete":
-            values = [trial.metrics.get(objective.name) for objective in spec.objectives]
-            finite = all(value is not None and math.isfinite(value) for value in values)
+            reported = [trial.metrics.get(objective.name) for objective in spec.objectives]
+            finite = [float(value) for value in reported if value is not None and math.isfinite(value)]
             # A value that is not finite would leave the Optuna trial running for ever.
-            state, values = (TrialState.COMPLETE, values) if finite else (TrialState.FAIL, None)
+            state, values = (TrialState.COMPLETE, finite) if len(finite) == len(reported) else (TrialState.FAIL, None)
         case "stopped":
             # No values: those of a truncated trial must not pass for a result. The last ones are kept for the reader.
             state = TrialState.PRUNED
-            user_attributes |= {"last_report": trial.reports[-1] if trial.reports else None}
+            user_attributes["last_report"] = trial.reports[-1] if trial.reports else None
         case "failed":
             state = TrialState.FAIL
     distributions = {factor.name: factor.domain() for factor in spec.factors if factor.name in trial.params}

@@ -53,14 +53,17 @@ class ProgressDisplay:
 
     def seconds_left(self) -> float | None:
         """An estimate from the trials that ended since this start, or None while there are none."""
-        trials = self._engine.record.trials.values()
-        ended = [t for t in trials if t.ended_at and t.launched_at and t.ended_at > self._started_at]
-        if not ended:
+        record = self._engine.record
+        durations = [
+            trial.ended_at - max(trial.launched_at, self._started_at)  # a resumed trial has waited in between
+            for trial in record.with_state(*FINISHED)
+            if trial.ended_at and trial.launched_at and trial.ended_at > self._started_at
+        ]
+        if not durations:
             return None
-        # A trial that was launched before this start was interrupted; its wall time says nothing.
-        mean = sum(t.ended_at - max(t.launched_at, self._started_at) for t in ended) / len(ended)  # type: ignore[operator,type-var]
-        done = sum(t.state in FINISHED for t in trials)
-        under_way = sum(self._engine.share_done.get(t.uid, 0.0) for t in trials if t.state == "running")
+        mean = sum(durations) / len(durations)
+        done = len(record.with_state(*FINISHED))
+        under_way = sum(self._engine.share_done.get(trial.uid, 0.0) for trial in record.with_state("running"))
         return max(0.0, mean * (self._engine.num_planned - done - under_way) / self._concurrency)
 
     def _refresh_front(self) -> None:
@@ -78,7 +81,7 @@ class ProgressDisplay:
             case {"event": "decided", "uid": uid, "decision": decision, "reason": reason}:
                 return f"[{elapsed}] {uid} rung: {decision}, {reason}"
             case {"event": "finished", "uid": uid, "state": state}:
-                done = sum(trial.state in FINISHED for trial in record.trials.values())
+                done = len(record.with_state(*FINISHED))
                 left = self.seconds_left()
                 estimate = f", about {_clock(left)} left" if left else ""
                 what = self._objectives(record.trials[uid]) or record.trials[uid].reason

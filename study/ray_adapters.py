@@ -33,7 +33,7 @@ class EngineSearcher(WithoutState, Searcher):
         self._engine, self._concurrency, self._as_ray_config = engine, concurrency, as_ray_config
         self._uids: dict[str, str] = {}  # of the trials that Ray has and that have not ended
 
-    def suggest(self, trial_id: str) -> Result | str | None:
+    def suggest(self, trial_id: str) -> Result | str | None:  # type: ignore[override]
         """The next trial's config; None while as many run as may; FINISHED where none is left."""
         if len(self._uids) >= self._concurrency:
             return None

@@ -31,7 +31,7 @@ class StudyTrial(tune.Trainable):
     trial), ``device`` and ``num_threads``; ``data`` comes out of Ray's object store without a copy.
     """
 
-    def setup(self, config: dict[str, Any], data: TrialData) -> None:
+    def setup(self, config: dict[str, Any], data: TrialData) -> None:  # type: ignore[override]
         """Called by Ray once per actor."""
         self._data = data
         self._begin(config)

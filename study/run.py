@@ -8,6 +8,7 @@ needs no flags, no GPU and no download. Ctrl-C ends cleanly; the same command re
 import argparse
 import sys
 from pathlib import Path
+from typing import get_args
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--dataset", help="digits, cifar10, cifar100 or imagefolder; as --set dataset=...")
     add("--data-root", help="where the dataset's files are; as --set data_root=...")
     add("--trials", type=int, help="how many trials a search has; more than before extends a study")
-    add("--sampler", choices=Sampler.__args__, help="how Optuna proposes")
+    add("--sampler", choices=get_args(Sampler), help="how Optuna proposes")
     add("--no-stopping", action="store_true", help="run every trial to its end")
     add("--seed", type=int, default=0, help="of the search and of every trial")
     add("--name", help="folder of the study in --output; default: the space's own name")

@@ -67,7 +67,10 @@ class Factor:
 
     def domain(self) -> BaseDistribution:
         """The distribution that is searched: of the field, or categorical over the names of the levels."""
-        return CategoricalDistribution(list(self.levels)) if self.levels is not None else self.distribution
+        if self.levels is not None:
+            return CategoricalDistribution(list(self.levels))
+        assert self.distribution is not None
+        return self.distribution
 
     def changes(self, value: Any) -> dict[str, Any]:
         """The fields and values that ``value`` (or the level of that name) stands for."""

@@ -87,6 +87,7 @@ def build_encoder(config: TrialConfig, seed: int) -> ProjectedEncoder:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        backbone: nn.Module
         match config.encoder:
             case "resnet_narrow":
                 backbone, feature_dim = NarrowResNet(), 64

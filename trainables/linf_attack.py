@@ -18,7 +18,7 @@ def linf_pgd(
 ) -> Tensor:
     """Ascends ``loss_fn`` by signed gradient steps, projected after each onto the ball and onto [0, 1].
 
-    Only the gradient for the input is computed and the model's ``.grad`` stay as they are, unless ``leak_into`` is given.
+    Only the gradient for the input is computed and no ``.grad`` changes, unless ``leak_into`` is given.
 
     Args:
         loss_fn: maps a perturbed batch shaped like ``clean`` to a scalar.

@@ -214,8 +214,8 @@ class Pretraining:
 def learning_rate_at(update: int, num_batches: int, config: TrialConfig) -> float:
     """The cosine schedule's rate at ``update`` (from 0): from ``learning_rate`` to 0 without warm-up.
 
-    With ``lr_horizon='updates'`` it ends at 0 behind the last update; with 'batches' its horizon counts batches although
-    it moves on with every replay, as the paper's code has it, so that for m > 1 replays it swings up again.
+    With ``lr_horizon='updates'`` it ends at 0 behind the last update; with 'batches' its horizon counts batches
+    although it moves on with every replay, as the paper's code has it, so that for m > 1 it swings up again.
     """
     horizon = num_batches * (config.updates_per_batch() if config.lr_horizon == "updates" else 1)
     return config.learning_rate * (1 + math.cos(math.pi * update / horizon)) / 2

@@ -207,6 +207,7 @@ LAPTOP: dict[str, Any] = {
     "encoder": "resnet_narrow",
     "projector_hidden_dim": 256,
     "projector_dim": 128,
+    "batch_size": 50,
     "epochs": 3,
     "probe_epochs": 3,
     "probe_batch_size": 100,
