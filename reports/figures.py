@@ -154,7 +154,7 @@ def _staircase(shown: pd.DataFrame, x: str, y: str, scales: Mapping[str, CostSca
     pair = [Objective(x, maximise=is_accuracy(x)), Objective(y, maximise=True)]
     corners = shown[front_mask(shown, pair)].sort_values([x, y])
     xs, ys = _in_unit(corners, x, scales).tolist(), corners[y].tolist()
-    if x in scales:  # what is attained at a cost is attained at every higher one
+    if x in scales and xs:  # what is attained at a cost is attained at every higher one
         xs.append(float(_in_unit(shown, x, scales).max()))
         ys.append(ys[-1])
     line = {"shape": "vh" if is_accuracy(x) else "hv", "color": GRAY, "width": 1.5}

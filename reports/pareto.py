@@ -13,11 +13,13 @@ from reports.measures import Objective
 def front_mask(trials: pd.DataFrame, objectives: Sequence[Objective]) -> npt.NDArray[np.bool_]:
     """Marks the rows of ``trials`` that no other row dominates in all ``objectives``.
 
-    Only trials in state ``complete`` with finite values of every objective take part, neither as members nor as those
-    that dominate: a trial that was stopped early must not look optimal for being cheap. Equal vectors are all kept.
+    Only trials in state ``complete``, with finite values of every objective and without validity warnings take part,
+    as members or as those that dominate: a trial that was stopped early must not look optimal for being cheap, nor one
+    whose encoder collapsed or whose attack is broken. Equal vectors are all kept.
 
     Args:
-        trials: one row a trial, with column ``state`` and one column an objective (missing column: no value).
+        trials: one row a trial, with columns ``state`` and ``validity`` (list of warnings) and one column an objective
+            (missing column: no value).
         objectives: at least one, each maximised or minimised.
 
     Returns:
@@ -29,7 +31,8 @@ def front_mask(trials: pd.DataFrame, objectives: Sequence[Objective]) -> npt.NDA
     if not objectives:
         raise ValueError("a front needs at least one objective")
     values = trials.reindex(columns=[objective.name for objective in objectives]).to_numpy(dtype=float)
-    takes_part = (trials["state"] == "complete").to_numpy(dtype=bool) & np.isfinite(values).all(axis=1)
+    is_trusted = (trials["state"] == "complete") & (trials["validity"].map(len) == 0)
+    takes_part = is_trusted.to_numpy(dtype=bool) & np.isfinite(values).all(axis=1)
     members = np.zeros(len(trials), dtype=bool)
     if takes_part.any():
         maximise = [objective.maximise for objective in objectives]

@@ -69,7 +69,8 @@ def _selection(table: TrialTable) -> str:
         f"Trials are selected on {names}, where val_* is measured on validation images cut from the training images; "
         "the numbers reported are test_*, measured on test images that take no part in the selection. A validation "
         "value of a selected trial is therefore optimistic, its test value is not. The front holds complete trials "
-        "alone, those that no other complete trial beats in one objective without losing in another. Intervals are "
+        "alone whose validity checks passed, those that no other one beats in one objective without losing in another. "
+        "Intervals are "
         "Wilson 95% intervals: they cover the drawing of the n evaluated images, not the seed of the "
         "training. Each mark and each row is one trial with one seed."
     )
@@ -88,12 +89,18 @@ def _nothing(table: TrialTable) -> str:
 def _front_caption(table: TrialTable) -> str:
     count, complete = len(table.front), len(table.complete)
     lone = " A front of a lone trial compares nothing." if complete == 1 else ""
-    has_doubt = table.front["validity"].map(len).any()
-    doubt = " ⚠ marks a trial that failed a validity check: its robustness may be overstated." if has_doubt else ""
+    doubtful = int((table.complete["validity"].map(len) > 0).sum())
+    doubt = f" {doubtful} complete trials failed a validity check (⚠) and are kept off the front." if doubtful else ""
+    sharing = max((start.get("concurrency") or 1 for start in table.study.environments), default=1)
+    shared = (
+        f" Training time was measured with {sharing} trials at a time on shared hardware; compare training compute."
+        if sharing > 1
+        else ""
+    )
     return (
         f"{count} of {complete} complete trials, on validation; the accuracies in the table are on test, each with its "
         f"Wilson 95% interval and number of images n. The command below a trial runs its configuration again."
-        f"{lone}{doubt}"
+        f"{lone}{doubt}{shared}"
     )
 
 

@@ -10,7 +10,7 @@ from trainables.trial_config import TrialConfig
 
 ADVERSARY = Factor(name="adversary", distribution=CategoricalDistribution(["free", "pgd", "none"]))
 REPLAYS = Factor(name="replays", distribution=CategoricalDistribution([3, 5]), when={"adversary": ("free",)})
-SMALLEST_CROP = Factor(name="view_scale_min", distribution=FloatDistribution(0.08, 0.5))
+SMALLEST_CROP = Factor(name="view_scale_min", distribution=FloatDistribution(0.08, 0.5, step=0.02))
 
 STUDY = StudySpec(
     name="crops_vs_epochs",

@@ -95,12 +95,13 @@ def run_prepared(prepared: PreparedStudy, console: Console) -> int:
             listener(event)
 
     journal = _open_journal(prepared, console)
-    engine = StudyEngine(journal, spec, command.seed, len(data.train.labels), on_event)
-    dataset = (spec.base.dataset, data.checksum)
     start_ray(command.address)
     resources = plan_resources(
         command.device or default_device(), command.cpus_per_trial, command.gpus_per_trial, command.concurrency
     )
+    _write_start(journal, prepared, resources.describe(), console)
+    engine = StudyEngine(journal, spec, command.seed, len(data.train.labels), on_event)
+    dataset = (spec.base.dataset, data.checksum)
     with MlflowProjection(engine.record, prepared.study_dir, dataset) as mlflow:
         display = ProgressDisplay(engine, resources.concurrency, console)
         listeners += [mlflow.on_event, display.on_event]
@@ -195,15 +196,19 @@ def _open_journal(prepared: PreparedStudy, console: Console) -> Journal:
         journal = Journal(prepared.study_dir)
     for warning in caught:
         console.print(f"warning: {warning.message}", highlight=False, markup=False, soft_wrap=True)
+    return journal
+
+
+def _write_start(journal: Journal, prepared: PreparedStudy, resources: dict[str, Any], console: Console) -> None:
+    """Notes that the study begins, or goes on; nothing where it is done and was not extended."""
     identity = _identity(prepared.spec, prepared.command, prepared.data)
-    environment = describe_environment()
+    environment = describe_environment() | resources
     if journal.is_new:
         journal.write("created", study=prepared.study_dir.name, spec=identity, environment=environment)
     elif not journal.record.ended or journal.record.spec != identity:
         journal.write("resumed", spec=identity, environment=environment)
         done = len(journal.record.with_state("complete", "stopped", "failed"))
         console.print(f"Resuming {prepared.study_dir}: {done} trials are done", highlight=False, soft_wrap=True)
-    return journal
 
 
 def _print_summary(

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ class Resources:
     cpus_per_trial: int
     gpus_per_trial: float
     concurrency: int
+
+    def describe(self) -> dict[str, Any]:
+        """The fields by name; ``concurrency`` tells a reader whether times were measured on a shared machine."""
+        return asdict(self)
 
 
 def plan_resources(

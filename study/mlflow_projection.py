@@ -81,6 +81,8 @@ class MlflowProjection:
             if experiment
             else self._client.create_experiment(name, artifact_location=artifacts)
         )
+        # Opens the page of training runs, not that of language model traces.
+        self._client.set_experiment_tag(self._experiment_id, "mlflow.experimentKind", "custom_model_development")
         for run in self._all_runs():
             self._run_ids[run.data.tags.get("trial.uid", "")] = run.info.run_id
         if "" not in self._run_ids:

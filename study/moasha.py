@@ -24,7 +24,8 @@ class MultiObjectiveAsha:
     """Decides at rungs which trials go on; asking again about a trial gives the answer that it got first.
 
     Args:
-        eta: at each rung the best ``ceil(n / eta)`` of the n trials recorded so far are kept.
+        eta: at each rung the best ``ceil(n / eta)`` of the n trials recorded so far are kept; while there are fewer
+            than ``eta`` of them, all are.
         maximise: per objective whether more is better.
     """
 
@@ -68,7 +69,7 @@ class MultiObjectiveAsha:
         uids = list(rung.vectors)
         order = rank(np.array([rung.vectors[other] for other in uids]), self.maximise)
         best = order[: math.ceil(len(uids) / self.eta)]
-        return uids.index(uid) in best
+        return len(uids) < self.eta or uids.index(uid) in best
 
 
 def rank(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:

@@ -251,7 +251,9 @@ def require_known_field(field: str) -> None:
 
 def command_line(config: TrialConfig) -> str:
     """The shell command that runs ``config`` alone, relative to the preset that it differs least from."""
-    fields = config.effective() | {"data_root": config.data_root}
+    fields = config.effective()
+    if config.dataset != "digits":
+        fields["data_root"] = config.data_root
     best: tuple[str, dict[str, Any]] | None = None
     for preset, changes in PRESETS.items():
         base = TrialConfig(**changes).model_dump(mode="json")

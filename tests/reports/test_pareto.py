@@ -16,7 +16,7 @@ COST = Objective("train_pflop", maximise=False)
 def trials(*rows: tuple[float, float, float], states: list[str] | None = None) -> pd.DataFrame:
     """Trials with clean accuracy, robust accuracy and cost."""
     frame = pd.DataFrame(rows, columns=["val_clean", "val_pgd_8", "train_pflop"], dtype=float)
-    return frame.assign(state=states or "complete")
+    return frame.assign(state=states or "complete", validity=[[]] * len(frame))
 
 
 def members(frame: pd.DataFrame, *objectives: Objective) -> list[int]:
@@ -42,6 +42,12 @@ def test_one_objective() -> None:
 @pytest.mark.parametrize("state", ["stopped", "failed", "running", "proposed"])
 def test_a_trial_that_is_not_complete_neither_joins_nor_dominates(state: str) -> None:
     frame = trials((99, 99, 0.1), (80, 40, 1), states=[state, "complete"])
+    assert members(frame, CLEAN, ROBUST, COST) == [1]
+
+
+def test_a_trial_whose_checks_failed_neither_joins_nor_dominates() -> None:
+    frame = trials((99, 99, 0.1), (80, 40, 1))
+    frame["validity"] = [["the attack looks broken"], []]
     assert members(frame, CLEAN, ROBUST, COST) == [1]
 
 
