@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from trainables.trial_config import TrialConfig
+from trainables.view_colours import JITTER_OPERATIONS, blur, grayscale, solarize
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,7 @@ RECIPES: dict[str, Recipe] = {
 }
 FLIP_PROBABILITY = 0.5
 BLUR_SIGMA_PIXELS = (0.1, 2.0)
-BLUR_RADIUS_PIXELS = 8  # four of the largest sigma
-SOLARIZE_THRESHOLD = 128 / 255
 CROP_ATTEMPTS = 10  # of torchvision's RandomResizedCrop
-GRAY_WEIGHTS = (0.2989, 0.587, 0.114)  # of torchvision's rgb_to_grayscale
 
 # Rows of a chunk times pixels of an image or view: on a CPU what fits the cache, on a GPU what bounds the memory.
 CPU_CHUNK_PIXELS = 256 * 32 * 32
@@ -218,9 +215,9 @@ def _render_chunk(pixels: Tensor, params: ViewParams, size: int) -> Tensor:
     for turn in range(4):
         for operation, (adjust, factor) in enumerate(zip(JITTER_OPERATIONS, factors, strict=True)):
             _change_rows(views, params.jitter & (params.order[:, turn] == operation), adjust, factor)
-    _change_rows(views, params.grayscale, _grayscale)
-    _change_rows(views, params.blur, _blur, params.blur_sigma)
-    _change_rows(views, params.solarize, _solarize)
+    _change_rows(views, params.grayscale, grayscale)
+    _change_rows(views, params.blur, blur, params.blur_sigma)
+    _change_rows(views, params.solarize, solarize)
     return views
 
 
@@ -272,67 +269,3 @@ def _resize_weights(start: Tensor, length: Tensor, flip: Tensor, image_side: int
     distance = (pixel - centre.unsqueeze(-1)).abs_().div_(scale.clamp(min=1).unsqueeze(-1))
     weights = (1 - distance).clamp_(min=0).mul_(inside.unsqueeze(1))
     return weights.div_(weights.sum(dim=-1, keepdim=True))
-
-
-# Colour operations: (n, 3, S, S) views in [0, 1] and (n, 1, 1, 1) strengths -> new views in [0, 1]. The first four are
-# torchvision's adjust_brightness, adjust_contrast, adjust_saturation and adjust_hue on float images.
-
-
-def _gray(channels: Tensor) -> Tensor:
-    """Weighs the three channels along dimension 1 into one, which stays as a dimension of length 1."""
-    red, green, blue = channels.chunk(3, dim=1)
-    return (GRAY_WEIGHTS[0] * red).add_(green, alpha=GRAY_WEIGHTS[1]).add_(blue, alpha=GRAY_WEIGHTS[2])
-
-
-def _adjust_brightness(views: Tensor, factor: Tensor) -> Tensor:
-    return (factor * views).clamp_(0, 1)
-
-
-def _adjust_contrast(views: Tensor, factor: Tensor) -> Tensor:
-    mean_gray = _gray(views.mean(dim=(2, 3), keepdim=True))
-    return (factor * views).add_((1 - factor) * mean_gray).clamp_(0, 1)
-
-
-def _adjust_saturation(views: Tensor, factor: Tensor) -> Tensor:
-    return (factor * views).add_((1 - factor) * _gray(views)).clamp_(0, 1)
-
-
-def _adjust_hue(views: Tensor, shift: Tensor) -> Tensor:
-    """Turns the hue by ``shift`` of the circle in HSV, in closed form: V - d min(max(min(k, 4 - k), 0), 1), d = V S.
-
-    k is the distance in sixths of the circle from 5 (red), 3 (green) and 1 (blue) sixths before the hue, modulo 6.
-    """
-    red, green, blue = views.chunk(3, dim=1)
-    value = torch.maximum(torch.maximum(red, green), blue)
-    chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    green_sector = (blue - red).add_(chroma, alpha=2)
-    blue_sector = (red - green).add_(chroma, alpha=4)
-    hue6 = torch.where(red == value, green - blue, torch.where(green == value, green_sector, blue_sector))
-    hue6 = hue6 / chroma.clamp(min=1e-12) + 6 * shift  # without chroma the hue is 0, and nothing depends on it
-    k = torch.cat([hue6 + 5, hue6 + 3, hue6 + 1], dim=1)
-    k = k - (k.detach() / 6).floor_().mul_(6)
-    return value - chroma * (2 - (k - 2).abs_()).clamp_(0, 1)
-
-
-def _grayscale(views: Tensor, _: Tensor) -> Tensor:
-    return _gray(views).expand_as(views)
-
-
-def _solarize(views: Tensor, _: Tensor) -> Tensor:
-    return torch.where(views >= SOLARIZE_THRESHOLD, 1 - views, views)
-
-
-def _blur(views: Tensor, sigma: Tensor) -> Tensor:
-    """Convolves with a sampled Gaussian of ``sigma`` pixels, edges replicated. PIL's three box blurs approximate it."""
-    size, radius = views.shape[-1], BLUR_RADIUS_PIXELS
-    source = torch.arange(-radius, size + radius, device=views.device)
-    distance = source - torch.arange(size, device=views.device).unsqueeze(1)
-    weights = torch.exp(-(distance**2) / (2 * sigma**2)) * (distance.abs() <= radius)  # (n, 1, S, S + 2 radius)
-    weights = weights / weights.sum(dim=-1, keepdim=True)
-    before = weights[..., :radius].sum(dim=-1, keepdim=True)
-    after = weights[..., radius + size :].sum(dim=-1, keepdim=True)
-    matrix = weights[..., radius : radius + size] + pad(before, (0, size - 1)) + pad(after, (size - 1, 0))
-    return (matrix @ views @ matrix.transpose(2, 3)).clamp(0, 1)
-
-
-JITTER_OPERATIONS = (_adjust_brightness, _adjust_contrast, _adjust_saturation, _adjust_hue)
