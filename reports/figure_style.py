@@ -2,12 +2,22 @@
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 
-from reports.measures import COSTS, SPLIT_WORDS, format_cost, images_behind, interval_of, label, on_split
+from reports.measures import (
+    COSTS,
+    SPLIT_WORDS,
+    format_cost,
+    images_behind,
+    interval_of,
+    label,
+    log_ticks,
+    on_split,
+    short_number,
+)
 from reports.trials import FACTOR_PREFIX, TrialTable
 
 # Okabe and Ito's palette, told apart with every common colour blindness.
@@ -88,3 +98,10 @@ def hover_text(row: Mapping[str, Any], table: TrialTable) -> str:
     lines += [f"{COSTS[name][0]}: {format_cost(name, row[name])}" for name in COSTS if name in row]
     lines += [f"⚠ {warning}" for warning in row["validity"]]
     return "<br>".join(html.escape(line) for line in lines)
+
+
+def log_axis_ticks(values: Iterable[float]) -> dict[str, Any]:
+    """Axis settings that label 1, 2, 5 times powers of ten within the positive ``values``."""
+    positive = [value for value in values if value > 0]
+    ticks = log_ticks(min(positive), max(positive))
+    return {"tickmode": "array", "tickvals": ticks, "ticktext": [short_number(tick) for tick in ticks]}

@@ -16,6 +16,7 @@ from reports.figure_style import (
     ORANGE,
     VERMILLION,
     hover_text,
+    log_axis_ticks,
     split_buttons,
     styled,
 )
@@ -28,9 +29,7 @@ from reports.measures import (
     interval_of,
     is_accuracy,
     label,
-    log_ticks,
     on_split,
-    short_number,
 )
 from reports.pareto import front_mask
 from reports.trials import TrialTable
@@ -57,7 +56,7 @@ def trade_off(table: TrialTable, x: str, y: str, color_by_cost: bool) -> go.Figu
     styled(figure, height=520)
     figure.update_layout(_axis_titles(table, x, y, "val", scales))
     if x in scales and scales[x].is_log:
-        figure.update_xaxes(type="log", **_ticks(shown[x] / scales[x].size))
+        figure.update_xaxes(type="log", **log_axis_ticks(shown[x] / scales[x].size))
     views = {split: (visible[split], _axis_titles(table, x, y, split, scales)) for split in traces}
     figure.update_layout(updatemenus=[split_buttons(views)])
     if cost is not None:
@@ -206,11 +205,5 @@ def _cost_colors(costs: pd.Series, scale: CostScale) -> dict[str, Any]:
 
 def _decade_ticks(costs: pd.Series, scale: CostScale) -> dict[str, Any]:
     """Ticks for values that are already log10."""
-    ticks = _ticks(costs / scale.size)
+    ticks = log_axis_ticks(costs / scale.size)
     return ticks | {"tickvals": [float(np.log10(tick)) for tick in ticks["tickvals"]]}
-
-
-def _ticks(values: pd.Series) -> dict[str, Any]:
-    positive = values[values > 0]
-    ticks = log_ticks(float(positive.min()), float(positive.max()))
-    return {"tickmode": "array", "tickvals": ticks, "ticktext": [short_number(tick) for tick in ticks]}

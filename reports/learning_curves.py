@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from reports.figure_style import BLUE, GRAY, ORANGE, VERMILLION, styled
+from reports.figure_style import BLUE, GRAY, ORANGE, VERMILLION, log_axis_ticks, styled
 from reports.measures import CostScale, cost_scale, label
 from reports.trials import TrialTable
 from study.journal import TrialRecord
@@ -45,7 +45,7 @@ def learning_curves(table: TrialTable, measures: list[str]) -> go.Figure:
     figure.update_layout(margin={"t": 24})
     figure.update_xaxes(title={"text": scale.label})
     if scale.is_log:
-        figure.update_xaxes(type="log", dtick=1)
+        figure.update_xaxes(type="log", **log_axis_ticks(value / scale.size for value in passes))
     return figure
 
 

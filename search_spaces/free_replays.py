@@ -1,6 +1,6 @@
 """How many replays are worth their view passes, for crops and for patches, at equal data epochs?
 
-    python -m study.run --space search_spaces/free_replays.py
+python -m study.run --space search_spaces/free_replays.py
 """
 
 from optuna.distributions import CategoricalDistribution
@@ -17,7 +17,12 @@ STUDY = StudySpec(
         Factor(
             name="views",
             levels={
-                "crop": {"view_scale_min": 0.08, "view_scale_max": 1.0, "view_ratio_min": 3 / 4, "view_ratio_max": 4 / 3},
+                "crop": {
+                    "view_scale_min": 0.08,
+                    "view_scale_max": 1.0,
+                    "view_ratio_min": 3 / 4,
+                    "view_ratio_max": 4 / 3,
+                },
                 "patch": {"view_scale_min": 0.25, "view_scale_max": 0.25, "view_ratio_min": 1.0, "view_ratio_max": 1.0},
             },
         ),

@@ -95,20 +95,25 @@ def run_prepared(prepared: PreparedStudy, console: Console) -> int:
             listener(event)
 
     journal = _open_journal(prepared, console)
-    start_ray(command.address)
-    resources = plan_resources(
-        command.device or default_device(), command.cpus_per_trial, command.gpus_per_trial, command.concurrency
-    )
-    _write_start(journal, prepared, resources.describe(), console)
     engine = StudyEngine(journal, spec, command.seed, len(data.train.labels), on_event)
-    dataset = (spec.base.dataset, data.checksum)
-    with MlflowProjection(engine.record, prepared.study_dir, dataset) as mlflow:
-        display = ProgressDisplay(engine, resources.concurrency, console)
+    is_to_run = journal.is_new or not engine.is_complete()
+    concurrency = 1
+    if is_to_run:
+        console.print("Starting Ray ..." if command.address is None else f"Joining Ray at {command.address} ...")
+        start_ray(command.address)
+        resources = plan_resources(
+            command.device or default_device(), command.cpus_per_trial, command.gpus_per_trial, command.concurrency
+        )
+        concurrency = resources.concurrency
+        _write_start(journal, prepared, resources.describe(), console)
+    with MlflowProjection(engine.record, prepared.study_dir, (spec.base.dataset, data.checksum)) as mlflow:
+        display = ProgressDisplay(engine, concurrency, console)
         listeners += [mlflow.on_event, display.on_event]
-        with display:
-            if not engine.is_complete():
+        if is_to_run:
+            with display:
                 run_trials(engine, data, prepared.study_dir, resources)
-        engine.close()
+            engine.close()
+        display.print_summary()
         build_report(prepared.study_dir)
     journal.close()
     _print_summary(prepared, console, engine.record.ended, tracking_uri(command.output), mlflow.error)
@@ -200,12 +205,12 @@ def _open_journal(prepared: PreparedStudy, console: Console) -> Journal:
 
 
 def _write_start(journal: Journal, prepared: PreparedStudy, resources: dict[str, Any], console: Console) -> None:
-    """Notes that the study begins, or goes on; nothing where it is done and was not extended."""
+    """Notes that the study begins, or goes on."""
     identity = _identity(prepared.spec, prepared.command, prepared.data)
     environment = describe_environment() | resources
     if journal.is_new:
         journal.write("created", study=prepared.study_dir.name, spec=identity, environment=environment)
-    elif not journal.record.ended or journal.record.spec != identity:
+    else:
         journal.write("resumed", spec=identity, environment=environment)
         done = len(journal.record.with_state("complete", "stopped", "failed"))
         console.print(f"Resuming {prepared.study_dir}: {done} trials are done", highlight=False, soft_wrap=True)

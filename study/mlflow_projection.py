@@ -168,7 +168,7 @@ class MlflowProjection:
         if step in self._logged_steps[uid]:
             return
         now = int(time.time() * 1000)
-        numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        numbers = {k: v for k, v in metrics.items() if k != "milestone" and isinstance(v, int | float)}
         self._client.log_batch(run_id, metrics=[Metric(name, value, now, step) for name, value in numbers.items()])
         self._logged_steps[uid].add(step)
 

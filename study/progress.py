@@ -51,6 +51,14 @@ class ProgressDisplay:
             if line:
                 self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    def print_summary(self) -> None:
+        """Prints how many trials ended in which state, and the front."""
+        record = self._engine.record
+        counts = ", ".join(f"{len(record.with_state(state))} {state}" for state in FINISHED)
+        self._console.print(f"{len(record.trials)} trials: {counts}", highlight=False)
+        if self._front:
+            self._console.print(self._front_table("front on validation"))
+
     def seconds_left(self) -> float | None:
         """An estimate from the trials that ended since this start, or None while there are none."""
         record = self._engine.record
@@ -109,8 +117,8 @@ class ProgressDisplay:
             table.add_row(trial.uid, "starting" if share is None else f"{share:.0%}", rung, _describe(trial))
         return table
 
-    def _front_table(self) -> Table:
-        table = Table("trial", "objectives", "factors", title="front so far", title_justify="left", expand=True)
+    def _front_table(self, title: str = "front so far") -> Table:
+        table = Table("trial", "objectives", "factors", title=title, title_justify="left", expand=True)
         for trial in self._front:
             table.add_row(trial.uid, self._objectives(trial), _describe(trial))
         return table

@@ -207,9 +207,12 @@ class StudySpec:
         if preset == "paper":
             return self
         laptop = self.laptop
+        overlay = dict(PRESETS[preset])
+        if self.base.method == "simclr":
+            del overlay["num_views"]  # always two
         return dataclasses.replace(
             self,
-            base=self.base.replace(**PRESETS[preset], **laptop.base),
+            base=self.base.replace(**(overlay | dict(laptop.base))),
             factors=laptop.factors or self.factors,
             references=self.references if laptop.references is None else laptop.references,
             design=laptop.design or self.design,
