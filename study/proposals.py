@@ -107,7 +107,8 @@ def _suggest(trial: OptunaTrial, factor: Factor) -> Any:
         case IntDistribution(low=low, high=high, step=step, log=log):
             return trial.suggest_int(factor.name, low, high, step=step, log=log)
         case FloatDistribution(low=low, high=high, step=step, log=log):
-            return trial.suggest_float(factor.name, low, high, step=step, log=log)
+            value = trial.suggest_float(factor.name, low, high, step=step, log=log)
+            return float(f"{value:.12g}")  # 0.48, not 0.48000000000000004, in tables and commands
     raise AssertionError(factor)
 
 
