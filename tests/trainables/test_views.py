@@ -1,6 +1,5 @@
 """Views against torchvision: equal parameters give equal pixels, and parameters are distributed equally."""
 
-from collections.abc import Iterator
 from dataclasses import fields, replace
 
 import numpy as np
@@ -20,15 +19,6 @@ PATCH = {"view_scale_min": 0.25, "view_scale_max": 0.25, "view_ratio_min": 1.0, 
 TORCHVISION_OPERATIONS = (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation, tv.adjust_hue)
 BOX_MIX = torch.tensor([7, -11, 13, 17])  # of the four sides, for their joint distribution
 SMALLEST_P = 1e-3  # of a two-sample test on fixed seeds
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Many threads on small tensors only wait for each other, above all beside another busy process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -1,0 +1,78 @@
+"""AutoAttack on a linear classifier of known robustness, and what the wrapper puts back."""
+
+import logging
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from trainables.autoattack_adapter import correct_under_autoattack
+from trainables.trial_config import TrialConfig
+
+RADII_255 = (4.0, 8.0)
+CONFIG = TrialConfig(eval_radii_255=RADII_255)
+
+
+def everything_survived(num_images: int) -> dict[float, np.ndarray]:
+    return {radius: np.ones(num_images, dtype=bool) for radius in RADII_255}
+
+
+def test_flags_equal_the_closed_form(sign_classifier: Callable[..., nn.Module]) -> None:
+    classifier = sign_classifier(6)  # fewer than the ten that targeted attacks expect
+    labels = torch.tensor([0, 3, 5])
+    images = classifier.images(labels, torch.tensor([6.0, 3.0, 2.0]))
+    distances = classifier.distances_255(images, labels)
+    flags = correct_under_autoattack(classifier, images, labels, everything_survived(3), CONFIG)
+    assert list(flags) == ["aa_4", "aa_8"]
+    for radius, name in zip(RADII_255, flags, strict=True):
+        assert (abs(distances - radius) > 0.2).all()
+        assert np.array_equal(flags[name], distances > radius)
+    assert [flags["aa_4"].sum(), flags["aa_8"].sum()] == [1, 0]
+    assert not np.shares_memory(flags["aa_4"], flags["aa_8"])
+
+
+def test_global_state_is_put_back(sign_classifier: Callable[..., nn.Module]) -> None:
+    def trace(frame: FrameType, event: str, argument: object) -> None:
+        return None
+
+    classifier = sign_classifier(10)
+    labels = torch.tensor([3])
+    images = classifier.images(labels, torch.tensor([2.0]))
+    logger, trace_before = logging.getLogger("auto-attack"), sys.gettrace()
+    level = logger.level
+    rng_before = torch.get_rng_state()
+    logger.setLevel(logging.ERROR)
+    try:
+        sys.settrace(trace)
+        flags = correct_under_autoattack(classifier, images, labels, everything_survived(1), CONFIG)
+        trace_after, level_after = sys.gettrace(), logger.level
+    finally:
+        sys.settrace(trace_before)
+        logger.setLevel(level)
+    assert not flags["aa_4"].any()  # it did run
+    assert trace_after is trace and level_after == logging.ERROR
+    assert torch.equal(torch.get_rng_state(), rng_before)
+
+
+def test_what_weaker_attacks_broke_stays_broken(sign_classifier: Callable[..., nn.Module]) -> None:
+    classifier = sign_classifier(10)
+    labels = torch.tensor([0, 3])
+    images = classifier.images(labels, torch.tensor([30.0, 2.0]))
+    known = everything_survived(2)
+    known[4.0][0] = False  # of the image that AutoAttack cannot break
+    flags = correct_under_autoattack(classifier, images, labels, known, CONFIG)
+    assert flags["aa_4"].tolist() == [False, False]
+    assert flags["aa_8"].tolist() == [False, False]  # although nothing broke it at 8: the ball is larger
+    assert known[8.0].all()
+
+
+def test_training_mode_is_refused(sign_classifier: Callable[..., nn.Module]) -> None:
+    classifier = sign_classifier(10).train()
+    labels = torch.tensor([3])
+    images = classifier.images(labels, torch.tensor([2.0]))
+    with pytest.raises(ValueError, match="evaluation mode"):
+        correct_under_autoattack(classifier, images, labels, everything_survived(1), CONFIG)

@@ -1,0 +1,415 @@
+"""Pretraining against references: its schedule, its optimiser, its updates, and its exact resumption."""
+
+import copy
+import io
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainables.encoders import ProjectedEncoder
+from trainables.pretrain import Pretraining, TrialDiverged, build_optimiser, learning_rate_at
+from trainables.ssl_losses import ssl_loss
+from trainables.trial_config import TrialConfig
+
+CPU = torch.device("cpu")
+RADIUS, STEP = 8 / 255, 2.55 / 255
+METHODS: dict[str, dict[str, Any]] = {
+    "standard": {"adversary": "none"},
+    "pgd": {"adversary": "pgd"},
+    "free": {"adversary": "free"},
+    "simclr": {"adversary": "none", "method": "simclr", "num_views": 2},
+    "simclr-pgd": {"adversary": "pgd", "method": "simclr", "num_views": 2},
+    "simclr-free": {"adversary": "free", "method": "simclr", "num_views": 2},
+}
+
+
+class Recorder:
+    """What an encoder sees from now on: its inputs, its mode, and whether gradients are computed."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        self.inputs: list[Tensor] = []
+        self.training: list[bool] = []
+        self.with_gradient: list[bool] = []
+        encoder.register_forward_pre_hook(self._record)
+
+    def _record(self, module: nn.Module, arguments: tuple[Tensor]) -> None:
+        self.inputs.append(arguments[0].detach().clone())
+        self.training.append(module.training)
+        self.with_gradient.append(torch.is_grad_enabled())
+
+
+def start(config: TrialConfig, images: Tensor) -> tuple[Pretraining, Recorder, ProjectedEncoder]:
+    """A pretraining in training mode, a recorder of its encoder, and a copy of the encoder before any update."""
+    pretraining = Pretraining(config, images, CPU)
+    snapshot = copy.deepcopy(pretraining.encoder).train()
+    pretraining.encoder.train()
+    return pretraining, Recorder(pretraining.encoder), snapshot
+
+
+def loss_on(encoder: ProjectedEncoder, flat_views: Tensor, config: TrialConfig) -> Tensor:
+    return ssl_loss(encoder(flat_views).unflatten(0, (-1, config.batch_size)), config)
+
+
+# Learning rate.
+
+
+def scheduled_by_torch(base: float, horizon: int, num_updates: int) -> list[float]:
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=base)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=horizon)
+    rates = []
+    for _ in range(num_updates):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize("replays", [1, 3, 12])
+@pytest.mark.parametrize("lr_horizon", ["updates", "batches"])
+def test_learning_rate_equals_torchs_cosine(tiny: Callable[..., TrialConfig], replays: int, lr_horizon: str) -> None:
+    num_batches = 40
+    config = tiny(adversary="free", replays=replays, lr_horizon=lr_horizon, learning_rate=0.3)
+    rates = [learning_rate_at(update, num_batches, config) for update in range(num_batches * replays)]
+    horizon = num_batches * (replays if lr_horizon == "updates" else 1)
+    assert rates == pytest.approx(scheduled_by_torch(0.3, horizon, len(rates)), abs=1e-9)
+    assert rates[0] == 0.3
+    peaks_at_end = lr_horizon == "batches" and replays == 12
+    assert rates[-1] == pytest.approx(0.3 if peaks_at_end else 0.0, abs=2e-3)
+
+
+def test_learning_rate_with_batches_horizon_swings_up_again(tiny: Callable[..., TrialConfig]) -> None:
+    config = tiny(adversary="free", replays=3, lr_horizon="batches", learning_rate=0.3)
+    assert learning_rate_at(40, 40, config) == pytest.approx(0, abs=1e-12)
+    assert learning_rate_at(80, 40, config) == pytest.approx(0.3)
+
+
+def test_learning_rate_of_pgd_ignores_replays(tiny: Callable[..., TrialConfig]) -> None:
+    config = tiny(adversary="pgd", replays=12, learning_rate=0.3)
+    assert learning_rate_at(20, 40, config) == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize("lr_horizon", ["updates", "batches"])
+def test_updates_use_the_schedule(tiny: Callable[..., TrialConfig], noise_images: Tensor, lr_horizon: str) -> None:
+    config = tiny(adversary="free", replays=3, lr_horizon=lr_horizon)
+    pretraining = Pretraining(config, noise_images, CPU)
+    used: list[list[float]] = []
+    pretraining.optimiser.register_step_pre_hook(
+        lambda optimiser, *_: used.append([group["lr"] for group in optimiser.param_groups])
+    )
+    for _ in pretraining.run():
+        pass
+    horizon = 12 if lr_horizon == "updates" else 4
+    expected = [0.3 * (1 + math.cos(math.pi * update / horizon)) / 2 for update in range(12)]
+    assert used == pytest.approx([pytest.approx([rate, rate]) for rate in expected])
+
+
+# Optimiser.
+
+
+def test_optimiser_is_sgd_nesterov_inside_larc(tiny: Callable[..., TrialConfig]) -> None:
+    config = tiny(weight_decay=1e-2, momentum=0.9, lars_trust_coefficient=0.005)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 3)).double()
+    reference = copy.deepcopy(network)
+    optimiser = build_optimiser(network, config)
+    sgd = torch.optim.SGD(reference.parameters(), lr=0.3, momentum=0.9, nesterov=True)
+    inputs = torch.randn(20, 16, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    clipped = []
+    for update, batch in enumerate(inputs):
+        rate = 0.3 * (20 - update) / 20
+        scale = 1e-4 if update % 3 == 0 else 1.0  # small gradients reach the clip
+        optimiser.zero_grad()
+        sgd.zero_grad()
+        (scale * network(batch).square().mean()).backward()
+        (scale * reference(batch).square().mean()).backward()
+        for parameter in reference.parameters():
+            if parameter.ndim > 1:
+                norms = parameter.detach().norm(), parameter.grad.norm()
+                adapted = 0.005 * norms[0] / (norms[1] + 1e-2 * norms[0])
+                clipped.append(bool(adapted > rate))
+                parameter.grad = (parameter.grad + 1e-2 * parameter.detach()) * min(float(adapted / rate), 1.0)
+        for group in (*optimiser.param_groups, *sgd.param_groups):
+            group["lr"] = rate
+        optimiser.step()
+        sgd.step()
+    assert any(clipped) and not all(clipped)
+    for ours, theirs in zip(network.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)  # LARS adds 1e-8 to its denominator
+
+
+# Passes, updates and costs.
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes", "updates"),
+    [
+        (METHODS["standard"], 8 * 3, 1),
+        (METHODS["pgd"] | {"pgd_steps": 5}, 8 * 3 * 6, 1),
+        (METHODS["free"] | {"replays": 3}, 8 * 3 * 3, 3),
+        (METHODS["simclr"], 8 * 2, 1),
+        (METHODS["simclr-pgd"] | {"pgd_steps": 5}, 8 * (2 + 5), 1),
+        (METHODS["simclr-free"] | {"replays": 3}, 8 * 2 * 3, 3),
+    ],
+    ids=METHODS,
+)
+def test_view_passes_and_updates_of_a_batch(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, changes: dict[str, Any], passes: int, updates: int
+) -> None:
+    pretraining, seen, _ = start(tiny(**changes), noise_images)
+    steps: list[None] = []
+    pretraining.optimiser.register_step_post_hook(lambda *_: steps.append(None))
+    pretraining.train_batch()
+    assert sum(len(views) for views, counted in zip(seen.inputs, seen.with_gradient, strict=True) if counted) == passes
+    assert pretraining.view_passes == pretraining.view_passes_per_batch == passes
+    assert len(steps) == updates
+
+
+def test_remainder_of_an_epoch_is_left_out(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    pretraining = Pretraining(tiny(adversary="none", epochs=3), noise_images, CPU)
+    done = [pretraining.batches_done for _ in pretraining.run()]
+    assert done == [1, 2, 3, 4, 5, 6] and pretraining.num_batches == 6  # of 20 images, 8 a batch
+    assert pretraining.view_passes == 6 * 8 * 3
+    assert pretraining.train_seconds > 0
+    assert list(pretraining.run()) == []
+
+
+def test_an_epoch_shows_no_image_twice(tiny: Callable[..., TrialConfig]) -> None:
+    images = (torch.arange(16, dtype=torch.uint8) * 10)[:, None, None, None].expand(-1, 3, 8, 8).contiguous()
+    pretraining, seen, _ = start(tiny(adversary="none", augmentation="none", epochs=2), images)
+    orders = []
+    for _ in pretraining.run():
+        views = seen.inputs.pop().unflatten(0, (3, 8))
+        grey = (views.mean(dim=(2, 3, 4)) * 25.5).round()
+        assert torch.equal(grey, grey[:1].expand(3, 8))  # views of one image are in one column
+        orders.append(grey[0].int().tolist())
+    epochs = orders[0] + orders[1], orders[2] + orders[3]
+    assert all(sorted(epoch) == list(range(16)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_train_pflop_grows_with_batches(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    pretraining = Pretraining(tiny(adversary="none"), noise_images, CPU)
+    assert pretraining.train_pflop == 0
+    for _ in pretraining.run():
+        pass
+    assert pretraining.train_pflop == pytest.approx(4 * 24 * pretraining.pass_cost.update / 1e15, rel=1e-12)
+
+
+# Free adversarial training.
+
+
+@pytest.mark.parametrize("method", ["free", "simclr-free"])
+@pytest.mark.parametrize("perturbation", ["carried", "reset"])
+def test_free_perturbation(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, method: str, perturbation: str
+) -> None:
+    config = tiny(**METHODS[method], perturbation=perturbation, replays=4)
+    pretraining, seen, _ = start(config, noise_images)
+    standard, clean_seen, _ = start(tiny(**METHODS[method] | {"adversary": "none"}), noise_images)
+    before = torch.zeros(())
+    for _ in range(4):
+        seen.inputs.clear()
+        clean_seen.inputs.clear()
+        pretraining.train_batch()
+        standard.train_batch()
+        forwards = seen.inputs
+        if method == "simclr-free":  # its first view stays clean at every replay
+            assert all(torch.equal(views, clean_seen.inputs[0]) for views in forwards[::2])
+            forwards = forwards[1::2]
+        clean = clean_seen.inputs[-1]
+        assert len(forwards) == 4
+        for replay, views in enumerate(forwards):
+            assert float(views.min()) >= 0 and float(views.max()) <= 1
+            moved = float((views - clean).abs().max())
+            assert moved <= RADIUS + 1e-6
+            assert replay == 0 or moved >= STEP - 1e-6
+        first = (clean + before).clamp(0, 1) if perturbation == "carried" else clean
+        assert torch.equal(forwards[0], first)
+        assert pretraining.perturbation is not None
+        before = pretraining.perturbation.flatten(0, 1)
+        assert float(before.abs().max()) <= RADIUS + 1e-6
+        ahead = clean + before
+        assert float(ahead.min()) >= -1e-6 and float(ahead.max()) <= 1 + 1e-6
+
+
+@pytest.mark.parametrize(("free_step", "step"), [("attack_step", STEP), ("radius", RADIUS)])
+def test_one_backward_pass_gives_both_gradients(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, free_step: str, step: float
+) -> None:
+    config = tiny(adversary="free", replays=1, free_step=free_step)
+    pretraining, seen, snapshot = start(config, noise_images)
+    pretraining.train_batch()
+    clean = seen.inputs[0].requires_grad_()
+    loss_on(snapshot, clean, config).backward()
+    for ours, theirs in zip(pretraining.encoder.parameters(), snapshot.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-6)
+    assert clean.grad is not None and pretraining.perturbation is not None
+    moved = (clean.detach() + step * clean.grad.sign()).clamp(0, 1) - clean.detach()
+    clear = clean.grad.abs() > 1e-6  # where rounding cannot turn a sign
+    assert clear.float().mean() > 0.9
+    torch.testing.assert_close(pretraining.perturbation.flatten(0, 1)[clear], moved[clear], rtol=0, atol=1e-6)
+
+
+# Training against PGD.
+
+
+@pytest.mark.parametrize("method", ["pgd", "simclr-pgd"])
+def test_pgd_views_raise_the_loss(tiny: Callable[..., TrialConfig], noise_images: Tensor, method: str) -> None:
+    config = tiny(**METHODS[method], pgd_steps=5)
+    pretraining, seen, snapshot = start(config, noise_images)
+    pretraining.train_batch()
+    attacks = [views for views, gradient in zip(seen.inputs, seen.with_gradient, strict=True) if gradient]
+    if method == "simclr-pgd":
+        first, attacked = attacks[-2], attacks[-1]
+        assert torch.equal(first, seen.inputs[0])  # the first view stays clean
+        clean, after = torch.cat([first, attacks[0]]), torch.cat([first, attacked])
+    else:
+        clean, after = attacks[0], attacks[-1]
+    assert float((after - clean).abs().max()) == pytest.approx(RADIUS, abs=1e-6)
+    assert float(after.min()) >= 0 and float(after.max()) <= 1
+    with torch.no_grad():
+        assert float(loss_on(snapshot, after, config)) > float(loss_on(snapshot, clean, config)) + 1e-3
+
+
+@pytest.mark.parametrize(("attack_batchnorm", "tracked"), [("train", 6), ("eval", 1)])
+def test_batchnorm_while_attacking(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, attack_batchnorm: str, tracked: int
+) -> None:
+    config = tiny(adversary="pgd", pgd_steps=5, attack_batchnorm=attack_batchnorm)
+    pretraining, seen, _ = start(config, noise_images)
+    pretraining.train_batch()
+    assert seen.training == [attack_batchnorm == "train"] * 5 + [True]
+    assert int(pretraining.encoder.hidden[1].num_batches_tracked) == tracked
+
+
+@pytest.mark.parametrize("gradient_leak", [False, True])
+def test_gradient_leak(tiny: Callable[..., TrialConfig], noise_images: Tensor, gradient_leak: bool) -> None:
+    config = tiny(adversary="pgd", pgd_steps=3, gradient_leak=gradient_leak)
+    pretraining, seen, snapshot = start(config, noise_images)
+    pretraining.train_batch()
+    assert len(seen.inputs) == 4
+    for views in seen.inputs if gradient_leak else seen.inputs[-1:]:
+        loss_on(snapshot, views, config).backward()  # adds to .grad
+    for ours, theirs in zip(pretraining.encoder.parameters(), snapshot.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_gradient_leak_is_off_by_default_and_changes_the_update(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor
+) -> None:
+    weights = []
+    for changes in ({}, {"gradient_leak": False}, {"gradient_leak": True}):
+        pretraining, _, _ = start(tiny(adversary="pgd", **changes), noise_images)
+        pretraining.train_batch()
+        weights.append(pretraining.encoder.projection[3].weight)
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+# Determinism and resumption.
+
+
+def finish(pretraining: Pretraining) -> tuple[dict[str, Tensor], float, Tensor | None]:
+    for _ in pretraining.run():
+        pass
+    return pretraining.encoder.state_dict(), pretraining.mean_loss(), pretraining.perturbation
+
+
+def assert_bitwise_equal(
+    found: tuple[dict[str, Tensor], float, Tensor | None], expected: tuple[dict[str, Tensor], float, Tensor | None]
+) -> None:
+    assert all(torch.equal(value, expected[0][name]) for name, value in found[0].items())
+    assert found[1] == expected[1]
+    if expected[2] is None:
+        assert found[2] is None
+    else:
+        assert found[2] is not None and torch.equal(found[2], expected[2])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_exact_resumption_after_any_batch(tiny: Callable[..., TrialConfig], noise_images: Tensor, method: str) -> None:
+    config = tiny(**METHODS[method], epochs=2, replays=2, pgd_steps=2)
+    straight = Pretraining(config, noise_images, CPU)
+    saved = []
+    for _ in straight.run():
+        saved.append(io.BytesIO())
+        torch.save(straight.state_dict(), saved[-1])
+    expected = straight.encoder.state_dict(), straight.mean_loss(), straight.perturbation
+    assert_bitwise_equal(finish(Pretraining(config, noise_images, CPU)), expected)  # the same config twice
+    for batches_done, file in enumerate(saved, start=1):
+        file.seek(0)
+        resumed = Pretraining(config, noise_images, CPU)
+        resumed.load_state_dict(torch.load(file, weights_only=True))
+        assert resumed.batches_done == batches_done
+        assert_bitwise_equal(finish(resumed), expected)
+
+
+def test_another_seed_gives_other_weights(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    first, other = (finish(Pretraining(tiny(seed=seed), noise_images, CPU)) for seed in (0, 1))
+    assert first[1] != other[1]
+
+
+@pytest.mark.parametrize("method", ["pgd", "free"])
+@pytest.mark.usefixtures("global_rng_untouched")
+def test_global_generators_untouched(tiny: Callable[..., TrialConfig], noise_images: Tensor, method: str) -> None:
+    Pretraining(tiny(**METHODS[method]), noise_images, CPU).train_batch()
+
+
+def test_images_are_only_read(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    before = noise_images.clone()
+    Pretraining(tiny(), noise_images, CPU).train_batch()
+    assert torch.equal(noise_images, before)
+
+
+# Losses.
+
+
+def test_mean_loss_is_of_the_updates_since_the_last_call(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor
+) -> None:
+    config = tiny(adversary="none")
+    pretraining, seen, snapshot = start(config, noise_images)
+    for _ in range(2):
+        snapshot.load_state_dict(pretraining.encoder.state_dict())
+        pretraining.train_batch()
+        with torch.no_grad():
+            expected = float(loss_on(snapshot, seen.inputs[-1], config))
+        assert pretraining.mean_loss() == pytest.approx(expected, rel=1e-5)
+
+
+def test_loss_falls(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    pretraining = Pretraining(tiny(adversary="none", epochs=30), noise_images, CPU)
+    losses = [pretraining.mean_loss() for _ in pretraining.run()]
+    assert sum(losses[-10:]) < sum(losses[:10]) - 10
+
+
+def test_divergence_is_noticed(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    pretraining = Pretraining(tiny(adversary="none"), noise_images, CPU)
+    pretraining.train_batch()
+    pretraining.check_finite()
+    with torch.no_grad():
+        pretraining.encoder.projection[3].weight[0, 0] = float("nan")
+    pretraining.train_batch()
+    with pytest.raises(TrialDiverged, match=r"nan after 48 view passes"):
+        pretraining.check_finite()
+    with pytest.raises(TrialDiverged):
+        pretraining.mean_loss()
+
+
+def test_batch_larger_than_the_images_is_refused(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"batch_size=21, images=20"):
+        Pretraining(tiny(batch_size=21), noise_images, CPU)
+
+
+def test_bf16_trains_close_to_fp32(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    losses = []
+    for precision in ("fp32", "bf16"):
+        pretraining, _, _ = start(tiny(adversary="pgd", precision=precision), noise_images)
+        pretraining.train_batch()
+        losses.append(pretraining.mean_loss())
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)

@@ -1,0 +1,126 @@
+"""Linear probes on encoders whose best clean and robust heads are known."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainables.encoders import ProjectedEncoder, build_encoder
+from trainables.probe import ProbedClassifier, train_probe
+from trainables.robust_accuracy import correct_under_attack
+from trainables.trial_config import TrialConfig
+
+CLASS_COLOURS = torch.tensor([[200, 60, 60], [60, 200, 60], [60, 60, 200]])
+ROBUST_PIXELS, FRAGILE_PIXELS = slice(0, 4), slice(4, 8)  # rows of an 8x8 image
+
+
+def coloured_images(num_images: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Noisy images of three colours: separable in any random encoder."""
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.arange(num_images) % 3
+    noise = torch.randint(-40, 41, (num_images, 3, 8, 8), generator=random)
+    return (CLASS_COLOURS[labels][:, :, None, None] + noise).to(torch.uint8), labels
+
+
+def two_cue_images(num_images: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Two classes with a large cue that is wrong on a tenth of the images, and a tiny cue that is always right."""
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.arange(num_images) % 2
+    signs = labels * 2 - 1
+    misleading = torch.rand(num_images, generator=random) < 0.1
+    images = torch.full((num_images, 3, 8, 8), 128)
+    images[:, :, ROBUST_PIXELS] += (torch.where(misleading, -signs, signs) * 26)[:, None, None, None]
+    images[:, :, FRAGILE_PIXELS] += (signs * 2)[:, None, None, None]
+    return images.to(torch.uint8), labels
+
+
+class TwoCues(nn.Module):
+    """The mean of either half of an image; that of the tiny cue amplified a hundredfold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gains = nn.Parameter(torch.tensor([10.0, 100 * 255 / 26]))
+
+    def forward(self, views: Tensor) -> Tensor:
+        halves = [views[:, :, rows].mean(dim=(1, 2, 3)) - 128 / 255 for rows in (ROBUST_PIXELS, FRAGILE_PIXELS)]
+        return self.gains * torch.stack(halves, dim=1)
+
+
+def linear_pgd_accuracy(classifier: ProbedClassifier, images: Tensor, labels: Tensor, config: TrialConfig) -> float:
+    return float(correct_under_attack(classifier, images, labels, config, radii_255=(8.0,))["pgd_8"].mean())
+
+
+@pytest.mark.parametrize("probe", ["central", "robust_central"])
+@pytest.mark.parametrize("layer", ["hidden", "backbone"])
+def test_encoder_does_not_change(tiny: Callable[..., TrialConfig], probe: str, layer: str) -> None:
+    config = tiny(probe=probe, probe_layer=layer, probe_batch_size=16)
+    encoder = build_encoder(config, 0).train()
+    encoder(torch.rand(8, 3, 8, 8))  # BatchNorm statistics of their own
+    before = copy.deepcopy(encoder.state_dict())
+    classifier = train_probe(encoder, *coloured_images(40), 3, config, num_epochs=2)
+    assert classifier.encoder is encoder
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in encoder.parameters())
+    assert not any(module.training for module in classifier.modules())
+    assert classifier.head.weight.shape == (3, 16 if layer == "hidden" else 64)
+    assert classifier(torch.rand(5, 3, 8, 8)).shape == (5, 3)
+
+
+@pytest.mark.parametrize("layer", ["hidden", "backbone"])
+def test_clean_probe_fits_separable_features(tiny: Callable[..., TrialConfig], layer: str) -> None:
+    config = tiny(probe="central", probe_layer=layer, probe_learning_rate=0.1)
+    classifier = train_probe(build_encoder(config, 0), *coloured_images(120), 3, config, num_epochs=60)
+    images, labels = coloured_images(60, seed=1)
+    assert float((classifier(images / 255).argmax(dim=1) == labels).float().mean()) > 0.95
+
+
+def test_clean_probe_equals_full_batch_adam(tiny: Callable[..., TrialConfig]) -> None:
+    config = tiny(probe="central", probe_layer="backbone", probe_batch_size=40, probe_learning_rate=0.05)
+    encoder = build_encoder(config, 0)
+    images, labels = coloured_images(40)
+    start = train_probe(encoder, images, labels, 3, config, num_epochs=0)
+    head = copy.deepcopy(start.head).requires_grad_()
+    with torch.no_grad():
+        features = encoder.backbone(images / 255)
+    optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
+    for _ in range(10):
+        optimiser.zero_grad()
+        (-(head(features).log_softmax(dim=1)[torch.arange(40), labels])).mean().backward()
+        optimiser.step()
+    found = train_probe(encoder, images, labels, 3, config, num_epochs=10).head
+    torch.testing.assert_close(found.weight, head.weight.detach(), rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(found.weight, start.head.weight, atol=1e-2)
+
+
+def test_robust_probe_prefers_the_robust_cue(tiny: Callable[..., TrialConfig]) -> None:
+    accuracies = {}
+    for probe in ("central", "robust_central"):
+        config = tiny(probe=probe, probe_layer="backbone", probe_learning_rate=0.05)
+        encoder = ProjectedEncoder(TwoCues(), 2, 4, 4)
+        classifier = train_probe(encoder, *two_cue_images(200), 2, config, num_epochs=60)
+        images, labels = two_cue_images(200, seed=1)
+        clean = float((classifier(images / 255).argmax(dim=1) == labels).float().mean())
+        accuracies[probe] = clean, linear_pgd_accuracy(classifier, images, labels, config)
+    assert accuracies["central"][0] > 0.98 and accuracies["central"][1] < 0.05
+    assert accuracies["robust_central"][0] > 0.8 and accuracies["robust_central"][1] > 0.8
+
+
+def test_robust_probe_of_radius_zero_is_the_clean_probe(tiny: Callable[..., TrialConfig]) -> None:
+    heads = []
+    for changes in ({"probe": "central"}, {"probe": "robust_central", "probe_attack_radius_255": 0.0}):
+        config = tiny(**changes, probe_batch_size=16)
+        heads.append(train_probe(build_encoder(config, 0), *coloured_images(40), 3, config, num_epochs=3).head)
+    torch.testing.assert_close(heads[0].weight, heads[1].weight, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("probe", ["central", "robust_central"])
+@pytest.mark.usefixtures("global_rng_untouched")
+def test_deterministic(tiny: Callable[..., TrialConfig], probe: str) -> None:
+    heads = []
+    for seed in (0, 0, 1):
+        config = tiny(probe=probe, seed=seed, probe_batch_size=16)
+        encoder = build_encoder(config, 0)
+        heads.append(train_probe(encoder, *coloured_images(40), 3, config, num_epochs=2).head.weight)
+    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])

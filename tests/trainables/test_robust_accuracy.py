@@ -1,0 +1,149 @@
+"""Robust accuracy against the closed form of linear classifiers."""
+
+import copy
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainables.robust_accuracy import accuracies, correct_under_attack
+from trainables.trial_config import TrialConfig
+
+DISTANCES_255 = (-3.0, 1.0, 3.0, 5.0, 7.0, 9.5, 14.0, 18.0, 25.0)
+
+
+def spread_images(classifier: nn.Module, num_repeats: int = 1) -> tuple[Tensor, Tensor]:
+    """Images of both classes at every distance from the boundary."""
+    distances = torch.tensor(DISTANCES_255 * 2 * num_repeats)
+    labels = torch.tensor([0, 1] * num_repeats).repeat_interleave(len(DISTANCES_255))
+    return classifier.images(labels, distances), labels
+
+
+def mlp() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 4))
+    with torch.no_grad():
+        network[1].weight.mul_(6)
+    return network.eval()
+
+
+def mlp_images(num_images: int = 60) -> tuple[Tensor, Tensor]:
+    images = torch.randint(0, 256, (num_images, 3, 8, 8), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        labels = mlp()(images.float() / 255).argmax(dim=1)
+    labels[:5] = (labels[:5] + 1) % 4  # some are misclassified
+    return images.to(torch.uint8), labels
+
+
+@pytest.mark.parametrize("num_repeats", [1, 60])  # 1,080 images are more than two batches
+def test_linear_classifier_equals_closed_form(
+    tiny: Callable[..., TrialConfig], sign_classifier: Callable[..., nn.Module], num_repeats: int
+) -> None:
+    classifier = sign_classifier(2)
+    images, labels = spread_images(classifier, num_repeats)
+    distances = classifier.distances_255(images, labels)
+    flags = correct_under_attack(classifier, images, labels, tiny(eval_radii_255=(4.0, 8.0, 16.0)))
+    assert list(flags) == ["clean", "pgd_4", "pgd_8", "pgd_16"]
+    for radius, name in zip((0, 4, 8, 16), flags, strict=True):
+        clear = abs(distances - radius) > 1e-2
+        assert clear.all()
+        assert np.array_equal(flags[name], distances > radius)
+        assert 0 < flags[name].mean() < 1
+
+
+def test_many_classes_equal_closed_form(
+    tiny: Callable[..., TrialConfig], sign_classifier: Callable[..., nn.Module]
+) -> None:
+    classifier = sign_classifier(2, gain=5.0)
+    images, labels = spread_images(classifier)
+    distances = classifier.distances_255(images, labels)
+    flags = correct_under_attack(classifier, images, labels, tiny(), radii_255=(2.0, 6.0))
+    assert list(flags) == ["clean", "pgd_2", "pgd_6"]  # in place of the config's
+    assert np.array_equal(flags["pgd_2"], distances > 2) and np.array_equal(flags["pgd_6"], distances > 6)
+
+
+@pytest.mark.parametrize(("steps", "step_255"), [(7, 1.003), (3, 2.55), (5, 1.003), (1, 4.0)])
+def test_makes_exactly_the_steps_asked_for(
+    tiny: Callable[..., TrialConfig], sign_classifier: Callable[..., nn.Module], steps: int, step_255: float
+) -> None:
+    classifier = sign_classifier(2)
+    distances = torch.arange(1.0, 12.0)
+    labels = torch.zeros(len(distances), dtype=torch.int64)
+    images = classifier.images(labels, distances)
+    config = tiny(eval_radii_255=(64.0,), eval_pgd_steps=steps, eval_step_255=step_255)
+    exact = classifier.distances_255(images, labels)
+    flags = correct_under_attack(classifier, images, labels, config)
+    assert (abs(exact - steps * step_255) > 1e-3).all()
+    assert np.array_equal(flags["pgd_64"], exact > steps * step_255)
+
+
+def test_flags_are_monotone_and_independent(tiny: Callable[..., TrialConfig]) -> None:
+    network, (images, labels) = mlp(), mlp_images()
+    flags = correct_under_attack(network, images, labels, tiny(eval_radii_255=(0.5, 1.0, 2.0, 4.0)))
+    with torch.no_grad():
+        right = (network(images.float() / 255).argmax(dim=1) == labels).numpy()
+    assert np.array_equal(flags["clean"], right) and not flags["clean"][:5].any()
+    for smaller, larger in itertools.pairwise(flags.values()):
+        assert not (larger & ~smaller).any()
+        assert larger.sum() < smaller.sum()
+    for first, second in itertools.combinations(flags.values(), 2):
+        assert not np.shares_memory(first, second)
+
+
+def test_restarts_never_raise_accuracy(tiny: Callable[..., TrialConfig]) -> None:
+    network, (images, labels) = mlp(), mlp_images()
+    once, often = (
+        correct_under_attack(
+            network, images, labels, tiny(eval_radii_255=(0.5, 1.0, 2.0), eval_pgd_steps=3, eval_restarts=restarts)
+        )
+        for restarts in (1, 4)
+    )
+    assert all(not (often[name] & ~once[name]).any() for name in once)
+
+
+class FlatAtTheImage(nn.Module):
+    """Right on mid-gray images with zero gradient there; a brighter first pixel makes it wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        beyond = (pixels[:, 0, 0, 0] - 129 / 255).clamp(min=0)
+        return torch.stack([torch.full_like(beyond, 0.1), self.gain * beyond], dim=1)
+
+
+def test_restarts_leave_a_flat_region(tiny: Callable[..., TrialConfig]) -> None:
+    images = torch.full((40, 3, 8, 8), 128, dtype=torch.uint8)
+    labels = torch.zeros(40, dtype=torch.int64)
+    classifier = FlatAtTheImage().eval()
+    once, often, again = (
+        correct_under_attack(classifier, images, labels, tiny(eval_radii_255=(8.0,), eval_restarts=restarts))
+        for restarts in (1, 10, 10)
+    )
+    assert once["pgd_8"].all()
+    assert often["pgd_8"].mean() < 0.2
+    assert np.array_equal(often["pgd_8"], again["pgd_8"])
+
+
+@pytest.mark.usefixtures("global_rng_untouched")
+def test_leaves_classifier_and_generators_alone(tiny: Callable[..., TrialConfig]) -> None:
+    network, (images, labels) = mlp(), mlp_images()
+    before = copy.deepcopy(network.state_dict())
+    correct_under_attack(network, images, labels, tiny(eval_restarts=2))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_training_mode_is_refused(tiny: Callable[..., TrialConfig]) -> None:
+    with pytest.raises(ValueError, match="evaluation mode"):
+        correct_under_attack(mlp().train(), *mlp_images(), tiny())
+
+
+def test_accuracies_are_percentages_by_split() -> None:
+    flags = {"clean": np.array([True, True, True, False]), "pgd_8": np.array([True, False, False, False])}
+    assert accuracies(flags, "val") == {"val_clean": 75.0, "val_pgd_8": 25.0, "val_n": 4}

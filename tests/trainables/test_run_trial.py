@@ -1,0 +1,96 @@
+"""The command that runs one trial: its files, its exit codes, its messages."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.run_trial import main
+from trainables.trial_config import LAPTOP, TrialConfig
+
+TINY = (
+    "image_size=8", "train_images=100", "num_views=2", "projector_hidden_dim=16", "projector_dim=8", "batch_size=20",
+    "epochs=1", "probe_epochs=1", "eval_images=50", "eval_pgd_steps=3", "adversary=none",
+)  # fmt: skip
+
+
+def arguments(*settings: str) -> list[str]:
+    return [word for setting in (*TINY, *settings) for word in ("--set", setting)]
+
+
+def test_writes_result_flags_and_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "new" / "folder"
+    assert main([*arguments(), "--device", "cpu", "--output", str(output)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "" and "val_pgd_8" in printed.out and str(output) in printed.out
+    result = json.loads((output / "result.json").read_text())
+    config = TrialConfig(**result["config"])
+    assert config.num_views == 2 and config.encoder == LAPTOP["encoder"]
+    assert config.content_hash() in printed.out
+    with np.load(output / "flags.npz") as flags:
+        for name in ("val_clean", "test_clean", "val_pgd_8", "test_pgd_16"):
+            assert flags[name].shape == (50,)
+            assert result["metrics"][name] == pytest.approx(100 * flags[name].mean())
+    saved = torch.load(output / "classifier.pt", weights_only=True)
+    assert saved["config"] == config.content_hash()
+    assert saved["classifier"]["head.weight"].shape == (10, 16)
+    assert (output / "checkpoint.pt").exists()
+
+
+def test_runs_without_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments()) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert "saved" not in capsys.readouterr().out
+
+
+def test_warns_of_settings_without_effect(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments("replays=7", "temperature=0.5")) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: replays has no effect in this config",
+        "warning: temperature has no effect in this config",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (("num_view=4",), ("unknown field 'num_view'", "num_views")),
+        (("num_views",), ("FIELD=VALUE", "num_views")),
+        (("epochs=0",), ("epochs", "greater than or equal to 1", "0")),
+        (("epochs=many",), ("epochs", "integer", "many")),
+        (("method=simclr", "num_views=3"), ("num_views must be 2", "num_views=3")),
+        (("dataset=imagefolder", "data_root=/no/such/folder"), ("/no/such/folder", "digits")),
+        (("dataset=cifar10",), ("image_size must be 32", "image_size=8")),
+        (("train_images=5000", "validation_fraction=0.001"), ("validation split", "1347 images")),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], settings: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    assert main(arguments(*settings)) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    assert line.startswith("error: ") and all(word in line for word in words), line
+
+
+def test_batch_that_does_not_fit_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments("batch_size=101")) == 1
+    assert "error: batch_size must not exceed the training images" in capsys.readouterr().err
+
+
+def test_output_of_another_config_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments(), "--output", str(tmp_path)]) == 0
+    assert main([*arguments("seed=1"), "--output", str(tmp_path)]) == 1
+    assert "is of another pretraining config" in capsys.readouterr().err
+
+
+def test_unknown_option_is_refused() -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--num-views", "4"])
+    assert caught.value.code == 2

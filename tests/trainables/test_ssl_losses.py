@@ -1,0 +1,122 @@
+"""Losses against their formulas, written as loops."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.ssl_losses import invariance_loss, nt_xent_loss, ssl_loss, total_coding_rate
+from trainables.trial_config import TrialConfig
+
+
+def unit_vectors(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    drawn = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return functional.normalize(drawn, dim=-1).to(dtype)
+
+
+def coding_rate_reference(projections: Tensor, eps2: float) -> float:
+    """1/2 logdet of the D x D form of EMP-SSL's equation 2, averaged over the views."""
+    rates = []
+    for view in projections.double():
+        num_images, dim = view.shape
+        matrix = torch.eye(dim, dtype=torch.float64) + dim / (num_images * eps2) * view.T @ view
+        sign, logdet = torch.linalg.slogdet(matrix)
+        assert sign == 1
+        rates.append(float(logdet) / 2)
+    return sum(rates) / len(rates)
+
+
+@pytest.mark.parametrize(("num_images", "dim"), [(6, 20), (20, 6), (9, 9), (100, 64)])
+@pytest.mark.parametrize("eps2", [0.2, 2.0])
+def test_total_coding_rate_equals_slogdet(num_images: int, dim: int, eps2: float) -> None:
+    projections = unit_vectors(3, num_images, dim)
+    expected = coding_rate_reference(projections, eps2)
+    assert float(total_coding_rate(projections, eps2)) == pytest.approx(expected, rel=1e-10)
+    assert float(total_coding_rate(projections.float(), eps2)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_total_coding_rate_of_equal_vectors_has_one_eigenvalue() -> None:
+    projections = unit_vectors(1, 1, 16).expand(2, 10, 16)  # the D x D matrix then has eigenvalues 1 + D/eps2 and 1
+    assert float(total_coding_rate(projections, 0.2)) == pytest.approx(math.log(1 + 16 / 0.2) / 2, rel=1e-10)
+
+
+def test_invariance_equals_loop() -> None:
+    projections = unit_vectors(4, 5, 7)
+    total = 0.0
+    for image in range(5):
+        centre = sum(projections[view, image] for view in range(4)) / 4
+        for view in range(4):
+            z = projections[view, image]
+            total += float(z @ centre / (z.norm() * centre.norm()))
+    assert float(invariance_loss(projections)) == pytest.approx(-total / 20, rel=1e-10)
+
+
+def test_invariance_is_minus_one_exactly_for_equal_views() -> None:
+    equal = unit_vectors(1, 5, 7).expand(4, 5, 7)
+    assert float(invariance_loss(equal)) == pytest.approx(-1, abs=1e-12)
+    assert float(invariance_loss(unit_vectors(4, 5, 7))) > -0.95
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.5])
+def test_nt_xent_equals_algorithm_1(temperature: float) -> None:
+    num_images = 6
+    first, second = unit_vectors(2, num_images, 5)
+    z = [view[image] for image in range(num_images) for view in (first, second)]  # z_{2k-1}, z_{2k} are positives
+
+    def pair_loss(i: int, j: int) -> float:
+        similarity = [math.exp(float(z[i] @ z[k]) / temperature) for k in range(2 * num_images)]
+        return -math.log(similarity[j] / sum(s for k, s in enumerate(similarity) if k != i))
+
+    total = sum(pair_loss(2 * k, 2 * k + 1) + pair_loss(2 * k + 1, 2 * k) for k in range(num_images))
+    expected = total / (2 * num_images)
+    assert float(nt_xent_loss(first, second, temperature)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_nt_xent_falls_when_positives_agree() -> None:
+    first, second = unit_vectors(2, 6, 5)
+    assert float(nt_xent_loss(first, first, 0.07)) < float(nt_xent_loss(first, second, 0.07))
+
+
+def test_emp_ssl_weighs_invariance_and_coding_rate(tiny: Callable[..., TrialConfig]) -> None:
+    projections = unit_vectors(3, 6, 5)
+    config = tiny(invariance_weight=7.0, coding_rate_weight=0.5, coding_rate_eps2=0.3)
+    expected = 7.0 * invariance_loss(projections) - 0.5 * total_coding_rate(projections, 0.3)
+    assert float(ssl_loss(projections, config)) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_paper_weights_are_the_default() -> None:
+    projections = unit_vectors(3, 6, 5)
+    expected = 200 * float(invariance_loss(projections)) - coding_rate_reference(projections, 0.2)
+    assert float(ssl_loss(projections, TrialConfig())) == pytest.approx(expected, rel=1e-10)
+
+
+def test_simclr_contrasts_its_two_views(tiny: Callable[..., TrialConfig]) -> None:
+    projections = unit_vectors(2, 6, 5)
+    config = tiny(method="simclr", num_views=2, temperature=0.3)
+    assert float(ssl_loss(projections, config)) == float(nt_xent_loss(projections[0], projections[1], 0.3))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"method": "emp_ssl"}, {"method": "simclr", "num_views": 2}], ids=["emp_ssl", "simclr"]
+)
+@pytest.mark.parametrize(("num_images", "dim"), [(3, 5), (5, 3)])
+def test_gradients(tiny: Callable[..., TrialConfig], changes: dict[str, Any], num_images: int, dim: int) -> None:
+    config = tiny(**changes, invariance_weight=2.0)
+    projections = unit_vectors(2, num_images, dim).requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: ssl_loss(z, config), projections)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"method": "emp_ssl"}, {"method": "simclr", "num_views": 2}], ids=["emp_ssl", "simclr"]
+)
+def test_gradients_of_collapsed_projections_are_finite(
+    tiny: Callable[..., TrialConfig], changes: dict[str, Any]
+) -> None:
+    projections = unit_vectors(1, 1, 8, dtype=torch.float32).repeat(2, 12, 1).requires_grad_()
+    loss = ssl_loss(projections, tiny(**changes))
+    (gradient,) = torch.autograd.grad(loss, projections)
+    assert torch.isfinite(loss) and torch.isfinite(gradient).all()

@@ -1,0 +1,225 @@
+"""Whole trials on digits: reports, milestones, and going on after an interruption."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.datasets import ImageSet, TrialData, load_data
+from trainables.pretrain import TrialDiverged
+from trainables.trial import FinalReport, InterimReport, Metrics, Progress, reported_metrics, run_trial
+from trainables.trial_config import TrialConfig
+
+CPU = torch.device("cpu")
+TIMES = {"train_seconds", "evaluation_seconds"}
+CONFIG = TrialConfig(
+    dataset="digits",
+    image_size=8,
+    train_images=100,
+    num_views=2,
+    encoder="resnet_narrow",
+    projector_hidden_dim=16,
+    projector_dim=8,
+    batch_size=20,
+    epochs=2,
+    replays=2,
+    probe_epochs=1,
+    probe_learning_rate=1e-2,
+    eval_images=50,
+    eval_pgd_steps=3,
+    rung_images=40,
+    rung_probe_epochs=1,
+)
+VIEW_PASSES_PER_BATCH = 20 * 2 * 2
+VIEW_PASSES = 10 * VIEW_PASSES_PER_BATCH
+MILESTONES = (1, 200, 240, 500, 520, VIEW_PASSES, VIEW_PASSES + 1)
+
+
+@pytest.fixture(scope="module")
+def data() -> TrialData:
+    return load_data(CONFIG)
+
+
+Report = Progress | InterimReport | FinalReport
+
+
+def untimed(report: Report) -> Metrics:
+    assert not isinstance(report, Progress)
+    return {name: value for name, value in report.metrics.items() if name not in TIMES}
+
+
+def final(reports: Sequence[Report]) -> FinalReport:
+    assert isinstance(reports[-1], FinalReport)
+    return reports[-1]
+
+
+def interim(reports: Sequence[Report]) -> list[InterimReport]:
+    return [report for report in reports if isinstance(report, InterimReport)]
+
+
+def assert_equal_results(found: FinalReport, expected: FinalReport, but: str = "") -> None:
+    first, second = untimed(found), untimed(expected)
+    first.pop(but, None)
+    second.pop(but, None)
+    assert first == second
+    assert all(np.array_equal(flags, expected.flags[name]) for name, flags in found.flags.items())
+    weights = expected.classifier.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in found.classifier.state_dict().items())
+
+
+@pytest.fixture(scope="module")
+def plain(data: TrialData) -> list[Report]:
+    return list(run_trial(CONFIG, data, CPU))
+
+
+@pytest.fixture(scope="module")
+def with_milestones(data: TrialData) -> list[Report]:
+    return list(run_trial(CONFIG, data, CPU, milestones=MILESTONES))
+
+
+def test_progress_after_every_batch(plain: list[Report]) -> None:
+    progress = [report for report in plain if isinstance(report, Progress)]
+    assert plain[:-1] == progress and len(progress) == 10
+    assert [report.view_passes for report in progress] == [VIEW_PASSES_PER_BATCH * (n + 1) for n in range(10)]
+    assert [report.share_done for report in progress] == pytest.approx([(n + 1) / 10 for n in range(10)])
+
+
+def test_final_report_has_what_is_promised(plain: list[Report], data: TrialData) -> None:
+    metrics, flags = final(plain).metrics, final(plain).flags
+    assert reported_metrics(CONFIG) == {
+        "val_clean", "val_pgd_4", "val_pgd_8", "val_pgd_16", "view_passes", "train_pflop", "train_seconds"
+    }  # fmt: skip
+    assert reported_metrics(CONFIG) <= set(metrics)
+    assert metrics["view_passes"] == VIEW_PASSES and metrics["train_seconds"] > 0
+    assert metrics["val_n"] == metrics["test_n"] == 50
+    assert metrics["chance_accuracy"] == data.chance_percent
+    assert np.isfinite(metrics["train_loss"])
+    names = ("clean", "pgd_4", "pgd_8", "pgd_16")
+    assert set(flags) == {f"{split}_{name}" for split in ("val", "test") for name in names}
+    for name, correct in flags.items():
+        assert correct.shape == (50,) and metrics[name] == pytest.approx(100 * correct.mean())
+    labels = torch.from_numpy(data.test.labels)
+    found = final(plain).classifier(torch.from_numpy(data.test.images) / 255).argmax(dim=1)
+    assert np.array_equal((found == labels).numpy(), flags["test_clean"])
+
+
+def test_every_milestone_is_reported_once_in_order(with_milestones: list[Report]) -> None:
+    reached = [milestone for milestone in MILESTONES if milestone < VIEW_PASSES]
+    reports = interim(with_milestones)
+    assert [report.metrics["milestone"] for report in reports] == reached
+    for milestone, report in zip(reached, reports, strict=True):
+        assert milestone <= report.metrics["view_passes"] < milestone + VIEW_PASSES_PER_BATCH
+    for before, after in itertools.pairwise(with_milestones):
+        if isinstance(before, Progress) and isinstance(after, InterimReport):
+            assert before.view_passes == after.metrics["view_passes"]
+
+
+def test_interim_reports_see_no_test_image(data: TrialData, with_milestones: list[Report]) -> None:
+    empty = ImageSet(data.test.images[:0], data.test.labels[:0])
+    for expected, found in zip(interim(with_milestones), run_interim(replace(data, test=empty)), strict=True):
+        assert untimed(found) == untimed(expected)
+        assert not any("test" in name for name in found.metrics)
+
+
+def run_interim(data: TrialData) -> list[InterimReport]:
+    reports = []
+    for report in run_trial(CONFIG, data, CPU, milestones=MILESTONES):
+        if isinstance(report, InterimReport):
+            reports.append(report)
+        if isinstance(report, Progress) and report.share_done == 1:
+            return reports
+    raise AssertionError("no end of pretraining")
+
+
+def test_interim_report_has_what_is_promised(with_milestones: list[Report]) -> None:
+    assert reported_metrics(CONFIG, interim=True) == {
+        "val_clean", "val_pgd_8", "view_passes", "train_pflop", "train_seconds"
+    }  # fmt: skip
+    for report in interim(with_milestones):
+        promised = reported_metrics(CONFIG, interim=True) | {"milestone", "val_n", "train_loss"}
+        assert set(report.metrics) == promised
+        assert report.metrics["val_n"] == 40
+
+
+def test_costs_grow_with_milestones(with_milestones: list[Report]) -> None:
+    costs = [report.metrics for report in (*interim(with_milestones), final(with_milestones))]
+    per_view = costs[-1]["train_pflop"] / costs[-1]["view_passes"]
+    assert all(cost["train_pflop"] == pytest.approx(per_view * cost["view_passes"]) for cost in costs)
+
+
+def test_milestones_do_not_change_the_training(plain: list[Report], with_milestones: list[Report]) -> None:
+    # The training loss is the mean since the last report, hence over other batches.
+    assert_equal_results(final(with_milestones), final(plain), but="train_loss")
+
+
+@pytest.mark.parametrize("stop_at", [1, 2, 6])
+def test_interrupted_trial_goes_on_to_equal_numbers(
+    data: TrialData, plain: list[Report], tmp_path: Path, stop_at: int
+) -> None:
+    path = tmp_path / "deep" / "checkpoint.pt"
+    first = run_trial(CONFIG, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
+    for _ in range(stop_at):
+        next(first)
+    first.close()
+    assert path.exists() == (stop_at > 1)  # a checkpoint follows the progress of its batch
+    rest = list(run_trial(CONFIG, data, CPU, checkpoint_path=path))
+    assert rest[:-1] == plain[stop_at - 1 : -1]
+    assert_equal_results(final(rest), final(plain))
+    assert [found.name for found in path.parent.iterdir()] == ["checkpoint.pt"]  # and no unfinished file
+
+
+def test_interrupted_after_a_report_it_is_not_reported_again(
+    data: TrialData, with_milestones: list[Report], tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    first = run_trial(CONFIG, data, CPU, milestones=MILESTONES, checkpoint_path=path, checkpoint_seconds=1e9)
+    reported = 0
+    while reported < 2:
+        reported += isinstance(next(first), InterimReport)
+    first.close()
+    rest = list(run_trial(CONFIG, data, CPU, milestones=MILESTONES[2:], checkpoint_path=path))
+    expected = interim(with_milestones)[2:]
+    assert [untimed(report) | {"train_loss": 0} for report in interim(rest)] == [
+        untimed(report) | {"train_loss": 0} for report in expected
+    ]
+    assert_equal_results(final(rest), final(with_milestones))
+
+
+def test_checkpoint_of_another_pretraining_is_refused(data: TrialData, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    first = run_trial(CONFIG, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
+    next(first), next(first)
+    first.close()
+    with pytest.raises(ValueError, match=r"checkpoint .*checkpoint\.pt is of another pretraining config"):
+        next(run_trial(CONFIG.replace(seed=1), data, CPU, checkpoint_path=path))
+    other_probe = run_trial(CONFIG.replace(probe_epochs=2), data, CPU, checkpoint_path=path)
+    report: Any = next(other_probe)
+    assert report.view_passes == 2 * VIEW_PASSES_PER_BATCH  # another probe may go on from it
+
+
+def test_divergence_ends_the_trial(data: TrialData) -> None:
+    with pytest.raises(TrialDiverged, match="training loss is"):
+        list(run_trial(CONFIG.replace(learning_rate=1e38, momentum=0.0), data, CPU))
+
+
+def test_too_few_images_are_refused(data: TrialData) -> None:
+    with pytest.raises(ValueError, match="batch_size=101, images=100"):
+        next(run_trial(CONFIG.replace(batch_size=101), data, CPU))
+
+
+def test_autoattack_is_reported_on_the_first_test_images(data: TrialData) -> None:
+    config = CONFIG.replace(epochs=1, eval_radii_255=(64.0,), eval_pgd_steps=20, eval_autoattack_images=12)
+    report = final(list(run_trial(config, data, CPU)))
+    assert report.metrics["test_aa_n"] == 12 and report.flags["test_aa_64"].shape == (12,)
+    assert not (report.flags["test_aa_64"] & ~report.flags["test_pgd_64"][:12]).any()
+    assert report.metrics["test_aa_64"] == pytest.approx(100 * report.flags["test_aa_64"].mean())
+
+
+@pytest.mark.usefixtures("global_rng_untouched")
+def test_global_generators_untouched(data: TrialData) -> None:
+    list(run_trial(CONFIG.replace(epochs=1), data, CPU, milestones=(100,)))
