@@ -208,8 +208,8 @@ class StudySpec:
             return self
         laptop = self.laptop
         overlay = dict(PRESETS[preset])
-        if self.base.method == "simclr":
-            del overlay["num_views"]  # always two
+        if self.base.method != "emp_ssl":
+            del overlay["num_views"]  # two for SimCLR, one for supervised training
         return dataclasses.replace(
             self,
             base=self.base.replace(**(overlay | dict(laptop.base))),

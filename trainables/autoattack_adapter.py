@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainables.probe import to_pixels
-from trainables.robust_accuracy import EVALUATION_BATCH, Flags
+from trainables.probe import ProbedClassifier, to_pixels
+from trainables.robust_accuracy import Flags, evaluation_batch
 from trainables.streams import stream_seed
 from trainables.trial_config import TrialConfig
 
@@ -17,8 +17,9 @@ from trainables.trial_config import TrialConfig
 def correct_under_autoattack(
     classifier: nn.Module, images: Tensor, labels: Tensor, known: Mapping[float, np.ndarray], config: TrialConfig
 ) -> Flags:
-    """Which images withstand standard AutoAttack (Croce and Hein, arXiv:2003.01690) at every radius.
+    """Which images withstand AutoAttack (Croce and Hein, arXiv:2003.01690) at every radius.
 
+    The version is ``standard``, and ``rand`` for a classifier whose views are redrawn at every look.
     The package trusts its own bookkeeping; here each returned example is checked to lie in the ball and classified
     again. Only images that survived PGD and every smaller radius are attacked: the others are broken already.
 
@@ -47,7 +48,9 @@ def correct_under_autoattack(
             attacked = _run_autoattack(classifier, pixels[rows], targets[rows], radius_255 / 255, config)
             assert float((attacked - pixels[rows]).abs().max()) <= radius_255 / 255 + 1e-5
             with torch.no_grad():
-                right = torch.cat([classifier(part).argmax(dim=1) for part in attacked.split(EVALUATION_BATCH)])
+                right = torch.cat(
+                    [classifier(part).argmax(dim=1) for part in attacked.split(evaluation_batch(classifier))]
+                )
             survives[rows.cpu().numpy()] = (right == targets[rows]).cpu().numpy()
         flags[f"aa_{radius_255:g}"] = survives.copy()
     return flags
@@ -61,6 +64,7 @@ def _run_autoattack(
 
     logger, trace = logging.getLogger("auto-attack"), sys.gettrace()
     level = logger.level
+    is_stochastic = isinstance(classifier, ProbedClassifier) and classifier.is_stochastic
     devices = [pixels.device] if pixels.device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices=devices):
@@ -69,16 +73,19 @@ def _run_autoattack(
                 classifier,
                 norm="Linf",
                 eps=radius,
-                version="standard",
+                version="rand" if is_stochastic else "standard",
                 device=pixels.device,
                 seed=stream_seed(config.seed, "autoattack") % 2**32,
             )
+            if is_stochastic:
+                attack.apgd.eot_iter = config.eval_eot_samples
             with torch.no_grad():
                 num_classes = classifier(pixels[:1]).shape[1]
             for targeted in (attack.apgd_targeted, attack.fab):
                 targeted.n_target_classes = min(9, num_classes - 1)
             attacked: Tensor
-            attacked, _ = attack.run_standard_evaluation(pixels, targets, batch_size=EVALUATION_BATCH)
+            batch_size = evaluation_batch(classifier)
+            attacked, _ = attack.run_standard_evaluation(pixels, targets, batch_size=batch_size)
     finally:
         logger.setLevel(level)
         sys.settrace(trace)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.encoders import ProjectedEncoder
+from trainables.encoders import Encoder
 from trainables.trial_config import TrialConfig
 
 
@@ -18,7 +18,7 @@ class PassCost:
     attack: int  # forward, and backward for the input alone
 
 
-def count_pass_cost(encoder: ProjectedEncoder, config: TrialConfig) -> PassCost:
+def count_pass_cost(encoder: Encoder, config: TrialConfig) -> PassCost:
     """Counts the operations of one view by running two through a copy of the encoder on the CPU.
 
     The losses, the optimiser and the making of views are not counted: they are within a few percent of the rest at the

@@ -50,6 +50,33 @@ class ProjectedEncoder(nn.Module):
         return (self.hidden(features) if layer == "hidden" else features).float()
 
 
+class HeadedEncoder(nn.Module):
+    """Backbone and linear classifier, for method ``supervised``; stands in for ``ProjectedEncoder``.
+
+    Args:
+        backbone: maps (N, 3, S, S) in [0, 1] to (N, F).
+        feature_dim: F.
+        num_classes: K.
+    """
+
+    def __init__(self, backbone: nn.Module, feature_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(feature_dim, num_classes)
+        self.layer_dims: dict[ProbeLayer, int] = {"backbone": feature_dim}
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Classifies views (N, 3, S, S) to logits (N, K), fp32 whatever the autocast."""
+        return self.head(self.backbone(views)).float()
+
+    def features(self, images: Tensor, layer: ProbeLayer) -> Tensor:
+        """The backbone's features (N, F) of images (N, 3, S, S), fp32; there is no other layer to probe."""
+        return self.backbone(images).float()
+
+
+Encoder = ProjectedEncoder | HeadedEncoder
+
+
 class NarrowResNet(nn.Module):
     """A ResNet of one basic block in each of three stages (16, 32, 64 channels): seconds a trial on a laptop.
 
@@ -79,11 +106,12 @@ class NarrowResNet(nn.Module):
         return self.blocks(self.stem(views)).mean(dim=(2, 3))
 
 
-def build_encoder(config: TrialConfig, seed: int) -> ProjectedEncoder:
+def build_encoder(config: TrialConfig, seed: int, num_classes: int | None = None) -> Encoder:
     """Builds the encoder of ``config`` on the CPU, its weights drawn from ``seed`` without touching the global RNG.
 
-    Images up to 64 pixels get the 3x3 stride-1 stem without max-pooling (as the paper's 32x32 encoders); larger ones
-    keep the ImageNet stem.
+    ``num_classes`` is for method ``supervised`` alone, which has a classifier in the place of the projector. Images up
+    to 64 pixels get the 3x3 stride-1 stem without max-pooling (as the paper's 32x32 encoders); larger ones keep the
+    ImageNet stem.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -95,6 +123,9 @@ def build_encoder(config: TrialConfig, seed: int) -> ProjectedEncoder:
                 backbone, feature_dim = _torchvision_backbone(resnet18(), config.image_size), 512
             case "resnet50":
                 backbone, feature_dim = _torchvision_backbone(resnet50(), config.image_size), 2048
+        if config.method == "supervised":
+            assert num_classes is not None
+            return HeadedEncoder(backbone, feature_dim, num_classes)
         return ProjectedEncoder(backbone, feature_dim, config.projector_hidden_dim, config.projector_dim)
 
 

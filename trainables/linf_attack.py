@@ -14,6 +14,7 @@ def linf_pgd(
     step: float,
     num_steps: int,
     start: Tensor | None = None,
+    num_draws: int = 1,
     leak_into: Sequence[nn.Parameter] = (),
 ) -> Tensor:
     """Ascends ``loss_fn`` by signed gradient steps, projected after each onto the ball and onto [0, 1].
@@ -26,6 +27,8 @@ def linf_pgd(
         radius, step: on the [0, 1] scale.
         num_steps: gradient steps; 0 returns the start.
         start: perturbation to begin from (default 0); it is projected first.
+        num_draws: evaluations of a random ``loss_fn`` that a gradient is averaged over (expectation over
+            transformation, Athalye et al., arXiv:1802.00420).
         leak_into: parameters whose ``.grad`` also collect the gradients of every step (the paper's code does so).
 
     Returns:
@@ -38,9 +41,12 @@ def linf_pgd(
     perturbed = clean if start is None else torch.clamp(clean + start, low, high)
     for _ in range(num_steps):
         perturbed = perturbed.detach().requires_grad_()
-        with torch.enable_grad():
-            gradient, *leaks = torch.autograd.grad(loss_fn(perturbed), [perturbed, *leak_into])
-        for parameter, leak in zip(leak_into, leaks, strict=True):
-            parameter.grad = leak if parameter.grad is None else parameter.grad + leak
+        gradient = torch.zeros_like(perturbed)
+        for _ in range(num_draws):
+            with torch.enable_grad():
+                drawn, *leaks = torch.autograd.grad(loss_fn(perturbed), [perturbed, *leak_into])
+            gradient += drawn
+            for parameter, leak in zip(leak_into, leaks, strict=True):
+                parameter.grad = leak if parameter.grad is None else parameter.grad + leak
         perturbed = torch.clamp(perturbed.detach() + step * gradient.sign(), low, high)
     return perturbed.detach()

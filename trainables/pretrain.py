@@ -1,4 +1,4 @@
-"""Self-supervised pretraining: standard, against PGD, or by free adversarial training.
+"""Pretraining, self-supervised or (to compare with) supervised: standard, against PGD, or free adversarial training.
 
 Shapes: V views, B images, C=3 channels, S pixels a side, D projected features.
 """
@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from timm.optim.lars import Lars
 from torch import Tensor, nn
+from torch.nn import functional
 
 from trainables.cost import count_pass_cost, train_pflop_per_batch
-from trainables.encoders import ProjectedEncoder, build_encoder
+from trainables.encoders import Encoder, build_encoder
 from trainables.linf_attack import linf_pgd
 from trainables.ssl_losses import ssl_loss
 from trainables.streams import stream, stream_seed
@@ -33,20 +34,24 @@ class Pretraining:
         config: the trial.
         images: training images (N, 3, S, S), uint8, in CPU memory (may be a memory map).
         device: where to train.
+        labels: (N,) int64, for method ``supervised`` alone.
 
     Raises:
-        ValueError: where there are fewer images than one batch.
+        ValueError: where there are fewer images than one batch, or labels are needed and missing.
     """
 
-    def __init__(self, config: TrialConfig, images: Tensor, device: torch.device) -> None:
+    def __init__(self, config: TrialConfig, images: Tensor, device: torch.device, labels: Tensor | None = None) -> None:
         if len(images) < config.batch_size:
             raise ValueError(
                 f"batch_size must not exceed the training images: batch_size={config.batch_size}, images={len(images)}"
             )
-        self.config, self.images, self.device = config, images, device
-        encoder = build_encoder(config, stream_seed(config.seed, "weights"))
+        if config.method == "supervised" and labels is None:
+            raise ValueError("method supervised needs labels")
+        self.config, self.images, self.labels, self.device = config, images, labels, device
+        num_classes = None if labels is None else int(labels.max()) + 1
+        encoder = build_encoder(config, stream_seed(config.seed, "weights"), num_classes)
         self.pass_cost = count_pass_cost(encoder, config)
-        self.encoder: ProjectedEncoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.encoder: Encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = build_optimiser(self.encoder, config)
         self.perturbation: Tensor | None = None  # of adversary free: (V or 1, B, 3, S, S)
         self.batches_per_epoch = len(images) // config.batch_size
@@ -88,12 +93,12 @@ class Pretraining:
 
     def train_batch(self) -> None:
         """Draws the views of the next batch and makes its update, or its updates for free adversarial training."""
-        views = self._next_views()
+        views, labels = self._next_batch()
         if self.config.adversary == "free":
             for replay in range(self.config.replays):
-                self._free_update(views, replay)
+                self._free_update(views, labels, replay)
         else:
-            self._update(views)
+            self._update(views, labels)
         self.batches_done += 1
 
     def mean_loss(self) -> float:
@@ -135,16 +140,17 @@ class Pretraining:
         self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_count = state["loss_count"]
 
-    def _next_views(self) -> Tensor:
-        """Views (V, B, 3, S, S) of the next batch; a remainder smaller than a batch is left out, as in the paper."""
+    def _next_batch(self) -> tuple[Tensor, Tensor | None]:
+        """Views (V, B, 3, S, S) and labels (B,) of the next batch; the remainder of an epoch is left out."""
         seed, size = self.config.seed, self.config.batch_size
         epoch, batch = divmod(self.batches_done, self.batches_per_epoch)
         order = torch.randperm(len(self.images), generator=stream(seed, "order", epoch))
         chosen = order[batch * size : (batch + 1) * size]
         images = self.images[chosen].to(self.device, non_blocking=True)
-        return make_views(images, self.config, stream(seed, "views", epoch, batch))
+        labels = None if self.labels is None else self.labels[chosen].to(self.device, non_blocking=True)
+        return make_views(images, self.config, stream(seed, "views", epoch, batch)), labels
 
-    def _update(self, views: Tensor) -> None:
+    def _update(self, views: Tensor, labels: Tensor | None) -> None:
         """One update, on PGD examples where ``config.adversary`` is pgd."""
         config = self.config
         clean, target = self._split(views)
@@ -152,9 +158,9 @@ class Pretraining:
         if config.adversary == "pgd":
             self.encoder.train(config.attack_batchnorm == "train")
             with torch.no_grad():
-                projected = self._project(clean)
+                anchors = [self._project(views) for views in clean]
             target = linf_pgd(
-                lambda perturbed: ssl_loss(torch.cat([projected, self._project(perturbed)]), config),
+                lambda perturbed: self._loss([*anchors, self._project(perturbed)], labels),
                 target,
                 radius=config.attack_radius_255 / 255,
                 step=config.attack_step_255 / 255,
@@ -162,11 +168,11 @@ class Pretraining:
                 leak_into=list(self.encoder.parameters()) if config.gradient_leak else (),
             )
             self.encoder.train()
-        loss = ssl_loss(torch.cat([self._project(clean), self._project(target)]), config)
+        loss = self._loss([self._project(views) for views in [*clean, target]], labels)
         loss.backward()
         self._step(loss)
 
-    def _free_update(self, views: Tensor, replay: int) -> None:
+    def _free_update(self, views: Tensor, labels: Tensor | None, replay: int) -> None:
         """One replay: a single backward pass gives the gradients of the weights and of the perturbation."""
         config = self.config
         radius = config.attack_radius_255 / 255
@@ -176,23 +182,29 @@ class Pretraining:
             self.perturbation = torch.zeros_like(target)
         perturbed = (target + self.perturbation).clamp(0, 1).requires_grad_()
         self.optimiser.zero_grad()
-        loss = ssl_loss(torch.cat([self._project(clean), self._project(perturbed)]), config)
+        loss = self._loss([self._project(views) for views in [*clean, perturbed]], labels)
         loss.backward()
         self._step(loss, replay)
         assert perturbed.grad is not None
         moved = (perturbed.detach() + step * perturbed.grad.sign() - target).clamp(-radius, radius)
         self.perturbation = (target + moved).clamp(0, 1) - target
 
-    def _split(self, views: Tensor) -> tuple[Tensor, Tensor]:
+    def _loss(self, projected: list[Tensor], labels: Tensor | None) -> Tensor:
+        """The training loss of projections, or logits, (V, B, D) that were made in one or more parts."""
+        if self.config.method == "supervised":
+            assert labels is not None
+            return functional.cross_entropy(projected[0][0], labels)
+        return ssl_loss(torch.cat(projected), self.config)
+
+    def _split(self, views: Tensor) -> tuple[list[Tensor], Tensor]:
         """The views that stay clean and those that an adversary may perturb: SimCLR keeps its first view clean."""
-        num_clean = 1 if self.config.method == "simclr" else 0
-        return views[:num_clean], views[num_clean:]
+        if self.config.method == "simclr":
+            return [views[:1]], views[1:]
+        return [], views
 
     def _project(self, views: Tensor) -> Tensor:
-        """Projections (V, B, D) of views (V, B, 3, S, S), all normalised in one batch; V may be 0."""
+        """Projections (V, B, D) of views (V, B, 3, S, S), all normalised in one batch."""
         flat = views.flatten(0, 1)
-        if len(flat) == 0:
-            return flat.new_zeros(0, views.shape[1], self.config.projector_dim)
         with autocast(self.config, self.device):
             projected = self.encoder(flat.contiguous(memory_format=torch.channels_last))
         return projected.unflatten(0, views.shape[:2])

@@ -1,46 +1,87 @@
-"""Linear probes on frozen features, and the classifier that attacks then see end to end."""
+"""Linear probes on frozen features, and the classifier that attacks then see end to end.
+
+Shapes: N images, n views of each (probe ``n_views`` alone), S pixels a side, F features, K classes.
+"""
+
+import itertools
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.encoders import ProbeLayer, ProjectedEncoder
+from trainables.encoders import Encoder, HeadedEncoder, ProbeLayer
 from trainables.linf_attack import linf_pgd
 from trainables.pretrain import autocast
 from trainables.streams import stream, stream_seed
 from trainables.trial_config import TrialConfig
+from trainables.views import ViewParams, render_views, sample_view_params
+
+N_VIEWS_MOMENTUM, N_VIEWS_WEIGHT_DECAY = 0.9, 5e-5  # of the paper's code
+MAX_PASSES_AT_ONCE = 4096  # views in memory at a time where no gradient is kept
 
 
 class ProbedClassifier(nn.Module):
     """A frozen encoder in evaluation mode and a linear head on one of its layers.
 
-    Maps images (N, 3, S, S) in [0, 1] to logits (N, K) in fp32.
+    Maps what an attacker perturbs to logits (N, K) in fp32: images (N, 3, S, S) in [0, 1], or, for probe ``n_views``
+    under ``probe_threat='per_view'``, the views (N, n, 3, S, S) that ``attack_space`` made of them.
     """
 
-    def __init__(self, encoder: ProjectedEncoder, head: nn.Linear, config: TrialConfig) -> None:
+    def __init__(self, encoder: Encoder, head: nn.Linear, config: TrialConfig) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
-        self.layer: ProbeLayer = config.probe_layer
+        self.layer: ProbeLayer = config.probe_layer if config.method != "supervised" else "backbone"
         self._config = config
+        self._draws = itertools.count()
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of the images as they are, whole (the paper's central crop)."""
-        return self.head(self.features(images))
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether two looks at an image differ: an attack then has to average over looks."""
+        return self._config.probe == "n_views" and self._config.probe_view_draw == "redrawn"
 
-    def features(self, images: Tensor) -> Tensor:
-        """The frozen features (N, F) that the head reads."""
+    @property
+    def passes_per_image(self) -> int:
+        """Encoder passes that one image costs."""
+        return self._config.probe_views if self._config.probe == "n_views" else 1
+
+    def forward(self, attacked: Tensor) -> Tensor:
+        """Logits of images (whole, or through their views) or of views."""
+        return self.head(self.features(attacked))
+
+    def attack_space(self, images: Tensor) -> Tensor:
+        """What an attacker perturbs of images (N, 3, S, S): the images, or their views (N, n, 3, S, S)."""
+        is_per_view = self._config.probe == "n_views" and self._config.probe_threat == "per_view"
+        return self.views(images) if is_per_view else images
+
+    def features(self, attacked: Tensor) -> Tensor:
+        """The frozen features (N, F) that the head reads, averaged over views where there are any."""
+        if attacked.ndim == 4 and self._config.probe == "n_views":
+            attacked = self.views(attacked)
+        images = attacked.flatten(0, 1) if attacked.ndim == 5 else attacked
         with autocast(self._config, images.device):
-            return self.encoder.features(images.contiguous(memory_format=torch.channels_last), self.layer)
+            features = self.encoder.features(images.contiguous(memory_format=torch.channels_last), self.layer)
+        return features.unflatten(0, attacked.shape[:2]).mean(dim=1) if attacked.ndim == 5 else features
+
+    def views(self, images: Tensor) -> Tensor:
+        """Views (N, n, 3, S, S) of images: crops and flips at the scales of pretraining, differentiable, no colour.
+
+        Fixed views are the same n boxes for every image and every look, so that the classifier is a function of the
+        image alone; redrawn ones are new boxes for every image at every look.
+        """
+        num_images, num_views, config = len(images), self._config.probe_views, self._config
+        draw = next(self._draws) if self.is_stochastic else 0
+        rows = num_views * num_images if self.is_stochastic else num_views
+        geometric = config.replace(augmentation="none")
+        random = stream(config.seed, "n_views", draw)
+        params = sample_view_params(rows, images.shape[2], images.shape[3], geometric, random)
+        if not self.is_stochastic:
+            params = _repeat_rows(params, num_images)
+        views = render_views(images, params, config.image_size)
+        return views.unflatten(0, (num_views, num_images)).transpose(0, 1)
 
 
 def train_probe(
-    encoder: ProjectedEncoder,
-    images: Tensor,
-    labels: Tensor,
-    num_classes: int,
-    config: TrialConfig,
-    *,
-    num_epochs: int,
+    encoder: Encoder, images: Tensor, labels: Tensor, num_classes: int, config: TrialConfig, *, num_epochs: int
 ) -> ProbedClassifier:
     """Trains a linear head on the frozen encoder: on clean features, or on PGD examples of the whole classifier (r-LE).
 
@@ -50,19 +91,22 @@ def train_probe(
         labels: (N,) int64.
         num_classes: K.
         config: ``probe`` and the ``probe_*`` fields.
-        num_epochs: walks over the images.
+        num_epochs: walks over the images; none for ``own_head``, which is trained already.
 
     Returns:
         The classifier, in evaluation mode, no parameter of its encoder requiring gradients.
 
-    Source: the paper's central and robust central probe (r-LE, Kim et al., arXiv:2006.07589): Adam, cross-entropy.
+    Source: the paper's central and robust central probe (r-LE, Kim et al., arXiv:2006.07589) with Adam, and its probe
+    on averaged views with SGD and a cosine schedule; cross-entropy.
     """
     device = next(encoder.parameters()).device
+    if isinstance(encoder, HeadedEncoder):
+        return ProbedClassifier(encoder, encoder.head, config).eval().requires_grad_(False)
     head = _new_head(encoder.layer_dims[config.probe_layer], num_classes, config).to(device)
     classifier = ProbedClassifier(encoder, head, config).eval()
     encoder.requires_grad_(False)
-    optimiser = torch.optim.Adam(head.parameters(), lr=config.probe_learning_rate)
-    cached = _cache_features(classifier, images, config) if config.probe == "central" else None
+    optimiser, schedule = _build_optimiser(head, config, num_epochs)
+    cached = None if config.probe == "robust_central" else _cache_features(classifier, images)
     for epoch in range(num_epochs):
         order = torch.randperm(len(images), generator=stream(config.seed, "probe", epoch))
         for chosen in order.split(config.probe_batch_size):
@@ -74,6 +118,7 @@ def train_probe(
             optimiser.zero_grad()
             functional.cross_entropy(head(features), targets).backward()
             optimiser.step()
+        schedule.step()
     head.requires_grad_(False)
     return classifier
 
@@ -83,16 +128,37 @@ def to_pixels(images: Tensor, device: torch.device) -> Tensor:
     return images.to(device, non_blocking=True).float() / 255
 
 
+def _repeat_rows(params: ViewParams, times: int) -> ViewParams:
+    """Each row ``times`` times in a row: one box for all images."""
+    return ViewParams(**{name: value.repeat_interleave(times, dim=0) for name, value in vars(params).items()})
+
+
 def _new_head(num_features: int, num_classes: int, config: TrialConfig) -> nn.Linear:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(config.seed, "head"))
         return nn.Linear(num_features, num_classes)
 
 
+def _build_optimiser(
+    head: nn.Linear, config: TrialConfig, num_epochs: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    if config.probe == "n_views":
+        optimiser: torch.optim.Optimizer = torch.optim.SGD(
+            head.parameters(),
+            lr=config.probe_learning_rate,
+            momentum=N_VIEWS_MOMENTUM,
+            weight_decay=N_VIEWS_WEIGHT_DECAY,
+        )
+        return optimiser, torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, num_epochs)
+    optimiser = torch.optim.Adam(head.parameters(), lr=config.probe_learning_rate)
+    return optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
+
+
 @torch.no_grad()
-def _cache_features(classifier: ProbedClassifier, images: Tensor, config: TrialConfig) -> Tensor:
+def _cache_features(classifier: ProbedClassifier, images: Tensor) -> Tensor:
     device = classifier.head.weight.device
-    return torch.cat([classifier.features(to_pixels(part, device)) for part in images.split(config.probe_batch_size)])
+    size = max(1, MAX_PASSES_AT_ONCE // classifier.passes_per_image)
+    return torch.cat([classifier.features(to_pixels(part, device)) for part in images.split(size)])
 
 
 def _adversarial_features(classifier: ProbedClassifier, pixels: Tensor, targets: Tensor, config: TrialConfig) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.linf_attack import linf_pgd
-from trainables.probe import to_pixels
+from trainables.probe import ProbedClassifier, to_pixels
 from trainables.streams import stream
 from trainables.trial_config import TrialConfig
 
@@ -44,11 +44,18 @@ def correct_under_attack(
     """
     if classifier.training:
         raise ValueError("the classifier must be in evaluation mode: BatchNorm would adapt to the attacked batch")
+    size = evaluation_batch(classifier)
     parts = [
         _attack_batch(classifier, *batch, config, radii_255 or config.eval_radii_255, number)
-        for number, batch in enumerate(zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True))
+        for number, batch in enumerate(zip(images.split(size), labels.split(size), strict=True))
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def evaluation_batch(classifier: nn.Module) -> int:
+    """Images attacked at a time, so that about ``EVALUATION_BATCH`` encoder passes are in memory."""
+    passes = classifier.passes_per_image if isinstance(classifier, ProbedClassifier) else 1
+    return max(1, EVALUATION_BATCH // passes)
 
 
 def accuracies(flags: Flags, split: str) -> dict[str, float | int]:
@@ -67,6 +74,8 @@ def _attack_batch(
 ) -> Flags:
     device = next(classifier.parameters()).device
     pixels, targets = to_pixels(images, device), labels.to(device)
+    if isinstance(classifier, ProbedClassifier):
+        pixels = classifier.attack_space(pixels)
     with torch.no_grad():
         correct = classifier(pixels).argmax(dim=1) == targets
     flags = {"clean": _snapshot(correct)}
@@ -92,7 +101,10 @@ def _broken_by_pgd(
     """Which images (N,) PGD gets misclassified; looked at every few steps, so that broken ones cost no more steps."""
     broken = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
     attacked = clean.clone() if start is None else clean + start
-    for done in range(0, config.eval_pgd_steps, STEPS_BETWEEN_LOOKS):
+    is_stochastic = isinstance(classifier, ProbedClassifier) and classifier.is_stochastic
+    # Looking at a random classifier more than once would give the attacker the luck of several draws.
+    stride = config.eval_pgd_steps if is_stochastic else STEPS_BETWEEN_LOOKS
+    for done in range(0, config.eval_pgd_steps, stride):
         left = (~broken).nonzero().squeeze(1)
         if len(left) == 0:
             break
@@ -101,8 +113,9 @@ def _broken_by_pgd(
             clean[left],
             radius=radius,
             step=config.eval_step_255 / 255,
-            num_steps=min(STEPS_BETWEEN_LOOKS, config.eval_pgd_steps - done),
+            num_steps=min(stride, config.eval_pgd_steps - done),
             start=attacked[left] - clean[left],
+            num_draws=config.eval_eot_samples if is_stochastic else 1,
         )
         with torch.no_grad():
             broken[left] = classifier(attacked[left]).argmax(dim=1) != targets[left]

@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Parses the command line, runs the trial, prints its metrics; returns the exit code (2: bad input)."""
     options = _parser().parse_args(arguments)
     try:
-        given = TrialConfig(**(PRESETS[options.preset] | parse_settings(options.set)))
+        settings = parse_settings(options.set)
+        given = TrialConfig(**(PRESETS[options.preset] | settings))
         config = resolve_paths(given)
         device = torch.device(options.device or default_device())
         data = load_data(config, on_progress=_print_decoding)
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for field in given.ineffective_settings():
+    for field in sorted(set(given.ineffective_settings()) & set(settings)):
         print(f"warning: {field} has no effect in this config", file=sys.stderr)
     print(f"trial {config.content_hash()}: {config.dataset}, {config.encoder}, {config.method}, {config.adversary}")
     try:

@@ -19,6 +19,7 @@ def ssl_loss(projections: Tensor, config: TrialConfig) -> Tensor:
             )
         case "simclr":
             return nt_xent_loss(projections[0], projections[1], config.temperature)
+    raise ValueError(f"method {config.method} has no self-supervised loss")
 
 
 def invariance_loss(projections: Tensor) -> Tensor:

@@ -82,8 +82,8 @@ def run_trial(
         TrialDiverged: where the training loss is not finite.
         ValueError: where config and data do not fit, or the checkpoint is of another config.
     """
-    images, _ = data.train.tensors()
-    pretraining = Pretraining(config, images, device)
+    images, labels = data.train.tensors()
+    pretraining = Pretraining(config, images, device, labels if config.method == "supervised" else None)
     if checkpoint_path is not None and checkpoint_path.exists():
         pretraining.load_state_dict(_load_checkpoint(checkpoint_path, config))
     total = pretraining.num_batches * pretraining.view_passes_per_batch

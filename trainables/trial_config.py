@@ -49,7 +49,7 @@ class TrialConfig(BaseModel):
     augmentation: Literal["emp_ssl", "simclr", "none"] = "emp_ssl"
 
     # Method.
-    method: Literal["emp_ssl", "simclr"] = "emp_ssl"
+    method: Literal["emp_ssl", "simclr", "supervised"] = "emp_ssl"
     invariance_weight: float = Field(200.0, ge=0)
     coding_rate_weight: float = Field(1.0, ge=0)
     coding_rate_eps2: float = Field(0.2, gt=0, description="squared distortion of the total coding rate")
@@ -82,8 +82,8 @@ class TrialConfig(BaseModel):
     projector_hidden_dim: int = Field(4096, ge=2)
     projector_dim: int = Field(1024, ge=2)
 
-    # Linear probe on frozen features.
-    probe: Literal["central", "robust_central"] = "robust_central"
+    # Linear probe on frozen features; own_head is the classifier that method supervised has trained already.
+    probe: Literal["central", "robust_central", "n_views", "own_head"] = "robust_central"
     probe_layer: Literal["hidden", "backbone"] = "hidden"
     probe_epochs: int = Field(10, ge=1)
     probe_batch_size: int = Field(256, ge=1)
@@ -91,6 +91,11 @@ class TrialConfig(BaseModel):
     probe_attack_radius_255: float = Field(8.0, ge=0, le=255)
     probe_attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
     probe_attack_steps: int = Field(5, ge=1)
+    probe_views: int = Field(32, ge=1, description="views that probe n_views averages the features of")
+    probe_view_draw: Literal["fixed", "redrawn"] = Field(
+        "fixed", description="the same crops always, or new ones at every look"
+    )
+    probe_threat: Literal["image", "per_view"] = Field("image", description="what an attacker of n_views perturbs")
 
     # Evaluation.
     eval_radii_255: tuple[float, ...] = Field((4.0, 8.0, 16.0), min_length=1)
@@ -98,6 +103,7 @@ class TrialConfig(BaseModel):
     eval_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
     eval_restarts: int = Field(1, ge=1, description="the first starts at 0 as in the paper, further ones at random")
     eval_images: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
+    eval_eot_samples: int = Field(20, ge=1, description="draws an attack averages gradients over, for redrawn views")
     eval_autoattack_images: int = Field(0, ge=0, description="first test images that AutoAttack standard also attacks")
     rung_images: int = Field(2000, ge=20, description="cap on training and validation images of an interim evaluation")
     rung_radii_255: tuple[float, ...] = Field((8.0,), description="radii of the interim evaluation")
@@ -118,6 +124,19 @@ class TrialConfig(BaseModel):
             raise ValueError(f"num_views must be 2 for method simclr: num_views={self.num_views}")
         if self.method == "emp_ssl" and self.num_views < 2:
             raise ValueError(f"num_views must be at least 2 for method emp_ssl: num_views={self.num_views}")
+        if (self.method == "supervised") != (self.probe == "own_head"):
+            raise ValueError(f"probe own_head belongs to method supervised: method={self.method}, probe={self.probe}")
+        if self.method == "supervised" and self.num_views != 1:
+            raise ValueError(f"num_views must be 1 for method supervised: num_views={self.num_views}")
+        if self.probe_threat == "per_view" and self.probe_view_draw == "redrawn":
+            raise ValueError(
+                "probe_threat per_view needs views to perturb: probe_view_draw must be 'fixed', not 'redrawn'"
+            )
+        if self.probe_threat == "per_view" and self.eval_autoattack_images > 0:
+            raise ValueError(
+                "AutoAttack perturbs images: eval_autoattack_images must be 0 for probe_threat per_view: "
+                f"eval_autoattack_images={self.eval_autoattack_images}"
+            )
         for name in ("eval_radii_255", "rung_radii_255"):
             radii = getattr(self, name)
             if any(not 0 < r <= 255 for r in radii) or list(radii) != sorted(set(radii)):
@@ -183,6 +202,9 @@ class TrialConfig(BaseModel):
         }
 
 
+PROBE_ATTACK = ("probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps")
+PROBE_VIEWS = ("probe_views", "probe_view_draw", "probe_threat", "eval_eot_samples")
+
 # (field, value) -> the fields that have no effect under it.
 INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("dataset", "digits"): ("data_root",),
@@ -194,7 +216,18 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("adversary", "free"): ("pgd_steps", "gradient_leak", "attack_batchnorm"),
     ("method", "emp_ssl"): ("temperature",),
     ("method", "simclr"): ("invariance_weight", "coding_rate_weight", "coding_rate_eps2"),
-    ("probe", "central"): ("probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps"),
+    ("method", "supervised"): (
+        "invariance_weight", "coding_rate_weight", "coding_rate_eps2", "temperature", "projector_hidden_dim",
+        "projector_dim",
+    ),
+    ("probe", "central"): (*PROBE_ATTACK, *PROBE_VIEWS),
+    ("probe", "robust_central"): PROBE_VIEWS,
+    ("probe", "n_views"): PROBE_ATTACK,
+    ("probe", "own_head"): (
+        *PROBE_ATTACK, *PROBE_VIEWS, "probe_layer", "probe_epochs", "probe_batch_size", "probe_learning_rate",
+        "rung_probe_epochs",
+    ),
+    ("probe_view_draw", "fixed"): ("eval_eot_samples",),
 }  # fmt: skip
 
 
