@@ -15,7 +15,7 @@ from study.load_space import load_space
 from study.proposals import check_space
 from study.spec import NoStopping, Search, StudySpec
 from trainables.datasets import TrialData, load_data
-from trainables.run_trial import default_device
+from trainables.run_trial import make_folder, parse_device
 from trainables.trial_config import parse_settings, resolve_paths
 
 
@@ -49,6 +49,7 @@ class PreparedStudy:
     spec: StudySpec
     data: TrialData
     study_dir: Path  # absolute
+    device: str  # cpu or cuda
 
 
 def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
@@ -63,6 +64,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
         value = getattr(command, option)
         if value is not None and value <= 0:
             raise ValueError(f"--{option.replace('_', '-')} must be positive: {value}")
+    device = parse_device(command.device).type
     console.print(_announcement(spec), highlight=False, markup=False, soft_wrap=True)
     data = _load_with_progress(spec, console)
     if len(data.train.labels) < spec.base.batch_size:
@@ -75,7 +77,8 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
         _require_same_study(study_dir, _identity(spec, command, data))
     elif study_dir.exists() and any(study_dir.iterdir()):
         raise ValueError(f"{study_dir} is not empty and holds no study; choose another with --name or --output")
-    return PreparedStudy(command, spec, data, study_dir)
+    make_folder(study_dir)
+    return PreparedStudy(command, spec, data, study_dir, device)
 
 
 def run_prepared(prepared: PreparedStudy, console: Console) -> int:
@@ -102,7 +105,7 @@ def run_prepared(prepared: PreparedStudy, console: Console) -> int:
         console.print("Starting Ray ..." if command.address is None else f"Joining Ray at {command.address} ...")
         start_ray(command.address)
         resources = plan_resources(
-            command.device or default_device(), command.cpus_per_trial, command.gpus_per_trial, command.concurrency
+            prepared.device, command.cpus_per_trial, command.gpus_per_trial, command.concurrency
         )
         concurrency = resources.concurrency
         _write_start(journal, prepared, resources.describe(), console)

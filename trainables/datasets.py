@@ -227,7 +227,7 @@ def _read_cached(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     try:
         expected = json.loads(path.with_suffix(".json").read_text())["sha256"]
         images = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     return images if images.shape == shape and _sha256(images) == expected else None
 
@@ -261,7 +261,7 @@ def _decode(path: Path, image_size: int) -> np.ndarray:
     try:
         with Image.open(path) as file:
             image = file.convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot read the image {path}: {error}") from error
     if image.size != (image_size, image_size):
         image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BILINEAR)

@@ -59,6 +59,7 @@ class Pretraining:
         self.train_seconds = 0.0
         self._loss_sum = torch.zeros((), device=device)
         self._loss_count = 0
+        self._last_mean_loss = math.nan
 
     @property
     def num_batches(self) -> int:
@@ -102,16 +103,17 @@ class Pretraining:
         self.batches_done += 1
 
     def mean_loss(self) -> float:
-        """Mean training loss since the last call.
+        """Mean training loss since the last call, or what that returned where nothing was trained since.
 
         Raises:
             TrialDiverged: where it is not finite.
         """
         self.check_finite()
-        loss = float(self._loss_sum) / max(self._loss_count, 1)
-        self._loss_sum.zero_()
-        self._loss_count = 0
-        return loss
+        if self._loss_count > 0:
+            self._last_mean_loss = float(self._loss_sum) / self._loss_count
+            self._loss_sum.zero_()
+            self._loss_count = 0
+        return self._last_mean_loss
 
     def check_finite(self) -> None:
         """Raises ``TrialDiverged`` where any loss since the last ``mean_loss`` was not finite."""
@@ -119,7 +121,7 @@ class Pretraining:
             raise TrialDiverged(f"the training loss is {float(self._loss_sum)} after {self.view_passes} view passes")
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a later ``load_state_dict`` needs to go on with equal numbers."""
+        """All that a later ``load_state_dict`` needs to go on with equal numbers; the tensors are live, not copies."""
         return {
             "encoder": self.encoder.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -128,6 +130,7 @@ class Pretraining:
             "train_seconds": self.train_seconds,
             "loss_sum": self._loss_sum,
             "loss_count": self._loss_count,
+            "last_mean_loss": self._last_mean_loss,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -139,6 +142,7 @@ class Pretraining:
         self.train_seconds = state["train_seconds"]
         self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_count = state["loss_count"]
+        self._last_mean_loss = state["last_mean_loss"]
 
     def _next_batch(self) -> tuple[Tensor, Tensor | None]:
         """Views (V, B, 3, S, S) and labels (B,) of the next batch; the remainder of an epoch is left out."""

@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
         settings = parse_settings(options.set)
         given = TrialConfig(**(PRESETS[options.preset] | settings))
         config = resolve_paths(given)
-        device = torch.device(options.device or default_device())
+        device = parse_device(options.device)
+        if options.output is not None:
+            make_folder(Path(options.output))
         data = load_data(config, on_progress=_print_decoding)
     except ValidationError as error:
         print(f"error: {explain(error)}", file=sys.stderr)
@@ -47,9 +49,26 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def default_device() -> str:
-    """``cuda`` where there is one, else ``cpu``."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def parse_device(name: str | None) -> torch.device:
+    """The device called ``name``; for None ``cuda`` where there is one, else ``cpu``.
+
+    Raises:
+        ValueError: where there is no such device here.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"no device {name!r} here: {str(error).splitlines()[0]}") from None
+    return device
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder unless it is there; raises ``ValueError`` where it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot make the folder {path}: {error.strerror}") from None
 
 
 def save_result(report: FinalReport, config: TrialConfig, folder: Path) -> None:

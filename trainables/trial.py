@@ -76,7 +76,8 @@ def run_trial(
         checkpoint_seconds: least time between two checkpoints; milestones and the end of pretraining are always kept.
 
     Yields:
-        ``Progress`` after batches, ``InterimReport`` at milestones, at last one ``FinalReport``.
+        ``Progress`` after batches, ``InterimReport`` at milestones, at last one ``FinalReport``. ``train_loss`` in a
+        report is the mean since the report before it.
 
     Raises:
         TrialDiverged: where the training loss is not finite.

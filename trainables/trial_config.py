@@ -9,7 +9,7 @@ import hashlib
 import json
 import shlex
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -106,7 +106,7 @@ class TrialConfig(BaseModel):
     eval_eot_samples: int = Field(20, ge=1, description="draws an attack averages gradients over, for redrawn views")
     eval_autoattack_images: int = Field(0, ge=0, description="first test images that AutoAttack standard also attacks")
     rung_images: int = Field(2000, ge=20, description="cap on training and validation images of an interim evaluation")
-    rung_radii_255: tuple[float, ...] = Field((8.0,), description="radii of the interim evaluation")
+    rung_radii_255: tuple[float, ...] = Field((8.0,), min_length=1, description="radii of the interim evaluation")
     rung_probe_epochs: int = Field(5, ge=1, description="probe epochs of an interim evaluation")
 
     # Execution.
@@ -194,12 +194,17 @@ class TrialConfig(BaseModel):
         return sorted(changed & self.model_fields_set)
 
     def _ineffective_fields(self) -> set[str]:
-        return {
+        found = {
             field
             for (switch, value), fields in INEFFECTIVE.items()
             if getattr(self, switch) == value
             for field in fields
         }
+        if self.adversary == "free" and self.free_step == "radius":
+            found.add("attack_step_255")
+        if self.adversary == "free" and self.replays == 1:
+            found.add("lr_horizon")
+        return found
 
 
 PROBE_ATTACK = ("probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps")
@@ -264,13 +269,20 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
         if not equals:
             raise ValueError(f"--set takes FIELD=VALUE, not {setting!r}")
         require_known_field(field)
-        if text.lower() in ("none", "true", "false") and field != "adversary" and field != "augmentation":
-            text = {"none": "null"}.get(text.lower(), text.lower())
-        try:
-            changes[field] = json.loads(text)
-        except json.JSONDecodeError:
-            changes[field] = text
+        changes[field] = _parse_value(field, text)
     return changes
+
+
+def _parse_value(field: str, text: str) -> Any:
+    annotation = TrialConfig.model_fields[field].annotation
+    if annotation is str or get_origin(annotation) is Literal:
+        return text
+    if text.lower() in ("none", "true", "false"):
+        text = {"none": "null"}.get(text.lower(), text.lower())
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def require_known_field(field: str) -> None:
