@@ -119,8 +119,8 @@ def _number(value: Any) -> float:
 
 
 def _autoattack_images(trial: TrialRecord) -> float:
-    """AutoAttack runs on the first ``eval_autoattack_images`` of the test images."""
-    asked = _number(trial.config.get("eval_autoattack_images"))
+    """AutoAttack runs on the first ``eval_autoattack_samples`` of the test images."""
+    asked = _number(trial.config.get("eval_autoattack_samples"))
     return float(np.minimum(_number(_results(trial).get("test_n")), asked))  # NaN where either is unknown
 
 

@@ -3,9 +3,10 @@
 import dataclasses
 import shlex
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -17,6 +18,10 @@ from study.spec import NoStopping, Search, StudySpec
 from trainables.datasets import TrialData, load_data
 from trainables.run_trial import make_folder, parse_device
 from trainables.trial_config import parse_settings, resolve_paths
+
+if TYPE_CHECKING:
+    from study.engine import StudyEngine
+    from study.launch import Resources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +57,16 @@ class PreparedStudy:
     device: str  # cpu or cuda
 
 
+@dataclass(frozen=True)
+class RunningStudy:
+    """A study whose journal is open; ``resources`` is None where there is nothing left to run."""
+
+    prepared: PreparedStudy
+    engine: "StudyEngine"
+    listeners: list[Callable[[Event], None]]
+    resources: "Resources | None"
+
+
 def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     """Loads space and data and checks both, and that the output folder is empty or of the same study.
 
@@ -75,51 +90,64 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     study_dir = (command.output / (command.name or spec.name)).resolve()
     if (study_dir / JOURNAL_NAME).exists():
         _require_same_study(study_dir, _identity(spec, command, data))
+    elif any(parent.exists() and not parent.is_dir() for parent in (study_dir, *study_dir.parents)):
+        raise ValueError(f"{study_dir} cannot be a folder: a file is in its place; choose another --name or --output")
     elif study_dir.exists() and any(study_dir.iterdir()):
         raise ValueError(f"{study_dir} is not empty and holds no study; choose another with --name or --output")
-    make_folder(study_dir)
     return PreparedStudy(command, spec, data, study_dir, device)
 
 
-def run_prepared(prepared: PreparedStudy, console: Console) -> int:
-    """Runs the study to its end or to Ctrl-C, writes the report, prints where everything is; returns the exit code."""
-    # Ray and MLflow take seconds to import; bad input should not have to wait for them.
-    from reports.build import build_report
-    from study.engine import StudyEngine
-    from study.launch import plan_resources, run_trials, start_ray
-    from study.mlflow_projection import MlflowProjection, tracking_uri
-    from study.progress import ProgressDisplay
+def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
+    """Opens the journal and, unless the study is done, starts Ray and finds out how many trials fit.
 
-    command, spec, data = prepared.command, prepared.spec, prepared.data
-    listeners: list[Any] = []
+    Raises:
+        ValueError: where another process runs the study, or no trial fits.
+    """
+    from study.engine import StudyEngine  # Optuna and Ray take seconds to import; bad input does not wait for them
+
+    listeners: list[Callable[[Event], None]] = []
 
     def on_event(event: Event) -> None:
         for listener in listeners:
             listener(event)
 
+    make_folder(prepared.study_dir)
     journal = _open_journal(prepared, console)
-    engine = StudyEngine(journal, spec, command.seed, len(data.train.labels), on_event)
-    is_to_run = journal.is_new or not engine.is_complete()
-    concurrency = 1
-    if is_to_run:
+    num_images = len(prepared.data.train.labels)
+    engine = StudyEngine(journal, prepared.spec, prepared.command.seed, num_images, on_event)
+    resources = None
+    if journal.is_new or not engine.is_complete():
+        from study.launch import plan_resources, start_ray
+
+        command = prepared.command
         console.print("Starting Ray ..." if command.address is None else f"Joining Ray at {command.address} ...")
         start_ray(command.address)
-        resources = plan_resources(
-            prepared.device, command.cpus_per_trial, command.gpus_per_trial, command.concurrency
-        )
-        concurrency = resources.concurrency
+        resources = plan_resources(prepared.device, command.cpus_per_trial, command.gpus_per_trial, command.concurrency)
         _write_start(journal, prepared, resources.describe(), console)
-    with MlflowProjection(engine.record, prepared.study_dir, (spec.base.dataset, data.checksum)) as mlflow:
-        display = ProgressDisplay(engine, concurrency, console)
-        listeners += [mlflow.on_event, display.on_event]
-        if is_to_run:
+    return RunningStudy(prepared, engine, listeners, resources)
+
+
+def run(study: RunningStudy, console: Console) -> int:
+    """Runs the study to its end or to Ctrl-C, writes the report, prints where everything is; returns the exit code."""
+    from reports.build import build_report
+    from study.launch import run_trials
+    from study.mlflow_projection import MlflowProjection, tracking_uri
+    from study.progress import ProgressDisplay
+
+    prepared, engine = study.prepared, study.engine
+    dataset = (prepared.spec.base.dataset, prepared.data.checksum)
+    with MlflowProjection(engine.record, prepared.study_dir, dataset) as mlflow:
+        display = ProgressDisplay(engine, study.resources.concurrency if study.resources else 1, console)
+        study.listeners.extend([mlflow.on_event, display.on_event])
+        if study.resources is not None:
             with display:
-                run_trials(engine, data, prepared.study_dir, resources)
+                run_trials(engine, prepared.data, prepared.study_dir, study.resources)
+        if not engine.record.ended:
             engine.close()
         display.print_summary()
         build_report(prepared.study_dir)
-    journal.close()
-    _print_summary(prepared, console, engine.record.ended, tracking_uri(command.output), mlflow.error)
+    engine.journal.close()
+    _print_summary(prepared, console, engine.record.ended, tracking_uri(prepared.command.output), mlflow.error)
     return 0 if engine.record.ended else 130
 
 
@@ -128,9 +156,9 @@ def _spec(command: StudyCommand) -> StudySpec:
     changes = parse_settings(command.set)
     if command.dataset is not None:
         changes["dataset"] = command.dataset
-        # The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32.
-        if command.preset == "laptop" and command.dataset != "digits":
-            changes.setdefault("image_size", 32)
+    # The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32.
+    if command.preset == "laptop" and changes.get("dataset", "digits") != "digits":
+        changes.setdefault("image_size", 32)
     if command.data_root is not None:
         changes["data_root"] = command.data_root
     spec = spec.with_settings(changes)
@@ -181,7 +209,7 @@ def _require_same_study(study_dir: Path, identity: dict[str, Any]) -> None:
     differences = [
         difference
         for difference in _differences(known, identity)
-        if not (difference[0] == "design.trials" and difference[1] <= difference[2])
+        if not (difference[0] == "design.trials" and None not in difference and difference[1] <= difference[2])
     ]
     if differences:
         shown = "; ".join(f"{path}: {old!r} there, {new!r} now" for path, old, new in differences[:5])

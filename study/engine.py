@@ -113,7 +113,8 @@ class StudyEngine:
             if known["milestone"] == milestone:
                 return bool(known["decision"] == "continue")
         assert self._asha is not None and isinstance(self.spec.stopping, MoAsha)
-        values = [metrics.get(name) for name in self.spec.stopping.objectives]
+        recorded = self._recorded_report(uid, milestone)  # a repeated trial may report other digits
+        values = [recorded.get(name) for name in self.spec.stopping.objectives]
         kept = self._asha.decide(uid, milestone, values)
         reason = self._reason(uid, milestone, values)
         if trial.params in self.spec.references:
@@ -173,14 +174,18 @@ class StudyEngine:
         shown = ", ".join(f"{n} {v:.1f}" for n, v in zip(self.spec.stopping.objectives, values, strict=True))
         return f"place {place} of {count} at {milestone:,} view passes ({shown})"
 
+    def _recorded_report(self, uid: str, milestone: int) -> Metrics:
+        return next(r for r in self.record.trials[uid].reports if r["milestone"] == milestone)
+
     def _restore_decisions(self) -> None:
+        if self._asha is not None and isinstance(self.spec.stopping, MoAsha):
+            # In the order in which they were made, which is not that of the trials: ties at a rung depend on it.
+            for decision in self.record.decisions:
+                uid, milestone = decision["uid"], decision["milestone"]
+                report = self._recorded_report(uid, milestone)
+                values = [report.get(name) for name in self.spec.stopping.objectives]
+                self._asha.restore(uid, milestone, values, decision["decision"] == "continue")
         for trial in self.record.trials.values():
-            reports = {report["milestone"]: report for report in trial.reports}
-            for decision in trial.decisions:
-                if self._asha is not None and isinstance(self.spec.stopping, MoAsha):
-                    milestone = decision["milestone"]
-                    values = [reports[milestone].get(name) for name in self.spec.stopping.objectives]
-                    self._asha.restore(trial.uid, milestone, values, decision["decision"] == "continue")
             # Killed between the decision and the end of the trial: the decision stands.
             if trial.state not in FINISHED and any(d["decision"] == "stop" for d in trial.decisions):
                 self.stop(trial.uid)

@@ -59,6 +59,7 @@ class StudyRecord:
     spec: dict[str, Any] = field(default_factory=dict)
     environments: list[dict[str, Any]] = field(default_factory=list)  # of the first start and of every resume
     trials: dict[str, TrialRecord] = field(default_factory=dict)
+    decisions: list[Event] = field(default_factory=list)  # of all trials, in the order in which they were made
     ended: bool = False
     last_event_at: float | None = None
 
@@ -94,6 +95,7 @@ def apply(record: StudyRecord, event: Event) -> None:
             trial.reports.append(event["metrics"])
         case "decided":
             trial.decisions.append(event)
+            record.decisions.append(event)
         case "finished":
             trial.state, trial.reason, trial.ended_at = event["state"], event.get("reason", ""), event["time"]
             trial.metrics = event.get("metrics", {})

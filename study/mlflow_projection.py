@@ -36,7 +36,8 @@ class MlflowProjection:
         self._queue: queue.Queue[Event | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._run_ids: dict[str, str] = {}
-        self._logged_steps: dict[str, set[int]] = {}
+        self._logged_steps: dict[tuple[str, str], set[int]] = {}
+        self._earlier_runs: set[str] = set()  # runs that were in the store when it was opened
         self.error: Exception | None = None
 
     def __enter__(self) -> "MlflowProjection":
@@ -62,8 +63,7 @@ class MlflowProjection:
             self._close()
         except Exception as error:
             self.error = error
-            while self._queue.get() is not None:
-                pass
+            # Nobody waits for the queue, which may have been read to its end already.
 
     def _open(self) -> None:
         """Connects and finds or makes experiment and parent run."""
@@ -85,6 +85,7 @@ class MlflowProjection:
         self._client.set_experiment_tag(self._experiment_id, "mlflow.experimentKind", "custom_model_development")
         for run in self._all_runs():
             self._run_ids[run.data.tags.get("trial.uid", "")] = run.info.run_id
+            self._earlier_runs.add(run.info.run_id)
         if "" not in self._run_ids:
             parent = self._client.create_run(self._experiment_id, run_name=name, tags={"study": name})
             self._run_ids[""] = parent.info.run_id
@@ -122,9 +123,9 @@ class MlflowProjection:
             self._run_ids[trial.uid] = self._create_run(trial)
         run_id = self._run_ids[trial.uid]
         for report in list(trial.reports):
-            self._log(run_id, trial.uid, report)
+            self._log(run_id, report)
         if trial.metrics:
-            self._log(run_id, trial.uid, trial.metrics)
+            self._log(run_id, trial.metrics)
         self._client.set_tag(run_id, "trial.state", trial.state)
         if trial.reason:
             self._client.set_tag(run_id, "trial.reason", trial.reason)
@@ -157,20 +158,31 @@ class MlflowProjection:
         self._client.log_inputs(run_id, [DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])])
         return run_id
 
-    def _log(self, run_id: str, uid: str, metrics: Metrics) -> None:
+    def _log(self, run_id: str, metrics: Metrics) -> None:
         """Logs numbers at step = view passes, once: the steps that a run has already are left alone."""
         from mlflow.entities import Metric
 
-        if uid not in self._logged_steps:
-            history = self._client.get_metric_history(run_id, "val_clean")
-            self._logged_steps[uid] = {metric.step for metric in history}
         step = int(metrics["view_passes"])
-        if step in self._logged_steps[uid]:
-            return
         now = int(time.time() * 1000)
-        numbers = {k: v for k, v in metrics.items() if k != "milestone" and isinstance(v, int | float)}
+        # Each metric by itself: a rung at the very end and the final report have the same view passes.
+        numbers = {
+            k: v
+            for k, v in metrics.items()
+            if k != "milestone" and isinstance(v, int | float) and step not in self._steps_of(run_id, k)
+        }
+        if not numbers:
+            return
         self._client.log_batch(run_id, metrics=[Metric(name, value, now, step) for name, value in numbers.items()])
-        self._logged_steps[uid].add(step)
+        for name in numbers:
+            self._steps_of(run_id, name).add(step)
+
+    def _steps_of(self, run_id: str, metric: str) -> set[int]:
+        """The steps at which a run has ``metric``; those of earlier sessions are read from the store."""
+        if (run_id, metric) not in self._logged_steps:
+            is_earlier = run_id in self._earlier_runs
+            history = self._client.get_metric_history(run_id, metric) if is_earlier else []
+            self._logged_steps[run_id, metric] = {point.step for point in history}
+        return self._logged_steps[run_id, metric]
 
     def _close(self) -> None:
         """Ends the parent run; trials that still run were interrupted."""

@@ -69,12 +69,21 @@ def _require_choice(params: Params, spec: StudySpec) -> None:
         if factor.is_active(fields):
             wanted.append(factor.name)
             if factor.name in params:
-                domain = factor.domain()
-                if not domain._contains(domain.to_internal_repr(params[factor.name])):
-                    raise ValueError(f"reference {params}: {factor.name}={params[factor.name]!r} is not in {domain}")
+                if not _is_in_domain(params[factor.name], factor):
+                    raise ValueError(
+                        f"reference {params}: {factor.name}={params[factor.name]!r} is not in {factor.domain()}"
+                    )
                 fields |= factor.changes(params[factor.name])
     if sorted(params) != sorted(wanted):
         raise ValueError(f"reference {params} must give values to exactly these factors: {', '.join(wanted)}")
+
+
+def _is_in_domain(value: Any, factor: Factor) -> bool:
+    domain = factor.domain()
+    try:
+        return domain._contains(domain.to_internal_repr(value))
+    except ValueError:
+        return False
 
 
 def _require_reported(names: list[str], reported: set[str], what: str) -> None:

@@ -13,7 +13,7 @@ from typing import get_args
 from pydantic import ValidationError
 from rich.console import Console
 
-from study.command import StudyCommand, prepare, run_prepared
+from study.command import StudyCommand, prepare, run, start
 from study.spec import Sampler
 from trainables.trial_config import PRESETS, explain
 
@@ -23,14 +23,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console()
     try:
-        prepared = prepare(StudyCommand(**vars(options)), console)
+        study = start(prepare(StudyCommand(**vars(options)), console), console)
     except ValidationError as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return run_prepared(prepared, console)
+    return run(study, console)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -93,7 +93,9 @@ class Factor:
         return {
             "name": self.name,
             "distribution": json.loads(distribution_to_json(self.domain())),
-            "levels": {level: dict(fields) for level, fields in self.levels.items()} if self.levels else None,
+            "levels": json.loads(json.dumps({level: dict(fields) for level, fields in self.levels.items()}))
+            if self.levels
+            else None,
             "when": {name: list(allowed) for name, allowed in self.when.items()},
         }
 
@@ -149,6 +151,8 @@ class MoAsha:
     def __post_init__(self) -> None:
         if self.first_rung < 1 or self.eta < 2:
             raise ValueError(f"first_rung must be >= 1 and eta >= 2: {self.first_rung=}, {self.eta=}")
+        if not self.objectives or len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f"the early stopping needs different objectives: {self.objectives}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,8 +203,9 @@ class StudySpec:
             raise ValueError(f"factors must have different names: {names}")
         if not self.factors:
             raise ValueError("a study needs at least one factor")
-        if len(self.objectives) < 2:
-            raise ValueError(f"a study needs at least two objectives: {[o.name for o in self.objectives]}")
+        objectives = [objective.name for objective in self.objectives]
+        if len(set(objectives)) < 2 or len(set(objectives)) < len(objectives):
+            raise ValueError(f"a study needs at least two different objectives: {objectives}")
 
     def with_preset(self, preset: str) -> "StudySpec":
         """The spec under a preset of ``trial_config.PRESETS``; ``paper`` is the spec as it was written."""
@@ -233,7 +238,8 @@ class StudySpec:
         left = tuple(factor for factor in self.factors if factor.name not in changes or factor.levels is not None)
         base = self.base.replace(**changes)
         names = {factor.name for factor in left}
-        kept = [{name: value for name, value in params.items() if name in names} for params in self.references]
+        trimmed = [{name: value for name, value in params.items() if name in names} for params in self.references]
+        kept = [params for p in trimmed if (params := _active_part(p, base, left)) is not None]
         # References that differed in a fixed factor alone have become the same.
         references = tuple(params for index, params in enumerate(kept) if params and params not in kept[:index])
         return dataclasses.replace(self, base=base, factors=left, references=references)
@@ -261,3 +267,16 @@ class StudySpec:
                 json.dumps({"kind": type(self.stopping).__name__, **dataclasses.asdict(self.stopping)})
             ),
         }
+
+
+def _active_part(params: Params, base: TrialConfig, factors: tuple[Factor, ...]) -> Params | None:
+    """``params`` without factors that are inactive, or None where an active one has no value."""
+    fields = base.model_dump()
+    part: Params = {}
+    for factor in factors:
+        if factor.is_active(fields):
+            if factor.name not in params:
+                return None
+            part[factor.name] = params[factor.name]
+            fields |= factor.changes(params[factor.name])
+    return part

@@ -22,7 +22,8 @@ def count_pass_cost(encoder: Encoder, config: TrialConfig) -> PassCost:
     """Counts the operations of one view by running two through a copy of the encoder on the CPU.
 
     The losses, the optimiser and the making of views are not counted: they are within a few percent of the rest at the
-    paper's size, as is the forward pass of the clean view that SimCLR with PGD makes before its attack. Convolutions and matrix products are counted, element-wise operations are not.
+    paper's size, as is the forward pass of the clean view that SimCLR with PGD makes before its attack. Convolutions
+    and matrix products are counted, element-wise operations are not.
     """
     probe = copy.deepcopy(encoder).to("cpu").train()
     views = torch.rand(2, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(0))

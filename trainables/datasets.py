@@ -29,7 +29,7 @@ DATA_FIELDS = (
     "train_images",
     "validation_fraction",
     "split_seed",
-    "eval_images",
+    "eval_samples",
 )
 OnProgress = Callable[[int, int], None]  # images done, images in all
 
@@ -89,7 +89,7 @@ def load_data(config: TrialConfig, on_progress: OnProgress | None = None) -> Tri
             train, test, names = _load_image_folder(Path(config.data_root), config.image_size, on_progress)
     checksum = _checksum(train, test)
     train_rows, validation_rows = split_rows(train.labels, config)
-    test_rows = stratified_rows(test.labels, config.eval_images, config.split_seed)
+    test_rows = stratified_rows(test.labels, config.eval_samples, config.split_seed)
     return TrialData(train.take(train_rows), train.take(validation_rows), test.take(test_rows), names, checksum)
 
 
@@ -111,7 +111,7 @@ def split_rows(labels: np.ndarray, config: TrialConfig) -> tuple[np.ndarray, np.
     except ValueError as error:
         raise ValueError(f"cannot cut a stratified validation split from {len(labels)} images: {error}") from error
     kept = stratified_rows(labels[train], config.train_images, config.split_seed)
-    capped = stratified_rows(labels[validation], config.eval_images, config.split_seed)
+    capped = stratified_rows(labels[validation], config.eval_samples, config.split_seed)
     return train[kept], validation[capped]
 
 

@@ -140,7 +140,7 @@ def evaluate_final(
         found = correct_under_attack(classifier, *part.tensors(), config)
         metrics |= accuracies(found, split)
         flags |= {f"{split}_{name}": correct for name, correct in found.items()}
-    if config.eval_autoattack_images > 0:
+    if config.eval_autoattack_samples > 0:
         found = _autoattack(classifier, data.test, flags, config)
         flags |= found
         metrics |= {name: 100 * float(correct.mean()) for name, correct in found.items()}
@@ -178,7 +178,7 @@ def _probe(
 
 def _autoattack(classifier: ProbedClassifier, test: ImageSet, flags: Flags, config: TrialConfig) -> Flags:
     """AutoAttack on the first test images; what PGD already broke at the same radius counts as broken."""
-    images, labels = test.tensors(config.eval_autoattack_images)
+    images, labels = test.tensors(config.eval_autoattack_samples)
     known = {r: flags[f"test_pgd_{r:g}"][: len(images)] for r in config.eval_radii_255}
     found = correct_under_autoattack(classifier, images, labels, known, config)
     return {f"test_{name}": correct for name, correct in found.items()}

@@ -102,9 +102,9 @@ class TrialConfig(BaseModel):
     eval_pgd_steps: int = Field(20, ge=1)
     eval_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
     eval_restarts: int = Field(1, ge=1, description="the first starts at 0 as in the paper, further ones at random")
-    eval_images: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
+    eval_samples: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
     eval_eot_samples: int = Field(20, ge=1, description="draws an attack averages gradients over, for redrawn views")
-    eval_autoattack_images: int = Field(0, ge=0, description="first test images that AutoAttack standard also attacks")
+    eval_autoattack_samples: int = Field(0, ge=0, description="first test images that AutoAttack standard also attacks")
     rung_images: int = Field(2000, ge=20, description="cap on training and validation images of an interim evaluation")
     rung_radii_255: tuple[float, ...] = Field((8.0,), min_length=1, description="radii of the interim evaluation")
     rung_probe_epochs: int = Field(5, ge=1, description="probe epochs of an interim evaluation")
@@ -132,10 +132,10 @@ class TrialConfig(BaseModel):
             raise ValueError(
                 "probe_threat per_view needs views to perturb: probe_view_draw must be 'fixed', not 'redrawn'"
             )
-        if self.probe_threat == "per_view" and self.eval_autoattack_images > 0:
+        if self.probe_threat == "per_view" and self.eval_autoattack_samples > 0:
             raise ValueError(
-                "AutoAttack perturbs images: eval_autoattack_images must be 0 for probe_threat per_view: "
-                f"eval_autoattack_images={self.eval_autoattack_images}"
+                "AutoAttack perturbs images: eval_autoattack_samples must be 0 for probe_threat per_view: "
+                f"eval_autoattack_samples={self.eval_autoattack_samples}"
             )
         for name in ("eval_radii_255", "rung_radii_255"):
             radii = getattr(self, name)
@@ -252,7 +252,7 @@ LAPTOP: dict[str, Any] = {
     "probe_learning_rate": 1e-2,
     "rung_images": 250,
     "rung_probe_epochs": 3,
-    "eval_images": 250,
+    "eval_samples": 250,
 }
 PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "laptop": LAPTOP}
 

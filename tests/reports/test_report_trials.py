@@ -63,8 +63,8 @@ def test_radii_and_cost_are_read_from_the_study(new_study: NewStudy) -> None:
 
 def test_autoattack_counts_its_own_images(new_study: NewStudy) -> None:
     study = new_study()
-    study.complete(80.0, 40.0, 2.0, {"eval_autoattack_images": 50}, test_aa_8=30.0)
-    study.complete(80.0, 40.0, 2.0, {"eval_autoattack_images": 5000}, test_aa_8=30.0)
+    study.complete(80.0, 40.0, 2.0, {"eval_autoattack_samples": 50}, test_aa_8=30.0)
+    study.complete(80.0, 40.0, 2.0, {"eval_autoattack_samples": 5000}, test_aa_8=30.0)
     assert trial_frame(study.read())["test_aa_n"].tolist() == [50, 360]
 
 

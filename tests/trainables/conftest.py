@@ -23,7 +23,7 @@ TINY: dict[str, Any] = {
     "pgd_steps": 3,
     "probe_epochs": 1,
     "probe_learning_rate": 1e-2,
-    "eval_images": 50,
+    "eval_samples": 50,
 }
 
 

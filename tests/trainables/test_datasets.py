@@ -25,7 +25,7 @@ def keys(*sets: ImageSet) -> list[tuple[int, bytes]]:
 
 
 def test_digits_are_complete_and_disjoint(tiny: Callable[..., TrialConfig]) -> None:
-    data = load_data(tiny(eval_images=None))
+    data = load_data(tiny(eval_samples=None))
     parts = data.train, data.validation, data.test
     assert sum(len(part.labels) for part in parts) == 1797
     assert len(set(keys(*parts))) == 1797  # no image twice, in one part or in two
@@ -48,15 +48,15 @@ def test_digits_equal_scikit_learns_at_their_own_size(tiny: Callable[..., TrialC
 
     digits = load_digits()
     grey = np.round(digits.images * 255 / 16).astype(np.uint8)[:, None].repeat(3, axis=1)
-    data = load_data(tiny(eval_images=None))
+    data = load_data(tiny(eval_samples=None))
     assert keys(data.train, data.validation, data.test) == keys(ImageSet(grey, digits.target))
 
 
 def test_splits_are_stratified(tiny: Callable[..., TrialConfig]) -> None:
-    everything = load_data(tiny(eval_images=None))
+    everything = load_data(tiny(eval_samples=None))
     share = np.bincount(np.concatenate([p.labels for p in (everything.train, everything.validation, everything.test)]))
     share = share / share.sum()
-    capped = load_data(tiny(train_images=200, eval_images=60))
+    capped = load_data(tiny(train_images=200, eval_samples=60))
     assert [len(p.labels) for p in (capped.train, capped.validation, capped.test)] == [200, 60, 60]
     for data in (everything, capped):
         for part in (data.train, data.validation, data.test):
@@ -73,7 +73,7 @@ def test_evaluation_images_do_not_depend_on_train_images(tiny: Callable[..., Tri
 
 
 def test_split_seed_moves_validation_but_never_test_images(tiny: Callable[..., TrialConfig]) -> None:
-    first, again, other = (load_data(tiny(split_seed=seed, eval_images=None)) for seed in (0, 0, 1))
+    first, again, other = (load_data(tiny(split_seed=seed, eval_samples=None)) for seed in (0, 0, 1))
     assert np.array_equal(first.train.images, again.train.images)
     assert np.array_equal(first.validation.images, again.validation.images)
     assert keys(first.validation) != keys(other.validation)
@@ -167,7 +167,9 @@ def image_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def folder_config(tiny: Callable[..., TrialConfig], root: Path, size: int = 12) -> TrialConfig:
-    return tiny(dataset="imagefolder", data_root=str(root), image_size=size, validation_fraction=0.25, eval_images=None)
+    return tiny(
+        dataset="imagefolder", data_root=str(root), image_size=size, validation_fraction=0.25, eval_samples=None
+    )
 
 
 def decoded(folder: Path, size: int) -> list[tuple[int, bytes]]:
@@ -245,10 +247,12 @@ def flip_a_pixel(path: Path) -> None:
         lambda path: path.write_bytes(b"x" * 1000),
         lambda path: path.unlink(),
         lambda path: path.with_suffix(".json").write_text("{"),
+        lambda path: path.write_bytes(b""),
         lambda path: path.with_suffix(".json").write_text("{}"),
+        lambda path: path.with_suffix(".json").write_text("[]"),
         lambda path: path.with_suffix(".json").unlink(),
     ],
-    ids=["flipped", "truncated", "garbage", "missing", "bad json", "no checksum", "no json"],
+    ids=["flipped", "truncated", "garbage", "missing", "bad json", "empty", "no checksum", "a list", "no json"],
 )
 def test_corrupted_cache_is_decoded_again(
     tiny: Callable[..., TrialConfig], image_folder: Path, corrupt: Callable[[Path], None]
@@ -286,6 +290,12 @@ def test_unreadable_image_is_named(tiny: Callable[..., TrialConfig], image_folde
     with pytest.raises(ValueError, match=r"cannot read the image .*train/dog/4\.JPEG"):
         load_data(folder_config(tiny, image_folder))
     assert not list(cache_dir().glob("*.npy"))  # nothing half-written is left
+
+
+def test_image_too_large_to_decode_is_named(tiny: Callable[..., TrialConfig], image_folder: Path) -> None:
+    Image.new("1", (14_000, 14_000)).save(image_folder / "train" / "dog" / "huge.png")
+    with pytest.raises(ValueError, match=r"cannot read the image .*huge\.png"):
+        load_data(folder_config(tiny, image_folder))
 
 
 def test_missing_folder_is_named(tiny: Callable[..., TrialConfig], tmp_path: Path) -> None:
@@ -340,7 +350,7 @@ def test_cifar10_is_read_from_its_files(
     tiny: Callable[..., TrialConfig], cifar10: tuple[Path, ImageSet, ImageSet]
 ) -> None:
     root, train, test = cifar10
-    config = tiny(dataset="cifar10", data_root=str(root), image_size=32, validation_fraction=0.2, eval_images=None)
+    config = tiny(dataset="cifar10", data_root=str(root), image_size=32, validation_fraction=0.2, eval_samples=None)
     data = load_data(config)
     assert keys(data.train, data.validation) == keys(train)
     assert keys(data.test) == keys(test)

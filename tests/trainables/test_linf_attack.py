@@ -113,3 +113,12 @@ def test_leak_adds_to_what_is_there() -> None:
         linf_pgd(loss_of(each), clean, radius=RADIUS, step=STEP, num_steps=2, leak_into=list(each.parameters()))
     for parameter, fresh in zip(network.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, fresh.grad + 1, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_a_random_loss_are_averaged_over_draws() -> None:
+    signs = iter([1.0, -1.0, -1.0] * 2)
+    clean = torch.full((1, 3), 0.5)
+    attacked = linf_pgd(
+        lambda perturbed: (next(signs) * perturbed).sum(), clean, radius=0.1, step=0.1, num_steps=2, num_draws=3
+    )
+    torch.testing.assert_close(attacked, clean - 0.1)  # two draws of three point down

@@ -124,3 +124,74 @@ def test_deterministic(tiny: Callable[..., TrialConfig], probe: str) -> None:
         encoder = build_encoder(config, 0)
         heads.append(train_probe(encoder, *coloured_images(40), 3, config, num_epochs=2).head.weight)
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
+
+
+def n_views_classifier(config: TrialConfig) -> ProbedClassifier:
+    """A random encoder with a random head, seen through views."""
+    encoder = build_encoder(config, 0)
+    head = nn.Linear(16, 3)
+    return ProbedClassifier(encoder, head, config).eval().requires_grad_(False)
+
+
+def test_fixed_views_are_those_of_the_image_alone(tiny: Callable[..., TrialConfig]) -> None:
+    classifier = n_views_classifier(tiny(probe="n_views", probe_views=4))
+    images = coloured_images(6)[0].float() / 255
+    together = classifier.views(images)
+    assert together.shape == (6, 4, 3, 8, 8)
+    alone = torch.cat([classifier.views(image[None]) for image in images])
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
+    assert not torch.equal(together[:, 0], together[:, 1])
+
+
+def test_redrawn_views_differ_between_looks_and_images(tiny: Callable[..., TrialConfig]) -> None:
+    classifier = n_views_classifier(tiny(probe="n_views", probe_views=4, probe_view_draw="redrawn"))
+    images = coloured_images(1)[0].repeat(2, 1, 1, 1).float() / 255
+    first, second = classifier.views(images), classifier.views(images)
+    assert not torch.equal(first, second) and not torch.equal(first[0], first[1])
+    assert classifier.is_stochastic
+
+
+def test_features_are_the_mean_over_the_views(tiny: Callable[..., TrialConfig]) -> None:
+    classifier = n_views_classifier(tiny(probe="n_views", probe_views=3))
+    images = coloured_images(5)[0].float() / 255
+    views = classifier.views(images)
+    expected = torch.stack([classifier.encoder.features(views[:, v], "hidden") for v in range(3)]).mean(dim=0)
+    torch.testing.assert_close(classifier.features(images), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(classifier.features(views), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_attacked_follows_the_threat_model(tiny: Callable[..., TrialConfig]) -> None:
+    images = coloured_images(5)[0].float() / 255
+    by_image = n_views_classifier(tiny(probe="n_views", probe_views=3))
+    by_view = n_views_classifier(tiny(probe="n_views", probe_views=3, probe_threat="per_view"))
+    assert by_image.attack_space(images) is images
+    torch.testing.assert_close(by_view.attack_space(images), by_image.views(images))
+
+
+def test_views_carry_the_gradient_to_the_image(tiny: Callable[..., TrialConfig]) -> None:
+    classifier = n_views_classifier(tiny(probe="n_views", probe_views=8, view_scale_min=0.5))
+    images = (coloured_images(2)[0].float() / 255).requires_grad_()
+    (gradient,) = torch.autograd.grad(classifier(images)[:, 0].sum(), images)
+    step = 1e-3 * gradient / gradient.norm()
+    gain = (classifier(images + step) - classifier(images - step))[:, 0].sum() / 2
+    assert float(gain.detach()) == pytest.approx(float((gradient * step).sum()), rel=0.1)
+
+
+def test_image_attack_is_no_stronger_than_the_attack_on_each_view(tiny: Callable[..., TrialConfig]) -> None:
+    images, labels = coloured_images(60)
+    config = tiny(probe="n_views", probe_views=3, probe_learning_rate=3.0, eval_pgd_steps=10)
+    classifier = train_probe(build_encoder(config, 0), images, labels, 3, config, num_epochs=100)
+    per_view = ProbedClassifier(classifier.encoder, classifier.head, config.replace(probe_threat="per_view")).eval()
+    by_image = correct_under_attack(classifier, images, labels, config)
+    by_view = correct_under_attack(per_view, images, labels, config)
+    assert (by_image["clean"] == by_view["clean"]).all() and by_image["clean"].mean() > 0.9
+    assert by_view["pgd_16"].sum() <= by_image["pgd_16"].sum()
+
+
+def test_supervised_head_is_used_as_it_is(tiny: Callable[..., TrialConfig]) -> None:
+    config = tiny(method="supervised", num_views=1, probe="own_head")
+    encoder = build_encoder(config, 0, num_classes=3)
+    images, labels = coloured_images(6)
+    pixels = images.float() / 255
+    classifier = train_probe(encoder, images, labels, 3, config, num_epochs=1)
+    torch.testing.assert_close(classifier(pixels), encoder(pixels))

@@ -12,7 +12,7 @@ from trainables.trial_config import LAPTOP, TrialConfig
 
 TINY = (
     "image_size=8", "train_images=100", "num_views=2", "projector_hidden_dim=16", "projector_dim=8", "batch_size=20",
-    "epochs=1", "probe_epochs=1", "eval_images=50", "eval_pgd_steps=3", "adversary=none",
+    "epochs=1", "probe_epochs=1", "eval_samples=50", "eval_pgd_steps=3", "adversary=none",
 )  # fmt: skip
 
 
@@ -88,6 +88,14 @@ def test_output_of_another_config_is_refused(tmp_path: Path, capsys: pytest.Capt
     assert main([*arguments(), "--output", str(tmp_path)]) == 0
     assert main([*arguments("seed=1"), "--output", str(tmp_path)]) == 1
     assert "is of another pretraining config" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--device", "--output"])
+def test_device_and_output_are_checked_first(tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    (tmp_path / "file").write_text("")
+    assert main([*arguments(), option, "bogus" if option == "--device" else str(tmp_path / "file")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: no device 'bogus'" if option == "--device" else "error: cannot make the folder")
 
 
 def test_unknown_option_is_refused() -> None:

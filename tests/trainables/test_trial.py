@@ -30,7 +30,7 @@ CONFIG = TrialConfig(
     replays=2,
     probe_epochs=1,
     probe_learning_rate=1e-2,
-    eval_images=50,
+    eval_samples=50,
     eval_pgd_steps=3,
     rung_images=40,
     rung_probe_epochs=1,
@@ -213,7 +213,7 @@ def test_too_few_images_are_refused(data: TrialData) -> None:
 
 
 def test_autoattack_is_reported_on_the_first_test_images(data: TrialData) -> None:
-    config = CONFIG.replace(epochs=1, eval_radii_255=(64.0,), eval_pgd_steps=20, eval_autoattack_images=12)
+    config = CONFIG.replace(epochs=1, eval_radii_255=(64.0,), eval_pgd_steps=20, eval_autoattack_samples=12)
     report = final(list(run_trial(config, data, CPU)))
     assert report.metrics["test_aa_n"] == 12 and report.flags["test_aa_64"].shape == (12,)
     assert not (report.flags["test_aa_64"] & ~report.flags["test_pgd_64"][:12]).any()
@@ -223,3 +223,42 @@ def test_autoattack_is_reported_on_the_first_test_images(data: TrialData) -> Non
 @pytest.mark.usefixtures("global_rng_untouched")
 def test_global_generators_untouched(data: TrialData) -> None:
     list(run_trial(CONFIG.replace(epochs=1), data, CPU, milestones=(100,)))
+
+
+def test_loss_is_reported_again_by_a_trial_that_had_trained_to_its_end(tmp_path: Path, data: TrialData) -> None:
+    path = tmp_path / "checkpoint.pt"
+    first = final(list(run_trial(CONFIG, data, CPU, checkpoint_path=path)))
+    again = final(list(run_trial(CONFIG, data, CPU, checkpoint_path=path)))
+    assert again.metrics["train_loss"] == first.metrics["train_loss"] != 0
+
+
+def test_loss_is_reported_again_where_an_interim_report_got_lost(tmp_path: Path, data: TrialData) -> None:
+    path = tmp_path / "checkpoint.pt"
+    trial = run_trial(CONFIG, data, CPU, checkpoint_path=path, milestones=(200,), checkpoint_seconds=1e9)
+    lost = next(report for report in trial if isinstance(report, InterimReport))
+    trial.close()  # type: ignore[attr-defined]
+    again = next(run_trial(CONFIG, data, CPU, checkpoint_path=path, milestones=(200,)))
+    assert isinstance(again, InterimReport) and untimed(again) == untimed(lost)
+
+
+@pytest.mark.parametrize("adversary", ["none", "pgd", "free"])
+def test_supervised_training_is_a_trial_like_any_other(data: TrialData, adversary: str) -> None:
+    config = CONFIG.replace(method="supervised", num_views=1, probe="own_head", adversary=adversary, epochs=8)
+    report = final(list(run_trial(config, data, CPU)))
+    assert set(reported_metrics(config)) <= set(report.metrics)
+    assert report.classifier.head is report.classifier.encoder.head
+    assert report.metrics["val_clean"] > 2 * data.chance_percent
+
+
+def test_every_probe_reports_the_same_metrics(data: TrialData) -> None:
+    names = []
+    for changes in (
+        {"probe": "central"},
+        {"probe": "robust_central"},
+        {"probe": "n_views"},
+        {"probe": "n_views", "probe_threat": "per_view"},
+        {"probe": "n_views", "probe_view_draw": "redrawn", "eval_eot_samples": 2},
+    ):
+        config = CONFIG.replace(probe_views=2, eval_samples=10, epochs=1, **changes)
+        names.append(set(final(list(run_trial(config, data, CPU))).metrics))
+    assert all(found == names[0] for found in names)

@@ -34,6 +34,11 @@ SIMCLR = {"method": "simclr", "num_views": 2}
         ({}, {"temperature": 0.5}),
         (SIMCLR, {"invariance_weight": 1.0}),
         ({"probe": "central"}, {"probe_attack_steps": 9}),
+        ({"adversary": "free", "free_step": "radius"}, {"attack_step_255": 1.0}),
+        ({"adversary": "free", "replays": 1}, {"lr_horizon": "batches"}),
+        ({"probe": "robust_central"}, {"probe_views": 4}),
+        ({"probe": "n_views"}, {"eval_eot_samples": 2}),
+        ({"method": "supervised", "num_views": 1, "probe": "own_head"}, {"projector_dim": 4}),
         ({"dataset": "digits"}, {"data_root": "elsewhere"}),
         ({"dataset": "cifar10"}, {"data_root": "elsewhere"}),
     ],
@@ -50,6 +55,8 @@ def test_hash_ignores_what_has_no_effect(base: dict[str, Any], change: dict[str,
     ("base", "change"),
     [
         ({"adversary": "free"}, {"replays": 12}),
+        ({"adversary": "free"}, {"attack_step_255": 1.0}),
+        ({"adversary": "free"}, {"lr_horizon": "batches"}),
         ({"adversary": "free"}, {"perturbation": "reset"}),
         ({"adversary": "pgd"}, {"pgd_steps": 7}),
         ({"adversary": "pgd"}, {"attack_batchnorm": "eval"}),
@@ -77,8 +84,8 @@ def test_hash_counts_what_has_an_effect(base: dict[str, Any], change: dict[str, 
         {"probe_layer": "backbone"},
         {"probe_attack_steps": 9},
         {"eval_radii_255": (2.0,)},
-        {"eval_images": 100},
-        {"eval_autoattack_images": 10},
+        {"eval_samples": 100},
+        {"eval_autoattack_samples": 10},
         {"rung_images": 100},
         {"rung_radii_255": (4.0,)},
     ],
@@ -97,8 +104,10 @@ def test_hash_is_of_values_and_not_of_how_they_were_given() -> None:
 def test_ineffective_table_names_real_fields() -> None:
     for (switch, value), ineffective in INEFFECTIVE.items():
         assert switch not in ineffective
-        views = 2 if value == "simclr" else 16
-        TrialConfig(**{switch: value, "num_views": views})
+        fields: dict[str, Any] = {switch: value}
+        if value in ("supervised", "own_head"):
+            fields |= {"method": "supervised", "probe": "own_head", "num_views": 1}
+        TrialConfig(**(fields | ({"num_views": 2} if value == "simclr" else {})))
         assert set(ineffective) <= set(TrialConfig.model_fields)
 
 
@@ -170,6 +179,8 @@ def test_configs_are_frozen() -> None:
         ("gradient_leak=false", "gradient_leak", False),
         ("eval_radii_255=[2, 4.5]", "eval_radii_255", [2, 4.5]),
         ("data_root=a=b", "data_root", "a=b"),
+        ("data_root=2024", "data_root", "2024"),
+        ("data_root=true", "data_root", "true"),
     ],
 )
 def test_settings_are_parsed(setting: str, field: str, value: object) -> None:
@@ -201,7 +212,7 @@ def test_setting_without_value_is_refused() -> None:
         {"adversary": "none", "replays": 12},
         {"adversary": "pgd", "gradient_leak": True, "train_images": 1000, "eval_radii_255": (2.5, 8.0)},
         SIMCLR | {"temperature": 0.5, "augmentation": "none"},
-        LAPTOP | SIMCLR | {"adversary": "none", "probe": "central", "rung_radii_255": (1.0,), "eval_images": None},
+        LAPTOP | SIMCLR | {"adversary": "none", "probe": "central", "rung_radii_255": (1.0,), "eval_samples": None},
         LAPTOP | {"dataset": "imagefolder", "data_root": "/data/it's here; $HOME", "learning_rate": 1e-3},
         LAPTOP | {"view_ratio_min": 1 / 3, "weight_decay": 0.0, "precision": "bf16", "seed": 7},
     ],

@@ -1,0 +1,233 @@
+"""Bad input ends in one line and exit code 2, before Ray starts; nothing is written."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torchvision import datasets
+
+from study.command import StudyCommand, prepare
+from study.journal import JOURNAL_NAME, Journal
+from study.run import _parser, main
+from trainables.datasets import load_data
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "search_spaces" / "crops_vs_epochs.py"
+Refuse = Callable[..., str]
+
+
+@pytest.fixture
+def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refuse:
+    """Runs the command with ``options``, checks that it is refused in one line, and returns that line."""
+
+    def run(*options: str, space: Path = SHIPPED) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        code = main(["--space", str(space), "--output", str(tmp_path / "runs"), *options])
+        captured = capsys.readouterr()
+        assert code == 2, captured
+        assert captured.err.startswith("error: ") and captured.err.endswith("\n")
+        assert len(captured.err.splitlines()) == 1, captured.err
+        assert sorted(tmp_path.rglob("*")) == before, "nothing may be written"
+        return captured.err
+
+    return run
+
+
+def prepared_command(tmp_path: Path, *options: str) -> StudyCommand:
+    arguments = ["--space", str(SHIPPED), "--output", str(tmp_path / "runs"), *options]
+    return StudyCommand(**vars(_parser().parse_args(arguments)))
+
+
+def begin_study(tmp_path: Path, *options: str) -> Path:
+    """A journal that holds no more than the beginning of the study that ``options`` describe."""
+    from rich.console import Console
+
+    prepared = prepare(prepared_command(tmp_path, *options), Console(quiet=True))
+    identity = prepared.spec.to_plain() | {"seed": prepared.command.seed, "data_checksum": prepared.data.checksum}
+    journal = Journal(prepared.study_dir)
+    journal.write("created", study=prepared.study_dir.name, spec=identity, environment={})
+    journal.close()
+    return prepared.study_dir
+
+
+def test_a_missing_space(refuse: Refuse, tmp_path: Path) -> None:
+    assert f"no space file at {tmp_path / 'none.py'}" in refuse(space=tmp_path / "none.py")
+
+
+def test_a_broken_space(refuse: Refuse, tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text(SHIPPED.read_text().replace("STUDY = StudySpec(", "STUDY = StudySpec(("))
+    assert f"{path}, line " in refuse(space=path)
+    path.write_text(SHIPPED.read_text().replace("design=Search(trials=60)", "design=Search(trials=0)"))
+    line = 1 + SHIPPED.read_text().splitlines().index("    design=Search(trials=60),")
+    assert f"{path}, line {line}: trials must be at least 1: trials=0" in refuse(space=path)
+
+
+def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
+    path = tmp_path / "space.py"
+    text = SHIPPED.read_text().replace("StudySpec(\n", "StudySpec(\n    objectives=OBJECTIVES,\n", 1)
+    objectives = 'OBJECTIVES = (Objective("val_cleen", "maximize"), Objective("val_pgd_8", "maximize"))\n\nSTUDY ='
+    text = text.replace("import Factor, ", "import Factor, Objective, ").replace("STUDY =", objectives, 1)
+    path.write_text(text)
+    message = refuse(space=path)
+    assert "unknown objective 'val_cleen'; trials report" in message and "val_clean" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "num_view=4"], "unknown field 'num_view'; did you mean num_views"),
+        (["--set", "num_views"], "--set takes FIELD=VALUE, not 'num_views'"),
+        (["--set", "batch_size=1"], "batch_size: Input should be greater than or equal to 2 (got 1)"),
+        (["--set", "learning_rate=fast"], "learning_rate: "),
+        (["--set", "batch_size=5000"], "batch_size must not exceed the training images: batch_size=5000"),
+        (["--dataset", "mnist"], "dataset: "),
+        (["--trials", "-1"], "trials must be at least 1: trials=-1"),
+        (["--trials", "0"], "trials must be at least 1: trials=0"),
+        (["--concurrency", "0"], "--concurrency must be positive: 0"),
+        (["--cpus-per-trial", "-2"], "--cpus-per-trial must be positive: -2"),
+        (["--gpus-per-trial", "-0.5"], "--gpus-per-trial must be positive: -0.5"),
+        (["--dataset", "imagefolder", "--data-root", "/nowhere/at/all"], "no image folder at /nowhere/at/all"),
+    ],
+)
+def test_impossible_options(refuse: Refuse, options: list[str], message: str) -> None:
+    assert message in refuse(*options)
+
+
+def test_an_unreadable_image(refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "robust-ssl-studies" / "images").mkdir(parents=True)
+    for split in ("train", "test"):
+        for name in ("cats", "dogs"):
+            (tmp_path / "photos" / split / name).mkdir(parents=True)
+            (tmp_path / "photos" / split / name / "0.png").write_bytes(b"no image")
+    message = refuse("--dataset", "imagefolder", "--data-root", str(tmp_path / "photos"))
+    assert f"cannot read the image {tmp_path / 'photos' / 'train' / 'cats' / '0.png'}" in message
+
+
+def test_cifar_without_network(refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.CIFAR10, "url", "http://127.0.0.1:9/x")
+    (tmp_path / "data").mkdir()
+    message = refuse("--dataset", "cifar10", "--data-root", str(tmp_path / "data"))
+    assert f"cifar10 is not in {tmp_path / 'data'} and could not be downloaded" in message
+    assert "--dataset digits needs no download" in message
+
+
+def test_an_unknown_sampler_is_refused_by_the_parser(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--space", str(SHIPPED), "--sampler", "hyperband"])
+    assert ended.value.code == 2
+    assert "invalid choice: 'hyperband'" in capsys.readouterr().err
+
+
+def test_the_same_study_is_gone_on_with(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    study_dir = begin_study(tmp_path)
+    for options in ((), ("--trials", "14"), ("--trials", "20")):
+        prepared = prepare(prepared_command(tmp_path, *options), Console(quiet=True))
+        assert prepared.study_dir == study_dir
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        (["--seed", "1"], "seed: 0 there, 1 now"),
+        (["--trials", "13"], "design.trials: 14 there, 13 now"),
+        (["--sampler", "random"], "design.sampler: 'tpe' there, 'random' now"),
+        (["--set", "momentum=0.5"], "base.momentum: 0.9 there, 0.5 now"),
+        (["--no-stopping"], "stopping.kind: 'MoAsha' there, 'NoStopping' now"),
+        (["--set", "train_images=300"], "base.train_images: None there, 300 now"),
+        (["--preset", "laptop", "--set", "image_size=8"], "data_checksum: "),
+    ],
+)
+def test_another_study_in_the_folder_is_refused(
+    refuse: Refuse, tmp_path: Path, options: list[str], difference: str
+) -> None:
+    study_dir = begin_study(tmp_path)
+    before = (study_dir / JOURNAL_NAME).read_bytes()
+    message = refuse(*options)
+    assert f"{study_dir} holds a different study" in message and difference in message
+    assert (study_dir / JOURNAL_NAME).read_bytes() == before
+
+
+def test_a_search_in_the_folder_of_a_grid_is_refused(refuse: Refuse, tmp_path: Path) -> None:
+    study_dir = begin_study(tmp_path)
+    path = study_dir / JOURNAL_NAME
+    design = '"design": {"kind": "Search", "trials": 14, "sampler": "tpe"}'
+    text = path.read_text()
+    assert design in text
+    path.write_text(text.replace(design, '"design": {"kind": "Grid"}'))
+    assert "design.kind: 'Grid' there, 'Search' now" in refuse()
+
+
+def test_a_folder_that_holds_something_else_is_refused(refuse: Refuse, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "crops_vs_epochs"
+    folder.mkdir(parents=True)
+    (folder / "thesis.txt").write_text("do not touch")
+    assert f"{folder} is not empty and holds no study" in refuse()
+
+
+@pytest.mark.parametrize("name", ["runs", "runs/crops_vs_epochs"])
+def test_a_file_in_the_place_of_the_folder_is_refused(refuse: Refuse, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("a file")
+    assert str(path) in refuse()
+
+
+def test_a_damaged_journal_is_refused(refuse: Refuse, tmp_path: Path) -> None:
+    path = begin_study(tmp_path) / JOURNAL_NAME
+    path.write_text("damaged\n" + path.read_text())
+    assert f"{path}, line 1: not a journal event" in refuse()
+
+
+def test_a_study_that_is_being_run_is_refused(refuse: Refuse, tmp_path: Path) -> None:
+    journal = Journal(begin_study(tmp_path))
+    assert "is being run by another process" in refuse()
+    journal.close()
+
+
+def test_the_option_dataset_is_the_setting_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.CIFAR10, "url", "http://127.0.0.1:9/x")
+    from rich.console import Console
+
+    for options in (("--dataset", "cifar10"), ("--set", "dataset=cifar10")):
+        with pytest.raises(ValueError, match="cifar10 is not in"):
+            prepare(prepared_command(tmp_path, *options, "--data-root", str(tmp_path)), Console(quiet=True))
+
+
+def test_levels_with_several_values_survive_the_journal(tmp_path: Path) -> None:
+    """Sequences in levels come back from JSON as lists; that must not look like another study."""
+    from rich.console import Console
+
+    path = tmp_path / "space.py"
+    factor = 'Factor(name="eval", levels={"a": {"eval_radii_255": (4.0, 8.0)}, "b": {"eval_radii_255": (8.0,)}})'
+    text = (
+        "from study.spec import Factor, Search, StudySpec\nfrom trainables.trial_config import TrialConfig\n"
+        f'STUDY = StudySpec(name="s", question="?", base=TrialConfig(), factors=({factor},), design=Search(trials=2))\n'
+    )
+    path.write_text(text)
+    begin_study(tmp_path, "--space", str(path))
+    prepare(prepared_command(tmp_path, "--space", str(path)), Console(quiet=True))
+
+
+def test_bad_input_does_not_wait_for_ray() -> None:
+    """Neither Ray nor MLflow is imported before the input was found good."""
+    code = (
+        "import sys; from study.run import main; code = main(['--space', 'none.py']); "
+        "print(code, [name for name in ('ray', 'mlflow', 'plotly') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "2 []"
+    assert ended.stderr == "error: no space file at none.py\n"
+
+
+def test_data_are_those_of_the_base_config(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    prepared = prepare(prepared_command(tmp_path, "--set", "train_images=100"), Console(quiet=True))
+    assert prepared.data.checksum == load_data(prepared.spec.base).checksum
+    assert len(prepared.data.train.labels) == 100 and not prepared.study_dir.exists()

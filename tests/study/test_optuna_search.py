@@ -1,0 +1,124 @@
+"""What Optuna is told, and that proposals follow from the journal alone."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from study.journal import State, StudyRecord, TrialRecord
+from study.optuna_search import NUM_STARTUP_TRIALS, as_optuna_study, propose
+from study.spec import Factor, Objective, Params, Sampler, Search, StudySpec
+
+MakeSpec = Callable[..., StudySpec]
+RESULTS = {"train_pflop": 0.5, "val_clean": 80.0, "val_pgd_8": 30.0, "test_clean": 79.0}
+PARAMS = {"num_views": 4, "epochs": 2, "adversary": "none", "view_scale_min": 0.2}
+
+
+def trial(number: int, params: Params, state: State = "complete", **fields: Any) -> TrialRecord:
+    return TrialRecord(f"t{number:04d}", number, params, config={}, state=state, **fields)
+
+
+def run_search(spec: StudySpec, seed: int, num_trials: int) -> list[Params]:
+    """Proposals one after the other, each answered by made-up results of all kinds."""
+    record = StudyRecord()
+    for number in range(num_trials):
+        params = propose(record, spec, seed)
+        if params is None:
+            break
+        clean = 10.0 * params.get("num_views", 1) - params.get("epochs", 1)
+        metrics = {"val_clean": clean, "val_pgd_8": clean / 2, "train_pflop": float(params.get("epochs", 1))}
+        state: State = ("complete", "complete", "stopped", "failed", "running")[number % 5]  # type: ignore[assignment]
+        record.trials[f"t{number:04d}"] = trial(
+            number, params, state, metrics=metrics if state == "complete" else {}, reports=[metrics]
+        )
+    return [known.params for known in record.trials.values()]
+
+
+@pytest.mark.parametrize(
+    ("state", "metrics", "expected", "values"),
+    [
+        ("complete", RESULTS, TrialState.COMPLETE, [80.0, 30.0, 0.5]),
+        ("complete", RESULTS | {"val_pgd_8": None}, TrialState.FAIL, None),
+        ("complete", RESULTS | {"val_clean": math.nan}, TrialState.FAIL, None),
+        ("complete", RESULTS | {"train_pflop": math.inf}, TrialState.FAIL, None),
+        ("complete", {"val_clean": 80.0}, TrialState.FAIL, None),
+        ("stopped", {}, TrialState.PRUNED, None),
+        ("failed", {}, TrialState.FAIL, None),
+        ("running", {}, TrialState.RUNNING, None),
+        ("proposed", {}, TrialState.RUNNING, None),
+    ],
+)
+def test_optuna_is_told_how_each_trial_ended(
+    make_spec: MakeSpec, state: State, metrics: dict[str, Any], expected: TrialState, values: list[float] | None
+) -> None:
+    reports = [{"milestone": 10, "val_clean": 55.0}]
+    study = as_optuna_study([trial(0, PARAMS, state, metrics=metrics, reports=reports)], make_spec())
+    (told,) = study.trials
+    assert (told.state, told.values, told.params) == (expected, values, PARAMS)
+    assert told.user_attrs["uid"] == "t0000"
+    if state == "stopped":
+        assert told.user_attrs["last_report"] == reports[-1]
+
+
+def test_values_are_in_the_order_of_the_objectives(make_spec: MakeSpec) -> None:
+    objectives = (Objective("train_pflop", "minimize"), Objective("val_clean", "maximize"))
+    study = as_optuna_study([trial(0, PARAMS, metrics=RESULTS)], make_spec(objectives=objectives))
+    assert study.trials[0].values == [0.5, 80.0]
+    assert [direction.name for direction in study.directions] == ["MINIMIZE", "MAXIMIZE"]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_proposals_follow_from_seed_and_record(make_spec: MakeSpec, sampler: Sampler) -> None:
+    spec = make_spec(design=Search(trials=20, sampler=sampler))
+    first = run_search(spec, seed=1, num_trials=16)
+    assert len(first) == 16 > NUM_STARTUP_TRIALS + 5
+    assert run_search(spec, seed=1, num_trials=16) == first
+    other = run_search(spec, seed=2, num_trials=16)
+    assert other[0] != first[0] and other[-1] != first[-1]
+    for params in first:
+        assert ("replays" in params) == (params["adversary"] == "free")
+        spec.config(params, seed=0)
+    assert {params["adversary"] for params in first} == {"free", "none"}
+
+
+def test_tpe_learns_from_results(make_spec: MakeSpec) -> None:
+    """Of 400 values the best are 300 and more: TPE goes there far more often than chance does."""
+    factors = (Factor(name="epochs", distribution=IntDistribution(1, 400)),)
+    objectives = (Objective("val_clean", "maximize"), Objective("val_pgd_8", "maximize"))
+    counts: dict[str, int] = {}
+    samplers: tuple[Sampler, ...] = ("tpe", "random")
+    for sampler in samplers:
+        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40, sampler=sampler))
+        record = StudyRecord()
+        for number in range(40):
+            params = propose(record, spec, seed=3)
+            assert params is not None
+            metrics = {"val_clean": float(params["epochs"]), "val_pgd_8": float(params["epochs"]) / 3}
+            record.trials[f"t{number:04d}"] = trial(number, params, metrics=metrics)
+        counts[sampler] = sum(known.params["epochs"] >= 300 for known in list(record.trials.values())[10:])
+    assert counts["tpe"] >= 20 > counts["random"]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_small_space_is_proposed_in_full_and_once(make_spec: MakeSpec, sampler: Sampler, seed: int) -> None:
+    factors = (
+        Factor(name="num_views", distribution=CategoricalDistribution([2, 4, 8])),
+        Factor(name="adversary", distribution=CategoricalDistribution(["free", "none"])),
+        Factor(name="replays", distribution=CategoricalDistribution([2, 3]), when={"adversary": ("free",)}),
+    )
+    spec = make_spec(factors=factors, design=Search(trials=100, sampler=sampler))
+    proposed = run_search(spec, seed, num_trials=100)
+    assert len(proposed) == 9
+    assert len({tuple(params.items()) for params in proposed}) == 9
+
+
+def test_equal_configs_under_other_names_are_one(make_spec: MakeSpec) -> None:
+    """``replays`` has no effect without adversary ``free``, so that both values of it are the same config."""
+    base = make_spec().base.replace(adversary="none")
+    factors = (Factor(name="replays", distribution=CategoricalDistribution([2, 3])),)
+    proposed = run_search(make_spec(base=base, factors=factors), seed=0, num_trials=5)
+    assert len(proposed) == 1

@@ -1,0 +1,261 @@
+"""Real runs through the command line: Ray, Optuna, MLflow and tiny trials. One story, told in the order of the tests.
+
+Killed with -9, resumed, interrupted with Ctrl-C, resumed to its end, run once more, extended.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.journal import FINISHED, JOURNAL_NAME, StudyRecord, read_study
+from study.run import main
+
+ROOT = Path(__file__).resolve().parents[2]
+MARK = "STUDY_TEST_RUN"  # an environment variable that all processes of a run inherit
+TIMEOUT_SECONDS = 180
+SPACE = """
+from optuna.distributions import CategoricalDistribution
+
+from study.spec import Factor, MoAsha, Search, StudySpec
+from trainables.trial_config import TrialConfig
+
+STUDY = StudySpec(
+    name="tiny",
+    question="Does a study survive?",
+    base=TrialConfig(
+        dataset="digits", image_size=8, train_images=100, encoder="resnet_narrow", projector_hidden_dim=32,
+        projector_dim=16, batch_size=50, adversary="none", probe="central", probe_epochs=1, rung_probe_epochs=1,
+        eval_samples=40, rung_images=40, eval_pgd_steps=2, eval_radii_255=(8.0,),
+    ),
+    factors=(
+        Factor(name="num_views", distribution=CategoricalDistribution([2, 3])),
+        Factor(name="epochs", distribution=CategoricalDistribution([1, 2])),
+        Factor(name="learning_rate", distribution=CategoricalDistribution([0.3, 1e30])),
+    ),
+    references=(
+        {"num_views": 2, "epochs": 2, "learning_rate": 0.3},
+        {"num_views": 2, "epochs": 2, "learning_rate": 1e30},
+    ),
+    design=Search(trials=5, sampler="random"),
+    stopping=MoAsha(first_rung=2),
+)
+"""
+
+
+class Run:
+    """One call of the command, in a session of its own."""
+
+    def __init__(self, output: Path, *options: str) -> None:
+        self.mark = uuid.uuid4().hex
+        self.log_path = output.parent / f"{self.mark}.log"
+        command = [sys.executable, "-m", "study.run", "--preset", "paper", "--space", str(output.parent / "tiny.py")]
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "--output", str(output), *options],
+                cwd=ROOT,
+                env=os.environ | {MARK: self.mark},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def wait(self) -> int:
+        return self.process.wait(timeout=TIMEOUT_SECONDS)
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        ends_at = time.monotonic() + TIMEOUT_SECONDS
+        while not holds():
+            assert self.process.poll() is None, f"ended early:\n{self.log}"
+            assert time.monotonic() < ends_at, f"timed out:\n{self.log}"
+            time.sleep(0.02)
+
+    def living(self) -> dict[int, str]:
+        """Process id and command line of all that carry the mark of this run; Ray's own are not our children."""
+        found = {}
+        for folder in Path("/proc").iterdir():
+            try:
+                if folder.name.isdigit() and f"{MARK}={self.mark}".encode() in (folder / "environ").read_bytes():
+                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    if command:  # not a zombie
+                        found[int(folder.name)] = command
+            except OSError:  # ended meanwhile
+                continue
+        return found
+
+    def kill(self) -> None:
+        """SIGKILL to the driver first, then to all that it started."""
+        for pid in sorted(self.living(), key=lambda pid: pid != self.process.pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait(timeout=TIMEOUT_SECONDS)
+
+
+class Story:
+    """The study that all tests of this file look at, step by step."""
+
+    def __init__(self, folder: Path) -> None:
+        self.output = folder / "runs"
+        self.journal_path = self.output / "tiny" / JOURNAL_NAME
+        (folder / "tiny.py").write_text(SPACE)
+        self.texts: list[str] = []  # of the journal after each run
+
+    def count(self, event: str) -> int:
+        if not self.journal_path.exists():
+            return 0
+        return self.journal_path.read_text().count(f'"event": "{event}"')
+
+    def keep(self) -> None:
+        self.texts.append(self.journal_path.read_text())
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.journal_path.read_text().splitlines()]
+
+    def record(self) -> StudyRecord:
+        return read_study(self.output / "tiny")
+
+    def call(self) -> int:
+        """The same command in this process, for a study that has nothing left to run."""
+        space = str(self.output.parent / "tiny.py")
+        return main(["--preset", "paper", "--space", space, "--output", str(self.output)])
+
+    def mlflow_runs(self) -> dict[str, Any]:
+        """Status by uid; the parent is under ''. Fails where a trial has two runs."""
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{self.output}/mlflow.db")
+        (experiment,) = client.search_experiments(filter_string="name = 'tiny'")
+        runs = client.search_runs([experiment.experiment_id])
+        found = {run.data.tags.get("trial.uid", ""): run for run in runs}
+        assert len(found) == len(runs)
+        return found
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    return Story(tmp_path_factory.mktemp("story"))
+
+
+@pytest.fixture
+def start(story: Story) -> Iterator[Callable[..., Run]]:
+    """Starts the command; whatever is left of it is killed at the end of the test."""
+    runs: list[Run] = []
+
+    def start_run(*options: str) -> Run:
+        runs.append(Run(story.output, *options))
+        return runs[-1]
+
+    yield start_run
+    for run in runs:
+        run.kill()
+
+
+def test_a_run_is_killed(story: Story, start: Callable[..., Run]) -> None:
+    run = start()
+    run.wait_until(lambda: story.count("finished") >= 1)
+    run.kill()
+    story.keep()
+    assert run.process.returncode == -signal.SIGKILL
+    assert story.count("ended") == story.count("interrupted") == 0
+
+
+def test_ctrl_c_ends_cleanly(story: Story, start: Callable[..., Run]) -> None:
+    done = story.count("finished")
+    run = start()
+    run.wait_until(lambda: story.count("finished") > done)
+    run.process.send_signal(signal.SIGINT)
+    assert run.wait() == 130, run.log
+    story.keep()
+    assert story.texts[1].startswith(story.texts[0])
+    assert story.events()[-1]["event"] == "interrupted"
+    assert "the same command resumes" in run.log and "Traceback" not in run.log
+    assert (story.output / "tiny" / "report" / "index.html").is_file()
+    ends_at = time.monotonic() + 20
+    while run.living() and time.monotonic() < ends_at:
+        time.sleep(0.2)
+    assert run.living() == {}
+    statuses = {uid: found.info.status for uid, found in story.mlflow_runs().items()}
+    assert statuses[""] == "KILLED"
+    for trial in story.record().trials.values():
+        assert (statuses[trial.uid] == "KILLED") == (trial.state not in FINISHED)
+
+
+def test_the_same_command_goes_on_to_the_end(story: Story, start: Callable[..., Run]) -> None:
+    run = start()
+    assert run.wait() == 0, run.log
+    story.keep()
+    assert story.texts[2].startswith(story.texts[1]), "what happened stays as it was"
+    record = story.record()
+    assert record.ended and len(record.trials) == 5
+    assert [event["event"] for event in story.events()].count("resumed") == 2
+    finished = [event["uid"] for event in story.events() if event["event"] == "finished"]
+    assert sorted(finished) == list(record.trials), "each trial ends exactly once"
+    assert (story.output / "tiny" / "report" / "index.html").stat().st_size > 1000
+
+
+def test_a_trial_that_diverges_is_recorded_and_the_study_goes_on(story: Story) -> None:
+    trials = story.record().trials
+    diverged = [trial for trial in trials.values() if trial.params["learning_rate"] == 1e30]
+    assert diverged and diverged[0].state == "failed"
+    assert diverged[0].reason.startswith("TrialDiverged: the training loss is") and diverged[0].metrics == {}
+    for trial in trials.values():
+        assert trial.state in FINISHED
+        if trial.params["learning_rate"] == 0.3 and trial.state == "complete":
+            assert {"val_clean", "val_pgd_8", "train_pflop", "test_clean"} <= set(trial.metrics)
+            saved = json.loads((story.output / "tiny" / "trials" / trial.uid / "result.json").read_text())
+            assert saved["metrics"]["test_clean"] == trial.metrics["test_clean"]
+
+
+def test_mlflow_has_one_child_per_trial(story: Story) -> None:
+    runs, record = story.mlflow_runs(), story.record()
+    assert set(runs) == {"", *record.trials}
+    assert runs[""].info.status == "FINISHED"
+    for trial in record.trials.values():
+        run = runs[trial.uid]
+        assert run.data.tags["mlflow.parentRunId"] == runs[""].info.run_id
+        assert run.data.tags["trial.state"] == trial.state
+        assert run.info.status == ("FAILED" if trial.state == "failed" else "FINISHED")
+        if trial.state == "complete":
+            assert run.data.metrics["test_clean"] == trial.metrics["test_clean"]
+
+
+def test_a_finished_study_is_left_alone(story: Story) -> None:
+    assert story.call() == 0
+    story.keep()
+    assert story.texts[3] == story.texts[2]
+
+
+def test_a_kill_just_before_the_end_is_made_good(story: Story) -> None:
+    """All trials had ended, the last event had not been written."""
+    *lines, last = story.journal_path.read_text().splitlines(keepends=True)
+    assert json.loads(last)["event"] == "ended"
+    story.journal_path.write_text("".join(lines))
+    try:
+        assert story.call() == 0
+        assert story.record().ended
+    finally:
+        story.journal_path.write_text("".join([*lines, last]))
+
+
+def test_more_trials_extend_it(story: Story, start: Callable[..., Run]) -> None:
+    run = start("--trials", "6")
+    assert run.wait() == 0, run.log
+    story.keep()
+    assert story.texts[4].startswith(story.texts[3])
+    record = story.record()
+    assert record.ended and list(record.trials) == [f"t{number:04d}" for number in range(6)]
+    assert set(story.mlflow_runs()) == {"", *record.trials}

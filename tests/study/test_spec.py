@@ -1,0 +1,159 @@
+"""What a spec accepts, what it refuses and in which words."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from study.spec import Factor, Grid, LaptopPreset, MoAsha, NoStopping, Objective, Search, StudySpec
+from trainables.trial_config import LAPTOP, TrialConfig
+
+MakeSpec = Callable[..., StudySpec]
+CHOICES = CategoricalDistribution([1, 2])
+KINDS = {
+    "crop": {"view_scale_min": 0.08, "view_ratio_min": 0.75, "view_ratio_max": 1.33},
+    "patch": {"view_scale_min": 0.2, "view_scale_max": 0.2, "view_ratio_min": 1.0, "view_ratio_max": 1.0},
+}
+VIEW_KIND = Factor(name="view_kind", levels=KINDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "epochs"}, "factor 'epochs' needs either a distribution or levels"),
+        ({"name": "epochs", "distribution": CHOICES, "levels": KINDS}, "needs either a distribution or levels"),
+        ({"name": "epochs", "distribution": [1, 2]}, r"factor 'epochs': not a distribution of Optuna: \[1, 2\]"),
+        ({"name": "epoch", "distribution": CHOICES}, "factor 'epoch': unknown field 'epoch'; did you mean epochs"),
+        ({"name": "kind", "levels": {"a": {"num_view": 2}, "b": {"num_views": 3}}}, "'num_view'.*num_views"),
+        ({"name": "epochs", "distribution": CHOICES, "when": {"adversry": ("free",)}}, "'adversry'.*adversary"),
+        ({"name": "image_size", "distribution": CHOICES}, "image_size must be the same for all trials"),
+        ({"name": "train_images", "distribution": CHOICES}, "train_images must be the same for all trials"),
+        ({"name": "kind", "levels": {"a": {"epochs": 2}, "b": {"eval_samples": 50}}}, "eval_samples must be the same"),
+        ({"name": "seed", "distribution": CHOICES}, "seed must be the same for all trials"),
+        ({"name": "kind", "levels": {"a": {"epochs": 2}}}, "factor 'kind' needs at least two levels"),
+    ],
+)
+def test_impossible_factors_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Factor(**arguments)
+
+
+def test_levels_set_several_fields(make_spec: MakeSpec) -> None:
+    spec = make_spec(factors=(VIEW_KIND,))
+    assert VIEW_KIND.fields() == ["view_scale_min", "view_ratio_min", "view_ratio_max", "view_scale_max"]
+    assert VIEW_KIND.domain() == CategoricalDistribution(["crop", "patch"])
+    config = spec.config({"view_kind": "patch"}, seed=7)
+    assert config == spec.base.replace(seed=7, **KINDS["patch"])
+    assert spec.config({"view_kind": "crop"}, seed=0).view_scale_max == spec.base.view_scale_max
+
+
+def test_extremes_are_all_categories_or_both_bounds() -> None:
+    assert Factor(name="epochs", distribution=CategoricalDistribution([3, 1, 2])).extremes() == [3, 1, 2]
+    assert Factor(name="epochs", distribution=IntDistribution(1, 9, step=2)).extremes() == [1, 9]
+    assert Factor(name="learning_rate", distribution=FloatDistribution(1e-3, 1.0, log=True)).extremes() == [1e-3, 1.0]
+    assert VIEW_KIND.extremes() == ["crop", "patch"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"factors": ()}, "at least one factor"),
+        ({"factors": (Factor(name="epochs", distribution=CHOICES),) * 2}, "different names"),
+        ({"objectives": (Objective("val_clean", "maximize"),)}, "at least two different objectives"),
+        ({"objectives": (Objective("val_clean", "maximize"),) * 2}, "at least two different objectives"),
+    ],
+)
+def test_impossible_specs_are_refused(make_spec: MakeSpec, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_spec(**changes)
+
+
+def test_impossible_designs_and_rungs_are_refused() -> None:
+    with pytest.raises(ValueError, match="trials=0"):
+        Search(trials=0)
+    with pytest.raises(ValueError, match=r"sampler must be one of .*'tpe', 'random'.*'grid'"):
+        Search(trials=1, sampler="grid")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"self\.first_rung=0"):
+        MoAsha(first_rung=0)
+    with pytest.raises(ValueError, match=r"self\.eta=1"):
+        MoAsha(first_rung=1, eta=1)
+
+
+def test_the_preset_replaces_what_it_names(make_spec: MakeSpec) -> None:
+    factors = (Factor(name="epochs", distribution=CHOICES),)
+    laptop = LaptopPreset(
+        base={"momentum": 0.5},
+        factors=factors,
+        references=({"epochs": 2},),
+        design=Search(trials=3),
+        stopping=MoAsha(first_rung=2),
+    )
+    spec = make_spec(base=TrialConfig(), references=({"epochs": 3},), laptop=laptop)
+    assert spec.with_preset("paper") is spec
+    small = spec.with_preset("laptop")
+    assert small.base == TrialConfig(**(LAPTOP | {"momentum": 0.5}))
+    assert (small.factors, small.references, small.design) == (factors, ({"epochs": 2},), Search(trials=3))
+    assert (small.stopping, small.preset, small.name) == (MoAsha(first_rung=2), "laptop", spec.name)
+    plain = make_spec(base=TrialConfig(), references=({"epochs": 3},)).with_preset("laptop")
+    assert (plain.factors, plain.references, plain.design) == (spec.factors, spec.references, spec.design)
+    assert plain.stopping == NoStopping()
+
+
+def test_a_preset_may_replace_what_the_laptop_preset_sets_too(make_spec: MakeSpec) -> None:
+    spec = make_spec(base=TrialConfig(), laptop=LaptopPreset(base={"batch_size": 20}))
+    assert spec.with_preset("laptop").base == TrialConfig(**(LAPTOP | {"batch_size": 20}))
+
+
+def test_a_field_that_is_set_no_longer_varies(make_spec: MakeSpec) -> None:
+    spec = make_spec().with_settings({"epochs": 3, "batch_size": 20})
+    assert [factor.name for factor in spec.factors] == ["num_views", "adversary", "replays", "view_scale_min"]
+    assert (spec.base.epochs, spec.base.batch_size) == (3, 20)
+
+
+def test_references_are_trimmed_to_what_is_left_and_not_repeated(make_spec: MakeSpec) -> None:
+    both = {"num_views": 4, "adversary": "none", "view_scale_min": 0.08}
+    references = (both | {"epochs": 1}, both | {"epochs": 2}, both | {"num_views": 2, "epochs": 1})
+    spec = make_spec(references=references).with_settings({"epochs": 3})
+    assert spec.references == (both, both | {"num_views": 2})
+
+
+def test_a_field_of_levels_cannot_be_set(make_spec: MakeSpec) -> None:
+    spec = make_spec(factors=(VIEW_KIND, Factor(name="epochs", distribution=CHOICES)))
+    with pytest.raises(ValueError, match="--set view_scale_max: the field is set by the levels of factor 'view_kind'"):
+        spec.with_settings({"view_scale_max": 0.5})
+
+
+def test_levels_named_like_a_field_stay(make_spec: MakeSpec) -> None:
+    levels = Factor(name="encoder", levels={"small": {"projector_dim": 16}, "large": {"projector_dim": 64}})
+    spec = make_spec(factors=(levels,)).with_settings({"encoder": "resnet18"})
+    assert spec.factors == (levels,)
+
+
+def test_setting_the_last_factor_is_refused(make_spec: MakeSpec) -> None:
+    with pytest.raises(ValueError, match="at least one factor"):
+        make_spec(factors=(Factor(name="epochs", distribution=CHOICES),)).with_settings({"epochs": 1})
+
+
+@pytest.mark.parametrize("design", [Search(trials=3), Grid()])
+@pytest.mark.parametrize("stopping", [NoStopping(), MoAsha(first_rung=4)])
+def test_a_plain_spec_is_equal_after_json(make_spec: MakeSpec, design: Search | Grid, stopping: Any) -> None:
+    factors = (
+        *make_spec().factors,
+        VIEW_KIND,
+        Factor(name="rung_probe_epochs", distribution=IntDistribution(1, 9, step=2)),
+    )
+    spec = make_spec(design=design, stopping=stopping, factors=factors, references=({"num_views": 2},))
+    plain = spec.to_plain()
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert plain["design"]["kind"] == type(design).__name__
+    assert plain["stopping"]["kind"] == type(stopping).__name__
+    assert [factor["name"] for factor in plain["factors"]] == [factor.name for factor in factors]
+    assert plain != make_spec(name="other").to_plain()
+
+
+def test_sequences_in_levels_are_plain_too(make_spec: MakeSpec) -> None:
+    factor = Factor(name="radii", levels={"a": {"eval_radii_255": (4.0, 8.0)}, "b": {"eval_radii_255": (8.0,)}})
+    plain = make_spec(factors=(factor,)).to_plain()
+    assert json.loads(json.dumps(plain)) == plain
