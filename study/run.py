@@ -37,20 +37,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m study.run",
         description="Runs a study from a space file, or goes on with it where it was left.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("--space", type=Path, required=True, help="a file that exports STUDY, such as search_spaces/crops_vs_epochs.py")
-    add("--preset", choices=PRESETS, default="laptop", help="laptop: digits in minutes; paper: the recipe as published")
+    add(
+        "--preset",
+        choices=PRESETS,
+        default="laptop",
+        help="laptop (default): digits in minutes; paper: the recipe as published",
+    )
     add("--set", action="append", default=[], metavar="FIELD=VALUE", help="set a field of the base config")
     add("--dataset", help="digits, cifar10, cifar100 or imagefolder; as --set dataset=...")
     add("--data-root", help="where the dataset's files are; as --set data_root=...")
     add("--trials", type=int, help="how many trials a search has; more than before extends a study")
     add("--sampler", choices=get_args(Sampler), help="how Optuna proposes")
     add("--no-stopping", action="store_true", help="run every trial to its end")
-    add("--seed", type=int, default=0, help="of the search and of every trial")
+    add("--seed", type=int, default=0, help="of the search and of every trial; default: 0")
     add("--name", help="folder of the study in --output; default: the space's own name")
-    add("--output", type=Path, default=Path("runs"), help="folder of all studies and of MLflow's store")
+    add("--output", type=Path, default=Path("runs"), help="folder of all studies and of MLflow's store; default: runs")
     add("--device", help="cpu or cuda; default: cuda where there is one")
     add("--cpus-per-trial", type=int, help="cores and threads of a trial; default: 1")
     add("--gpus-per-trial", type=float, help="GPUs of a trial, may be a fraction; default: 1 on a GPU")
