@@ -1,0 +1,41 @@
+"""The statistics and the bookkeeping of the findings script, on results made by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from benchmarks.findings import COMPARISONS, ROWS, as_markdown, paired_difference, read_results
+from trainables.trial_config import LAPTOP, TrialConfig
+
+
+def test_paired_difference_is_that_of_a_paired_t_test() -> None:
+    first, second = [81.0, 79.5, 84.2, 80.1], [76.2, 77.0, 79.9, 78.8]
+    interval = stats.ttest_rel(first, second).confidence_interval(0.95)
+    assert paired_difference(first, second) == pytest.approx((3.225, interval.low, interval.high))
+
+
+def test_rows_are_valid_and_comparisons_name_them() -> None:
+    for changes, probes in ROWS.values():
+        for probe in probes:
+            TrialConfig(**(LAPTOP | changes | {"probe": probe}))
+    for pair in COMPARISONS.values():
+        assert all(probe in ROWS[row][1] for row, probe in pair)
+
+
+def test_a_row_counts_once_all_of_its_seeds_are_there(tmp_path: Path) -> None:
+    def write(folder: str, value: float) -> None:
+        names = ("test_clean", "test_pgd_4", "test_pgd_8", "test_pgd_16", "train_pflop", "view_passes")
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "result.json").write_text(json.dumps({"metrics": dict.fromkeys(names, value)}))
+
+    write("free-central-seed0", 40.0)
+    write("free-robust_central-seed0", 50.0)
+    write("free-robust_central-seed1", 54.0)
+    results = read_results(tmp_path, [0, 1])
+    assert list(results) == [("free", "robust_central")]
+    write("free-central-seed1", 41.0)
+    table = as_markdown(read_results(tmp_path, [0, 1]))
+    assert "| free | robust_central | 52.0 ± 2.8 |" in table
+    assert "b. robust against plain probe | +11.5 [" in table and "a. adversarial" not in table
