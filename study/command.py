@@ -1,6 +1,8 @@
 """What ``python -m study.run`` does, apart from parsing: check everything first, then run, then report."""
 
+import contextlib
 import dataclasses
+import re
 import shlex
 import warnings
 from collections.abc import Callable
@@ -13,10 +15,11 @@ from rich.console import Console
 from study.environment import describe_environment
 from study.journal import JOURNAL_NAME, Event, Journal
 from study.load_space import load_space
-from study.proposals import check_space
+from study.proposals import check_space, extreme_configs
 from study.spec import NoStopping, Search, StudySpec
 from trainables.datasets import TrialData, load_data
 from trainables.run_trial import make_folder, parse_device
+from trainables.trial import require_fitting
 from trainables.trial_config import parse_settings, resolve_paths
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ class PreparedStudy:
     spec: StudySpec
     data: TrialData
     study_dir: Path  # absolute
-    device: str  # cpu or cuda
+    device: str | None  # cpu or cuda; None: as the cluster has it
 
 
 @dataclass(frozen=True)
@@ -75,19 +78,21 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     """
     spec = _spec(command)
     check_space(spec)
+    name = command.name or spec.name
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        raise ValueError(f"a study's name is made of letters, digits, '_', '-' and '.': {name!r}")
     for option in ("cpus_per_trial", "gpus_per_trial", "concurrency"):
         value = getattr(command, option)
         if value is not None and value <= 0:
             raise ValueError(f"--{option.replace('_', '-')} must be positive: {value}")
-    device = parse_device(command.device).type
+    device = parse_device(command.device).type if command.address is None else command.device
+    if device == "cpu" and command.gpus_per_trial is not None:
+        raise ValueError("--gpus-per-trial needs a GPU: there is none here, or --device cpu was given")
     console.print(_announcement(spec), highlight=False, markup=False, soft_wrap=True)
     data = _load_with_progress(spec, console)
-    if len(data.train.labels) < spec.base.batch_size:
-        raise ValueError(
-            f"batch_size must not exceed the training images: batch_size={spec.base.batch_size}, "
-            f"images={len(data.train.labels)}"
-        )
-    study_dir = (command.output / (command.name or spec.name)).resolve()
+    for config in extreme_configs(spec):
+        require_fitting(config, data)
+    study_dir = (command.output / name).resolve()
     if (study_dir / JOURNAL_NAME).exists():
         _require_same_study(study_dir, _identity(spec, command, data))
     elif any(parent.exists() and not parent.is_dir() for parent in (study_dir, *study_dir.parents)):
@@ -117,14 +122,32 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
     engine = StudyEngine(journal, prepared.spec, prepared.command.seed, num_images, on_event)
     resources = None
     if journal.is_new or not engine.is_complete():
-        from study.launch import plan_resources, start_ray
-
-        command = prepared.command
-        console.print("Starting Ray ..." if command.address is None else f"Joining Ray at {command.address} ...")
-        start_ray(command.address)
-        resources = plan_resources(prepared.device, command.cpus_per_trial, command.gpus_per_trial, command.concurrency)
+        try:
+            resources = _find_resources(prepared, console)
+        except BaseException:
+            _undo_opening(journal)
+            raise
         _write_start(journal, prepared, resources.describe(), console)
     return RunningStudy(prepared, engine, listeners, resources)
+
+
+def _find_resources(prepared: PreparedStudy, console: Console) -> "Resources":
+    from study.launch import plan_resources, start_ray
+
+    command = prepared.command
+    console.print("Starting Ray ..." if command.address is None else f"Joining Ray at {command.address} ...")
+    start_ray(command.address)
+    return plan_resources(prepared.device, command.cpus_per_trial, command.gpus_per_trial, command.concurrency)
+
+
+def _undo_opening(journal: Journal) -> None:
+    """Closes the journal, and removes it with its folders where the study never began."""
+    journal.close()
+    if journal.is_new:
+        journal.path.unlink()
+        with contextlib.suppress(OSError):  # a folder that holds something else stays
+            journal.path.parent.rmdir()
+            journal.path.parent.parent.rmdir()
 
 
 def run(study: RunningStudy, console: Console) -> int:

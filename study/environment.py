@@ -31,7 +31,7 @@ def git_revision() -> str | None:
     try:
         revision = _git(root, "rev-parse", "--short=12", "HEAD")
         return revision + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return None
 
 

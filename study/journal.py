@@ -65,7 +65,7 @@ class StudyRecord:
 
     def with_state(self, *states: State) -> list[TrialRecord]:
         """The trials that are in one of ``states``, in the order in which they were proposed."""
-        return [trial for trial in self.trials.values() if trial.state in states]
+        return [trial for trial in list(self.trials.values()) if trial.state in states]  # threads look on
 
 
 def apply(record: StudyRecord, event: Event) -> None:

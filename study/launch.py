@@ -12,7 +12,7 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
 from study.engine import Assignment, StudyEngine
 from study.ray_adapters import EngineScheduler, EngineSearcher
-from study.ray_trial import StudyTrial
+from study.ray_trial import CHECKPOINT_NAME, StudyTrial
 from trainables.datasets import TrialData
 
 MAX_WORKER_DEATHS = 2
@@ -33,14 +33,15 @@ class Resources:
 
 
 def plan_resources(
-    device: str, cpus_per_trial: int | None, gpus_per_trial: float | None, concurrency: int | None
+    device: str | None, cpus_per_trial: int | None, gpus_per_trial: float | None, concurrency: int | None
 ) -> Resources:
     """Fills in what the user left open, from the resources of the Ray cluster that is connected.
 
-    On GPUs a trial gets one of its own unless told otherwise, on CPUs one core. Raises ``ValueError`` where not a
-    single trial would fit.
+    Without a ``device`` it is cuda where the cluster has a GPU. On GPUs a trial gets one of its own unless told
+    otherwise, on CPUs one core. Raises ``ValueError`` where not a single trial would fit.
     """
     available = ray.cluster_resources()
+    device = device or ("cuda" if available.get("GPU", 0) > 0 else "cpu")
     cpus = cpus_per_trial or 1
     gpus = 0.0 if device == "cpu" else (gpus_per_trial or 1.0)
     fitting = int(available.get("CPU", 0) // cpus)
@@ -59,7 +60,7 @@ def start_ray(address: str | None) -> None:
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # MLflow and the journal keep the results
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints tables even where it is told to be silent
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice about future defaults
-    local: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": os.cpu_count()}
+    local: dict[str, Any] = {} if address else {"include_dashboard": False}
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
     for name in ("ray", "ray.tune", "ray.train"):
         # Not even errors: a trial's failure is in the journal with its reason, anything else is raised.
@@ -86,6 +87,9 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
             "num_threads": resources.cpus_per_trial,
         }
 
+    def discard_checkpoint(uid: str) -> None:
+        (study_dir / "trials" / uid / CHECKPOINT_NAME).unlink(missing_ok=True)
+
     trainable = tune.with_resources(
         tune.with_parameters(StudyTrial, data=data),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
@@ -93,7 +97,7 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
     tuner = tune.Tuner(
         trainable,
         tune_config=TuneConfig(
-            search_alg=EngineSearcher(engine, resources.concurrency, as_ray_config),
+            search_alg=EngineSearcher(engine, resources.concurrency, as_ray_config, discard_checkpoint),
             scheduler=EngineScheduler(engine),
             num_samples=-1,  # the searcher says when there are no more
             reuse_actors=True,

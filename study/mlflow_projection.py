@@ -177,7 +177,7 @@ class MlflowProjection:
             self._steps_of(run_id, name).add(step)
 
     def _steps_of(self, run_id: str, metric: str) -> set[int]:
-        """The steps at which a run has ``metric``; those of earlier sessions are read from the store."""
+        """The steps at which a run has ``metric``; those of earlier starts are read from the store."""
         if (run_id, metric) not in self._logged_steps:
             is_earlier = run_id in self._earlier_runs
             history = self._client.get_metric_history(run_id, metric) if is_earlier else []

@@ -18,14 +18,15 @@ from study.proposals import draw
 from study.spec import Params, Search, StudySpec
 from trainables.streams import stream_seed
 
-MAX_REDRAWS = 100
+GUIDED_REDRAWS, MAX_REDRAWS = 10, 500
 NUM_STARTUP_TRIALS = 8
 
 
 def propose(record: StudyRecord, spec: StudySpec, seed: int) -> Params | None:
     """The factor values of the next trial, or None where the space seems exhausted.
 
-    A config that equals an earlier one (same content hash) is not proposed again: the number would be the same.
+    A config that equals an earlier one (same content hash) is not proposed again: the number would be the same. Where a
+    sampler insists on what is known, further draws are uniform; after 500 of them the space counts as exhausted.
 
     Args:
         record: all earlier trials; running ones are told to the sampler as running.
@@ -36,7 +37,8 @@ def propose(record: StudyRecord, spec: StudySpec, seed: int) -> Params | None:
     study = as_optuna_study(record.trials.values(), spec)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for redraw in range(MAX_REDRAWS):
-        study.sampler = _sampler(spec, stream_seed(seed, "proposal", len(record.trials), redraw) % 2**32)
+        draw_seed = stream_seed(seed, "proposal", len(record.trials), redraw) % 2**32
+        study.sampler = _sampler(spec, draw_seed) if redraw < GUIDED_REDRAWS else RandomSampler(seed=draw_seed)
         trial = study.ask()
         params = draw(trial, spec)
         if _config_hash(params, spec) not in known:
@@ -46,7 +48,10 @@ def propose(record: StudyRecord, spec: StudySpec, seed: int) -> Params | None:
 
 
 def as_optuna_study(trials: Iterable[TrialRecord], spec: StudySpec) -> optuna.Study:
-    """The trials as an Optuna study in memory: complete with values, stopped as PRUNED, failed as FAIL."""
+    """The trials as an Optuna study in memory: complete with values, stopped as PRUNED, failed as FAIL.
+
+    A complete trial whose validity checks failed is told as FAIL too: a broken attack must not attract the search.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(directions=[objective.direction for objective in spec.objectives])
     study.add_trials([_as_optuna_trial(trial, spec) for trial in trials])
@@ -59,6 +64,8 @@ def _as_optuna_trial(trial: TrialRecord, spec: StudySpec) -> FrozenTrial:
     match trial.state:
         case "complete":
             reported = [trial.metrics.get(objective.name) for objective in spec.objectives]
+            if trial.metrics.get("validity"):
+                reported = [None] * len(reported)
             finite = [float(value) for value in reported if value is not None and math.isfinite(value)]
             # A value that is not finite would leave the Optuna trial running for ever.
             state, values = (TrialState.COMPLETE, finite) if len(finite) == len(reported) else (TrialState.FAIL, None)

@@ -11,6 +11,7 @@ from rich.text import Text
 from reports.trials import tabulate
 from study.engine import StudyEngine
 from study.journal import FINISHED, Event, TrialRecord
+from study.spec import Search
 
 STATES = ("running", "complete", "stopped", "failed")
 
@@ -56,6 +57,9 @@ class ProgressDisplay:
         record = self._engine.record
         counts = ", ".join(f"{len(record.with_state(state))} {state}" for state in FINISHED)
         self._console.print(f"{len(record.trials)} trials: {counts}", highlight=False)
+        design = self._engine.spec.design
+        if record.ended and isinstance(design, Search) and len(record.trials) < design.trials:
+            self._console.print(f"The space has no more than these configs; {design.trials} trials were asked for.")
         if self._front:
             self._console.print(self._front_table("front on validation"))
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from study.spec import Factor, Grid, MoAsha, Params, StudySpec
 from trainables.trial import reported_metrics
-from trainables.trial_config import explain
+from trainables.trial_config import TrialConfig, explain
 
 
 def draw(trial: OptunaTrial, spec: StudySpec) -> Params:
@@ -25,12 +25,14 @@ def draw(trial: OptunaTrial, spec: StudySpec) -> Params:
 
 
 def enumerate_grid(spec: StudySpec) -> list[Params]:
-    """Every different choice of factor values.
+    """The references, then every other choice of factor values.
 
     Raises:
         ValueError: for a float factor without a step.
     """
-    return _combinations(spec, {factor.name: _grid_values(factor) for factor in spec.factors})
+    grid = _combinations(spec, {factor.name: _grid_values(factor) for factor in spec.factors})
+    references = [dict(params) for params in spec.references]
+    return references + [params for params in grid if params not in references]
 
 
 def check_space(spec: StudySpec) -> None:
@@ -39,15 +41,7 @@ def check_space(spec: StudySpec) -> None:
     Raises:
         ValueError: naming the combination that is impossible, or the objective that nobody reports.
     """
-    for params in spec.references:
-        _require_choice(params, spec)
-    extremes = _combinations(spec, {factor.name: factor.extremes() for factor in spec.factors})
-    for params in [*spec.references, *extremes]:
-        try:
-            config = spec.config(params, seed=0)
-        except ValidationError as error:
-            chosen = ", ".join(f"{name}={value!r}" for name, value in params.items())
-            raise ValueError(f"the space has an impossible config ({chosen}): {explain(error)}") from None
+    for config in extreme_configs(spec):
         _require_reported([o.name for o in spec.objectives], reported_metrics(config), "objective")
         if isinstance(spec.stopping, MoAsha):
             interim = reported_metrics(config, interim=True)
@@ -59,6 +53,25 @@ def check_space(spec: StudySpec) -> None:
                 raise ValueError(f"the early stopping compares {name!r}, which is no objective of the study")
     if isinstance(spec.design, Grid):
         enumerate_grid(spec)
+
+
+def extreme_configs(spec: StudySpec) -> list[TrialConfig]:
+    """The configs of the references and of every combination of the factors' extreme values.
+
+    Raises:
+        ValueError: naming the combination that is impossible.
+    """
+    for params in spec.references:
+        _require_choice(params, spec)
+    configs = []
+    extremes = _combinations(spec, {factor.name: factor.extremes() for factor in spec.factors})
+    for params in [*spec.references, *extremes]:
+        try:
+            configs.append(spec.config(params, seed=0))
+        except ValidationError as error:
+            chosen = ", ".join(f"{name}={value!r}" for name, value in params.items())
+            raise ValueError(f"the space has an impossible config ({chosen}): {explain(error)}") from None
+    return configs
 
 
 def _require_choice(params: Params, spec: StudySpec) -> None:
@@ -116,8 +129,7 @@ def _suggest(trial: OptunaTrial, factor: Factor) -> Any:
         case IntDistribution(low=low, high=high, step=step, log=log):
             return trial.suggest_int(factor.name, low, high, step=step, log=log)
         case FloatDistribution(low=low, high=high, step=step, log=log):
-            value = trial.suggest_float(factor.name, low, high, step=step, log=log)
-            return float(f"{value:.12g}")  # 0.48, not 0.48000000000000004, in tables and commands
+            return _without_noise(trial.suggest_float(factor.name, low, high, step=step, log=log))
     raise AssertionError(factor)
 
 
@@ -129,4 +141,10 @@ def _grid_values(factor: Factor) -> list[Any]:
     if domain.step is None or domain.log:
         raise ValueError(f"factor {factor.name!r}: a grid needs categories, or a step and no log scale")
     count = round((domain.high - domain.low) / domain.step) + 1
-    return [domain.low + index * domain.step for index in range(count)]
+    values = [domain.low + index * domain.step for index in range(count)]
+    return values if isinstance(domain, IntDistribution) else [_without_noise(value) for value in values]
+
+
+def _without_noise(value: float) -> float:
+    # 0.48, not 0.48000000000000004, in tables and commands.
+    return float(f"{value:.12g}")

@@ -26,10 +26,18 @@ class EngineSearcher(WithoutState, Searcher):
         engine: decides.
         concurrency: trials at a time.
         as_ray_config: an assignment as the plain config of a ``StudyTrial``.
+        on_end: called with the uid of a trial that has ended in any way.
     """
 
-    def __init__(self, engine: StudyEngine, concurrency: int, as_ray_config: Callable[[Assignment], Result]) -> None:
+    def __init__(
+        self,
+        engine: StudyEngine,
+        concurrency: int,
+        as_ray_config: Callable[[Assignment], Result],
+        on_end: Callable[[str], None],
+    ) -> None:
         super().__init__()
+        self._on_end = on_end
         self._engine, self._concurrency, self._as_ray_config = engine, concurrency, as_ray_config
         self._uids: dict[str, str] = {}  # of the trials that Ray has and that have not ended
 
@@ -48,6 +56,7 @@ class EngineSearcher(WithoutState, Searcher):
         uid = self._uids.pop(trial_id)
         if error or result is None or "kind" not in result:
             self._engine.fail(uid, "the worker process died repeatedly (out of memory, or killed)")
+            self._on_end(uid)
             return
         report = json.loads(result["report"])
         match result["kind"]:
@@ -57,6 +66,9 @@ class EngineSearcher(WithoutState, Searcher):
                 self._engine.fail(uid, report["reason"])
             case "interim":
                 self._engine.stop(uid)
+            case _:
+                return
+        self._on_end(uid)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the journal has it all."""

@@ -13,7 +13,7 @@ from typing import get_args
 from pydantic import ValidationError
 from rich.console import Console
 
-from study.command import StudyCommand, prepare, run, start
+from study.command import RunningStudy, StudyCommand, prepare, run, start
 from study.spec import Sampler
 from trainables.trial_config import PRESETS, explain
 
@@ -23,14 +23,22 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console()
     try:
-        study = start(prepare(StudyCommand(**vars(options)), console), console)
+        study = _start(options, console)
+        return run(study, console) if study is not None else 2
+    except KeyboardInterrupt:
+        print("Interrupted; the same command resumes.", file=sys.stderr)
+        return 130
+
+
+def _start(options: argparse.Namespace, console: Console) -> RunningStudy | None:
+    """The study, ready to run; None where something is wrong, which is said in one line."""
+    try:
+        return start(prepare(StudyCommand(**vars(options)), console), console)
     except ValidationError as error:
         print(f"error: {explain(error)}", file=sys.stderr)
-        return 2
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return run(study, console)
+    except (ValueError, OSError) as error:  # no cluster to connect to and folders that cannot be written are OSErrors
+        print(f"error: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:

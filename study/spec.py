@@ -19,7 +19,7 @@ from optuna.distributions import (
 )
 
 from trainables.datasets import DATA_FIELDS
-from trainables.trial_config import PRESETS, TrialConfig, require_known_field
+from trainables.trial_config import FIXED_NUM_VIEWS, PRESETS, TrialConfig, require_known_field
 
 Direction = Literal["maximize", "minimize"]
 Sampler = Literal["tpe", "random"]
@@ -56,6 +56,9 @@ class Factor:
         fixed = [name for name in self.fields() if name in DATA_FIELDS or name == "seed"]
         if fixed:
             raise ValueError(f"factor {self.name!r}: {fixed[0]} must be the same for all trials of a study")
+        for name, allowed in self.when.items():
+            if not isinstance(allowed, tuple | list):
+                raise ValueError(f"factor {self.name!r}: when[{name!r}] must be a tuple of values, not {allowed!r}")
         if self.levels is not None and len(self.levels) < 2:
             raise ValueError(f"factor {self.name!r} needs at least two levels")
 
@@ -201,6 +204,8 @@ class StudySpec:
         names = [factor.name for factor in self.factors]
         if len(set(names)) < len(names):
             raise ValueError(f"factors must have different names: {names}")
+        if self.base.seed != 0:
+            raise ValueError(f"the base must leave the seed to --seed: seed={self.base.seed}")
         if not self.factors:
             raise ValueError("a study needs at least one factor")
         objectives = [objective.name for objective in self.objectives]
@@ -213,8 +218,8 @@ class StudySpec:
             return self
         laptop = self.laptop
         overlay = dict(PRESETS[preset])
-        if self.base.method != "emp_ssl":
-            del overlay["num_views"]  # two for SimCLR, one for supervised training
+        if self.base.method in FIXED_NUM_VIEWS:
+            del overlay["num_views"]
         return dataclasses.replace(
             self,
             base=self.base.replace(**(overlay | dict(laptop.base))),
@@ -231,6 +236,8 @@ class StudySpec:
         Raises:
             ValueError: where a field is one of several that levels set, or where no factor is left.
         """
+        if "seed" in changes:
+            raise ValueError("--set seed: use --seed, which also seeds the search")
         for factor in self.factors:
             taken = [name for name in factor.fields() if name in changes]
             if taken and factor.levels is not None:

@@ -13,6 +13,8 @@ from trainables.robust_accuracy import Flags, evaluation_batch
 from trainables.streams import stream_seed
 from trainables.trial_config import TrialConfig
 
+MIN_AUTOATTACK_CLASSES = 4  # its targeted loss compares the four largest logits
+
 
 def correct_under_autoattack(
     classifier: nn.Module, images: Tensor, labels: Tensor, known: Mapping[float, np.ndarray], config: TrialConfig

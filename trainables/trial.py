@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.autoattack_adapter import correct_under_autoattack
+from trainables.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
 from trainables.datasets import ImageSet, TrialData
 from trainables.pretrain import Pretraining
 from trainables.probe import ProbedClassifier, train_probe
@@ -83,6 +83,7 @@ def run_trial(
         TrialDiverged: where the training loss is not finite.
         ValueError: where config and data do not fit, or the checkpoint is of another config.
     """
+    require_fitting(config, data)
     images, labels = data.train.tensors()
     pretraining = Pretraining(config, images, device, labels if config.method == "supervised" else None)
     if checkpoint_path is not None and checkpoint_path.exists():
@@ -117,6 +118,20 @@ def run_trial(
     save()
     metrics, flags, classifier = evaluate_final(pretraining, data, config)
     yield FinalReport(metrics | {"train_loss": train_loss}, flags, classifier)
+
+
+def require_fitting(config: TrialConfig, data: TrialData) -> None:
+    """Raises ``ValueError`` where the images are too few for ``config``, or the classes for AutoAttack."""
+    num_images = len(data.train.labels)
+    if num_images < config.batch_size:
+        raise ValueError(
+            f"batch_size must not exceed the training images: batch_size={config.batch_size}, images={num_images}"
+        )
+    if config.eval_autoattack_samples > 0 and data.num_classes < MIN_AUTOATTACK_CLASSES:
+        raise ValueError(
+            f"AutoAttack needs at least {MIN_AUTOATTACK_CLASSES} classes; eval_autoattack_samples must be 0: "
+            f"classes={data.num_classes}"
+        )
 
 
 def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> Metrics:

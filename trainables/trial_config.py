@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 Adversary = Literal["none", "pgd", "free"]
 
+# The methods that do not choose their number of views.
+FIXED_NUM_VIEWS = {"simclr": 2, "supervised": 1}
 # The step of the paper's code is 0.01 on a [0, 1] scale, hence 2.55/255.
 PAPER_STEP_255 = 2.55
 
@@ -110,7 +112,9 @@ class TrialConfig(BaseModel):
     rung_probe_epochs: int = Field(5, ge=1, description="probe epochs of an interim evaluation")
 
     # Execution.
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast; losses and attack logits stay fp32")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16: autocast, losses and attack logits fp32; on CUDA fp32 convolutions may use TF32"
+    )
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
@@ -120,14 +124,13 @@ class TrialConfig(BaseModel):
                 raise ValueError(
                     f"{low} must not exceed {high}: {low}={getattr(self, low)}, {high}={getattr(self, high)}"
                 )
-        if self.method == "simclr" and self.num_views != 2:
-            raise ValueError(f"num_views must be 2 for method simclr: num_views={self.num_views}")
+        fixed = FIXED_NUM_VIEWS.get(self.method)
+        if fixed is not None and self.num_views != fixed:
+            raise ValueError(f"num_views must be {fixed} for method {self.method}: num_views={self.num_views}")
         if self.method == "emp_ssl" and self.num_views < 2:
             raise ValueError(f"num_views must be at least 2 for method emp_ssl: num_views={self.num_views}")
         if (self.method == "supervised") != (self.probe == "own_head"):
             raise ValueError(f"probe own_head belongs to method supervised: method={self.method}, probe={self.probe}")
-        if self.method == "supervised" and self.num_views != 1:
-            raise ValueError(f"num_views must be 1 for method supervised: num_views={self.num_views}")
         if self.probe_threat == "per_view" and self.probe_view_draw == "redrawn":
             raise ValueError(
                 "probe_threat per_view needs views to perturb: probe_view_draw must be 'fixed', not 'redrawn'"

@@ -89,11 +89,26 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
         (["--concurrency", "0"], "--concurrency must be positive: 0"),
         (["--cpus-per-trial", "-2"], "--cpus-per-trial must be positive: -2"),
         (["--gpus-per-trial", "-0.5"], "--gpus-per-trial must be positive: -0.5"),
+        (["--set", "seed=7"], "--set seed: use --seed"),
+        (["--name", "a/b"], "name is made of letters, digits"),
+        (["--device", "warp"], "no device 'warp' here"),
+        (["--device", "cpu", "--gpus-per-trial", "0.5"], "--gpus-per-trial needs a GPU"),
         (["--dataset", "imagefolder", "--data-root", "/nowhere/at/all"], "no image folder at /nowhere/at/all"),
     ],
 )
 def test_impossible_options(refuse: Refuse, options: list[str], message: str) -> None:
     assert message in refuse(*options)
+
+
+def test_a_factor_whose_values_do_not_fit_the_images(refuse: Refuse, tmp_path: Path) -> None:
+    path = tmp_path / "space.py"
+    factor = 'Factor(name="batch_size", distribution=CategoricalDistribution([50, 5000])),\n        ADVERSARY,'
+    path.write_text(SHIPPED.read_text().replace("ADVERSARY,", factor).replace("references=(", "references=() and ("))
+    assert "batch_size must not exceed the training images: batch_size=5000" in refuse(space=path)
+
+
+def test_a_cluster_that_is_not_there(refuse: Refuse) -> None:
+    assert "cluster" in refuse("--address", "auto").lower()
 
 
 def test_an_unreadable_image(refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

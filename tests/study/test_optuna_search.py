@@ -45,6 +45,8 @@ def run_search(spec: StudySpec, seed: int, num_trials: int) -> list[Params]:
         ("complete", RESULTS | {"val_clean": math.nan}, TrialState.FAIL, None),
         ("complete", RESULTS | {"train_pflop": math.inf}, TrialState.FAIL, None),
         ("complete", {"val_clean": 80.0}, TrialState.FAIL, None),
+        ("complete", RESULTS | {"validity": ["the attack looks broken"]}, TrialState.FAIL, None),
+        ("complete", RESULTS | {"validity": []}, TrialState.COMPLETE, [80.0, 30.0, 0.5]),
         ("stopped", {}, TrialState.PRUNED, None),
         ("failed", {}, TrialState.FAIL, None),
         ("running", {}, TrialState.RUNNING, None),
@@ -114,6 +116,23 @@ def test_a_small_space_is_proposed_in_full_and_once(make_spec: MakeSpec, sampler
     proposed = run_search(spec, seed, num_trials=100)
     assert len(proposed) == 9
     assert len({tuple(params.items()) for params in proposed}) == 9
+
+
+def test_a_sampler_that_insists_on_its_best_guess_still_covers_the_space(make_spec: MakeSpec) -> None:
+    factors = (
+        Factor(name="num_views", distribution=CategoricalDistribution([2, 4, 8])),
+        Factor(name="epochs", distribution=CategoricalDistribution([1, 2, 3, 4])),
+        Factor(name="pgd_steps", distribution=CategoricalDistribution([3, 5, 7]), when={"adversary": ("pgd",)}),
+    )
+    spec = make_spec(base=make_spec().base.replace(adversary="pgd"), factors=factors, design=Search(trials=36))
+    record = StudyRecord()
+    for number in range(36):
+        params = propose(record, spec, seed=0)
+        assert params is not None, number
+        clean = 10.0 * params["num_views"] - params["epochs"]
+        metrics = {"val_clean": clean, "val_pgd_8": clean / 2, "train_pflop": float(params["epochs"])}
+        record.trials[f"t{number:04d}"] = trial(number, params, metrics=metrics)
+    assert propose(record, spec, seed=0) is None
 
 
 def test_equal_configs_under_other_names_are_one(make_spec: MakeSpec) -> None:

@@ -58,6 +58,13 @@ def test_a_condition_holds_by_the_base_or_by_levels(make_spec: MakeSpec) -> None
     ]
 
 
+def test_a_grid_begins_with_the_references(make_spec: MakeSpec) -> None:
+    stepped = Factor(name="view_scale_min", distribution=FloatDistribution(0.1, 0.5, step=0.1))
+    references = ({"view_scale_min": 0.3}, {"view_scale_min": 0.1})
+    grid = enumerate_grid(make_spec(factors=(stepped,), references=references))
+    assert grid == [{"view_scale_min": value} for value in (0.3, 0.1, 0.2, 0.4, 0.5)]
+
+
 def test_floats_in_a_grid_need_a_step(make_spec: MakeSpec) -> None:
     stepped = Factor(name="view_scale_min", distribution=FloatDistribution(0.1, 0.5, step=0.1))
     values = [params["view_scale_min"] for params in enumerate_grid(make_spec(factors=(stepped,)))]

@@ -28,6 +28,8 @@ VIEW_KIND = Factor(name="view_kind", levels=KINDS)
         ({"name": "epoch", "distribution": CHOICES}, "factor 'epoch': unknown field 'epoch'; did you mean epochs"),
         ({"name": "kind", "levels": {"a": {"num_view": 2}, "b": {"num_views": 3}}}, "'num_view'.*num_views"),
         ({"name": "epochs", "distribution": CHOICES, "when": {"adversry": ("free",)}}, "'adversry'.*adversary"),
+        ({"name": "epochs", "distribution": CHOICES, "when": {"adversary": "free"}}, "must be a tuple of values"),
+        ({"name": "epochs", "distribution": CHOICES, "when": {"replays": 3}}, "must be a tuple of values"),
         ({"name": "image_size", "distribution": CHOICES}, "image_size must be the same for all trials"),
         ({"name": "train_images", "distribution": CHOICES}, "train_images must be the same for all trials"),
         ({"name": "kind", "levels": {"a": {"epochs": 2}, "b": {"eval_samples": 50}}}, "eval_samples must be the same"),
@@ -60,6 +62,7 @@ def test_extremes_are_all_categories_or_both_bounds() -> None:
     ("changes", "message"),
     [
         ({"factors": ()}, "at least one factor"),
+        ({"base": TrialConfig(seed=3)}, "leave the seed to --seed"),
         ({"factors": (Factor(name="epochs", distribution=CHOICES),) * 2}, "different names"),
         ({"objectives": (Objective("val_clean", "maximize"),)}, "at least two different objectives"),
         ({"objectives": (Objective("val_clean", "maximize"),) * 2}, "at least two different objectives"),

@@ -262,3 +262,9 @@ def test_every_probe_reports_the_same_metrics(data: TrialData) -> None:
         config = CONFIG.replace(probe_views=2, eval_samples=10, epochs=1, **changes)
         names.append(set(final(list(run_trial(config, data, CPU))).metrics))
     assert all(found == names[0] for found in names)
+
+
+def test_autoattack_on_too_few_classes_is_refused_before_training(data: TrialData) -> None:
+    config = CONFIG.replace(eval_autoattack_samples=5)
+    with pytest.raises(ValueError, match=r"AutoAttack needs at least 4 classes.*classes=3"):
+        next(run_trial(config, replace(data, class_names=("a", "b", "c")), CPU))
