@@ -141,7 +141,7 @@ def _find_resources(prepared: PreparedStudy, console: Console) -> "Resources":
 
 
 def _undo_opening(journal: Journal) -> None:
-    """Closes the journal, and removes it with its folders where the study never began."""
+    """Closes the journal, and removes it with its folders, if they are empty, where the study never began."""
     journal.close()
     if journal.is_new:
         journal.path.unlink()

@@ -38,10 +38,13 @@ def plan_resources(
     """Fills in what the user left open, from the resources of the Ray cluster that is connected.
 
     Without a ``device`` it is cuda where the cluster has a GPU. On GPUs a trial gets one of its own unless told
-    otherwise, on CPUs one core. Raises ``ValueError`` where not a single trial would fit.
+    otherwise, on CPUs one core. Raises ``ValueError`` where not a single trial would fit, or where ``gpus_per_trial``
+    is given and there are only CPUs.
     """
     available = ray.cluster_resources()
     device = device or ("cuda" if available.get("GPU", 0) > 0 else "cpu")
+    if device == "cpu" and gpus_per_trial is not None:
+        raise ValueError("--gpus-per-trial needs a GPU, and the cluster has none or --device cpu was given")
     cpus = cpus_per_trial or 1
     gpus = 0.0 if device == "cpu" else (gpus_per_trial or 1.0)
     fitting = int(available.get("CPU", 0) // cpus)

@@ -1,0 +1,36 @@
+"""How many trials fit on what Ray has."""
+
+from collections.abc import Iterator
+
+import pytest
+import ray
+
+from study.launch import plan_resources
+
+
+@pytest.fixture(scope="module", autouse=True)
+def three_cpus() -> Iterator[None]:
+    ray.init(num_cpus=3, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_as_many_trials_as_fit_at_a_time() -> None:
+    assert plan_resources(None, None, None, None).describe() == {
+        "device": "cpu", "cpus_per_trial": 1, "gpus_per_trial": 0.0, "concurrency": 3,
+    }  # fmt: skip
+    assert plan_resources("cpu", 2, None, None).concurrency == 1
+    assert plan_resources("cpu", None, None, 2).concurrency == 2
+    assert plan_resources("cpu", None, None, 9).concurrency == 3
+
+
+@pytest.mark.parametrize(("device", "cpus"), [("cpu", 4), ("cuda", 1)])
+def test_a_trial_that_fits_nowhere_is_refused(device: str, cpus: int) -> None:
+    with pytest.raises(ValueError, match="no trial fits"):
+        plan_resources(device, cpus, None, None)
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_a_share_of_a_gpu_needs_a_gpu(device: str | None) -> None:
+    with pytest.raises(ValueError, match="--gpus-per-trial needs a GPU"):
+        plan_resources(device, None, 0.25, None)
