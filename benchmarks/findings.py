@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from scipy import stats
@@ -26,21 +26,38 @@ from trainables.trial import FinalReport, run_trial
 from trainables.trial_config import LAPTOP, TrialConfig
 
 PATCH = {"view_scale_min": 0.25, "view_scale_max": 0.25, "view_ratio_min": 1.0, "view_ratio_max": 1.0}
-# Row -> (fields, probes).
-ROWS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "standard": ({"adversary": "none"}, ("central", "robust_central")),
-    "pgd": ({"adversary": "pgd"}, ("central", "robust_central")),
-    "free": ({}, ("central", "robust_central")),
-    "free, patches": (PATCH, ("robust_central",)),
-    "free, horizon in batches": ({"lr_horizon": "batches"}, ("robust_central",)),
-    "pgd, gradient leak": ({"adversary": "pgd", "gradient_leak": True}, ("robust_central",)),
+
+
+class Row(NamedTuple):
+    """One pretraining: what it changes of the base, how many times its epochs it trains, and what evaluates it."""
+
+    changes: dict[str, Any]
+    probes: tuple[str, ...] = ("robust_central",)
+    epochs_factor: int = 1
+
+
+# Free training makes m = 3 updates on each batch; rows of three times the epochs make as many updates as it does.
+# The longest rows come first, so that the processes end together.
+ROWS = {
+    "pgd, 3x epochs": Row({"adversary": "pgd"}, epochs_factor=3),
+    "pgd, gradient leak": Row({"adversary": "pgd", "gradient_leak": True}),
+    "pgd": Row({"adversary": "pgd"}),
+    "free": Row({}, ("robust_central", "central")),
+    "free, patches": Row(PATCH),
+    "free, horizon in batches": Row({"lr_horizon": "batches"}),
+    "standard, 3x epochs": Row({"adversary": "none"}, ("robust_central", "central"), epochs_factor=3),
 }
 # Finding -> (row and probe, row and probe that it is compared with).
 COMPARISONS = {
-    "a. adversarial against standard pretraining": (("free", "robust_central"), ("standard", "robust_central")),
+    "a. free adversarial against standard pretraining, plain probe": (
+        ("free", "central"),
+        ("standard, 3x epochs", "central"),
+    ),
+    "a. the same, robust probe": (("free", "robust_central"), ("standard, 3x epochs", "robust_central")),
     "b. robust against plain probe": (("free", "robust_central"), ("free", "central")),
     "c. crops against patches": (("free", "robust_central"), ("free, patches", "robust_central")),
-    "d. free, m = 3, against PGD-5": (("free", "robust_central"), ("pgd", "robust_central")),
+    "d. free, m = 3, against PGD-5, equal updates": (("free", "robust_central"), ("pgd, 3x epochs", "robust_central")),
+    "d. free, m = 3, against PGD-5, equal epochs": (("free", "robust_central"), ("pgd", "robust_central")),
     "e. horizon in batches": (("free, horizon in batches", "robust_central"), ("free", "robust_central")),
     "e. gradient leak": (("pgd, gradient leak", "robust_central"), ("pgd", "robust_central")),
 }
@@ -51,10 +68,11 @@ Key = tuple[str, str]  # row, probe
 def run_row(row: str, seed: int, base: dict[str, Any], output: Path) -> None:
     """Pretrains one row for one seed and evaluates it under all of its probes, from the checkpoint of the first."""
     torch.set_num_threads(1)
-    changes, probes = ROWS[row]
+    changes, probes, epochs_factor = ROWS[row]
     first = output / _folder(row, probes[0], seed)
     for probe in probes:
-        config = TrialConfig(**(base | changes | {"probe": probe, "seed": seed}))
+        epochs = base["epochs"] * epochs_factor
+        config = TrialConfig(**(base | changes | {"epochs": epochs, "probe": probe, "seed": seed}))
         folder = output / _folder(row, probe, seed)
         if (folder / "result.json").exists():
             continue
@@ -71,7 +89,7 @@ def run_row(row: str, seed: int, base: dict[str, Any], output: Path) -> None:
 def read_results(output: Path, seeds: list[int]) -> dict[Key, list[dict[str, Any]]]:
     """The metrics of every row and probe that has all of its seeds, in the order of ``seeds``."""
     results: dict[Key, list[dict[str, Any]]] = {}
-    for row, (_, probes) in ROWS.items():
+    for row, (_, probes, _) in ROWS.items():
         for probe in probes:
             paths = [output / _folder(row, probe, seed) / "result.json" for seed in seeds]
             if all(path.exists() for path in paths):

@@ -17,11 +17,11 @@ def test_paired_difference_is_that_of_a_paired_t_test() -> None:
 
 
 def test_rows_are_valid_and_comparisons_name_them() -> None:
-    for changes, probes in ROWS.values():
+    for changes, probes, _ in ROWS.values():
         for probe in probes:
             TrialConfig(**(LAPTOP | changes | {"probe": probe}))
     for pair in COMPARISONS.values():
-        assert all(probe in ROWS[row][1] for row, probe in pair)
+        assert all(probe in ROWS[row].probes for row, probe in pair)
 
 
 def test_a_row_counts_once_all_of_its_seeds_are_there(tmp_path: Path) -> None:
