@@ -39,7 +39,7 @@ def count_pass_cost(encoder: Encoder, config: TrialConfig) -> PassCost:
 
 def train_pflop_per_batch(config: TrialConfig, cost: PassCost, num_images: int) -> float:
     """PFLOP (1e15 operations) of training on one batch of ``num_images`` images, all its attack steps and replays."""
-    update_passes = config.num_views * config.updates_per_batch()
+    update_passes = (config.num_perturbed_views() + config.num_clean_views()) * config.updates_per_batch()
     attack_passes = config.view_passes_per_image() - update_passes
     attack_cost = cost.update if config.gradient_leak else cost.attack
     return num_images * (update_passes * cost.update + attack_passes * attack_cost) / 1e15

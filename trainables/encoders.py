@@ -109,9 +109,8 @@ class NarrowResNet(nn.Module):
 def build_encoder(config: TrialConfig, seed: int, num_classes: int | None = None) -> Encoder:
     """Builds the encoder of ``config`` on the CPU, its weights drawn from ``seed`` without touching the global RNG.
 
-    ``num_classes`` is for method ``supervised`` alone, which has a classifier in the place of the projector. Images up
-    to 64 pixels get the 3x3 stride-1 stem without max-pooling (as the paper's 32x32 encoders); larger ones keep the
-    ImageNet stem.
+    ``num_classes`` is for method ``supervised`` alone, which has a classifier in the place of the projector. The small
+    stem is that of the paper's encoders of 32x32 images; ``stem='auto'`` takes it up to 64 pixels.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -120,18 +119,18 @@ def build_encoder(config: TrialConfig, seed: int, num_classes: int | None = None
             case "resnet_narrow":
                 backbone, feature_dim = NarrowResNet(), 64
             case "resnet18":
-                backbone, feature_dim = _torchvision_backbone(resnet18(), config.image_size), 512
+                backbone, feature_dim = _torchvision_backbone(resnet18(), config), 512
             case "resnet50":
-                backbone, feature_dim = _torchvision_backbone(resnet50(), config.image_size), 2048
+                backbone, feature_dim = _torchvision_backbone(resnet50(), config), 2048
         if config.method == "supervised":
             assert num_classes is not None
             return HeadedEncoder(backbone, feature_dim, num_classes)
         return ProjectedEncoder(backbone, feature_dim, config.projector_hidden_dim, config.projector_dim)
 
 
-def _torchvision_backbone(resnet: nn.Module, image_size: int) -> nn.Module:
+def _torchvision_backbone(resnet: nn.Module, config: TrialConfig) -> nn.Module:
     resnet.fc = nn.Identity()
-    if image_size <= 64:
+    if config.stem == "small" or (config.stem == "auto" and config.image_size <= 64):
         resnet.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         resnet.maxpool = nn.Identity()
     return resnet

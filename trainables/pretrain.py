@@ -161,8 +161,9 @@ class Pretraining:
         self.optimiser.zero_grad()
         if config.adversary == "pgd":
             self.encoder.train(config.attack_batchnorm == "train")
+            anchored = [target] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
             with torch.no_grad():
-                anchors = [self._project(views) for views in clean]
+                anchors = [self._project(views) for views in anchored]
             target = linf_pgd(
                 lambda perturbed: self._loss([*anchors, self._project(perturbed)], labels),
                 target,
@@ -201,10 +202,9 @@ class Pretraining:
         return ssl_loss(torch.cat(projected), self.config)
 
     def _split(self, views: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The views that stay clean and those that an adversary may perturb: SimCLR keeps its first view clean."""
-        if self.config.method == "simclr":
-            return [views[:1]], views[1:]
-        return [], views
+        """The views that are projected clean (none or one group of them) and those that an adversary may perturb."""
+        num_clean = self.config.num_clean_views()
+        return [views[:num_clean]] if num_clean else [], views[-self.config.num_perturbed_views() :]
 
     def _project(self, views: Tensor) -> Tensor:
         """Projections (V, B, D) of views (V, B, 3, S, S), all normalised in one batch."""

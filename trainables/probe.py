@@ -142,15 +142,16 @@ def _new_head(num_features: int, num_classes: int, config: TrialConfig) -> nn.Li
 def _build_optimiser(
     head: nn.Linear, config: TrialConfig, num_epochs: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    learning_rate, _ = config.probe_recipe()
     if config.probe == "n_views":
         optimiser: torch.optim.Optimizer = torch.optim.SGD(
             head.parameters(),
-            lr=config.probe_learning_rate,
+            lr=learning_rate,
             momentum=N_VIEWS_MOMENTUM,
             weight_decay=N_VIEWS_WEIGHT_DECAY,
         )
         return optimiser, torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, num_epochs)
-    optimiser = torch.optim.Adam(head.parameters(), lr=config.probe_learning_rate)
+    optimiser = torch.optim.Adam(head.parameters(), lr=learning_rate)
     return optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
 
 

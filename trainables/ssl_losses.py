@@ -11,23 +11,30 @@ from trainables.trial_config import TrialConfig
 
 
 def ssl_loss(projections: Tensor, config: TrialConfig) -> Tensor:
-    """The loss of ``config.method`` on projections (V, B, D); adding a method means one function and one case here."""
+    """The loss of ``config.method`` on projections (V, B, D); adding a method means one function and one case here.
+
+    The first ``config.num_clean_views()`` projections are those of clean views.
+    """
     match config.method:
         case "emp_ssl":
-            return config.invariance_weight * invariance_loss(projections) - config.coding_rate_weight * (
-                total_coding_rate(projections, config.coding_rate_eps2)
-            )
+            clean, perturbed = projections.tensor_split([config.num_clean_views()])
+            invariance = invariance_loss(perturbed, clean if len(clean) > 0 else None)
+            coding_rate = total_coding_rate(perturbed, config.coding_rate_eps2)
+            return config.invariance_weight * invariance - config.coding_rate_weight * coding_rate
         case "simclr":
             return nt_xent_loss(projections[0], projections[1], config.temperature)
     raise ValueError(f"method {config.method} has no self-supervised loss")
 
 
-def invariance_loss(projections: Tensor) -> Tensor:
-    """Minus the mean cosine similarity of each view (V, B, D) to the mean over the views of its image; in [-1, 0].
+def invariance_loss(projections: Tensor, targets: Tensor | None = None) -> Tensor:
+    """Minus the mean cosine similarity of each view (V, B, D) to the mean target (V', B, D) of its image; in [-1, 1].
+
+    Without targets the projections are their own, as in the paper's code, and the loss lies in [-1, 0]; the paper's
+    text can be read as taking the projections of the clean views.
 
     Source: EMP-SSL (arXiv:2304.03977), equation 1, with the cosine of its code in place of the inner product.
     """
-    centre = projections.mean(dim=0, keepdim=True)
+    centre = (projections if targets is None else targets).mean(dim=0, keepdim=True)
     return -functional.cosine_similarity(projections, centre, dim=2).mean()
 
 

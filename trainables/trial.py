@@ -148,7 +148,7 @@ def evaluate_final(
 ) -> tuple[Metrics, Flags, ProbedClassifier]:
     """The probe of ``config`` on all training images, then accuracies, checks and costs."""
     started = time.monotonic()
-    classifier = _probe(pretraining, data, config, None, config.probe_epochs)
+    classifier = _probe(pretraining, data, config, None, config.probe_recipe()[1])
     metrics: Metrics = cost_metrics(pretraining)
     flags: Flags = {}
     for split, part in (("val", data.validation), ("test", data.test)):

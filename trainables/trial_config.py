@@ -69,6 +69,12 @@ class TrialConfig(BaseModel):
     gradient_leak: bool = Field(False, description="add the attack's weight gradients to the update, as the code does")
     free_step: Literal["attack_step", "radius"] = "attack_step"
     perturbation: Literal["carried", "reset"] = "carried"
+    invariance_target: Literal["perturbed", "clean"] = Field(
+        "perturbed", description="the mean that emp_ssl draws perturbed views to: of themselves, or of the clean views"
+    )
+    simclr_attack_anchor: Literal["other_view", "same_view"] = Field(
+        "other_view", description="what adversary pgd moves SimCLR's perturbed view away from"
+    )
     attack_batchnorm: Literal["train", "eval"] = "train"
 
     # Optimisation.
@@ -81,15 +87,19 @@ class TrialConfig(BaseModel):
 
     # Encoder and projector.
     encoder: Literal["resnet18", "resnet50", "resnet_narrow"] = "resnet18"
+    stem: Literal["auto", "small", "imagenet"] = Field(
+        "auto",
+        description="small: 3x3, stride 1, no pooling; imagenet: 7x7, stride 2, pooling; auto: small to 64 pixels",
+    )
     projector_hidden_dim: int = Field(4096, ge=2)
     projector_dim: int = Field(1024, ge=2)
 
     # Linear probe on frozen features; own_head is the classifier that method supervised has trained already.
     probe: Literal["central", "robust_central", "n_views", "own_head"] = "robust_central"
     probe_layer: Literal["hidden", "backbone"] = "hidden"
-    probe_epochs: int = Field(10, ge=1)
+    probe_epochs: int | None = Field(None, ge=1, description="none: 10, or 100 for n_views, on cached features")
     probe_batch_size: int = Field(256, ge=1)
-    probe_learning_rate: float = Field(3e-4, gt=0)
+    probe_learning_rate: float | None = Field(None, gt=0, description="none: 3e-4 (Adam), or 0.03 (SGD) for n_views")
     probe_attack_radius_255: float = Field(8.0, ge=0, le=255)
     probe_attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
     probe_attack_steps: int = Field(5, ge=1)
@@ -150,25 +160,30 @@ class TrialConfig(BaseModel):
         """Returns a validated copy with ``changes`` applied; raises like the constructor."""
         return TrialConfig(**(self.model_dump() | changes))
 
-    def passes_per_batch(self) -> int:
-        """Encoder forward+backward passes of each view of a batch: 1 standard, k+1 for PGD-k, m for free."""
-        match self.adversary:
-            case "none":
-                return 1
-            case "pgd":
-                return self.pgd_steps + 1
-            case "free":
-                return self.replays
-        raise AssertionError(self.adversary)
+    def num_perturbed_views(self) -> int:
+        """Views of each image that an adversary may perturb: SimCLR keeps its first view clean."""
+        return 1 if self.method == "simclr" else self.num_views
+
+    def num_clean_views(self) -> int:
+        """Views of each image that every update also projects as they are: SimCLR's first, or the invariance target."""
+        if self.method == "simclr":
+            return 1
+        has_clean_target = self.method == "emp_ssl" and self.invariance_target == "clean" and self.adversary != "none"
+        return self.num_views if has_clean_target else 0
 
     def view_passes_per_image(self) -> int:
         """View passes that one image costs in one data epoch.
 
-        SimCLR perturbs one of its two views and projects the clean one once a batch, so its PGD-k costs 2 + k.
+        Clean views are never attacked, so SimCLR with PGD-k costs 2 + k.
         """
-        if self.method == "simclr" and self.adversary == "pgd":
-            return self.num_views + self.pgd_steps
-        return self.num_views * self.passes_per_batch()
+        attack_steps = self.pgd_steps if self.adversary == "pgd" else 0
+        views = self.num_perturbed_views() + self.num_clean_views()
+        return views * self.updates_per_batch() + self.num_perturbed_views() * attack_steps
+
+    def probe_recipe(self) -> tuple[float, int]:
+        """Learning rate and epochs of the probe, those of its recipe where the fields leave them open."""
+        rate, epochs = (0.03, 100) if self.probe == "n_views" else (3e-4, 10)
+        return self.probe_learning_rate or rate, self.probe_epochs or epochs
 
     def updates_per_batch(self) -> int:
         """Optimizer steps on each batch of views: m for free adversarial training, else 1."""
@@ -218,16 +233,17 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("dataset", "digits"): ("data_root",),
     ("adversary", "none"): (
         "attack_radius_255", "attack_step_255", "pgd_steps", "replays", "lr_horizon", "gradient_leak", "free_step",
-        "perturbation", "attack_batchnorm",
+        "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor",
     ),
     ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation"),
-    ("adversary", "free"): ("pgd_steps", "gradient_leak", "attack_batchnorm"),
-    ("method", "emp_ssl"): ("temperature",),
-    ("method", "simclr"): ("invariance_weight", "coding_rate_weight", "coding_rate_eps2"),
+    ("adversary", "free"): ("pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor"),
+    ("method", "emp_ssl"): ("temperature", "simclr_attack_anchor"),
+    ("method", "simclr"): ("invariance_weight", "coding_rate_weight", "coding_rate_eps2", "invariance_target"),
     ("method", "supervised"): (
         "invariance_weight", "coding_rate_weight", "coding_rate_eps2", "temperature", "projector_hidden_dim",
-        "projector_dim",
+        "projector_dim", "invariance_target", "simclr_attack_anchor",
     ),
+    ("encoder", "resnet_narrow"): ("stem",),
     ("probe", "central"): (*PROBE_ATTACK, *PROBE_VIEWS),
     ("probe", "robust_central"): PROBE_VIEWS,
     ("probe", "n_views"): PROBE_ATTACK,

@@ -48,6 +48,13 @@ def test_large_images_get_the_imagenet_stem() -> None:
     assert isinstance(backbone.maxpool, nn.MaxPool2d)
 
 
+@pytest.mark.parametrize(("stem", "image_size", "kernel"), [("small", 96, 3), ("imagenet", 32, 7)])
+def test_the_stem_can_be_chosen(stem: str, image_size: int, kernel: int) -> None:
+    backbone = build_encoder(TrialConfig(encoder="resnet18", image_size=image_size, stem=stem), 0).backbone
+    assert backbone.conv1.kernel_size == (kernel, kernel)
+    assert isinstance(backbone.maxpool, nn.Identity if stem == "small" else nn.MaxPool2d)
+
+
 def test_paper_projector() -> None:
     encoder = build_encoder(TrialConfig(), 0)
     layers = [*encoder.hidden, *encoder.projection]

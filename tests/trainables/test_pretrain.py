@@ -24,6 +24,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "simclr": {"adversary": "none", "method": "simclr", "num_views": 2},
     "simclr-pgd": {"adversary": "pgd", "method": "simclr", "num_views": 2},
     "simclr-free": {"adversary": "free", "method": "simclr", "num_views": 2},
+    "pgd-clean-target": {"adversary": "pgd", "invariance_target": "clean"},
+    "free-clean-target": {"adversary": "free", "invariance_target": "clean"},
 }
 
 
@@ -154,6 +156,8 @@ def test_optimiser_is_sgd_nesterov_inside_larc(tiny: Callable[..., TrialConfig])
         (METHODS["simclr"], 8 * 2, 1),
         (METHODS["simclr-pgd"] | {"pgd_steps": 5}, 8 * (2 + 5), 1),
         (METHODS["simclr-free"] | {"replays": 3}, 8 * 2 * 3, 3),
+        (METHODS["pgd-clean-target"] | {"pgd_steps": 5}, 8 * 3 * 7, 1),
+        (METHODS["free-clean-target"] | {"replays": 3}, 8 * 3 * 6, 3),
     ],
     ids=METHODS,
 )
@@ -274,6 +278,40 @@ def test_pgd_views_raise_the_loss(tiny: Callable[..., TrialConfig], noise_images
     assert float(after.min()) >= 0 and float(after.max()) <= 1
     with torch.no_grad():
         assert float(loss_on(snapshot, after, config)) > float(loss_on(snapshot, clean, config)) + 1e-3
+
+
+def test_simclr_can_be_attacked_against_the_same_view(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    config = tiny(**METHODS["simclr-pgd"], pgd_steps=5, simclr_attack_anchor="same_view")
+    pretraining, seen, snapshot = start(config, noise_images)
+    pretraining.train_batch()
+    anchor, first, attacked = seen.inputs[0], seen.inputs[-2], seen.inputs[-1]
+    assert torch.equal(anchor, seen.inputs[1])  # where the attack starts: the second view itself
+    assert not torch.equal(anchor, first)
+    other = Pretraining(config.replace(simclr_attack_anchor="other_view"), noise_images, CPU)
+    elsewhere = Recorder(other.encoder.train())
+    other.train_batch()
+    assert torch.equal(first, elsewhere.inputs[-2]) and torch.equal(anchor, elsewhere.inputs[1])
+    with torch.no_grad():  # each attack is the better one at what it is after
+        farther, nearer = (loss_on(snapshot, torch.cat([anchor, v]), config) for v in (attacked, elsewhere.inputs[-1]))
+    assert float(farther) > float(nearer) + 1e-3
+
+
+@pytest.mark.parametrize("adversary", ["pgd", "free"])
+def test_a_clean_target_is_of_the_unperturbed_views(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, adversary: str
+) -> None:
+    config = tiny(adversary=adversary, invariance_target="clean", replays=2)
+    pretraining, seen, snapshot = start(config, noise_images)
+    plain, unperturbed, _ = start(tiny(adversary="none"), noise_images)
+    pretraining.train_batch()
+    plain.train_batch()
+    clean, perturbed = seen.inputs[-2:]
+    assert torch.equal(clean, unperturbed.inputs[0]) and not torch.equal(clean, perturbed)
+    if adversary == "pgd":  # its only update: the gradient reaches the weights through the clean views too
+        projected = torch.cat([snapshot(group).unflatten(0, (3, 8)) for group in (clean, perturbed)])
+        ssl_loss(projected, config).backward()
+        for ours, theirs in zip(pretraining.encoder.parameters(), snapshot.parameters(), strict=True):
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("attack_batchnorm", "tracked"), [("train", 6), ("eval", 1)])

@@ -61,6 +61,24 @@ def test_invariance_is_minus_one_exactly_for_equal_views() -> None:
     assert float(invariance_loss(unit_vectors(4, 5, 7))) > -0.95
 
 
+def test_invariance_to_targets_equals_loop() -> None:
+    projections, targets = unit_vectors(4, 5, 7), unit_vectors(3, 5, 7).flip(2)
+    total = 0.0
+    for image in range(5):
+        centre = sum(targets[view, image] for view in range(3))
+        for view in range(4):
+            z = projections[view, image]
+            total += float(z @ centre / (z.norm() * centre.norm()))
+    assert float(invariance_loss(projections, targets)) == pytest.approx(-total / 20, rel=1e-10)
+
+
+def test_clean_views_are_targets_alone(tiny: Callable[..., TrialConfig]) -> None:
+    clean, perturbed = unit_vectors(6, 6, 5).split(3)
+    config = tiny(num_views=3, adversary="pgd", invariance_target="clean")
+    expected = 200 * invariance_loss(perturbed, clean) - total_coding_rate(perturbed, 0.2)
+    assert float(ssl_loss(torch.cat([clean, perturbed]), config)) == pytest.approx(float(expected), rel=1e-12)
+
+
 @pytest.mark.parametrize("temperature", [0.07, 0.5])
 def test_nt_xent_equals_algorithm_1(temperature: float) -> None:
     num_images = 6

@@ -240,23 +240,30 @@ def test_json_gives_the_config_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "passes_per_batch", "view_passes_per_image", "updates_per_batch"),
+    ("fields", "view_passes_per_image", "updates_per_batch"),
     [
-        ({"adversary": "none"}, 1, 16, 1),
-        ({"adversary": "pgd", "pgd_steps": 5}, 6, 96, 1),
-        ({"adversary": "free", "replays": 3}, 3, 48, 3),
-        (SIMCLR | {"adversary": "none"}, 1, 2, 1),
-        (SIMCLR | {"adversary": "pgd", "pgd_steps": 5}, 6, 7, 1),
-        (SIMCLR | {"adversary": "free", "replays": 3}, 3, 6, 3),
+        ({"adversary": "none"}, 16, 1),
+        ({"adversary": "pgd", "pgd_steps": 5}, 96, 1),
+        ({"adversary": "free", "replays": 3}, 48, 3),
+        ({"adversary": "none", "invariance_target": "clean"}, 16, 1),
+        ({"adversary": "pgd", "pgd_steps": 5, "invariance_target": "clean"}, 112, 1),
+        ({"adversary": "free", "replays": 3, "invariance_target": "clean"}, 96, 3),
+        (SIMCLR | {"adversary": "none"}, 2, 1),
+        (SIMCLR | {"adversary": "pgd", "pgd_steps": 5}, 7, 1),
+        (SIMCLR | {"adversary": "free", "replays": 3}, 6, 3),
     ],
 )
-def test_passes_and_updates(
-    fields: dict[str, Any], passes_per_batch: int, view_passes_per_image: int, updates_per_batch: int
-) -> None:
+def test_passes_and_updates(fields: dict[str, Any], view_passes_per_image: int, updates_per_batch: int) -> None:
     config = TrialConfig(**fields)
-    assert config.passes_per_batch() == passes_per_batch
     assert config.view_passes_per_image() == view_passes_per_image
     assert config.updates_per_batch() == updates_per_batch
+
+
+@pytest.mark.parametrize(("probe", "recipe"), [("robust_central", (3e-4, 10)), ("n_views", (0.03, 100))])
+def test_probes_have_recipes_of_their_own(probe: str, recipe: tuple[float, int]) -> None:
+    config = TrialConfig(probe="central").replace(probe=probe)
+    assert config.probe_recipe() == recipe
+    assert config.replace(probe_learning_rate=0.5, probe_epochs=7).probe_recipe() == (0.5, 7)
 
 
 def test_resolve_paths_makes_the_data_root_absolute(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
