@@ -14,6 +14,7 @@ from study.engine import Assignment, StudyEngine
 from study.ray_adapters import EngineScheduler, EngineSearcher
 from study.ray_trial import CHECKPOINT_NAME, StudyTrial
 from trainables.datasets import TrialData
+from trainables.trial import discard_checkpoint
 
 MAX_WORKER_DEATHS = 2
 
@@ -90,8 +91,8 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
             "num_threads": resources.cpus_per_trial,
         }
 
-    def discard_checkpoint(uid: str) -> None:
-        (study_dir / "trials" / uid / CHECKPOINT_NAME).unlink(missing_ok=True)
+    def on_end(uid: str) -> None:
+        discard_checkpoint(study_dir / "trials" / uid / CHECKPOINT_NAME)
 
     trainable = tune.with_resources(
         tune.with_parameters(StudyTrial, data=data),
@@ -100,7 +101,7 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
     tuner = tune.Tuner(
         trainable,
         tune_config=TuneConfig(
-            search_alg=EngineSearcher(engine, resources.concurrency, as_ray_config, discard_checkpoint),
+            search_alg=EngineSearcher(engine, resources.concurrency, as_ray_config, on_end),
             scheduler=EngineScheduler(engine),
             num_samples=-1,  # the searcher says when there are no more
             reuse_actors=True,

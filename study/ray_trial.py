@@ -16,7 +16,7 @@ from ray import tune
 
 from trainables.datasets import TrialData
 from trainables.run_trial import save_result
-from trainables.trial import FinalReport, InterimReport, Progress, run_trial
+from trainables.trial import FinalReport, InterimReport, Progress, discard_checkpoint, run_trial
 from trainables.trial_config import TrialConfig
 
 HEARTBEAT_SECONDS = 1.0
@@ -74,7 +74,7 @@ class StudyTrial(tune.Trainable):
                     return {"kind": "interim", "report": json.dumps(metrics)}
                 case FinalReport(metrics=metrics):
                     save_result(report, self._config, self._folder)
-                    (self._folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+                    discard_checkpoint(self._folder / CHECKPOINT_NAME)
                     return {"kind": "final", "report": json.dumps(metrics), "done": True}
                 case Progress(share_done=share) if monotonic() - started > HEARTBEAT_SECONDS:
                     return {"kind": "progress", "report": json.dumps({"share_done": share})}

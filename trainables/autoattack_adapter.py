@@ -1,8 +1,14 @@
 """AutoAttack through pyautoattack, with the traps of that package closed."""
 
+import hashlib
+import json
 import logging
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,22 +20,31 @@ from trainables.streams import stream_seed
 from trainables.trial_config import TrialConfig
 
 MIN_AUTOATTACK_CLASSES = 4  # its targeted loss compares the four largest logits
+STANDARD_ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")
 
 
 def correct_under_autoattack(
-    classifier: nn.Module, images: Tensor, labels: Tensor, known: Mapping[float, np.ndarray], config: TrialConfig
+    classifier: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    known: Mapping[float, np.ndarray],
+    config: TrialConfig,
+    progress_path: Path | None = None,
 ) -> Flags:
     """Which images withstand AutoAttack (Croce and Hein, arXiv:2003.01690) at every radius.
 
     The version is ``standard``, and ``rand`` for a classifier whose views are redrawn at every look.
     The package trusts its own bookkeeping; here each returned example is checked to lie in the ball and classified
-    again. Only images that survived PGD and every smaller radius are attacked: the others are broken already.
+    again. Only images that survived PGD, every smaller radius and every attack before are attacked: the others are
+    broken already.
 
     Args:
         classifier: in evaluation mode, maps pixels (N, 3, S, S) in [0, 1] to logits (N, K), K >= 4.
         images, labels: (N, 3, S, S) uint8 and (N,) int64, in CPU memory.
         known: radius (of 255) -> flags (N,) of the images that weaker attacks left correct at it.
         config: ``eval_radii_255`` and ``seed``.
+        progress_path: where to note each attack's outcome; after an interruption those that are noted there for the
+            same classifier and images are not run again.
 
     Returns:
         ``{"aa_4": flags, ...}``, boolean of shape (N,).
@@ -41,54 +56,111 @@ def correct_under_autoattack(
         raise ValueError("the classifier must be in evaluation mode: AutoAttack would change its BatchNorm")
     device = next(classifier.parameters()).device
     pixels, targets = to_pixels(images, device), labels.to(device)
+    progress = _Progress(progress_path, _fingerprint(classifier, pixels, targets, config))
     survives = np.ones(len(images), dtype=bool)
     flags: Flags = {}
     for radius_255 in config.eval_radii_255:
         survives = survives & known[radius_255]
-        rows = torch.from_numpy(survives.nonzero()[0]).to(device)
-        if len(rows) > 0:
-            attacked = _run_autoattack(classifier, pixels[rows], targets[rows], radius_255 / 255, config)
-            assert float((attacked - pixels[rows]).abs().max()) <= radius_255 / 255 + 1e-5
-            with torch.no_grad():
-                right = torch.cat(
-                    [classifier(part).argmax(dim=1) for part in attacked.split(evaluation_batch(classifier))]
-                )
-            survives[rows.cpu().numpy()] = (right == targets[rows]).cpu().numpy()
+        for attacks in _stages(classifier):
+            name = f"{radius_255:g} {'+'.join(attacks)}"
+            if name in progress.done:
+                survives = np.array(progress.done[name], dtype=bool)
+                continue
+            rows = torch.from_numpy(survives.nonzero()[0]).to(device)
+            if len(rows) > 0:
+                broken = _broken_by(attacks, classifier, pixels[rows], targets[rows], radius_255 / 255, config)
+                survives[rows.cpu().numpy()] = ~broken
+            progress.note(name, survives)
         flags[f"aa_{radius_255:g}"] = survives.copy()
     return flags
 
 
-def _run_autoattack(
-    classifier: nn.Module, pixels: Tensor, targets: Tensor, radius: float, config: TrialConfig
-) -> Tensor:
-    """Adversarial examples shaped like ``pixels``; the global RNG, the trace function and the logger are put back."""
+class _Progress:
+    """The outcome of each attack so far, in a JSON file that is replaced whole."""
+
+    def __init__(self, path: Path | None, fingerprint: str) -> None:
+        self._path, self._fingerprint = path, fingerprint
+        self.done: dict[str, list[bool]] = {}
+        if path is not None and path.exists():
+            noted = json.loads(path.read_text())
+            if noted["fingerprint"] == fingerprint:
+                self.done = noted["done"]
+
+    def note(self, name: str, survives: np.ndarray) -> None:
+        self.done[name] = survives.tolist()
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = self._path.with_suffix(".tmp")
+            unfinished.write_text(json.dumps({"fingerprint": self._fingerprint, "done": self.done}))
+            os.replace(unfinished, self._path)
+
+
+def _fingerprint(classifier: nn.Module, pixels: Tensor, targets: Tensor, config: TrialConfig) -> str:
+    digest = hashlib.sha256(config.content_hash().encode())
+    for tensor in [*classifier.state_dict().values(), pixels, targets]:
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
+    return digest.hexdigest()
+
+
+def _stages(classifier: nn.Module) -> list[tuple[str, ...]]:
+    """The attacks, each a stage of its own; those on a random classifier share one, so that it is looked at once."""
+    return [("apgd-ce", "apgd-dlr")] if _is_stochastic(classifier) else [(attack,) for attack in STANDARD_ATTACKS]
+
+
+def _is_stochastic(classifier: nn.Module) -> bool:
+    return isinstance(classifier, ProbedClassifier) and classifier.is_stochastic
+
+
+def _broken_by(
+    attacks: tuple[str, ...],
+    classifier: nn.Module,
+    pixels: Tensor,
+    targets: Tensor,
+    radius: float,
+    config: TrialConfig,
+) -> np.ndarray:
+    """Which images (N,) the attacks get misclassified, by a look of our own at what they return."""
+    batch_size = evaluation_batch(classifier)
+    with _package_contained(pixels.device):
+        attack = _build_attack(classifier, pixels, radius, config)
+        attack.attacks_to_run = list(attacks)
+        attacked, _ = attack.run_standard_evaluation(pixels, targets, batch_size=batch_size)
+    attacked = attacked.to(pixels.device)
+    assert float((attacked - pixels).abs().max()) <= radius + 1e-5
+    with torch.no_grad():
+        found = torch.cat([classifier(part).argmax(dim=1) for part in attacked.split(batch_size)])
+    return (found != targets).cpu().numpy()
+
+
+def _build_attack(classifier: nn.Module, pixels: Tensor, radius: float, config: TrialConfig) -> Any:
     from pyautoattack import AutoAttack  # imported here because it is slow and most trials do not use it
 
+    attack = AutoAttack(
+        classifier,
+        norm="Linf",
+        eps=radius,
+        version="rand" if _is_stochastic(classifier) else "standard",
+        device=pixels.device,
+        seed=stream_seed(config.seed, "autoattack") % 2**32,
+    )
+    if _is_stochastic(classifier):
+        attack.apgd.eot_iter = config.eval_eot_samples
+    with torch.no_grad():
+        num_classes = classifier(pixels[:1]).shape[1]
+    for targeted in (attack.apgd_targeted, attack.fab):
+        targeted.n_target_classes = min(9, num_classes - 1)
+    return attack
+
+
+@contextmanager
+def _package_contained(device: torch.device) -> Iterator[None]:
+    """Puts the global RNG, the trace function and the package's logger back, all of which it changes."""
     logger, trace = logging.getLogger("auto-attack"), sys.gettrace()
     level = logger.level
-    is_stochastic = isinstance(classifier, ProbedClassifier) and classifier.is_stochastic
-    devices = [pixels.device] if pixels.device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             logger.setLevel(logging.WARNING)
-            attack = AutoAttack(
-                classifier,
-                norm="Linf",
-                eps=radius,
-                version="rand" if is_stochastic else "standard",
-                device=pixels.device,
-                seed=stream_seed(config.seed, "autoattack") % 2**32,
-            )
-            if is_stochastic:
-                attack.apgd.eot_iter = config.eval_eot_samples
-            with torch.no_grad():
-                num_classes = classifier(pixels[:1]).shape[1]
-            for targeted in (attack.apgd_targeted, attack.fab):
-                targeted.n_target_classes = min(9, num_classes - 1)
-            attacked: Tensor
-            batch_size = evaluation_batch(classifier)
-            attacked, _ = attack.run_standard_evaluation(pixels, targets, batch_size=batch_size)
+            yield
     finally:
         logger.setLevel(level)
         sys.settrace(trace)
-    return attacked.to(pixels.device)

@@ -116,7 +116,8 @@ def run_trial(
             saved_at = time.monotonic()
     train_loss = pretraining.mean_loss()
     save()
-    metrics, flags, classifier = evaluate_final(pretraining, data, config)
+    attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
+    metrics, flags, classifier = evaluate_final(pretraining, data, config, attacks_done)
     yield FinalReport(metrics | {"train_loss": train_loss}, flags, classifier)
 
 
@@ -144,9 +145,12 @@ def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialCon
 
 
 def evaluate_final(
-    pretraining: Pretraining, data: TrialData, config: TrialConfig
+    pretraining: Pretraining, data: TrialData, config: TrialConfig, attacks_done: Path | None = None
 ) -> tuple[Metrics, Flags, ProbedClassifier]:
-    """The probe of ``config`` on all training images, then accuracies, checks and costs."""
+    """The probe of ``config`` on all training images, then accuracies, checks and costs.
+
+    AutoAttack, the one part that can take hours, keeps its progress in the file ``attacks_done``.
+    """
     started = time.monotonic()
     classifier = _probe(pretraining, data, config, None, config.probe_recipe()[1])
     metrics: Metrics = cost_metrics(pretraining)
@@ -156,7 +160,7 @@ def evaluate_final(
         metrics |= accuracies(found, split)
         flags |= {f"{split}_{name}": correct for name, correct in found.items()}
     if config.eval_autoattack_samples > 0:
-        found = _autoattack(classifier, data.test, flags, config)
+        found = _autoattack(classifier, data.test, flags, config, attacks_done)
         flags |= found
         metrics |= {name: 100 * float(correct.mean()) for name, correct in found.items()}
         metrics["test_aa_n"] = len(next(iter(found.values())))
@@ -167,6 +171,12 @@ def evaluate_final(
     metrics["validity"] = validity_warnings(metrics, data.chance_percent)
     metrics["evaluation_seconds"] = time.monotonic() - started
     return metrics, flags, classifier
+
+
+def discard_checkpoint(path: Path) -> None:
+    """Removes what ``run_trial`` kept at ``checkpoint_path``; to be called once its result is safe."""
+    path.unlink(missing_ok=True)
+    _autoattack_progress(path).unlink(missing_ok=True)
 
 
 def cost_metrics(pretraining: Pretraining) -> Metrics:
@@ -191,12 +201,18 @@ def _probe(
     return train_probe(pretraining.encoder, images, labels, data.num_classes, config, num_epochs=num_epochs)
 
 
-def _autoattack(classifier: ProbedClassifier, test: ImageSet, flags: Flags, config: TrialConfig) -> Flags:
+def _autoattack(
+    classifier: ProbedClassifier, test: ImageSet, flags: Flags, config: TrialConfig, attacks_done: Path | None
+) -> Flags:
     """AutoAttack on the first test images; what PGD already broke at the same radius counts as broken."""
     images, labels = test.tensors(config.eval_autoattack_samples)
     known = {r: flags[f"test_pgd_{r:g}"][: len(images)] for r in config.eval_radii_255}
-    found = correct_under_autoattack(classifier, images, labels, known, config)
+    found = correct_under_autoattack(classifier, images, labels, known, config, attacks_done)
     return {f"test_{name}": correct for name, correct in found.items()}
+
+
+def _autoattack_progress(checkpoint_path: Path) -> Path:
+    return checkpoint_path.with_suffix(".autoattack.json")
 
 
 def _save_checkpoint(path: Path, config: TrialConfig, pretraining: Pretraining) -> None:

@@ -3,13 +3,16 @@
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from trainables import autoattack_adapter
 from trainables.autoattack_adapter import correct_under_autoattack
 from trainables.trial_config import TrialConfig
 
@@ -68,6 +71,42 @@ def test_what_weaker_attacks_broke_stays_broken(sign_classifier: Callable[..., n
     assert flags["aa_4"].tolist() == [False, False]
     assert flags["aa_8"].tolist() == [False, False]  # although nothing broke it at 8: the ball is larger
     assert known[8.0].all()
+
+
+def test_an_interrupted_run_goes_on_behind_the_attacks_that_are_done(
+    sign_classifier: Callable[..., nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = sign_classifier(10)
+    labels = torch.tensor([0, 3])
+    images = classifier.images(labels, torch.tensor([30.0, 6.0]))
+    ran: list[tuple[str, ...]] = []
+    original = autoattack_adapter._broken_by
+
+    def interrupted_after_six(attacks: tuple[str, ...], *rest: Any) -> np.ndarray:
+        if len(ran) == 6:
+            raise KeyboardInterrupt
+        ran.append(attacks)
+        return original(attacks, *rest)
+
+    def run(progress_path: Path | None) -> dict[str, np.ndarray]:
+        return correct_under_autoattack(classifier, images, labels, everything_survived(2), CONFIG, progress_path)
+
+    whole = run(None)
+    monkeypatch.setattr(autoattack_adapter, "_broken_by", interrupted_after_six)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "progress.json")
+    ran.clear()
+    resumed = run(tmp_path / "progress.json")
+    assert ran == [("fab-t",), ("square",)]  # of the second radius; all before was done
+    assert all(np.array_equal(resumed[name], whole[name]) for name in whole)
+    assert whole["aa_8"].tolist() == [True, False]
+    ran.clear()
+    assert run(tmp_path / "progress.json").keys() == whole.keys() and ran == []
+    with torch.no_grad():
+        classifier.linear.bias += 1e-3  # another classifier: nothing of the old one counts
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "progress.json")
+    assert len(ran) == 6
 
 
 def test_training_mode_is_refused(sign_classifier: Callable[..., nn.Module]) -> None:
