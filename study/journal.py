@@ -7,10 +7,12 @@ can be made again from it. The events, each with ``time`` in Unix seconds:
 - ``created``: ``study`` (name), ``spec`` (plain data of the StudySpec, with seed and checksum of the images),
   ``environment`` (versions, git revision, machine)
 - ``resumed``: ``environment``, and ``spec`` where the study was extended
-- ``proposed``: ``uid``, ``number``, ``params`` (factor -> value), ``config`` (every field of the TrialConfig)
+- ``proposed``: ``uid``, ``number``, ``params`` (factor -> value), ``config`` (every field of the TrialConfig),
+  ``purpose`` (``search``, or ``confirmation`` of a member of the front), ``sampler_attrs`` (what Optuna's sampler noted)
 - ``launched``: ``uid``, ``attempt`` (1, 2, ...)
 - ``reported``: ``uid``, ``metrics`` at a milestone (``milestone``, ``view_passes``, ``val_clean``, ...)
-- ``decided``: ``uid``, ``milestone``, ``decision`` (``continue`` or ``stop``), ``reason``
+- ``decided``: ``uid``, ``milestone``, ``decision`` (``continue``, ``stop``, or ``audit``: it would be stopped, but runs
+  on so that the stopping can be judged), ``reason``
 - ``finished``: ``uid``, ``state`` (``complete``, ``stopped`` or ``failed``), ``metrics`` (if complete), ``reason``
 - ``interrupted``: ``reason``; the driver ended before the study did
 - ``ended``: the study did all that it was asked to
@@ -30,6 +32,7 @@ from typing import Any, Literal
 JOURNAL_NAME = "journal.jsonl"
 Event = dict[str, Any]
 State = Literal["proposed", "running", "complete", "stopped", "failed"]
+Purpose = Literal["search", "confirmation"]
 FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
 
 
@@ -41,6 +44,8 @@ class TrialRecord:
     number: int
     params: dict[str, Any]
     config: dict[str, Any]
+    purpose: Purpose = "search"
+    sampler_attrs: dict[str, Any] = field(default_factory=dict)
     state: State = "proposed"
     reports: list[dict[str, Any]] = field(default_factory=list)  # interim evaluations, in the order of their milestones
     decisions: list[Event] = field(default_factory=list)
@@ -49,6 +54,21 @@ class TrialRecord:
     attempts: int = 0
     launched_at: float | None = None
     ended_at: float | None = None
+
+    @property
+    def seed(self) -> int:
+        """The seed of the trial."""
+        return int(self.config["seed"])
+
+    @property
+    def configuration(self) -> str:
+        """What trials have in common that differ in their seed alone: the factor values, as canonical JSON."""
+        return json.dumps(self.params, sort_keys=True)
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether the trial ran on although a rung would have stopped it."""
+        return any(decision["decision"] == "audit" for decision in self.decisions)
 
 
 @dataclass
@@ -82,7 +102,14 @@ def apply(record: StudyRecord, event: Event) -> None:
             record.environments.append(event["environment"])
             record.ended = False
         case "proposed":
-            record.trials[event["uid"]] = TrialRecord(event["uid"], event["number"], event["params"], event["config"])
+            record.trials[event["uid"]] = TrialRecord(
+                event["uid"],
+                event["number"],
+                event["params"],
+                event["config"],
+                event.get("purpose", "search"),
+                event.get("sampler_attrs", {}),
+            )
         case "ended":
             record.ended = True
     if trial is None:
