@@ -8,7 +8,7 @@ can be made again from it. The events, each with ``time`` in Unix seconds:
   ``environment`` (versions, git revision, machine)
 - ``resumed``: ``environment``, and ``spec`` where the study was extended
 - ``proposed``: ``uid``, ``number``, ``params`` (factor -> value), ``config`` (every field of the TrialConfig),
-  ``purpose`` (``search``, or ``confirmation`` of a member of the front), ``sampler_attrs`` (what Optuna's sampler noted)
+  ``purpose`` (``search``, or ``confirmation`` of a member of the front), ``sampler_attrs`` (notes of the sampler)
 - ``launched``: ``uid``, ``attempt`` (1, 2, ...)
 - ``reported``: ``uid``, ``metrics`` at a milestone (``milestone``, ``view_passes``, ``val_clean``, ...)
 - ``decided``: ``uid``, ``milestone``, ``decision`` (``continue``, ``stop``, or ``audit``: it would be stopped, but runs
