@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from trainables.probe import ProbedClassifier, to_pixels
 from trainables.robust_accuracy import Flags, evaluation_batch
+from trainables.stored_images import Images
 from trainables.streams import stream_seed
 from trainables.trial_config import TrialConfig
 
@@ -25,7 +26,7 @@ STANDARD_ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")
 
 def correct_under_autoattack(
     classifier: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     known: Mapping[float, np.ndarray],
     config: TrialConfig,
@@ -40,7 +41,7 @@ def correct_under_autoattack(
 
     Args:
         classifier: in evaluation mode, maps pixels (N, 3, S, S) in [0, 1] to logits (N, K), K >= 4.
-        images, labels: (N, 3, S, S) uint8 and (N,) int64, in CPU memory.
+        images, labels: (N, 3, S, S) uint8, in CPU memory or in a file, and (N,) int64.
         known: radius (of 255) -> flags (N,) of the images that weaker attacks left correct at it.
         config: ``eval_radii_255`` and ``seed``.
         progress_path: where to note each attack's outcome; after an interruption those that are noted there for the

@@ -1,15 +1,13 @@
-"""The images of a trial: loaded once, decoded to one uint8 array, split with a fixed seed.
+"""The images of a trial: loaded once, decoded to one size, split with a fixed seed.
 
-Test images are a set of their own; validation images are cut from the training images, stratified.
+Test images are a set of their own; validation images are cut from the training images, stratified. Digits and CIFAR are
+arrays in memory; those of an ImageFolder, which may be any number, stay in a file.
 """
 
 import hashlib
-import json
 import os
-import tempfile
+import platform
 import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.image_cache import OnProgress, decoded_images
+from trainables.stored_images import Images, StoredImages
 from trainables.trial_config import TrialConfig
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
@@ -31,26 +31,30 @@ DATA_FIELDS = (
     "split_seed",
     "eval_samples",
 )
-OnProgress = Callable[[int, int], None]  # images done, images in all
 
 
 @dataclass(frozen=True)
 class ImageSet:
     """Images (N, 3, S, S) uint8 and labels (N,) int64."""
 
-    images: np.ndarray
+    images: np.ndarray | StoredImages
     labels: np.ndarray
 
     def take(self, indices: np.ndarray) -> "ImageSet":
-        """The images at ``indices``, in that order, copied."""
+        """The images at ``indices``, in that order: copied where they are an array, left where they are in a file."""
+        if isinstance(self.images, StoredImages):
+            return ImageSet(self.images.narrowed(indices), self.labels[indices])
         return ImageSet(self.images[indices], self.labels[indices])
 
-    def tensors(self, cap: int | None = None) -> tuple[Tensor, Tensor]:
-        """The first ``cap`` images and labels (all for None) as tensors over the same memory."""
+    def tensors(self, cap: int | None = None) -> tuple[Images, Tensor]:
+        """The first ``cap`` images and labels (all for None) as tensors over the same memory, or left in their file."""
         with warnings.catch_warnings():
-            # Memory maps and arrays of Ray's object store are read-only; nothing here writes to them.
+            # Arrays of Ray's object store are read-only; nothing here writes to them.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            return torch.from_numpy(self.images[:cap]), torch.from_numpy(self.labels[:cap])
+            labels = torch.from_numpy(self.labels[:cap])
+            if isinstance(self.images, StoredImages):
+                return self.images.narrowed(slice(cap)), labels
+            return torch.from_numpy(self.images[:cap]), labels
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,31 @@ def load_data(config: TrialConfig, on_progress: OnProgress | None = None) -> Tri
     train_rows, validation_rows = split_rows(train.labels, config)
     test_rows = stratified_rows(test.labels, config.eval_samples, config.split_seed)
     return TrialData(train.take(train_rows), train.take(validation_rows), test.take(test_rows), names, checksum)
+
+
+def available_here(data: TrialData, config: TrialConfig) -> TrialData:
+    """``data``, or the same images loaded anew where its files are not on this machine: a worker on another node.
+
+    Args:
+        data: from ``load_data``, perhaps in another process.
+        config: of one of the trials that share ``data``.
+
+    Raises:
+        ValueError: where the images are missing here too, or are not the same.
+    """
+    stored = [s.images for s in (data.train, data.validation, data.test) if isinstance(s.images, StoredImages)]
+    if all(images.file.is_here() for images in stored):
+        return data
+    try:
+        found = load_data(config)
+    except ValueError as error:
+        raise ValueError(f"on {platform.node()}: {error}") from error
+    if found.checksum != data.checksum:
+        raise ValueError(
+            f"the images in {config.data_root} on {platform.node()} are not those that were loaded first: "
+            f"checksum {found.checksum[:12]} here, {data.checksum[:12]} there"
+        )
+    return found
 
 
 def split_rows(labels: np.ndarray, config: TrialConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +204,7 @@ def _load_cifar(config: TrialConfig) -> tuple[ImageSet, ImageSet, tuple[str, ...
 def _load_image_folder(
     root: Path, image_size: int, on_progress: OnProgress | None
 ) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
-    """``root/train/<class>/*`` and ``root/test/<class>/*`` (or ``root/val``), decoded once into memory maps."""
+    """``root/train/<class>/*`` and ``root/test/<class>/*`` (or ``root/val``), decoded once into files of the cache."""
     train_dir, test_dir = root / "train", root / "test"
     if not test_dir.is_dir():
         test_dir = root / "val"
@@ -195,7 +224,7 @@ def _load_image_folder(
 def _decode_folder(folder: Path, names: tuple[str, ...], image_size: int, on_progress: OnProgress | None) -> ImageSet:
     """The images of one split; from the cache where the same files were decoded to the same size before."""
     files = [
-        (path, label)
+        (str(path), label)
         for label, name in enumerate(names)
         for path in sorted((folder / name).rglob("*"))
         if path.suffix.lower() in IMAGE_SUFFIXES
@@ -207,70 +236,19 @@ def _decode_folder(folder: Path, names: tuple[str, ...], image_size: int, on_pro
         raise ValueError(f"no images ({', '.join(IMAGE_SUFFIXES)}) of {', '.join(empty[:5])} in {folder.resolve()}")
     listing = hashlib.sha256(f"{folder.resolve()} {image_size}".encode())
     for path, label in files:
-        status = path.stat()
-        listing.update(f"{path.relative_to(folder)} {label} {status.st_size} {status.st_mtime_ns}\n".encode())
-    cached = cache_dir() / f"{folder.name}-{image_size}px-{listing.hexdigest()[:16]}.npy"
-    images = _read_cached(cached, (len(files), 3, image_size, image_size))
-    if images is None:
-        images = _decode_to_cache([path for path, _ in files], cached, image_size, on_progress)
-    return ImageSet(images, labels)
-
-
-def cache_dir() -> Path:
-    """Where decoded images are kept: ``$XDG_CACHE_HOME`` or ``~/.cache``, in a folder of this project's own."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "robust-ssl-studies" / "images"
-
-
-def _read_cached(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The memory map at ``path``, or None where there is none or its bytes are not those that were written."""
-    try:
-        expected = json.loads(path.with_suffix(".json").read_text())["sha256"]
-        images = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
-        return None
-    return images if images.shape == shape and _sha256(images) == expected else None
-
-
-def _decode_to_cache(paths: list[Path], cached: Path, image_size: int, on_progress: OnProgress | None) -> np.ndarray:
-    """Decodes the files in parallel straight into a memory map, so that memory stays bounded whatever their number."""
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(dir=cached.parent, suffix=".npy")
-    os.close(handle)
-    shape = (len(paths), 3, image_size, image_size)
-    images = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
-    try:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for row, image in enumerate(pool.map(lambda path: _decode(path, image_size), paths, chunksize=64)):
-                images[row] = image
-                if on_progress is not None and (row % 1000 == 0 or row + 1 == len(paths)):
-                    on_progress(row + 1, len(paths))
-        images.flush()
-        cached.with_suffix(".json").write_text(json.dumps({"sha256": _sha256(images), "shape": shape}))
-        os.replace(unfinished, cached)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
-    return np.load(cached, mmap_mode="r")
-
-
-def _decode(path: Path, image_size: int) -> np.ndarray:
-    """One file as (3, S, S) uint8 RGB: shorter side resized to S with antialiasing, then the centre cut out."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot read the image {path}: {error}") from error
-    if image.size != (image_size, image_size):
-        image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BILINEAR)
-    return np.asarray(image).transpose(2, 0, 1)
+        status, relative = os.stat(path), path.removeprefix(f"{folder}{os.sep}")
+        listing.update(f"{relative} {label} {status.st_size} {status.st_mtime_ns}\n".encode())
+    name = f"{folder.name}-{image_size}px-{listing.hexdigest()[:16]}"
+    file = decoded_images([path for path, _ in files], name, image_size, on_progress)
+    return ImageSet(StoredImages(file, np.arange(len(files))), labels)
 
 
 def _checksum(*sets: ImageSet) -> str:
+    """Over the pixels and labels of whole sets; a file's digest is the one that it was verified by."""
     return hashlib.sha256("".join(_sha256(s.images) + _sha256(s.labels) for s in sets).encode()).hexdigest()
 
 
-def _sha256(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+def _sha256(pixels_or_labels: np.ndarray | StoredImages) -> str:
+    if isinstance(pixels_or_labels, StoredImages):
+        return pixels_or_labels.file.sha256
+    return hashlib.sha256(np.ascontiguousarray(pixels_or_labels).data).hexdigest()

@@ -18,6 +18,7 @@ from trainables.cost import count_pass_cost, train_pflop_per_batch
 from trainables.encoders import Encoder, build_encoder
 from trainables.linf_attack import linf_pgd
 from trainables.ssl_losses import ssl_loss
+from trainables.stored_images import Images
 from trainables.streams import stream, stream_seed
 from trainables.trial_config import TrialConfig
 from trainables.views import make_views
@@ -32,7 +33,7 @@ class Pretraining:
 
     Args:
         config: the trial.
-        images: training images (N, 3, S, S), uint8, in CPU memory (may be a memory map).
+        images: training images (N, 3, S, S), uint8, in CPU memory or in a file.
         device: where to train.
         labels: (N,) int64, for method ``supervised`` alone.
 
@@ -40,7 +41,7 @@ class Pretraining:
         ValueError: where there are fewer images than one batch, or labels are needed and missing.
     """
 
-    def __init__(self, config: TrialConfig, images: Tensor, device: torch.device, labels: Tensor | None = None) -> None:
+    def __init__(self, config: TrialConfig, images: Images, device: torch.device, labels: Tensor | None = None) -> None:
         if len(images) < config.batch_size:
             raise ValueError(
                 f"batch_size must not exceed the training images: batch_size={config.batch_size}, images={len(images)}"

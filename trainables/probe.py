@@ -4,7 +4,9 @@ Shapes: N images, n views of each (probe ``n_views`` alone), S pixels a side, F 
 """
 
 import itertools
+import tempfile
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,12 +14,15 @@ from torch.nn import functional
 from trainables.encoders import Encoder, HeadedEncoder, ProbeLayer
 from trainables.linf_attack import linf_pgd
 from trainables.pretrain import autocast
+from trainables.stored_images import Images
 from trainables.streams import stream, stream_seed
 from trainables.trial_config import TrialConfig
 from trainables.views import ViewParams, render_views, sample_view_params
 
 N_VIEWS_MOMENTUM, N_VIEWS_WEIGHT_DECAY = 0.9, 5e-5  # of the paper's code
 MAX_PASSES_AT_ONCE = 4096  # views in memory at a time where no gradient is kept
+FULL_BATCH_PIXELS = 64  # side of the largest images of which as many are in memory at a time as of small ones
+MAX_FEATURE_BYTES = 2**30  # more features than these are kept in a file
 
 
 class ProbedClassifier(nn.Module):
@@ -43,6 +48,11 @@ class ProbedClassifier(nn.Module):
     def passes_per_image(self) -> int:
         """Encoder passes that one image costs."""
         return self._config.probe_views if self._config.probe == "n_views" else 1
+
+    def images_at_once(self, max_passes: int) -> int:
+        """Images that make up ``max_passes`` encoder passes of up to 64 pixels a side, fewer by their area above it."""
+        scaled = max_passes * FULL_BATCH_PIXELS**2 // max(FULL_BATCH_PIXELS, self._config.image_size) ** 2
+        return max(1, scaled // self.passes_per_image)
 
     def forward(self, attacked: Tensor) -> Tensor:
         """Logits of images (whole, or through their views) or of views."""
@@ -81,13 +91,13 @@ class ProbedClassifier(nn.Module):
 
 
 def train_probe(
-    encoder: Encoder, images: Tensor, labels: Tensor, num_classes: int, config: TrialConfig, *, num_epochs: int
+    encoder: Encoder, images: Images, labels: Tensor, num_classes: int, config: TrialConfig, *, num_epochs: int
 ) -> ProbedClassifier:
     """Trains a linear head on the frozen encoder: on clean features, or on PGD examples of the whole classifier (r-LE).
 
     Args:
         encoder: put into evaluation mode, where it is left; its parameters and buffers do not change.
-        images: (N, 3, S, S) uint8 in CPU memory.
+        images: (N, 3, S, S) uint8, in CPU memory or in a file.
         labels: (N,) int64.
         num_classes: K.
         config: ``probe`` and the ``probe_*`` fields.
@@ -106,7 +116,7 @@ def train_probe(
     classifier = ProbedClassifier(encoder, head, config).eval()
     encoder.requires_grad_(False)
     optimiser, schedule = _build_optimiser(head, config, num_epochs)
-    cached = None if config.probe == "robust_central" else _cache_features(classifier, images)
+    cached = None if config.probe == "robust_central" else frozen_features(classifier, images)
     for epoch in range(num_epochs):
         order = torch.randperm(len(images), generator=stream(config.seed, "probe", epoch))
         for chosen in order.split(config.probe_batch_size):
@@ -114,7 +124,7 @@ def train_probe(
             if cached is None:
                 features = _adversarial_features(classifier, to_pixels(images[chosen], device), targets, config)
             else:
-                features = cached[chosen.to(device)]
+                features = cached[chosen.to(cached.device)].to(device)
             optimiser.zero_grad()
             functional.cross_entropy(head(features), targets).backward()
             optimiser.step()
@@ -123,9 +133,24 @@ def train_probe(
     return classifier
 
 
-def to_pixels(images: Tensor, device: torch.device) -> Tensor:
+def to_pixels(images: Images, device: torch.device) -> Tensor:
     """uint8 images (N, 3, S, S) as fp32 in [0, 1] on ``device``."""
-    return images.to(device, non_blocking=True).float() / 255
+    return images[:].to(device, non_blocking=True).float() / 255
+
+
+@torch.no_grad()
+def frozen_features(classifier: ProbedClassifier, images: Images) -> Tensor:
+    """The features (N, F) of images (N, 3, S, S), uint8; where they exceed 1 GiB a map of a nameless temporary file."""
+    device = classifier.head.weight.device
+    size = classifier.images_at_once(MAX_PASSES_AT_ONCE)
+    parts = (classifier.features(to_pixels(part, device)) for part in images.split(size))
+    shape = (len(images), classifier.head.in_features)
+    if 4 * shape[0] * shape[1] <= MAX_FEATURE_BYTES:
+        return torch.cat(list(parts))
+    with tempfile.TemporaryFile() as file:
+        for part in parts:
+            part.cpu().numpy().tofile(file)
+        return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="r+", shape=shape))
 
 
 def _repeat_rows(params: ViewParams, times: int) -> ViewParams:
@@ -153,13 +178,6 @@ def _build_optimiser(
         return optimiser, torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, num_epochs)
     optimiser = torch.optim.Adam(head.parameters(), lr=learning_rate)
     return optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
-
-
-@torch.no_grad()
-def _cache_features(classifier: ProbedClassifier, images: Tensor) -> Tensor:
-    device = classifier.head.weight.device
-    size = max(1, MAX_PASSES_AT_ONCE // classifier.passes_per_image)
-    return torch.cat([classifier.features(to_pixels(part, device)) for part in images.split(size)])
 
 
 def _adversarial_features(classifier: ProbedClassifier, pixels: Tensor, targets: Tensor, config: TrialConfig) -> Tensor:

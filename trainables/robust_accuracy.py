@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from trainables.linf_attack import linf_pgd
 from trainables.probe import ProbedClassifier, to_pixels
+from trainables.stored_images import Images
 from trainables.streams import stream
 from trainables.trial_config import TrialConfig
 
@@ -19,7 +20,7 @@ Flags = dict[str, np.ndarray]
 
 def correct_under_attack(
     classifier: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     config: TrialConfig,
     radii_255: Sequence[float] | None = None,
@@ -31,7 +32,7 @@ def correct_under_attack(
 
     Args:
         classifier: in evaluation mode, maps pixels (N, 3, S, S) in [0, 1] to logits (N, K).
-        images: (N, 3, S, S) uint8 in CPU memory.
+        images: (N, 3, S, S) uint8, in CPU memory or in a file.
         labels: (N,) int64.
         config: the ``eval_*`` fields.
         radii_255: radii in ascending order, in place of ``config.eval_radii_255``.
@@ -53,9 +54,8 @@ def correct_under_attack(
 
 
 def evaluation_batch(classifier: nn.Module) -> int:
-    """Images attacked at a time, so that about ``EVALUATION_BATCH`` encoder passes are in memory."""
-    passes = classifier.passes_per_image if isinstance(classifier, ProbedClassifier) else 1
-    return max(1, EVALUATION_BATCH // passes)
+    """Images attacked at a time: ``EVALUATION_BATCH`` encoder passes of small images, fewer of large ones."""
+    return classifier.images_at_once(EVALUATION_BATCH) if isinstance(classifier, ProbedClassifier) else EVALUATION_BATCH
 
 
 def accuracies(flags: Flags, split: str) -> dict[str, float | int]:

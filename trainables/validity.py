@@ -3,15 +3,16 @@
 import torch
 from torch import Tensor, nn
 
-from trainables.probe import ProbedClassifier, to_pixels
+from trainables.probe import ProbedClassifier, frozen_features
 from trainables.robust_accuracy import correct_under_attack
+from trainables.stored_images import Images
 from trainables.trial_config import TrialConfig
 
 UNBOUNDED_RADIUS_255 = 128.0
 MAX_CHECKED_IMAGES = 100
 
 
-def unbounded_attack_accuracy(classifier: nn.Module, images: Tensor, labels: Tensor, config: TrialConfig) -> float:
+def unbounded_attack_accuracy(classifier: nn.Module, images: Images, labels: Tensor, config: TrialConfig) -> float:
     """Accuracy in percent under PGD of radius 128/255, within which every image can become uniformly gray.
 
     No classifier can be right on gray images more often than by chance, so an accuracy clearly above chance says that
@@ -27,12 +28,12 @@ def unbounded_attack_accuracy(classifier: nn.Module, images: Tensor, labels: Ten
 
 
 @torch.no_grad()
-def feature_effective_rank(classifier: ProbedClassifier, images: Tensor) -> float:
+def feature_effective_rank(classifier: ProbedClassifier, images: Images) -> float:
     """Effective rank of the centred features of up to 100 images: near 1 where the encoder has collapsed.
 
     Source: Roy and Vetterli (EUSIPCO 2007), the exponential of the entropy of the normalised singular values.
     """
-    features = classifier.features(to_pixels(images[:MAX_CHECKED_IMAGES], classifier.head.weight.device))
+    features = frozen_features(classifier, images[:MAX_CHECKED_IMAGES])
     singular = torch.linalg.svdvals((features - features.mean(dim=0)).double())
     share = singular / singular.sum().clamp(min=1e-12)
     return float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))

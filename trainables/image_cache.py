@@ -1,0 +1,127 @@
+"""Image files decoded to one size, once, into a file that is checked by its checksum whenever it is loaded."""
+
+import fcntl
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from trainables.stored_images import ImageFile, write_header
+
+DECODED_AT_ONCE = 1000  # images between two calls of OnProgress; no more tasks are outstanding
+OnProgress = Callable[[int, int], None]  # images done, images in all
+
+
+def cache_dir() -> Path:
+    """Where decoded images are kept: ``$XDG_CACHE_HOME`` or ``~/.cache``, in a folder of this project's own."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "robust-ssl-studies" / "images"
+
+
+def decoded_images(paths: list[str], name: str, image_size: int, on_progress: OnProgress | None) -> ImageFile:
+    """The images at ``paths``, from the cache where it has them; decoded into it by one process at a time otherwise.
+
+    Args:
+        paths: at least one.
+        name: of the file in the cache, without a suffix; another one wherever path, content or size differs.
+        image_size: S, in pixels.
+        on_progress: told how many images are decoded, while they are.
+
+    Raises:
+        ValueError: where an image cannot be read, or the cache not be written.
+    """
+    cached, shape = cache_dir() / f"{name}.npy", (len(paths), 3, image_size, image_size)
+    found = _read_cached(cached, shape)
+    if found is not None:
+        return found
+    try:
+        with _only_one_process(cached.parent):
+            return _read_cached(cached, shape) or _decode_to_cache(paths, cached, shape, on_progress)
+    except OSError as error:
+        raise ValueError(
+            f"cannot keep decoded images in {cached.parent}: {error.strerror or error}; "
+            "the environment variable XDG_CACHE_HOME names another folder"
+        ) from error
+
+
+@contextmanager
+def _only_one_process(folder: Path) -> Iterator[None]:
+    """Waits until no other process decodes into ``folder``, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _read_cached(path: Path, shape: tuple[int, ...]) -> ImageFile | None:
+    """The file at ``path``, or None where there is none or its bytes are not those that were written."""
+    try:
+        file = ImageFile(path, json.loads(path.with_suffix(".json").read_text())["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return file if file.shape == shape else None
+
+
+def _decode_to_cache(
+    paths: list[str], cached: Path, shape: tuple[int, ...], on_progress: OnProgress | None
+) -> ImageFile:
+    """Decodes in parallel; each thread writes its image itself, so that none wait in memory whatever their number."""
+    needed, free = math.prod(shape), shutil.disk_usage(cached.parent).free
+    if needed > free:
+        raise OSError(f"{len(paths)} images need {needed / 1e9:.1f} GB there, {free / 1e9:.1f} GB are free")
+    unfinished = cached.with_suffix(".partial")  # what a killed process left is overwritten
+    try:
+        with unfinished.open("wb") as file:
+            start = write_header(file, shape)
+            file.flush()
+            _decode_into(file, start, paths, shape[-1], on_progress)
+        images = ImageFile(unfinished)
+        cached.with_suffix(".json").write_text(json.dumps({"sha256": images.sha256, "shape": shape}))
+        images.move(cached)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    return images
+
+
+def _decode_into(file: BinaryIO, start: int, paths: list[str], image_size: int, on_progress: OnProgress | None) -> None:
+    def decode_row(row: int) -> None:
+        pixels = _decode(paths[row], image_size).tobytes()
+        if os.pwrite(file.fileno(), pixels, start + row * len(pixels)) != len(pixels):
+            raise OSError("the disk is full")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done in range(0, len(paths), DECODED_AT_ONCE):
+            until = min(done + DECODED_AT_ONCE, len(paths))
+            for _ in pool.map(decode_row, range(done, until)):
+                pass
+            if on_progress is not None:
+                on_progress(until, len(paths))
+
+
+def _decode(path: str, image_size: int) -> np.ndarray:
+    """One file as (3, S, S) uint8 RGB: shorter side resized to S with antialiasing, then the centre cut out.
+
+    Read as torchvision's ImageFolder reads it: whatever the mode, PIL converts it to RGB, and an orientation that EXIF
+    data asks for is not applied.
+
+    Raises:
+        ValueError: naming the file, where it cannot be read.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"cannot read the image {path}: {error}") from error
+    if image.size != (image_size, image_size):
+        image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BILINEAR)
+    return np.asarray(image).transpose(2, 0, 1)
