@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from ray import tune
 
-from trainables.datasets import TrialData
+from trainables.datasets import TrialData, available_here
 from trainables.run_trial import save_result
 from trainables.trial import FinalReport, InterimReport, Progress, discard_checkpoint, run_trial
 from trainables.trial_config import TrialConfig
@@ -28,7 +28,8 @@ class StudyTrial(tune.Trainable):
     """Runs the trial that ``config`` describes in plain data, from its own checkpoint where it has one.
 
     ``config`` holds ``uid``, ``trial`` (the fields of a TrialConfig), ``milestones``, ``folder`` (absolute, of this
-    trial), ``device`` and ``num_threads``; ``data`` comes out of Ray's object store without a copy.
+    trial), ``device`` and ``num_threads``; ``data`` comes out of Ray's object store without a copy, or with the place of
+    its files, which are made where this node does not have them.
     """
 
     def setup(self, config: dict[str, Any], data: TrialData) -> None:  # type: ignore[override]
@@ -57,11 +58,15 @@ class StudyTrial(tune.Trainable):
         torch.set_num_threads(config["num_threads"])
         self._config = TrialConfig(**config["trial"])
         self._folder = Path(config["folder"])
-        self._reports: Iterator[Progress | InterimReport | FinalReport] = run_trial(
+        self._reports = self._run(torch.device(config["device"]), config["milestones"])
+
+    def _run(self, device: torch.device, milestones: list[int]) -> Iterator[Progress | InterimReport | FinalReport]:
+        self._data = available_here(self._data, self._config)  # not in setup: here a failure is one of the trial
+        yield from run_trial(
             self._config,
             self._data,
-            torch.device(config["device"]),
-            milestones=config["milestones"],
+            device,
+            milestones=milestones,
             checkpoint_path=self._folder / CHECKPOINT_NAME,
             checkpoint_seconds=CHECKPOINT_SECONDS,
         )
