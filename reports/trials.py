@@ -1,13 +1,17 @@
-"""A study's journal as a table: one row a trial."""
+"""A study's journal as tables: one row a trial, and one row a configuration."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from reports.configurations import configuration_frame, seed_frame
+from reports.front_probability import with_front_probability
 from reports.measures import COSTS, Objective, is_accuracy, objectives_of
 from reports.pareto import front_mask
+from reports.seed_noise import SeedNoise
 from study.journal import StudyRecord, TrialRecord
 
 FACTOR_PREFIX = "factor_"
@@ -17,11 +21,14 @@ FACTOR_PREFIX = "factor_"
 class TrialTable:
     """What the figures and tables of a report are drawn from.
 
-    ``frame`` is that of ``trial_frame`` with a column ``on_front``: the Pareto front in all objectives of the study.
+    ``configurations`` is that of ``configuration_frame`` with a column ``on_front``: the Pareto front of the means over
+    seeds in all objectives of the study. ``frame`` is that of ``trial_frame``; its ``on_front`` marks the complete
+    trials of those configurations.
     """
 
     study: StudyRecord
     frame: pd.DataFrame
+    configurations: pd.DataFrame
     objectives: list[Objective]
     factors: list[str]
     pgd_steps: int | None  # of the evaluation; None where the trials differ in it
@@ -33,8 +40,28 @@ class TrialTable:
 
     @property
     def front(self) -> pd.DataFrame:
-        """The rows on the front."""
+        """The trials whose configuration is on the front."""
         return self.frame[self.frame["on_front"]]
+
+    @property
+    def front_configurations(self) -> pd.DataFrame:
+        """The configurations on the front."""
+        return self.configurations[self.configurations["on_front"]]
+
+    @property
+    def trusted(self) -> pd.DataFrame:
+        """The complete trials of configurations of which no trial failed a validity check."""
+        doubtful = self.configurations.loc[self.configurations["validity"].map(len) > 0, "configuration"]
+        return self.complete[~self.complete["configuration"].isin(doubtful)]
+
+    @cached_property
+    def certainty(self) -> tuple[pd.DataFrame, SeedNoise | None]:
+        """``configurations`` with their ``front_probability``, and the noise between seeds that it rests on."""
+        return with_front_probability(self.configurations, self.trusted, self.objectives)
+
+    def per_seed(self, names: list[str]) -> pd.DataFrame:
+        """One row a trusted configuration and seed, with the measures ``names``."""
+        return seed_frame(self.trusted, names)
 
     def accuracies(self, split: str) -> list[str]:
         """The accuracies measured on ``split`` ('val' or 'test'): clean, PGD by radius, AutoAttack by radius."""
@@ -61,18 +88,23 @@ class TrialTable:
 def tabulate(study: StudyRecord) -> TrialTable:
     """Brings the trials of ``study`` into one table and marks the front."""
     frame, objectives = trial_frame(study), objectives_of(study.spec)
-    frame["on_front"] = front_mask(frame, objectives) if objectives else False
+    measures = [name for name in frame.columns if frame[name].dtype == float]
+    configurations = configuration_frame(frame, measures, objectives)
+    configurations["on_front"] = front_mask(configurations, objectives) if objectives else False
+    on_front = frame["configuration"].isin(configurations.loc[configurations["on_front"], "configuration"])
+    frame["on_front"] = on_front & (frame["state"] == "complete")
     steps = {trial.config.get("eval_pgd_steps") for trial in study.trials.values()}
     pgd_steps = steps.pop() if len(steps) == 1 else None
-    return TrialTable(study, frame, objectives, factor_names(study), pgd_steps)
+    return TrialTable(study, frame, configurations, objectives, factor_names(study), pgd_steps)
 
 
 def trial_frame(study: StudyRecord) -> pd.DataFrame:
     """One row a trial, in the order in which they were proposed.
 
-    Columns: ``uid``, ``number``, ``state``, ``reason``, ``validity`` (list of warnings), ``factor_<name>`` for every
-    factor (None where it is not active), and every numeric metric as a float. Metrics are those of complete trials;
-    for every other state they are NaN, as a part of a training is no result. Objectives always have a column.
+    Columns: ``uid``, ``number``, ``state``, ``reason``, ``configuration`` (equal for trials that differ in their seed
+    alone), ``seed``, ``purpose``, ``is_audited``, ``validity`` (list of warnings), ``factor_<name>`` for every factor
+    (None where it is not active), and every numeric metric as a float. Metrics are those of complete trials; for every
+    other state they are NaN, as a part of a training is no result. Objectives always have a column.
     """
     trials = list(study.trials.values())
     factors = factor_names(study)
@@ -81,6 +113,10 @@ def trial_frame(study: StudyRecord) -> pd.DataFrame:
         "number": pd.Series([trial.number for trial in trials], dtype=int),
         "state": pd.Series([trial.state for trial in trials], dtype=object),
         "reason": pd.Series([trial.reason for trial in trials], dtype=object),
+        "configuration": pd.Series([trial.configuration for trial in trials], dtype=object),
+        "seed": pd.Series([trial.seed for trial in trials], dtype=int),
+        "purpose": pd.Series([trial.purpose for trial in trials], dtype=object),
+        "is_audited": pd.Series([trial.is_audited for trial in trials], dtype=bool),
         "validity": pd.Series([_results(trial).get("validity") or [] for trial in trials], dtype=object),
     }
     for factor in factors:

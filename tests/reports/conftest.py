@@ -45,13 +45,16 @@ class StudyWriter:
         self.journal = Journal(study_dir)
         self.journal.write("created", study=spec["name"], spec=spec, environment=ENVIRONMENT)
 
-    def start(self, reports: list[dict[str, Any]] | None = None, **params: Any) -> str:
-        """A running trial with its interim evaluations; returns its uid."""
+    def start(
+        self, reports: list[dict[str, Any]] | None = None, seed: int = 0, purpose: str = "search", **params: Any
+    ) -> str:
+        """A running trial with its interim evaluations; returns its uid. Without ``params`` it is one of a kind."""
         number = len(self.journal.record.trials)
         uid = f"t{number:03d}"
+        params = params or {"epochs": number + 1}
         fields = {name: value for name, value in params.items() if name in TrialConfig.model_fields}
-        config = TrialConfig(**(LAPTOP | fields)).model_dump(mode="json")
-        self.journal.write("proposed", uid=uid, number=number, params=params, config=config)
+        config = TrialConfig(**(LAPTOP | fields | {"seed": seed})).model_dump(mode="json")
+        self.journal.write("proposed", uid=uid, number=number, params=params, config=config, purpose=purpose)
         self.journal.write("launched", uid=uid, attempt=1)
         for report in reports or []:
             self.journal.write("reported", uid=uid, metrics=report)
@@ -62,9 +65,19 @@ class StudyWriter:
         self.journal.write("finished", uid=uid, state=state, metrics=metrics or {}, reason=reason)
         return uid
 
-    def complete(self, clean: float, pgd_8: float, pflop: float, params: Any = None, **changes: Any) -> str:
+    def complete(
+        self,
+        clean: float,
+        pgd_8: float,
+        pflop: float,
+        params: Any = None,
+        seed: int = 0,
+        purpose: str = "search",
+        **changes: Any,
+    ) -> str:
         """A trial from start to its results; ``changes`` replace metrics."""
-        return self.finish(self.start(**(params or {})), "complete", results(clean, pgd_8, pflop, **changes))
+        uid = self.start(seed=seed, purpose=purpose, **(params or {}))
+        return self.finish(uid, "complete", results(clean, pgd_8, pflop, **changes))
 
     def read(self) -> StudyRecord:
         """What the journal says, read from disk."""

@@ -1,0 +1,90 @@
+"""From trials to configurations: trials that differ in their seed alone become one point with a mean and a spread."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.measures import Objective, interval_of
+
+SPREAD_PREFIX, COUNT_PREFIX = "sd_", "seeds_of_"
+Row = Mapping[Any, Any]
+
+
+def seed_frame(trials: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
+    """One row a configuration and seed: ``configuration``, ``seed`` and the mean of each measure over complete trials.
+
+    Where a seed was run twice (a confirmation that repeats a seed of the search), its trials count as one: they share
+    the seed's luck, so they are no further evidence on the spread over seeds.
+    """
+    complete = trials[trials["state"] == "complete"]
+    means: pd.DataFrame = complete.groupby(["configuration", "seed"], sort=False)[list(measures)].mean()
+    return means.reset_index()
+
+
+def configuration_frame(
+    trials: pd.DataFrame, measures: Sequence[str], objectives: Sequence[Objective] = ()
+) -> pd.DataFrame:
+    """One row a configuration with at least one complete trial, in the order in which those were proposed.
+
+    Args:
+        trials: one row a trial, as ``reports.trials.trial_frame`` gives it.
+        measures: columns to average over seeds.
+        objectives: measures that must be finite for every complete seed; else the mean is NaN. Any other measure is
+            averaged over the seeds that have it: AutoAttack may have been run for some seeds only.
+
+    Returns:
+        Columns ``configuration``, ``uid`` (of the first complete trial), ``uids``, ``seeds`` (those complete),
+        ``num_seeds``, ``num_lost`` (its trials that were stopped or failed: the mean is over the rest), ``purposes``,
+        ``state`` (always 'complete'), ``validity`` (warnings of any of its trials), the ``factor_*`` columns, and for
+        each measure its mean over seeds under its own name, ``sd_<measure>`` (sample standard deviation over seeds,
+        NaN for fewer than two) and ``seeds_of_<measure>``.
+    """
+    complete = trials[trials["state"] == "complete"]
+    groups = complete.groupby("configuration", sort=False)
+    factors = [name for name in trials.columns if name.startswith("factor_")]
+    lost = trials[trials["state"].isin(("stopped", "failed"))].groupby("configuration").size()
+    frame = pd.DataFrame(
+        {
+            "uid": groups["uid"].first(),
+            "uids": groups["uid"].agg(list),
+            "seeds": groups["seed"].agg(lambda seeds: sorted(set(seeds))),
+            "purposes": groups["purpose"].agg(lambda purposes: sorted(set(purposes))),
+            "validity": groups["validity"].agg(_all_warnings),
+        },
+    )
+    frame["num_seeds"] = frame["seeds"].map(len).astype(int)
+    frame["num_lost"] = lost.reindex(frame.index).fillna(0).astype(int)
+    frame["state"] = "complete"
+    first = complete.drop_duplicates("configuration").set_index("configuration")
+    frame[factors] = first[factors]
+    per_seed = seed_frame(trials, measures).groupby("configuration", sort=False)[list(measures)]
+    means, spreads, counts = per_seed.mean(), per_seed.std(ddof=1), per_seed.count()
+    for objective in objectives:
+        means.loc[counts[objective.name] < frame["num_seeds"], objective.name] = np.nan
+    spreads, counts = spreads.add_prefix(SPREAD_PREFIX), counts.add_prefix(COUNT_PREFIX)
+    return pd.concat([frame, means, spreads, counts], axis=1).reset_index()
+
+
+def spread_of(row: Row, name: str) -> tuple[float, int]:
+    """The sample standard deviation of a measure over a configuration's seeds (NaN for one), and how many they are."""
+    count = row.get(COUNT_PREFIX + name, 0)
+    return float(row.get(SPREAD_PREFIX + name, np.nan)), int(count) if count == count else 0
+
+
+def whisker_of(row: Row, name: str) -> tuple[float, float] | None:
+    """How far a mean's whisker reaches (down, up): one standard deviation over seeds, or Wilson's interval of one seed.
+
+    The two say different things: the spread is that of repeated trainings on the same images, Wilson's interval is that
+    of drawing other images for the same training. None where neither is known.
+    """
+    spread, count = spread_of(row, name)
+    if count > 1:
+        return (spread, spread) if np.isfinite(spread) else None
+    interval = interval_of(row, name)
+    return (row[name] - interval[0], interval[1] - row[name]) if interval else None
+
+
+def _all_warnings(lists: pd.Series) -> list[str]:
+    return list(dict.fromkeys(warning for warnings in lists for warning in warnings))

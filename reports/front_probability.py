@@ -1,0 +1,102 @@
+"""How sure it is that a configuration belongs on the front."""
+
+import moocore
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.configurations import seed_frame
+from reports.measures import COSTS, Objective, images_behind, is_accuracy
+from reports.seed_noise import Floats, SeedNoise, image_variance, pooled_seed_noise
+
+NUM_REPLICATES = 1000
+
+
+def front_probabilities(
+    means: Floats,
+    num_seeds: npt.NDArray[np.int64],
+    noise: SeedNoise,
+    image_variances: Floats,
+    maximise: list[bool],
+    seed: int = 0,
+    num_replicates: int = NUM_REPLICATES,
+) -> Floats:
+    """The share of parametric bootstrap replicates in which each configuration is on the front.
+
+    In each replicate the mean of every configuration is drawn from a normal distribution around its measured mean. Its
+    covariance is that between seeds, divided by the number of seeds, plus the binomial variance of the images.
+
+    Why so: with one to five seeds a configuration's own spread is mostly luck (two seeds may agree by chance and would
+    then look certain), so the spread is pooled over configurations, as in an analysis of variance; objectives of a seed
+    move together, so it is a covariance; all seeds see the same images, so more seeds do not shrink that part.
+
+    What it does not know: configurations share the evaluated images, so that their differences are surer than is drawn
+    here (the probabilities are drawn towards the middle); the spread may differ between configurations; and a front
+    member was chosen for its luck as well, which the draw around its measured mean does not take back.
+
+    Args:
+        means: (configurations, objectives), finite; costs as logarithms (``as_drawn``).
+        num_seeds: of each configuration.
+        noise: between seeds.
+        image_variances: (configurations, objectives); 0 where a measure has no images.
+        maximise: of each objective.
+        seed: of the draws.
+        num_replicates: a probability has a standard error of at most 0.5 / sqrt of it.
+
+    Returns:
+        One probability a configuration.
+    """
+    generator = np.random.default_rng(seed)
+    count, width = means.shape
+    # Scaled noise instead of one covariance a configuration: the seed part differs between them by 1/n alone.
+    factor = _square_root(noise.covariance)
+    scale = 1 / np.sqrt(num_seeds)[:, None]
+    on_front = np.zeros(count)
+    for _ in range(num_replicates):
+        of_seed = generator.standard_normal((count, width)) @ factor.T * scale
+        of_images = generator.standard_normal((count, width)) * np.sqrt(image_variances)
+        on_front += moocore.is_nondominated(means + of_seed + of_images, maximise=maximise, keep_weakly=True)
+    return on_front / num_replicates
+
+
+def with_front_probability(
+    configurations: pd.DataFrame, trials: pd.DataFrame, objectives: list[Objective]
+) -> tuple[pd.DataFrame, SeedNoise | None]:
+    """``configurations`` with their ``front_probability`` (0 for those kept off the front), and the noise assumed."""
+    frame = configurations.assign(front_probability=0.0)
+    names = [objective.name for objective in objectives]
+    takes_part = np.isfinite(frame[names]).all(axis=1) & (frame["validity"].map(len) == 0)
+    if not names or not takes_part.any():
+        return frame, None
+    members = frame[takes_part]
+    seeds = seed_frame(trials, names)
+    seeds = seeds[seeds["configuration"].isin(members["configuration"])]
+    noise = pooled_seed_noise(as_drawn(seeds, names), seeds["configuration"])
+    variances = np.array(
+        [[image_variance(row[name], images_behind(row, name)) if is_accuracy(name) else 0.0 for name in names]
+         for row in members.to_dict("records")]
+    )  # fmt: skip
+    frame.loc[takes_part, "front_probability"] = front_probabilities(
+        as_drawn(members, names),
+        members["num_seeds"].to_numpy(dtype=np.int64),
+        noise,
+        variances,
+        [objective.maximise for objective in objectives],
+    )
+    return frame, noise
+
+
+def as_drawn(frame: pd.DataFrame, names: list[str]) -> Floats:
+    """The measures as columns, positive costs as natural logarithms: a cost varies by a factor, not by an amount."""
+    values: Floats = frame[names].to_numpy(dtype=float).copy()
+    for column, name in enumerate(names):
+        if name in COSTS and (values[:, column] > 0).all():
+            values[:, column] = np.log(values[:, column])
+    return values
+
+
+def _square_root(covariance: Floats) -> Floats:
+    """A factor F with F F^T the covariance; eigenvalues that rounding made negative count as 0."""
+    values, vectors = np.linalg.eigh(covariance)
+    root: Floats = vectors * np.sqrt(np.clip(values, 0, None))
+    return root

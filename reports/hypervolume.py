@@ -1,0 +1,93 @@
+"""How much of the objective space a front covers, and how that grew with the compute spent."""
+
+import math
+from dataclasses import dataclass
+
+import moocore
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.measures import COSTS, Objective, is_accuracy
+from study.journal import StudyRecord, TrialRecord
+
+Floats = npt.NDArray[np.float64]
+MARGIN = 0.1  # how far the reference lies behind the worst value, so that this one counts too
+
+
+@dataclass(frozen=True)
+class ReferenceBox:
+    """The box in which the hypervolume is measured: from the reference point (worst) to the ideal point (best)."""
+
+    reference: tuple[float, ...]
+    ideal: tuple[float, ...]
+    maximise: tuple[bool, ...]
+
+    def share(self, points: Floats) -> float:
+        """The share of the box that is dominated by at least one of ``points`` (points, objectives), in [0, 1]."""
+        if len(points) == 0:
+            return 0.0
+        volume = math.prod(abs(best - worst) for best, worst in zip(self.ideal, self.reference, strict=True))
+        dominated = moocore.hypervolume(points, ref=list(self.reference), maximise=list(self.maximise))
+        return float(dominated) / volume
+
+
+def reference_box(points: Floats, objectives: list[Objective]) -> ReferenceBox:
+    """The box for ``points`` (configurations, objectives; at least one, finite).
+
+    Accuracies from 0 to 100 %, costs from 0 to 1.1 times the dearest configuration; any other objective from its best
+    value to a tenth of its range behind its worst. Costs are taken as they are, not as logarithms.
+    """
+    reference, ideal = [], []
+    for column, objective in enumerate(objectives):
+        low, high = float(points[:, column].min()), float(points[:, column].max())
+        if is_accuracy(objective.name):
+            low, high = 0.0, 100.0
+        elif objective.name in COSTS and not objective.maximise:
+            low, high = 0.0, (1 + MARGIN) * high
+        else:
+            margin = MARGIN * (high - low or 1.0)
+            low, high = (low - margin, high) if objective.maximise else (low, high + margin)
+        reference.append(low if objective.maximise else high)
+        ideal.append(high if objective.maximise else low)
+    return ReferenceBox(tuple(reference), tuple(ideal), tuple(objective.maximise for objective in objectives))
+
+
+def spent_pflop(trial: TrialRecord) -> float:
+    """What a trial has cost in pretraining so far: as it says at its end, else as of its last report; 0 before one."""
+    for metrics in (trial.metrics, *reversed(trial.reports)):
+        value = metrics.get("train_pflop")
+        if value is not None and math.isfinite(value):
+            return float(value)
+    return 0.0
+
+
+def hypervolume_growth(study: StudyRecord, objectives: list[Objective], box: ReferenceBox) -> pd.DataFrame:
+    """The hypervolume after each trial that ended, in the order in which they ended.
+
+    A configuration counts with the mean of the seeds that were complete by then, so the hypervolume can fall when a
+    further seed corrects a lucky one, or when a check of a trial fails. Stopped and failed trials add no point, but
+    their cost up to their last report is spent; what a trial spent behind its last report is not known and left out.
+
+    Returns:
+        Columns ``uid``, ``state``, ``spent_pflop`` (sum over the trials that ended), ``hypervolume`` (share of box).
+    """
+    ended = [trial for trial in study.with_state("complete", "stopped", "failed") if trial.ended_at is not None]
+    values: dict[str, dict[int, Floats]] = {}
+    doubtful: set[str] = set()
+    spent, rows = 0.0, []
+    for trial in sorted(ended, key=lambda trial: trial.ended_at or 0.0):
+        spent += spent_pflop(trial)
+        if trial.state == "complete":
+            values.setdefault(trial.configuration, {})[trial.seed] = _vector(trial, objectives)
+            if trial.metrics.get("validity"):
+                doubtful.add(trial.configuration)
+        means = [np.mean(list(seeds.values()), axis=0) for name, seeds in values.items() if name not in doubtful]
+        points = np.array([mean for mean in means if np.isfinite(mean).all()])
+        rows.append((trial.uid, trial.state, spent, box.share(points)))
+    return pd.DataFrame(rows, columns=["uid", "state", "spent_pflop", "hypervolume"])
+
+
+def _vector(trial: TrialRecord, objectives: list[Objective]) -> Floats:
+    values = [trial.metrics.get(objective.name) for objective in objectives]
+    return np.array([math.nan if value is None else float(value) for value in values])
