@@ -1,21 +1,23 @@
-"""The decisions of a study, each written to the journal before it takes effect. Knows nothing of Ray.
+"""The decisions of a study, each written to the journal before it takes effect. Knows nothing of Ray's executor.
 
-The engine hands out trials (interrupted ones first, then new proposals), takes their reports, answers whether they may
-go on, and records how they ended. All of its state follows from the journal, so that a study can be resumed from it at
-any moment.
+The engine hands out trials (interrupted ones first, then what ``study.planning`` wants next), takes their reports,
+answers whether they may go on, and records how they ended. All of its state follows from the journal, so that a study
+can be resumed from it at any moment.
 """
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from study.journal import FINISHED, Event, Journal, StudyRecord, TrialRecord
 from study.moasha import MultiObjectiveAsha
-from study.optuna_search import propose
-from study.proposals import enumerate_grid
-from study.spec import Grid, MoAsha, Params, StudySpec
+from study.planning import Plan, Upcoming
+from study.spec import MoAsha, NoStopping, RayAsha, StudySpec
+from trainables.streams import stream_seed
 from trainables.trial_config import TrialConfig
 
+MAX_DEFERRED = 8  # trials held back, while the encoder that they share is being trained, before nothing new is proposed
 Metrics = dict[str, Any]
 
 
@@ -28,13 +30,25 @@ class Assignment:
     milestones: list[int]
 
 
+class EarlyStopping(Protocol):
+    """Decides at rungs which trials go on; see ``MultiObjectiveAsha``."""
+
+    def decide(
+        self, uid: str, milestone: int, values: list[float | None], among: Collection[str] | None = None
+    ) -> bool: ...
+
+    def restore(self, uid: str, milestone: int, values: list[float | None], kept: bool) -> None: ...
+
+    def explain(self, uid: str, milestone: int) -> str: ...
+
+
 class StudyEngine:
     """Steers one study.
 
     Args:
         journal: open for writing; may already hold a part of the study.
         spec: the study.
-        seed: of the search and of every trial.
+        seed: of the search, and what the seeds of the trials are added to.
         num_train_images: for the rungs, which are placed in view passes per training image.
         on_event: called with every event after it was written.
     """
@@ -50,14 +64,12 @@ class StudyEngine:
         self.journal, self.spec, self.seed, self.on_event = journal, spec, seed, on_event
         self.num_train_images = num_train_images
         self.share_done: dict[str, float] = {}  # of running trials, for display only
-        self._grid = enumerate_grid(spec) if isinstance(spec.design, Grid) else []
-        self._exhausted = False
-        self._asha: MultiObjectiveAsha | None = None
-        if isinstance(spec.stopping, MoAsha):
-            directions = {objective.name: objective.direction for objective in spec.objectives}
-            self._asha = MultiObjectiveAsha(
-                spec.stopping.eta, [directions[name] == "maximize" for name in spec.stopping.objectives]
-            )
+        self._plan = Plan(spec, seed)
+        self._upcoming: tuple[int, Upcoming | str | None] | None = None  # number of events when asked, and the answer
+        self._num_events = 0
+        self._encoders: dict[str, str] = {}  # uid -> pretraining hash
+        self._running: set[str] = set()
+        self._stopping = self._early_stopping()
         self._restore_decisions()
         self._waiting = [trial.uid for trial in self.record.trials.values() if trial.state not in FINISHED]
 
@@ -68,25 +80,28 @@ class StudyEngine:
 
     @property
     def num_planned(self) -> int:
-        """How many trials the study is to have."""
-        if self._exhausted:
-            return len(self.record.trials)
-        return len(self._grid) if isinstance(self.spec.design, Grid) else self.spec.design.trials
+        """How many trials the study is to have, as far as that can be told."""
+        return self._plan.num_planned(self.record)
 
     def is_complete(self) -> bool:
-        """Whether every planned trial was proposed and has ended."""
-        trials = self.record.trials.values()
-        return len(trials) >= self.num_planned and all(trial.state in FINISHED for trial in trials)
+        """Whether every trial has ended and no further one is wanted."""
+        return all(trial.state in FINISHED for trial in self.record.trials.values()) and self._next() is None
+
+    def is_exhausted(self) -> bool:
+        """Whether no trial is left to hand out, now or later."""
+        return not self._waiting and self._next() is None
 
     def next_assignment(self) -> Assignment | None:
-        """The next trial to run, or None where there is none left to hand out."""
-        if self._waiting:
-            trial = self.record.trials[self._waiting.pop(0)]
-        else:
-            params = self._next_params()
-            if params is None:
+        """The next trial to run, or None where there is none at the moment (see ``is_exhausted``)."""
+        trial = self._startable()
+        while trial is None:
+            upcoming = self._next()
+            if not isinstance(upcoming, Upcoming) or len(self._waiting) >= MAX_DEFERRED or self._runs_alone():
                 return None
-            trial = self._propose(params)
+            self._waiting.append(self._propose(upcoming).uid)
+            trial = self._startable()
+        self._waiting.remove(trial.uid)
+        self._running.add(trial.uid)
         self._write("launched", uid=trial.uid, attempt=trial.attempts + 1)
         config = TrialConfig(**trial.config)
         decided = {decision["milestone"] for decision in trial.decisions}
@@ -94,7 +109,7 @@ class StudyEngine:
 
     def milestones(self, config: TrialConfig) -> list[int]:
         """View passes of the rungs that lie within the budget of ``config``."""
-        if not isinstance(self.spec.stopping, MoAsha):
+        if isinstance(self.spec.stopping, NoStopping):
             return []
         total = config.epochs * self.num_train_images * config.view_passes_per_image()
         rungs = []
@@ -109,19 +124,12 @@ class StudyEngine:
         trial, milestone = self.record.trials[uid], metrics["milestone"]
         if milestone not in [report["milestone"] for report in trial.reports]:
             self._write("reported", uid=uid, metrics=metrics)
-        for known in trial.decisions:
-            if known["milestone"] == milestone:
-                return bool(known["decision"] == "continue")
-        assert self._asha is not None and isinstance(self.spec.stopping, MoAsha)
-        recorded = self._recorded_report(uid, milestone)  # a repeated trial may report other digits
-        values = [recorded.get(name) for name in self.spec.stopping.objectives]
-        kept = self._asha.decide(uid, milestone, values)
-        reason = self._reason(uid, milestone, values)
-        if trial.params in self.spec.references:
-            kept, reason = True, f"reference, {reason}"
-        decision = "continue" if kept else "stop"
-        self._write("decided", uid=uid, milestone=milestone, decision=decision, reason=reason)
-        return kept
+        known = [decision for decision in trial.decisions if decision["milestone"] == milestone]
+        if not known:
+            decision, reason = self._decide(trial, milestone)
+            self._write("decided", uid=uid, milestone=milestone, decision=decision, reason=reason)
+            known = trial.decisions[-1:]
+        return bool(known[0]["decision"] != "stop")
 
     def complete(self, uid: str, metrics: Metrics) -> None:
         """Records the result of a trial that ran to its end."""
@@ -131,9 +139,18 @@ class StudyEngine:
         """Records that a trial ended by the decision at its last rung."""
         self._finish(uid, "stopped", self.record.trials[uid].decisions[-1]["reason"], {})
 
-    def fail(self, uid: str, reason: str) -> None:
-        """Records that a trial diverged or crashed; its numbers are lost, the study goes on."""
-        self._finish(uid, "failed", reason, {})
+    def fail(self, uid: str, reason: str, *, out_of_memory: bool = False) -> None:
+        """Records that a trial diverged or crashed; its numbers are lost, the study goes on.
+
+        One that ran out of memory beside others is run once more, alone.
+        """
+        had_company = len(self._running - {uid}) > 0
+        if out_of_memory and had_company and not self.record.trials[uid].runs_alone:
+            self._running.discard(uid)
+            self._waiting.append(uid)
+            self._write("retried", uid=uid, reason=reason)
+        else:
+            self._finish(uid, "failed", reason, {})
 
     def close(self) -> None:
         """Writes whether the study ended or was interrupted."""
@@ -143,52 +160,115 @@ class StudyEngine:
             self._write("interrupted", reason="the driver was told to stop")
 
     def _finish(self, uid: str, state: str, reason: str, metrics: Metrics) -> None:
+        self._running.discard(uid)
         if self.record.trials[uid].state not in FINISHED:
             self._write("finished", uid=uid, state=state, reason=reason, metrics=metrics)
         self.share_done.pop(uid, None)
 
-    def _next_params(self) -> Params | None:
-        number = len(self.record.trials)
-        if number >= self.num_planned:
-            return None
-        if isinstance(self.spec.design, Grid):
-            return self._grid[number]
-        if number < len(self.spec.references):
-            return dict(self.spec.references[number])
-        params = propose(self.record, self.spec, self.seed)
-        self._exhausted = params is None
-        return params
+    def _next(self) -> Upcoming | str | None:
+        """What the plan wants now; asked once for each state of the journal."""
+        if self._upcoming is None or self._upcoming[0] != self._num_events:
+            self._upcoming = self._num_events, self._plan.next(self.record)
+        return self._upcoming[1]
 
-    def _propose(self, params: Params) -> TrialRecord:
+    def _startable(self) -> TrialRecord | None:
+        """The first waiting trial that may run now."""
+        if self._runs_alone():
+            return None
+        training = {self._encoder_of(self.record.trials[uid]) for uid in self._running}
+        for uid in self._waiting:
+            trial = self.record.trials[uid]
+            if trial.runs_alone:
+                return None if self._running else trial  # nothing new is begun until it has had its turn
+            if self._encoder_of(trial) not in training:
+                return trial
+        return None
+
+    def _runs_alone(self) -> bool:
+        return any(self.record.trials[uid].runs_alone for uid in self._running)
+
+    def _encoder_of(self, trial: TrialRecord) -> str:
+        if trial.uid not in self._encoders:
+            self._encoders[trial.uid] = TrialConfig(**trial.config).pretraining_hash()
+        return self._encoders[trial.uid]
+
+    def _propose(self, upcoming: Upcoming) -> TrialRecord:
         number = len(self.record.trials)
         uid = f"t{number:04d}"
-        config = self.spec.config(params, self.seed).model_dump(mode="json")
-        self._write("proposed", uid=uid, number=number, params=params, config=config)
+        config = self.spec.config(upcoming.params, self.seed + upcoming.seed_offset)
+        if upcoming.purpose == "confirmation":
+            config = config.replace(**self.spec.confirmation.settings)
+        self._write(
+            "proposed",
+            uid=uid,
+            number=number,
+            params=upcoming.params,
+            config=config.model_dump(mode="json"),
+            purpose=upcoming.purpose,
+            sampler_attrs=upcoming.sampler_attrs,
+        )
         return self.record.trials[uid]
 
-    def _reason(self, uid: str, milestone: int, values: list[Any]) -> str:
-        assert self._asha is not None and isinstance(self.spec.stopping, MoAsha)
-        if uid not in self._asha.rungs[milestone].vectors:
-            return f"not finite at {milestone:,} view passes"
-        place, count = self._asha.standing(uid, milestone)
-        shown = ", ".join(f"{n} {v:.1f}" for n, v in zip(self.spec.stopping.objectives, values, strict=True))
-        return f"place {place} of {count} at {milestone:,} view passes ({shown})"
+    def _early_stopping(self) -> EarlyStopping | None:
+        directions = {objective.name: objective.direction == "maximize" for objective in self.spec.objectives}
+        match self.spec.stopping:
+            case MoAsha(eta=eta, objectives=objectives):
+                return MultiObjectiveAsha(eta, [directions[name] for name in objectives])
+            case RayAsha(first_rung=first_rung, eta=eta, objective=objective):
+                from study.ray_asha import SingleObjectiveAsha  # Ray takes seconds to import
 
-    def _recorded_report(self, uid: str, milestone: int) -> Metrics:
-        return next(r for r in self.record.trials[uid].reports if r["milestone"] == milestone)
+                return SingleObjectiveAsha(first_rung * self.num_train_images, eta, directions[objective])
+        return None
+
+    def _decide(self, trial: TrialRecord, milestone: int) -> tuple[str, str]:
+        """The decision about a report that has been recorded, and its reason."""
+        assert self._stopping is not None and not isinstance(self.spec.stopping, NoStopping)
+        if trial.is_audited:
+            return "continue", "audited"
+        names = self.spec.stopping.objectives
+        values = self._values(trial, milestone)  # as recorded: a repeated trial may report other digits
+        kept = self._stopping.decide(trial.uid, milestone, values, self._comparable(trial))
+        shown = ", ".join(f"{name} {'–' if v is None else f'{v:.1f}'}" for name, v in zip(names, values, strict=True))
+        reason = f"{self._stopping.explain(trial.uid, milestone)} at {milestone:,} view passes ({shown})"
+        if trial.params in self.spec.references:
+            return "continue", f"reference, {reason}"
+        if trial.purpose == "confirmation":
+            return "continue", f"confirmation, {reason}"
+        if not kept and self._is_drawn_for_audit(trial):
+            return "audit", f"audited, {reason}"
+        return ("continue" if kept else "stop"), reason
+
+    def _comparable(self, trial: TrialRecord) -> set[str] | None:
+        """The trials that a decision may depend on: in a deterministic study those that had ended when it began."""
+        if self.spec.window is None:
+            return None
+        return {other.uid for other in self.record.trials.values() if other.number <= trial.number - self.spec.window}
+
+    def _is_drawn_for_audit(self, trial: TrialRecord) -> bool:
+        assert not isinstance(self.spec.stopping, NoStopping)
+        return random.Random(stream_seed(self.seed, "audit", trial.number)).random() < self.spec.stopping.audit
+
+    def _values(self, trial: TrialRecord, milestone: int) -> list[float | None]:
+        assert not isinstance(self.spec.stopping, NoStopping)
+        report = next(report for report in trial.reports if report["milestone"] == milestone)
+        return [report.get(name) for name in self.spec.stopping.objectives]
 
     def _restore_decisions(self) -> None:
-        if self._asha is not None and isinstance(self.spec.stopping, MoAsha):
+        if self._stopping is not None:
             # In the order in which they were made, which is not that of the trials: ties at a rung depend on it.
+            audited: set[str] = set()
             for decision in self.record.decisions:
                 uid, milestone = decision["uid"], decision["milestone"]
-                report = self._recorded_report(uid, milestone)
-                values = [report.get(name) for name in self.spec.stopping.objectives]
-                self._asha.restore(uid, milestone, values, decision["decision"] == "continue")
+                if uid not in audited:
+                    values = self._values(self.record.trials[uid], milestone)
+                    self._stopping.restore(uid, milestone, values, decision["decision"] == "continue")
+                if decision["decision"] == "audit":
+                    audited.add(uid)
         for trial in self.record.trials.values():
             # Killed between the decision and the end of the trial: the decision stands.
             if trial.state not in FINISHED and any(d["decision"] == "stop" for d in trial.decisions):
                 self.stop(trial.uid)
 
     def _write(self, event: str, **fields: Any) -> None:
+        self._num_events += 1
         self.on_event(self.journal.write(event, **fields))

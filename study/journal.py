@@ -14,6 +14,7 @@ can be made again from it. The events, each with ``time`` in Unix seconds:
 - ``decided``: ``uid``, ``milestone``, ``decision`` (``continue``, ``stop``, or ``audit``: it would be stopped, but runs
   on so that the stopping can be judged), ``reason``
 - ``finished``: ``uid``, ``state`` (``complete``, ``stopped`` or ``failed``), ``metrics`` (if complete), ``reason``
+- ``retried``: ``uid``, ``reason``; the trial ran out of memory and will run once more, with nothing beside it
 - ``interrupted``: ``reason``; the driver ended before the study did
 - ``ended``: the study did all that it was asked to
 """
@@ -52,6 +53,7 @@ class TrialRecord:
     metrics: dict[str, Any] = field(default_factory=dict)  # of a complete trial: val_*, test_*, cost, checks
     reason: str = ""  # why it was stopped or failed
     attempts: int = 0
+    runs_alone: bool = False  # since it ran out of memory beside others
     launched_at: float | None = None
     ended_at: float | None = None
 
@@ -82,6 +84,7 @@ class StudyRecord:
     decisions: list[Event] = field(default_factory=list)  # of all trials, in the order in which they were made
     ended: bool = False
     last_event_at: float | None = None
+    active_seconds: float = 0.0  # wall time under a driver, over all starts
 
     def with_state(self, *states: State) -> list[TrialRecord]:
         """The trials that are in one of ``states``, in the order in which they were proposed."""
@@ -90,8 +93,10 @@ class StudyRecord:
 
 def apply(record: StudyRecord, event: Event) -> None:
     """Brings ``record`` up to date with one more event; events of unknown kinds are passed over."""
-    record.last_event_at = event["time"]
     kind = event["event"]
+    if kind not in ("created", "resumed") and record.last_event_at is not None:
+        record.active_seconds += event["time"] - record.last_event_at
+    record.last_event_at = event["time"]
     trial = record.trials.get(event.get("uid", ""))
     match kind:
         case "created":
@@ -123,6 +128,8 @@ def apply(record: StudyRecord, event: Event) -> None:
         case "decided":
             trial.decisions.append(event)
             record.decisions.append(event)
+        case "retried":
+            trial.state, trial.runs_alone = "proposed", True
         case "finished":
             trial.state, trial.reason, trial.ended_at = event["state"], event.get("reason", ""), event["time"]
             trial.metrics = event.get("metrics", {})

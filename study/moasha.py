@@ -5,7 +5,7 @@ sorting and epsilon-net ranking that the paper recommends.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import moocore
@@ -32,14 +32,18 @@ class MultiObjectiveAsha:
     def __init__(self, eta: int, maximise: Sequence[bool]) -> None:
         self.eta, self.maximise = eta, tuple(maximise)
         self.rungs: dict[int, Rung] = {}
+        self._standings: dict[tuple[str, int], tuple[int, int]] = {}
 
-    def decide(self, uid: str, milestone: int, values: Sequence[float | None]) -> bool:
+    def decide(
+        self, uid: str, milestone: int, values: Sequence[float | None], among: Collection[str] | None = None
+    ) -> bool:
         """Records the objectives of a trial at a milestone and says whether it may go on.
 
         Args:
             uid: the trial.
             milestone: view passes of the rung, equal for all trials that are compared.
             values: the objectives; a trial with one that is missing or not finite is stopped.
+            among: the trials that it is compared with, of those recorded; all for None.
         """
         rung = self.rungs.setdefault(milestone, Rung())
         if uid not in rung.kept:
@@ -47,7 +51,11 @@ class MultiObjectiveAsha:
             kept = all(math.isfinite(value) for value in vector)
             if kept:
                 rung.vectors[uid] = vector
-                kept = self._is_among_best(uid, rung)
+                compared = [other for other in rung.vectors if among is None or other in among or other == uid]
+                order = rank(np.array([rung.vectors[other] for other in compared]), self.maximise)
+                place = [compared[index] for index in order].index(uid) + 1
+                self._standings[uid, milestone] = place, len(compared)
+                kept = len(compared) < self.eta or place <= math.ceil(len(compared) / self.eta)
             rung.kept[uid] = kept
         return rung.kept[uid]
 
@@ -58,18 +66,16 @@ class MultiObjectiveAsha:
             rung.vectors[uid] = tuple(float(value) for value in values if value is not None)
         rung.kept[uid] = kept
 
-    def standing(self, uid: str, milestone: int) -> tuple[int, int]:
-        """The place of a recorded trial at a rung, from 1, and the number of trials ranked there now."""
-        rung = self.rungs[milestone]
-        uids = list(rung.vectors)
-        order = rank(np.array([rung.vectors[other] for other in uids]), self.maximise)
-        return [uids[index] for index in order].index(uid) + 1, len(uids)
+    def explain(self, uid: str, milestone: int) -> str:
+        """Why a trial that was decided about here got the answer that it got."""
+        if uid not in self.rungs[milestone].vectors:
+            return "not finite"
+        place, count = self.standing(uid, milestone)
+        return f"place {place} of {count}"
 
-    def _is_among_best(self, uid: str, rung: Rung) -> bool:
-        uids = list(rung.vectors)
-        order = rank(np.array([rung.vectors[other] for other in uids]), self.maximise)
-        best = order[: math.ceil(len(uids) / self.eta)]
-        return len(uids) < self.eta or uids.index(uid) in best
+    def standing(self, uid: str, milestone: int) -> tuple[int, int]:
+        """The place, from 1, that a trial had when it was decided about here, and among how many."""
+        return self._standings[uid, milestone]
 
 
 def rank(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:

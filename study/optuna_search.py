@@ -4,26 +4,35 @@ Each proposal builds an in-memory Optuna study from all that the journal says an
 proposal. There is no search state that a crash could lose: after a restart the same history gives the same proposal.
 """
 
-import math
 import warnings
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from study.journal import StudyRecord, TrialRecord
+from study.configurations import Configuration, configurations
+from study.journal import StudyRecord
 from study.proposals import draw
-from study.spec import Params, Search, StudySpec
+from study.spec import Params, PriorTrial, Search, StudySpec
 from trainables.streams import stream_seed
 
 GUIDED_REDRAWS, MAX_REDRAWS = 10, 500
 NUM_STARTUP_TRIALS = 8
+TRIALS_PER_GENERATION = (8, 50)  # least and most, for the genetic samplers
 
 
-def propose(record: StudyRecord, spec: StudySpec, seed: int) -> Params | None:
-    """The factor values of the next trial, or None where the space seems exhausted.
+@dataclass(frozen=True)
+class Proposal:
+    """Factor values, and what the sampler noted about them for its later self."""
+
+    params: Params
+    sampler_attrs: dict[str, Any] = field(default_factory=dict)
+
+
+def propose(record: StudyRecord, spec: StudySpec, seed: int) -> Proposal | None:
+    """The factor values of the next configuration, or None where the space seems exhausted.
 
     A config that equals an earlier one (same content hash) is not proposed again: the number would be the same. Where a
     sampler insists on what is known, further draws are uniform; after 500 of them the space counts as exhausted.
@@ -33,67 +42,116 @@ def propose(record: StudyRecord, spec: StudySpec, seed: int) -> Params | None:
         spec: with a design of kind ``Search``.
         seed: of the study.
     """
-    known = {_config_hash(trial.params, spec) for trial in record.trials.values()}
-    study = as_optuna_study(record.trials.values(), spec)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    assert isinstance(spec.design, Search)
+    earlier = configurations(record, len(spec.seeds))
+    known = {_config_hash(configuration.params, spec) for configuration in earlier}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    is_qmc = spec.design.sampler == "qmc"
+    study = _start_sequence(spec, seed, len(earlier)) if is_qmc else as_optuna_study(record, spec)
     for redraw in range(MAX_REDRAWS):
-        draw_seed = stream_seed(seed, "proposal", len(record.trials), redraw) % 2**32
-        study.sampler = _sampler(spec, draw_seed) if redraw < GUIDED_REDRAWS else RandomSampler(seed=draw_seed)
+        draw_seed = stream_seed(seed, "proposal", len(earlier), redraw) % 2**32
+        if redraw >= GUIDED_REDRAWS:
+            study.sampler = RandomSampler(seed=draw_seed)
+        elif not is_qmc:
+            study.sampler = _sampler(spec.design, draw_seed)
         trial = study.ask()
         params = draw(trial, spec)
         if _config_hash(params, spec) not in known:
-            return params
+            notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
+            return Proposal(params, {key: value for key, value in notes.items() if key.endswith(":generation")})
         study.tell(trial, state=TrialState.FAIL)
     return None
 
 
-def as_optuna_study(trials: Iterable[TrialRecord], spec: StudySpec) -> optuna.Study:
-    """The trials as an Optuna study in memory: complete with values, stopped as PRUNED, failed as FAIL.
+def as_optuna_study(record: StudyRecord, spec: StudySpec) -> optuna.Study:
+    """The configurations as an Optuna study in memory: complete with mean values, stopped as PRUNED, failed as FAIL.
 
-    A complete trial whose validity checks failed is told as FAIL too: a broken attack must not attract the search.
+    A complete one whose validity checks failed is told as FAIL too: a broken attack must not attract the search. The
+    trials of a warm start come first.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=[objective.direction for objective in spec.objectives])
-    study.add_trials([_as_optuna_trial(trial, spec) for trial in trials])
+    study.add_trials([_from_prior(prior, spec) for prior in spec.warm_start])
+    study.add_trials(
+        [_as_optuna_trial(configuration, spec) for configuration in configurations(record, len(spec.seeds))]
+    )
     return study
 
 
-def _as_optuna_trial(trial: TrialRecord, spec: StudySpec) -> FrozenTrial:
-    state, values = TrialState.RUNNING, None
-    user_attributes: dict[str, Any] = {"uid": trial.uid}
-    match trial.state:
+def _as_optuna_trial(configuration: Configuration, spec: StudySpec) -> FrozenTrial:
+    state, values, constraints = TrialState.RUNNING, None, None
+    user_attributes: dict[str, Any] = {"uid": configuration.uid}
+    match configuration.state:
         case "complete":
-            reported = [trial.metrics.get(objective.name) for objective in spec.objectives]
-            if trial.metrics.get("validity"):
-                reported = [None] * len(reported)
-            finite = [float(value) for value in reported if value is not None and math.isfinite(value)]
+            means = [configuration.mean(objective.name) for objective in spec.objectives]
+            finite = [mean for mean in means if mean is not None]
             # A value that is not finite would leave the Optuna trial running for ever.
-            state, values = (TrialState.COMPLETE, finite) if len(finite) == len(reported) else (TrialState.FAIL, None)
+            is_usable = configuration.is_trustworthy and len(finite) == len(means)
+            state, values = (TrialState.COMPLETE, finite) if is_usable else (TrialState.FAIL, None)
+            constraints = configuration.violates(spec)
         case "stopped":
             # No values: those of a truncated trial must not pass for a result. The last ones are kept for the reader.
             state = TrialState.PRUNED
-            user_attributes["last_report"] = trial.reports[-1] if trial.reports else None
+            user_attributes["last_report"] = configuration.last_report()
         case "failed":
             state = TrialState.FAIL
-    distributions = {factor.name: factor.domain() for factor in spec.factors if factor.name in trial.params}
-    params = {name: trial.params[name] for name in distributions}
     return create_trial(
-        state=state, values=values, params=params, distributions=distributions, user_attrs=user_attributes
+        state=state,
+        values=values,
+        params=configuration.params,
+        distributions=_distributions(configuration.params, spec),
+        user_attrs=user_attributes,
+        system_attrs=configuration.trials[0].sampler_attrs,
+        constraints=constraints,
     )
 
 
-def _sampler(spec: StudySpec, seed: int) -> BaseSampler:
-    assert isinstance(spec.design, Search)
-    match spec.design.sampler:
-        case "tpe":
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+def _from_prior(prior: PriorTrial, spec: StudySpec) -> FrozenTrial:
+    params = dict(prior.params)
+    distributions = _distributions(params, spec)
+    return create_trial(state=TrialState.COMPLETE, values=prior.values, params=params, distributions=distributions)
+
+
+def _distributions(params: Params, spec: StudySpec) -> dict[str, optuna.distributions.BaseDistribution]:
+    return {factor.name: factor.domain() for factor in spec.factors if factor.name in params}
+
+
+def _sampler(design: Search, seed: int) -> BaseSampler:
+    least, most = TRIALS_PER_GENERATION
+    population = max(least, min(most, design.trials // 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        match design.sampler:
+            case "tpe":
                 # group: conditional factors are modelled where they are active; constant_liar: trials run in parallel.
                 return TPESampler(
                     seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=NUM_STARTUP_TRIALS
                 )
-        case "random":
-            return RandomSampler(seed=seed)
+            case "gp":
+                return GPSampler(seed=seed, n_startup_trials=NUM_STARTUP_TRIALS, warn_independent_sampling=False)
+            case "nsga2":
+                return NSGAIISampler(seed=seed, population_size=population)
+            case "nsga3":
+                return NSGAIIISampler(seed=seed, population_size=population)
+            case "random":
+                return RandomSampler(seed=seed)
+    raise AssertionError(design.sampler)
+
+
+def _start_sequence(spec: StudySpec, seed: int, length: int) -> optuna.Study:
+    """A study whose quasi-random sequence has been drawn ``length`` times: the sampler counts in the study itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = QMCSampler(
+            seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False,
+            independent_sampler=RandomSampler(seed=stream_seed(seed, "conditional", length) % 2**32),
+        )  # fmt: skip
+    study = optuna.create_study(directions=[objective.direction for objective in spec.objectives], sampler=sampler)
+    for _ in range(length):
+        trial = study.ask()
+        draw(trial, spec)
+        study.tell(trial, [0.0] * len(spec.objectives))
+    return study
 
 
 def _config_hash(params: Params, spec: StudySpec) -> str:

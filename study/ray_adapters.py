@@ -8,6 +8,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from study.engine import Assignment, StudyEngine
+from study.journal import FINISHED
 
 Result = dict[str, Any]
 
@@ -42,12 +43,12 @@ class EngineSearcher(WithoutState, Searcher):
         self._uids: dict[str, str] = {}  # of the trials that Ray has and that have not ended
 
     def suggest(self, trial_id: str) -> Result | str | None:  # type: ignore[override]
-        """The next trial's config; None while as many run as may; FINISHED where none is left."""
+        """The next trial's config; None while as many run as may or none can start; FINISHED where none is left."""
         if len(self._uids) >= self._concurrency:
             return None
         assignment = self._engine.next_assignment()
         if assignment is None:
-            return Searcher.FINISHED
+            return Searcher.FINISHED if self._engine.is_exhausted() else None
         self._uids[trial_id] = assignment.uid
         return self._as_ray_config(assignment)
 
@@ -63,7 +64,9 @@ class EngineSearcher(WithoutState, Searcher):
             case "final":
                 self._engine.complete(uid, report)
             case "failed":
-                self._engine.fail(uid, report["reason"])
+                self._engine.fail(uid, report["reason"], out_of_memory=report["out_of_memory"])
+                if self._engine.record.trials[uid].state not in FINISHED:
+                    return  # it will go on from its checkpoint
             case "interim":
                 self._engine.stop(uid)
             case _:

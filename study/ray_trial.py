@@ -28,7 +28,7 @@ class StudyTrial(tune.Trainable):
     """Runs the trial that ``config`` describes in plain data, from its own checkpoint where it has one.
 
     ``config`` holds ``uid``, ``trial`` (the fields of a TrialConfig), ``milestones``, ``folder`` (absolute, of this
-    trial), ``device`` and ``num_threads``; ``data`` comes out of Ray's object store without a copy, or with the place of
+    trial), ``device`` and ``num_threads``; ``data`` comes out of Ray's object store without a copy, or as the place of
     its files, which are made where this node does not have them.
     """
 
@@ -51,8 +51,8 @@ class StudyTrial(tune.Trainable):
         try:
             return self._advance()
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".strip()
-            return {"kind": "failed", "report": json.dumps({"reason": reason}), "done": True}
+            report = {"reason": f"{type(error).__name__}: {error}".strip(), "out_of_memory": is_out_of_memory(error)}
+            return {"kind": "failed", "report": json.dumps(report), "done": True}
 
     def _begin(self, config: dict[str, Any]) -> None:
         torch.set_num_threads(config["num_threads"])
@@ -84,3 +84,10 @@ class StudyTrial(tune.Trainable):
                 case Progress(share_done=share) if monotonic() - started > HEARTBEAT_SECONDS:
                     return {"kind": "progress", "report": json.dumps({"share_done": share})}
         raise AssertionError("a trial ends with a final report")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory, of the device or of the machine, did not suffice; PyTorch on a CPU says so in words alone."""
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    is_in_words = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or is_in_words

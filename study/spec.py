@@ -22,7 +22,7 @@ from trainables.datasets import DATA_FIELDS
 from trainables.trial_config import FIXED_NUM_VIEWS, PRESETS, TrialConfig, require_known_field
 
 Direction = Literal["maximize", "minimize"]
-Sampler = Literal["tpe", "random"]
+Sampler = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random"]
 Params = dict[str, Any]
 
 
@@ -118,18 +118,57 @@ DEFAULT_OBJECTIVES = (
 )
 
 
+@dataclass(frozen=True)
+class Constraint:
+    """A metric that must not exceed a bound, such as ``Constraint("train_seconds", at_most=3600)``.
+
+    Trials that break it are shown, but are not on the front, and the sampler is told.
+    """
+
+    name: str
+    at_most: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a search may spend, whichever is reached first: no config is proposed behind it, running trials go on.
+
+    Args:
+        view_passes, pflop: of pretraining, summed over all trials, stopped ones included.
+        hours: of wall time, summed over all starts of the study.
+    """
+
+    view_passes: float | None = None
+    pflop: float | None = None
+    hours: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if value is not None and not value > 0:
+                raise ValueError(f"a budget must be positive: {name}={value}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """Optuna proposes ``trials`` configs; a config that was already proposed is not run twice."""
 
     trials: int
     sampler: Sampler = "tpe"
+    budget: Budget = Budget()
 
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise ValueError(f"trials must be at least 1: trials={self.trials}")
         if self.sampler not in get_args(Sampler):
             raise ValueError(f"sampler must be one of {get_args(Sampler)}: sampler={self.sampler!r}")
+
+
+@dataclass(frozen=True)
+class PriorTrial:
+    """A result of another study that a search starts from: factor values and one value an objective."""
+
+    params: Params
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,17 +184,41 @@ class MoAsha:
         first_rung: view passes per training image at the first rung; the next are ``eta`` times further each.
         eta: reduction factor.
         objectives: what is compared at rungs, of the objectives that interim evaluations report.
+        audit: share of the trials to be stopped that run on all the same, so that the report can say how often stopping
+            costs a member of the front.
     """
 
     first_rung: int
     eta: int = 3
     objectives: tuple[str, ...] = ("val_clean", "val_pgd_8")
+    audit: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.first_rung < 1 or self.eta < 2:
-            raise ValueError(f"first_rung must be >= 1 and eta >= 2: {self.first_rung=}, {self.eta=}")
+        _check_rungs(self.first_rung, self.eta)
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
             raise ValueError(f"the early stopping needs different objectives: {self.objectives}")
+        if not 0 <= self.audit <= 1:
+            raise ValueError(f"audit is a share between 0 and 1: audit={self.audit}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayAsha:
+    """Ray Tune's own ASHA, which knows a single objective; the rungs are placed like those of ``MoAsha``."""
+
+    first_rung: int
+    eta: int = 3
+    objective: str = "val_pgd_8"
+    audit: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_rungs(self.first_rung, self.eta)
+        if not 0 <= self.audit <= 1:
+            raise ValueError(f"audit is a share between 0 and 1: audit={self.audit}")
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The one objective."""
+        return (self.objective,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +226,81 @@ class NoStopping:
     """Every trial runs to its end."""
 
 
-Design = Search | Grid
-Stopping = MoAsha | NoStopping
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """What each difference between two configs contributes, by really training what lies between them.
+
+    Trained are both configs; with ``leave_one_out`` also ``to`` with one factor taken back at a time; with
+    ``add_one_in`` also ``from_`` with one factor brought in at a time; with ``greedy`` the path of Fawcett and Hoos
+    (2016): from ``from_``, at each step the factor that betters ``objective`` most, until ``to`` is reached.
+
+    Args:
+        from_, to: the two configs.
+        groups: factor -> the fields that change together; every other field that differs is a factor of its own.
+        objective: by which the greedy path chooses, an objective of the study.
+        leave_one_out, add_one_in, greedy: what is trained.
+    """
+
+    from_: TrialConfig
+    to: TrialConfig
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    objective: str = "val_pgd_8"
+    leave_one_out: bool = True
+    add_one_in: bool = True
+    greedy: bool = True
+
+    def __post_init__(self) -> None:
+        grouped = [name for fields in self.groups.values() for name in fields]
+        if len(set(grouped)) < len(grouped):
+            raise ValueError(f"the groups of an ablation must not share fields: {grouped}")
+        if len(self.factors()) < 2:
+            raise ValueError("an ablation needs two configs that differ in at least two factors")
+
+    def factors(self) -> tuple[Factor, ...]:
+        """The differences, each a factor with the levels ``from`` and ``to``."""
+        old, new = self.from_.model_dump(), self.to.model_dump()
+        differing = [name for name in old if old[name] != new[name]]
+        groups = {name: tuple(f for f in fields if f in differing) for name, fields in self.groups.items()}
+        grouped = {name for fields in groups.values() for name in fields}
+        groups |= {name: (name,) for name in differing if name not in grouped}
+        return tuple(
+            Factor(
+                name=name,
+                levels={side: {f: values[f] for f in fields} for side, values in (("from", old), ("to", new))},
+            )
+            for name, fields in groups.items()
+            if fields
+        )
+
+    def with_changes(self, changes: Mapping[str, Any]) -> "Ablation":
+        """The ablation with fields set in both configs, which then no longer differ in them."""
+        return dataclasses.replace(self, from_=self.from_.replace(**changes), to=self.to.replace(**changes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """Further seeds for members of the front, spent where membership is least certain, under a fuller attack.
+
+    Args:
+        runs: how many trials it may take; 0 for none.
+        settings: fields that confirming trials set beside their seed.
+    """
+
+    runs: int = 0
+    settings: Mapping[str, Any] = field(default_factory=lambda: {"eval_autoattack_samples": 1000})
+
+    def __post_init__(self) -> None:
+        if self.runs < 0:
+            raise ValueError(f"confirmations must not be negative: runs={self.runs}")
+        for name in self.settings:
+            require_known_field(name)
+            if not name.startswith("eval_") or name == "eval_samples":
+                raise ValueError(f"a confirmation may change the evaluation (eval_*) alone: {name}")
+
+
+Design = Search | Grid | Ablation
+Stopping = MoAsha | RayAsha | NoStopping
+Rungs = MoAsha | RayAsha
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +312,10 @@ class LaptopPreset:
     references: tuple[Params, ...] | None = None
     design: Design | None = None
     stopping: Stopping | None = None
+    confirmation: Confirmation | None = None
+
+
+DEFAULT_BASE = TrialConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +323,14 @@ class StudySpec:
     """A study. The parts given directly are the paper's setting; ``laptop`` shrinks them to minutes.
 
     ``references`` are choices of factor values that a reader will want to compare with: they are run first, count as
-    trials of a search, and are never stopped early.
+    trials of a search, and are never stopped early. An ``Ablation`` brings its own base and factors.
+
+    Args:
+        seeds: each config is run with each of them, added to the seed of the study; later ones once the first is done,
+            where trials may be stopped early.
+        window: None, or how many trials may be under way while nothing is learned from them: every decision then
+            depends on trials at least so many numbers back, whatever the order in which trials end.
+        warm_start: results that the sampler is told before the first trial; they are not on the front.
 
     Raises:
         ValueError: naming what does not fit.
@@ -191,16 +338,26 @@ class StudySpec:
 
     name: str
     question: str
-    base: TrialConfig
-    factors: tuple[Factor, ...]
     design: Design
+    base: TrialConfig = DEFAULT_BASE
+    factors: tuple[Factor, ...] = ()
     objectives: tuple[Objective, ...] = DEFAULT_OBJECTIVES
+    constraints: tuple[Constraint, ...] = ()
     stopping: Stopping = NoStopping()
+    seeds: tuple[int, ...] = (0,)
+    confirmation: Confirmation = Confirmation()
+    window: int | None = None
+    warm_start: tuple[PriorTrial, ...] = ()
     references: tuple[Params, ...] = ()
     laptop: LaptopPreset = LaptopPreset()
     preset: str = "paper"
 
     def __post_init__(self) -> None:
+        if isinstance(self.design, Ablation):
+            object.__setattr__(self, "base", self.design.from_)
+            object.__setattr__(self, "factors", self.design.factors())
+            sides = [{factor.name: side for factor in self.factors} for side in ("from", "to")]
+            object.__setattr__(self, "references", tuple(sides))
         names = [factor.name for factor in self.factors]
         if len(set(names)) < len(names):
             raise ValueError(f"factors must have different names: {names}")
@@ -211,6 +368,17 @@ class StudySpec:
         objectives = [objective.name for objective in self.objectives]
         if len(set(objectives)) < 2 or len(set(objectives)) < len(objectives):
             raise ValueError(f"a study needs at least two different objectives: {objectives}")
+        if isinstance(self.design, Ablation) and self.design.objective not in objectives:
+            raise ValueError(f"the ablation chooses by {self.design.objective!r}, which is no objective of the study")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"seeds must be different and not negative: {self.seeds}")
+        if self.window is not None:
+            if self.window < 1:
+                raise ValueError(f"window must be at least 1: window={self.window}")
+            if "train_seconds" in objectives or any(c.name == "train_seconds" for c in self.constraints):
+                raise ValueError("train_seconds is clocked: a study that depends on it cannot be deterministic")
+            if isinstance(self.design, Search) and self.design.budget.hours is not None:
+                raise ValueError("hours are clocked: a study with such a budget cannot be deterministic")
 
     def with_preset(self, preset: str) -> "StudySpec":
         """The spec under a preset of ``trial_config.PRESETS``; ``paper`` is the spec as it was written."""
@@ -218,6 +386,10 @@ class StudySpec:
             return self
         laptop = self.laptop
         overlay = dict(PRESETS[preset])
+        design = laptop.design or self.design
+        if isinstance(design, Ablation) and laptop.design is None:
+            varied = {name for factor in self.factors for name in factor.fields()}
+            design = design.with_changes({k: v for k, v in overlay.items() if k not in varied})
         if self.base.method in FIXED_NUM_VIEWS:
             del overlay["num_views"]
         return dataclasses.replace(
@@ -225,8 +397,9 @@ class StudySpec:
             base=self.base.replace(**(overlay | dict(laptop.base))),
             factors=laptop.factors or self.factors,
             references=self.references if laptop.references is None else laptop.references,
-            design=laptop.design or self.design,
+            design=design,
             stopping=laptop.stopping or self.stopping,
+            confirmation=laptop.confirmation or self.confirmation,
             preset=preset,
         )
 
@@ -238,6 +411,8 @@ class StudySpec:
         """
         if "seed" in changes:
             raise ValueError("--set seed: use --seed, which also seeds the search")
+        if isinstance(self.design, Ablation):
+            return dataclasses.replace(self, design=self.design.with_changes(changes))
         for factor in self.factors:
             taken = [name for name in factor.fields() if name in changes]
             if taken and factor.levels is not None:
@@ -269,11 +444,32 @@ class StudySpec:
             "factors": [factor.to_plain() for factor in self.factors],
             "references": [dict(params) for params in self.references],
             "objectives": [dataclasses.asdict(objective) for objective in self.objectives],
-            "design": {"kind": type(self.design).__name__, **dataclasses.asdict(self.design)},
-            "stopping": json.loads(
-                json.dumps({"kind": type(self.stopping).__name__, **dataclasses.asdict(self.stopping)})
-            ),
+            "constraints": [dataclasses.asdict(constraint) for constraint in self.constraints],
+            "design": _part_to_plain(self.design),
+            "stopping": _part_to_plain(self.stopping),
+            "seeds": list(self.seeds),
+            "confirmation": {"runs": self.confirmation.runs, "settings": dict(self.confirmation.settings)},
+            "window": self.window,
+            "warm_start": [dataclasses.asdict(prior) for prior in self.warm_start],
         }
+
+
+def _part_to_plain(part: Design | Stopping) -> dict[str, Any]:
+    fields = {name: getattr(part, name) for name in (f.name for f in dataclasses.fields(part))}
+    plain: dict[str, Any] = {"kind": type(part).__name__}
+    for name, value in fields.items():
+        if isinstance(value, TrialConfig):
+            value = value.model_dump(mode="json")
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            value = dataclasses.asdict(value)
+        plain[name] = dict(value) if isinstance(value, Mapping) else value
+    copied: dict[str, Any] = json.loads(json.dumps(plain))
+    return copied
+
+
+def _check_rungs(first_rung: int, eta: int) -> None:
+    if first_rung < 1 or eta < 2:
+        raise ValueError(f"first_rung must be >= 1 and eta >= 2: {first_rung=}, {eta=}")
 
 
 def _active_part(params: Params, base: TrialConfig, factors: tuple[Factor, ...]) -> Params | None:

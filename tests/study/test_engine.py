@@ -177,7 +177,7 @@ def test_a_reference_goes_on_where_another_would_be_stopped(spec: StudySpec, tmp
         assert assignment is not None
         answers.append(engine.report(assignment.uid, best | {"val_clean": clean, "val_pgd_8": clean}))
     assert answers == [True, True, False, False]
-    assert engine.record.trials["t0003"].decisions[-1]["reason"] == "not finite at 2,000 view passes"
+    assert engine.record.trials["t0003"].decisions[-1]["reason"].startswith("not finite at 2,000 view passes")
 
 
 def test_a_repeated_report_changes_nothing(spec: StudySpec, tmp_path: Path) -> None:

@@ -175,4 +175,18 @@ def test_a_restored_decision_stands_against_the_numbers() -> None:
     asha.decide("good", 10, [9.0, 9.0])
     asha.restore("reference", 10, [0.0, 0.0], kept=True)
     assert asha.decide("reference", 10, [0.0, 0.0])
-    assert asha.standing("reference", 10) == (2, 2)
+    asha.decide("between", 10, [1.0, 1.0])
+    assert asha.standing("between", 10) == (2, 3), "it counts among the others"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_comparing_among_some_is_as_if_the_others_were_not_there(seed: int) -> None:
+    points, maximise = draw_points(seed)
+    asha, alone = MultiObjectiveAsha(3, maximise), MultiObjectiveAsha(3, maximise)
+    some = {f"t{index}" for index in range(0, len(points), 2)}
+    for index, point in enumerate(points[:-1]):
+        asha.decide(f"t{index}", 10, point)
+        if f"t{index}" in some:
+            alone.decide(f"t{index}", 10, point)
+    assert asha.decide("last", 10, points[-1], some) == alone.decide("last", 10, points[-1])
+    assert asha.standing("last", 10) == alone.standing("last", 10)

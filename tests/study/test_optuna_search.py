@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -25,14 +25,20 @@ def run_search(spec: StudySpec, seed: int, num_trials: int) -> list[Params]:
     """Proposals one after the other, each answered by made-up results of all kinds."""
     record = StudyRecord()
     for number in range(num_trials):
-        params = propose(record, spec, seed)
-        if params is None:
+        proposal = propose(record, spec, seed)
+        if proposal is None:
             break
+        params = proposal.params
         clean = 10.0 * params.get("num_views", 1) - params.get("epochs", 1)
         metrics = {"val_clean": clean, "val_pgd_8": clean / 2, "train_pflop": float(params.get("epochs", 1))}
         state: State = ("complete", "complete", "stopped", "failed", "running")[number % 5]  # type: ignore[assignment]
         record.trials[f"t{number:04d}"] = trial(
-            number, params, state, metrics=metrics if state == "complete" else {}, reports=[metrics]
+            number,
+            params,
+            state,
+            metrics=metrics if state == "complete" else {},
+            reports=[metrics | {"milestone": 1}],
+            sampler_attrs=proposal.sampler_attrs,
         )
     return [known.params for known in record.trials.values()]
 
@@ -57,7 +63,8 @@ def test_optuna_is_told_how_each_trial_ended(
     make_spec: MakeSpec, state: State, metrics: dict[str, Any], expected: TrialState, values: list[float] | None
 ) -> None:
     reports = [{"milestone": 10, "val_clean": 55.0}]
-    study = as_optuna_study([trial(0, PARAMS, state, metrics=metrics, reports=reports)], make_spec())
+    record = StudyRecord(trials={"t0000": trial(0, PARAMS, state, metrics=metrics, reports=reports)})
+    study = as_optuna_study(record, make_spec())
     (told,) = study.trials
     assert (told.state, told.values, told.params) == (expected, values, PARAMS)
     assert told.user_attrs["uid"] == "t0000"
@@ -67,12 +74,13 @@ def test_optuna_is_told_how_each_trial_ended(
 
 def test_values_are_in_the_order_of_the_objectives(make_spec: MakeSpec) -> None:
     objectives = (Objective("train_pflop", "minimize"), Objective("val_clean", "maximize"))
-    study = as_optuna_study([trial(0, PARAMS, metrics=RESULTS)], make_spec(objectives=objectives))
+    record = StudyRecord(trials={"t0000": trial(0, PARAMS, metrics=RESULTS)})
+    study = as_optuna_study(record, make_spec(objectives=objectives))
     assert study.trials[0].values == [0.5, 80.0]
     assert [direction.name for direction in study.directions] == ["MINIMIZE", "MAXIMIZE"]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", get_args(Sampler))
 def test_proposals_follow_from_seed_and_record(make_spec: MakeSpec, sampler: Sampler) -> None:
     spec = make_spec(design=Search(trials=20, sampler=sampler))
     first = run_search(spec, seed=1, num_trials=16)
@@ -96,16 +104,17 @@ def test_tpe_learns_from_results(make_spec: MakeSpec) -> None:
         spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40, sampler=sampler))
         record = StudyRecord()
         for number in range(40):
-            params = propose(record, spec, seed=3)
-            assert params is not None
+            proposal = propose(record, spec, seed=3)
+            assert proposal is not None
+            params = proposal.params
             metrics = {"val_clean": float(params["epochs"]), "val_pgd_8": float(params["epochs"]) / 3}
             record.trials[f"t{number:04d}"] = trial(number, params, metrics=metrics)
         counts[sampler] = sum(known.params["epochs"] >= 300 for known in list(record.trials.values())[10:])
     assert counts["tpe"] >= 20 > counts["random"]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("sampler", get_args(Sampler))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_small_space_is_proposed_in_full_and_once(make_spec: MakeSpec, sampler: Sampler, seed: int) -> None:
     factors = (
         Factor(name="num_views", distribution=CategoricalDistribution([2, 4, 8])),
@@ -127,8 +136,9 @@ def test_a_sampler_that_insists_on_its_best_guess_still_covers_the_space(make_sp
     spec = make_spec(base=make_spec().base.replace(adversary="pgd"), factors=factors, design=Search(trials=36))
     record = StudyRecord()
     for number in range(36):
-        params = propose(record, spec, seed=0)
-        assert params is not None, number
+        proposal = propose(record, spec, seed=0)
+        assert proposal is not None, number
+        params = proposal.params
         clean = 10.0 * params["num_views"] - params["epochs"]
         metrics = {"val_clean": clean, "val_pgd_8": clean / 2, "train_pflop": float(params["epochs"])}
         record.trials[f"t{number:04d}"] = trial(number, params, metrics=metrics)

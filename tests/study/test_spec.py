@@ -76,9 +76,9 @@ def test_impossible_specs_are_refused(make_spec: MakeSpec, changes: dict[str, An
 def test_impossible_designs_and_rungs_are_refused() -> None:
     with pytest.raises(ValueError, match="trials=0"):
         Search(trials=0)
-    with pytest.raises(ValueError, match=r"sampler must be one of .*'tpe', 'random'.*'grid'"):
+    with pytest.raises(ValueError, match=r"sampler must be one of .*'tpe'.*'random'.*'grid'"):
         Search(trials=1, sampler="grid")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"self\.first_rung=0"):
+    with pytest.raises(ValueError, match="first_rung=0"):
         MoAsha(first_rung=0)
     with pytest.raises(ValueError, match=r"self\.eta=1"):
         MoAsha(first_rung=1, eta=1)

@@ -1,0 +1,68 @@
+"""Trials gathered by configuration: what a search proposes once is run with every seed of the study."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from study.journal import FINISHED, State, StudyRecord, TrialRecord
+from study.spec import Params, StudySpec
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The trials of one choice of factor values, without those that only confirm it.
+
+    ``state`` is ``failed`` or ``stopped`` as soon as a trial is, ``complete`` once all seeds are, else ``running``.
+    """
+
+    params: Params
+    trials: tuple[TrialRecord, ...]
+    state: State
+
+    @property
+    def uid(self) -> str:
+        """The uid of its first trial."""
+        return self.trials[0].uid
+
+    @property
+    def is_trustworthy(self) -> bool:
+        """Whether it is complete and no trial failed a validity check."""
+        return self.state == "complete" and not any(trial.metrics.get("validity") for trial in self.trials)
+
+    def mean(self, metric: str) -> float | None:
+        """Mean of a metric over the seeds; None unless the configuration is complete and all values are finite."""
+        values = [trial.metrics.get(metric) for trial in self.trials]
+        if self.state != "complete" or not all(_is_finite(value) for value in values):
+            return None
+        return float(sum(value for value in values if value is not None) / len(values))
+
+    def last_report(self) -> dict[str, float | int | None]:
+        """The last interim report of the trial that got farthest; empty where there is none."""
+        reports = [trial.reports[-1] for trial in self.trials if trial.reports]
+        return max(reports, key=lambda report: report["milestone"], default={})
+
+    def violates(self, spec: StudySpec) -> dict[str, float]:
+        """How far each constraint is exceeded (negative: it holds), for the constraints whose metric is known."""
+        means = {constraint: self.mean(constraint.name) for constraint in spec.constraints}
+        return {constraint.name: mean - constraint.at_most for constraint, mean in means.items() if mean is not None}
+
+
+def configurations(record: StudyRecord, num_seeds: int) -> list[Configuration]:
+    """The configurations of a study in the order in which they were proposed, each to be run ``num_seeds`` times."""
+    groups: dict[str, list[TrialRecord]] = {}
+    for trial in list(record.trials.values()):
+        if trial.purpose == "search":
+            groups.setdefault(trial.configuration, []).append(trial)
+    return [Configuration(trials[0].params, tuple(trials), _state(trials, num_seeds)) for trials in groups.values()]
+
+
+def _state(trials: Sequence[TrialRecord], num_seeds: int) -> State:
+    states = {trial.state for trial in trials}
+    for state in ("failed", "stopped"):
+        if state in states:
+            return state
+    return "complete" if len(trials) >= num_seeds and states <= set(FINISHED) else "running"
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

@@ -1,0 +1,171 @@
+"""What a study wants to run next, as a function of its journal: further seeds, new configurations, confirmations."""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+from study.ablation import Choice, Outcome, as_choice, as_params, wanted_choices
+from study.configurations import Configuration, configurations
+from study.confirmation import next_confirmation
+from study.journal import FINISHED, Purpose, StudyRecord, TrialRecord
+from study.proposals import enumerate_grid
+from study.spec import Ablation, Grid, NoStopping, Params, Search, StudySpec
+
+WAIT = "wait"  # there will be more, but it depends on trials that are under way
+
+
+@dataclass(frozen=True)
+class Upcoming:
+    """A trial to be proposed: factor values, what is added to the study's seed, and why it is run."""
+
+    params: Params
+    seed_offset: int
+    purpose: Purpose = "search"
+    sampler_attrs: dict[str, Any] = field(default_factory=dict)
+
+
+class Plan:
+    """Knows what comes next; everything but a cache follows from the record that it is asked about.
+
+    Args:
+        spec: the study.
+        seed: of the search.
+    """
+
+    def __init__(self, spec: StudySpec, seed: int) -> None:
+        self._spec, self._seed = spec, seed
+        self._grid = enumerate_grid(spec) if isinstance(spec.design, Grid) else []
+        self._num_when_exhausted: int | None = None  # configurations when the search found no new one
+
+    def next(self, record: StudyRecord) -> Upcoming | str | None:
+        """The next trial, WAIT where that depends on trials under way, or None where there is nothing more to do."""
+        if self._spec.window is not None:
+            if not _has_ended_up_to(record, len(record.trials) - self._spec.window):
+                return WAIT
+            record = _as_known_at(record, len(record.trials) - self._spec.window)
+        known = configurations(record, len(self._spec.seeds))
+        further = self._next_seed(known)
+        if isinstance(further, Upcoming):
+            return further
+        fresh = self._next_configuration(record, known)
+        if isinstance(fresh, Upcoming):
+            return fresh
+        if further == WAIT or fresh == WAIT:
+            return WAIT
+        return self._next_confirmation(record)
+
+    def num_planned(self, record: StudyRecord) -> int:
+        """How many trials the study is to have, as far as that can be told from ``record``."""
+        known = configurations(record, len(self._spec.seeds))
+        seeds = len(self._spec.seeds)
+        begun = sum(max(len(c.trials), seeds) if c.state in ("running", "complete") else len(c.trials) for c in known)
+        confirming = len([trial for trial in record.trials.values() if trial.purpose == "confirmation"])
+        left = max(0, self._num_configurations(record, known) - len(known))
+        return begun + left * seeds + max(confirming, self._spec.confirmation.runs)
+
+    def _num_configurations(self, record: StudyRecord, known: list[Configuration]) -> int:
+        if self._num_when_exhausted == len(known):
+            return len(known)
+        match self._spec.design:
+            case Search(trials=trials):
+                return len(known) if self._is_spent(record) else trials
+            case Grid():
+                return len(self._grid)
+            case Ablation():
+                return len(wanted_choices(self._spec, self._outcomes(known)))
+
+    def _next_seed(self, known: list[Configuration]) -> Upcoming | str | None:
+        """The next seed of the first configuration that may have one."""
+        is_waiting = False
+        for configuration in known:
+            done = len(configuration.trials)
+            if configuration.state != "running" or done >= len(self._spec.seeds):
+                continue
+            may_be_stopped = not isinstance(self._spec.stopping, NoStopping) and (
+                configuration.params not in self._spec.references
+            )
+            if may_be_stopped and configuration.trials[-1].state != "complete":
+                is_waiting = True
+            else:
+                return Upcoming(configuration.params, self._spec.seeds[done])
+        return WAIT if is_waiting else None
+
+    def _next_configuration(self, record: StudyRecord, known: list[Configuration]) -> Upcoming | str | None:
+        spec, seed_offset = self._spec, self._spec.seeds[0]
+        match spec.design:
+            case Grid():
+                return Upcoming(self._grid[len(known)], seed_offset) if len(known) < len(self._grid) else None
+            case Ablation():
+                outcomes = self._outcomes(known)
+                wanted = [choice for choice in wanted_choices(spec, outcomes) if choice not in outcomes]
+                if wanted:
+                    return Upcoming(as_params(wanted[0], spec), seed_offset)
+                return WAIT if any(configuration.state == "running" for configuration in known) else None
+            case Search(trials=trials):
+                if len(known) >= trials or self._is_spent(record) or self._num_when_exhausted == len(known):
+                    return None
+                if len(known) < len(spec.references):
+                    return Upcoming(dict(spec.references[len(known)]), seed_offset)
+                return self._proposal(record, len(known), seed_offset)
+
+    def _proposal(self, record: StudyRecord, num_known: int, seed_offset: int) -> Upcoming | None:
+        from study.optuna_search import propose  # Optuna's samplers take a second to import
+
+        proposal = propose(record, self._spec, self._seed)
+        if proposal is None:
+            self._num_when_exhausted = num_known
+            return None
+        return Upcoming(proposal.params, seed_offset, sampler_attrs=proposal.sampler_attrs)
+
+    def _next_confirmation(self, record: StudyRecord) -> Upcoming | str | None:
+        if self._spec.confirmation.runs == 0:
+            return None
+        searching = [trial for trial in record.trials.values() if trial.purpose == "search"]
+        if any(trial.state not in FINISHED for trial in searching):
+            return WAIT
+        confirmation = next_confirmation(record, self._spec, self._seed)
+        return None if confirmation is None else Upcoming(*confirmation, purpose="confirmation")
+
+    def _outcomes(self, known: list[Configuration]) -> dict[Choice, Outcome]:
+        """What the ablation has learned; larger values are better."""
+        assert isinstance(self._spec.design, Ablation)
+        name = self._spec.design.objective
+        sign = next(1 if o.direction == "maximize" else -1 for o in self._spec.objectives if o.name == name)
+        outcomes = {}
+        for configuration in known:
+            mean = configuration.mean(name) if configuration.is_trustworthy else None
+            value = None if mean is None else sign * mean
+            outcomes[as_choice(configuration.params)] = Outcome(configuration.state != "running", value)
+        return outcomes
+
+    def _is_spent(self, record: StudyRecord) -> bool:
+        """Whether a search has used up its budget."""
+        assert isinstance(self._spec.design, Search)
+        budget = self._spec.design.budget
+        limits = {"view_passes": budget.view_passes, "train_pflop": budget.pflop}
+        for name, limit in limits.items():
+            if limit is not None and sum(_spent(trial, name) for trial in record.trials.values()) >= limit:
+                return True
+        return budget.hours is not None and record.active_seconds >= 3600 * budget.hours
+
+
+def _spent(trial: TrialRecord, cost: str) -> float:
+    """What is known of the cost of a trial: that of its result, or of its last report."""
+    known = trial.metrics or (trial.reports[-1] if trial.reports else {})
+    return float(known.get(cost) or 0.0)
+
+
+def _has_ended_up_to(record: StudyRecord, number: int) -> bool:
+    return all(trial.state in FINISHED for trial in record.trials.values() if trial.number <= number)
+
+
+def _as_known_at(record: StudyRecord, number: int) -> StudyRecord:
+    """The study as if of the trials behind ``number`` nothing were known but that they were proposed."""
+    known = copy.copy(record)
+    known.trials = {
+        trial.uid: trial
+        if trial.number <= number
+        else TrialRecord(trial.uid, trial.number, trial.params, trial.config, trial.purpose, trial.sampler_attrs)
+        for trial in record.trials.values()
+    }
+    return known

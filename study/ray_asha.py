@@ -1,0 +1,83 @@
+"""Ray Tune's single-objective ASHA behind the interface of ``MultiObjectiveAsha``; the journal is its memory."""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ray.tune.schedulers import AsyncHyperBandScheduler
+
+UNREACHABLE = 2**62  # view passes; Ray needs an end, and trials have different ones
+
+
+@dataclass(frozen=True)
+class _TrialId:
+    """All that Ray's scheduler reads of a trial."""
+
+    trial_id: str
+
+
+class SingleObjectiveAsha:
+    """Asks a fresh ``AsyncHyperBandScheduler`` that has been shown every earlier report, in their order.
+
+    Ray never saves its scheduler in a way that survives, lets trials go on that report NaN, and answers otherwise when
+    asked again; here the first answer stands and values that are not finite stop.
+
+    Args:
+        first_rung: view passes of the first rung.
+        eta: reduction factor.
+        maximise: whether more of the objective is better.
+    """
+
+    def __init__(self, first_rung: int, eta: int, maximise: bool) -> None:
+        self._first_rung, self._eta, self._mode = first_rung, eta, "max" if maximise else "min"
+        self._reports: list[tuple[str, int, float]] = []
+        self._kept: dict[tuple[str, int], bool] = {}
+        self._reasons: dict[tuple[str, int], str] = {}
+
+    def decide(
+        self, uid: str, milestone: int, values: Sequence[float | None], among: Collection[str] | None = None
+    ) -> bool:
+        """Records the objective of a trial at a milestone and says whether it may go on; see ``MultiObjectiveAsha``."""
+        if (uid, milestone) in self._kept:
+            return self._kept[uid, milestone]
+        (value,) = values
+        kept, reason = False, "not finite"
+        if value is not None and math.isfinite(value):
+            shown = [report for report in self._reports if among is None or report[0] in among]
+            kept = self._ask([*shown, (uid, milestone, float(value))])
+            reason = f"by Ray's ASHA, {sum(report[1] == milestone for report in shown) + 1} trials here"
+        self._note(uid, milestone, value, kept)
+        self._reasons[uid, milestone] = reason
+        return kept
+
+    def restore(self, uid: str, milestone: int, values: Sequence[float | None], kept: bool) -> None:
+        """Puts back a decision that was made before a restart."""
+        self._note(uid, milestone, values[0], kept)
+
+    def explain(self, uid: str, milestone: int) -> str:
+        """Why a trial that was decided about here got the answer that it got."""
+        return self._reasons[uid, milestone]
+
+    def _note(self, uid: str, milestone: int, value: float | None, kept: bool) -> None:
+        if value is not None and math.isfinite(value):
+            self._reports.append((uid, milestone, float(value)))
+        self._kept[uid, milestone] = kept
+
+    def _ask(self, reports: list[tuple[str, int, float]]) -> bool:
+        scheduler = AsyncHyperBandScheduler(
+            time_attr="view_passes",
+            metric="value",
+            mode=self._mode,
+            grace_period=self._first_rung,
+            reduction_factor=self._eta,
+            max_t=UNREACHABLE,
+        )
+        answer = scheduler.CONTINUE
+        added = set()
+        for uid, milestone, value in reports:
+            trial = _TrialId(uid)
+            if uid not in added:
+                scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
+                added.add(uid)
+            answer = scheduler.on_trial_result(None, trial, {"view_passes": milestone, "value": value})  # type: ignore[arg-type]
+        return answer == scheduler.CONTINUE
