@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torchvision import datasets as torchvision_datasets
 
-from trainables.datasets import ImageSet, load_data, stratified_rows
+from trainables.datasets import ImageSet, available_here, load_data, stratified_rows
 from trainables.image_cache import cache_dir
 from trainables.trial_config import TrialConfig
 
@@ -320,6 +320,52 @@ def test_empty_class_is_named(tiny: Callable[..., TrialConfig], image_folder: Pa
         path.unlink()
     with pytest.raises(ValueError, match=r"no images \(\.jpg, .*\) of dog in .*test"):
         load_data(folder_config(tiny, image_folder))
+
+
+# On another machine than the one that loaded the data.
+
+
+def test_files_that_are_here_are_not_made_again(tiny: Callable[..., TrialConfig], image_folder: Path) -> None:
+    config = folder_config(tiny, image_folder)
+    data = pickle.loads(pickle.dumps(load_data(config)))
+    assert available_here(data, config) is data
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, flip_a_pixel], ids=["missing", "damaged"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_files_that_are_missing_here_are_made(
+    tiny: Callable[..., TrialConfig], image_folder: Path, damage: Callable[[Path], None], split: str
+) -> None:
+    config = folder_config(tiny, image_folder)
+    first = load_data(config)
+    expected = [(pixels(part), part.labels) for part in (first.train, first.validation, first.test)]
+    content = pickle.dumps(first)
+    (cached,) = cache_dir().glob(f"{split}-*.npy")
+    damage(cached)
+    found = available_here(pickle.loads(content), config)
+    assert cached.exists() and found.checksum == first.checksum
+    for part, (images, labels) in zip((found.train, found.validation, found.test), expected, strict=True):
+        assert np.array_equal(pixels(part), images) and np.array_equal(part.labels, labels)
+
+
+def test_other_images_here_are_refused(
+    tiny: Callable[..., TrialConfig], image_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = folder_config(tiny, image_folder)
+    content = pickle.dumps(load_data(config))
+    Image.fromarray(noise(30, 30, 999)).save(image_folder / "train" / "cat" / "1.png")
+    for path in cache_dir().glob("*.npy"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"the images in .*/images on .* are not those that were loaded first"):
+        available_here(pickle.loads(content), config)
+    (image_folder / "train").rename(tmp_path / "gone")
+    with pytest.raises(ValueError, match=r"on .*: no image folder at .*/images"):
+        available_here(pickle.loads(content), config)
+
+
+def test_images_in_memory_are_always_here(tiny: Callable[..., TrialConfig]) -> None:
+    data = load_data(tiny())
+    assert available_here(data, tiny()) is data
 
 
 # CIFAR-10.

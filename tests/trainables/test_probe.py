@@ -1,15 +1,17 @@
 """Linear probes on encoders whose best clean and robust heads are known."""
 
 import copy
+import tempfile
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from trainables import probe as probe_module
 from trainables.encoders import ProjectedEncoder, build_encoder
-from trainables.probe import ProbedClassifier, train_probe
-from trainables.robust_accuracy import correct_under_attack
+from trainables.probe import ProbedClassifier, frozen_features, train_probe
+from trainables.robust_accuracy import correct_under_attack, evaluation_batch
 from trainables.trial_config import TrialConfig
 
 CLASS_COLOURS = torch.tensor([[200, 60, 60], [60, 200, 60], [60, 60, 200]])
@@ -66,6 +68,43 @@ def test_encoder_does_not_change(tiny: Callable[..., TrialConfig], probe: str, l
     assert not any(module.training for module in classifier.modules())
     assert classifier.head.weight.shape == (3, 16 if layer == "hidden" else 64)
     assert classifier(torch.rand(5, 3, 8, 8)).shape == (5, 3)
+
+
+@pytest.mark.parametrize("probe", ["central", "n_views"])
+def test_features_in_a_file_give_the_same_probe(
+    tiny: Callable[..., TrialConfig], monkeypatch: pytest.MonkeyPatch, probe: str
+) -> None:
+    config = tiny(probe=probe, probe_views=3, probe_batch_size=16)
+    images, labels = coloured_images(40)
+
+    def trained() -> tuple[ProbedClassifier, Tensor]:
+        classifier = train_probe(build_encoder(config, 0), images, labels, 3, config, num_epochs=2)
+        return classifier, frozen_features(classifier, images)
+
+    opened: list[int] = []
+    temporary_file = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: opened.append(1) or temporary_file())
+    monkeypatch.setattr(probe_module, "MAX_PASSES_AT_ONCE", 18)  # several parts
+    monkeypatch.setattr(probe_module, "MAX_FEATURE_BYTES", 4 * 40 * 16)
+    in_memory, features = trained()
+    assert opened == []
+    monkeypatch.setattr(probe_module, "MAX_FEATURE_BYTES", 4 * 40 * 16 - 1)
+    in_file, mapped = trained()
+    assert opened == [1, 1]
+    assert torch.equal(mapped, features) and features.shape == (40, 16)
+    assert torch.equal(in_file.head.weight, in_memory.head.weight)
+
+
+@pytest.mark.parametrize(
+    ("size", "views", "images"), [(8, 1, 500), (64, 1, 500), (65, 1, 484), (224, 1, 40), (224, 3, 13), (512, 50, 1)]
+)
+def test_fewer_large_images_are_in_memory_at_once(
+    tiny: Callable[..., TrialConfig], size: int, views: int, images: int
+) -> None:
+    config = tiny(dataset="imagefolder", image_size=size, probe_views=views, probe="n_views")
+    classifier = ProbedClassifier(build_encoder(config, 0), nn.Linear(16, 3), config)
+    assert classifier.images_at_once(500) == images  # of 500 * 64 * 64 pixels
+    assert evaluation_batch(classifier) == images
 
 
 @pytest.mark.parametrize("layer", ["hidden", "backbone"])

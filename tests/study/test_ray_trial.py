@@ -1,0 +1,77 @@
+"""The trainable without Ray: what a worker does about images that are not on its node."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from study.ray_trial import StudyTrial
+from trainables.datasets import TrialData, load_data
+from trainables.image_cache import cache_dir
+from trainables.trial_config import TrialConfig
+
+CONFIG = TrialConfig(
+    dataset="imagefolder",
+    image_size=8,
+    validation_fraction=0.25,
+    num_views=2,
+    encoder="resnet_narrow",
+    projector_hidden_dim=16,
+    projector_dim=8,
+    batch_size=8,
+    epochs=1,
+    adversary="none",
+    probe="central",
+    probe_epochs=1,
+    eval_pgd_steps=1,
+    eval_radii_255=(8.0,),
+)
+
+
+@pytest.fixture
+def config(
+    make_photographs: Callable[[Path, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> TrialConfig:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return CONFIG.replace(data_root=str(make_photographs(tmp_path / "photographs", 4)))
+
+
+def run_to_end(config: TrialConfig, data: TrialData, folder: Path) -> dict[str, Any]:
+    """The last result of a worker that unpickles ``data``; no Ray is started."""
+    trial = StudyTrial.__new__(StudyTrial)
+    plain = {"uid": "t0000", "trial": config.model_dump(mode="json"), "milestones": []}
+    trial.setup(
+        plain | {"folder": str(folder), "device": "cpu", "num_threads": torch.get_num_threads()},
+        pickle.loads(pickle.dumps(data)),
+    )
+    while not (result := trial.step()).get("done"):
+        pass
+    return result | {"report": json.loads(result["report"])}
+
+
+def test_a_node_without_the_images_makes_them(config: TrialConfig, tmp_path: Path) -> None:
+    data = load_data(config)
+    there = run_to_end(config, data, tmp_path / "there")
+    for path in cache_dir().iterdir():
+        path.unlink()
+    here = run_to_end(config, data, tmp_path / "here")
+    assert there["kind"] == here["kind"] == "final"
+    for name, value in there["report"].items():
+        assert name.endswith("_seconds") or here["report"][name] == value
+    assert len(list(cache_dir().glob("*.npy"))) == 2
+
+
+def test_a_node_with_other_images_fails_the_trial(config: TrialConfig, tmp_path: Path) -> None:
+    data = load_data(config)
+    for path in cache_dir().iterdir():
+        path.unlink()
+    Image.new("RGB", (9, 9)).save(Path(config.data_root) / "train" / "class 000" / "photograph 0.JPEG")
+    result = run_to_end(config, data, tmp_path / "trial")
+    assert result["kind"] == "failed"
+    assert result["report"]["reason"].startswith("ValueError: the images in ")
+    assert f"checksum {load_data(config).checksum[:12]} here, {data.checksum[:12]} there" in result["report"]["reason"]
