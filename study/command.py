@@ -1,7 +1,6 @@
 """What ``python -m study.run`` does, apart from parsing: check everything first, then run, then report."""
 
 import contextlib
-import dataclasses
 import re
 import shlex
 import warnings
@@ -14,39 +13,16 @@ from rich.console import Console
 
 from study.environment import describe_environment
 from study.journal import JOURNAL_NAME, Event, Journal
-from study.load_space import load_space
+from study.options import StudyCommand, requested_spec
 from study.proposals import check_space, extreme_configs
-from study.spec import NoStopping, Search, StudySpec
+from study.spec import StudySpec
 from trainables.datasets import TrialData, load_data
 from trainables.run_trial import make_folder, parse_device
 from trainables.trial import require_fitting
-from trainables.trial_config import parse_settings, resolve_paths
 
 if TYPE_CHECKING:
     from study.engine import StudyEngine
     from study.launch import Resources
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyCommand:
-    """The options of ``python -m study.run``, named alike."""
-
-    space: Path
-    preset: str
-    set: list[str]
-    dataset: str | None
-    data_root: str | None
-    trials: int | None
-    sampler: str | None
-    no_stopping: bool
-    seed: int
-    name: str | None
-    output: Path
-    device: str | None
-    cpus_per_trial: int | None
-    gpus_per_trial: float | None
-    concurrency: int | None
-    address: str | None
 
 
 @dataclass(frozen=True)
@@ -76,7 +52,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     Raises:
         ValueError: one line on what is wrong.
     """
-    spec = _spec(command)
+    spec = requested_spec(command)
     check_space(spec)
     name = command.name or spec.name
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
@@ -174,31 +150,6 @@ def run(study: RunningStudy, console: Console) -> int:
     return 0 if engine.record.ended else 130
 
 
-def _spec(command: StudyCommand) -> StudySpec:
-    spec = load_space(command.space).with_preset(command.preset)
-    changes = parse_settings(command.set)
-    if command.dataset is not None:
-        changes["dataset"] = command.dataset
-    # The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32.
-    if command.preset == "laptop" and changes.get("dataset", "digits") != "digits":
-        changes.setdefault("image_size", 32)
-    if command.data_root is not None:
-        changes["data_root"] = command.data_root
-    spec = spec.with_settings(changes)
-    spec = dataclasses.replace(spec, base=resolve_paths(spec.base))
-    if command.trials is not None or command.sampler is not None:
-        if not isinstance(spec.design, Search):
-            raise ValueError(
-                f"--trials and --sampler are for a search; {command.space} is a {type(spec.design).__name__}"
-            )
-        design = Search(
-            trials=spec.design.trials if command.trials is None else command.trials,
-            sampler=command.sampler or spec.design.sampler,  # type: ignore[arg-type]
-        )
-        spec = dataclasses.replace(spec, design=design)
-    return dataclasses.replace(spec, stopping=NoStopping()) if command.no_stopping else spec
-
-
 def _announcement(spec: StudySpec) -> str:
     base = spec.base
     what = f"{base.dataset} at {base.image_size}x{base.image_size}, {base.encoder}"
@@ -219,7 +170,7 @@ def _load_with_progress(spec: StudySpec, console: Console) -> TrialData:
 
 
 def _identity(spec: StudySpec, command: StudyCommand, data: TrialData) -> dict[str, Any]:
-    """What must be equal for a study to be gone on with; only the number of trials may grow."""
+    """What must be equal for a study to be gone on with, but for what ``_is_extension`` lets grow."""
     return spec.to_plain() | {"seed": command.seed, "data_checksum": data.checksum}
 
 
@@ -229,15 +180,20 @@ def _require_same_study(study_dir: Path, identity: dict[str, Any]) -> None:
     known = read_study(study_dir).spec
     if not known:
         return
-    differences = [
-        difference
-        for difference in _differences(known, identity)
-        if not (difference[0] == "design.trials" and None not in difference and difference[1] <= difference[2])
-    ]
+    differences = [difference for difference in _differences(known, identity) if not _is_extension(*difference)]
     if differences:
         shown = "; ".join(f"{path}: {old!r} there, {new!r} now" for path, old, new in differences[:5])
         more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
         raise ValueError(f"{study_dir} holds a different study ({shown}{more}); choose another folder with --name")
+
+
+def _is_extension(path: str, old: Any, new: Any) -> bool:
+    """Whether a difference only asks for more of the same study: trials, budget, seeds behind the old ones."""
+    if path == "seeds":
+        return bool(new[: len(old)] == old)
+    if path.startswith("design.budget."):
+        return new is None or (old is not None and old <= new)
+    return path in ("design.trials", "confirmation.runs") and None not in (old, new) and bool(old <= new)
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -14,6 +14,7 @@ from study.engine import Assignment, StudyEngine
 from study.ray_adapters import EngineScheduler, EngineSearcher
 from study.ray_trial import CHECKPOINT_NAME, StudyTrial
 from trainables.datasets import TrialData
+from trainables.shared_encoder import encoder_name
 from trainables.trial import discard_checkpoint
 
 MAX_WORKER_DEATHS = 2
@@ -81,12 +82,15 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
         resources: from ``plan_resources``.
     """
 
+    encoders = study_dir.parent / "encoders"
+
     def as_ray_config(assignment: Assignment) -> dict[str, Any]:
         return {
             "uid": assignment.uid,
             "trial": assignment.config.model_dump(mode="json"),
             "milestones": assignment.milestones,
             "folder": str(study_dir / "trials" / assignment.uid),
+            "encoder": str(encoders / encoder_name(assignment.config, data.checksum, resources.device)),
             "device": resources.device,
             "num_threads": resources.cpus_per_trial,
         }

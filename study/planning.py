@@ -150,7 +150,9 @@ class Plan:
 
 
 def _spent(trial: TrialRecord, cost: str) -> float:
-    """What is known of the cost of a trial: that of its result, or of its last report."""
+    """What is known of the cost of a trial: that of its result, or of its last report; nothing for a shared encoder."""
+    if trial.metrics.get("is_encoder_shared"):
+        return 0.0
     known = trial.metrics or (trial.reports[-1] if trial.reports else {})
     return float(known.get(cost) or 0.0)
 

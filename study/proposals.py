@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import Trial as OptunaTrial
 from pydantic import ValidationError
 
-from study.spec import Factor, Grid, MoAsha, Params, StudySpec
+from study.spec import Ablation, Factor, Grid, NoStopping, Params, StudySpec
 from trainables.trial import reported_metrics
 from trainables.trial_config import TrialConfig, explain
 
@@ -42,11 +42,13 @@ def check_space(spec: StudySpec) -> None:
         ValueError: naming the combination that is impossible, or the objective that nobody reports.
     """
     for config in extreme_configs(spec):
-        _require_reported([o.name for o in spec.objectives], reported_metrics(config), "objective")
-        if isinstance(spec.stopping, MoAsha):
+        reported = reported_metrics(config)
+        _require_reported([o.name for o in spec.objectives], reported, "objective")
+        _require_reported([c.name for c in spec.constraints], reported, "metric of a constraint")
+        if not isinstance(spec.stopping, NoStopping):
             interim = reported_metrics(config, interim=True)
             _require_reported(list(spec.stopping.objectives), interim, "objective of the early stopping")
-    if isinstance(spec.stopping, MoAsha):
+    if not isinstance(spec.stopping, NoStopping):
         names = {objective.name for objective in spec.objectives}
         for name in spec.stopping.objectives:
             if name not in names:
@@ -56,25 +58,29 @@ def check_space(spec: StudySpec) -> None:
 
 
 def extreme_configs(spec: StudySpec) -> list[TrialConfig]:
-    """The configs of the references and of every combination of the factors' extreme values.
+    """The configs of the references and of every combination of the factors' extreme values, also as confirmed.
 
     Raises:
         ValueError: naming the combination that is impossible.
     """
     for params in spec.references:
-        _require_choice(params, spec)
+        require_choice(params, spec)
     configs = []
-    extremes = _combinations(spec, {factor.name: factor.extremes() for factor in spec.factors})
+    # Between the two ends of an ablation some combinations are impossible, and left out when their time comes.
+    is_ablation = isinstance(spec.design, Ablation)
+    extremes = [] if is_ablation else _combinations(spec, {f.name: f.extremes() for f in spec.factors})
     for params in [*spec.references, *extremes]:
         try:
             configs.append(spec.config(params, seed=0))
         except ValidationError as error:
             chosen = ", ".join(f"{name}={value!r}" for name, value in params.items())
             raise ValueError(f"the space has an impossible config ({chosen}): {explain(error)}") from None
-    return configs
+    return configs + (
+        [config.replace(**spec.confirmation.settings) for config in configs] if spec.confirmation.runs > 0 else []
+    )
 
 
-def _require_choice(params: Params, spec: StudySpec) -> None:
+def require_choice(params: Params, spec: StudySpec) -> None:
     """Raises ``ValueError`` unless ``params`` gives each active factor, and no other, a value of its domain."""
     fields = spec.base.model_dump()
     wanted = []

@@ -28,8 +28,9 @@ class StudyTrial(tune.Trainable):
     """Runs the trial that ``config`` describes in plain data, from its own checkpoint where it has one.
 
     ``config`` holds ``uid``, ``trial`` (the fields of a TrialConfig), ``milestones``, ``folder`` (absolute, of this
-    trial), ``device`` and ``num_threads``; ``data`` comes out of Ray's object store without a copy, or as the place of
-    its files, which are made where this node does not have them.
+    trial), ``encoder`` (where a finished encoder of this pretraining is, or will be), ``device`` and ``num_threads``.
+    ``data`` comes out of Ray's object store without a copy, or as the place of its files, which are made where this
+    node does not have them.
     """
 
     def setup(self, config: dict[str, Any], data: TrialData) -> None:  # type: ignore[override]
@@ -57,7 +58,7 @@ class StudyTrial(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         torch.set_num_threads(config["num_threads"])
         self._config = TrialConfig(**config["trial"])
-        self._folder = Path(config["folder"])
+        self._folder, self._encoder_path = Path(config["folder"]), Path(config["encoder"])
         self._reports = self._run(torch.device(config["device"]), config["milestones"])
 
     def _run(self, device: torch.device, milestones: list[int]) -> Iterator[Progress | InterimReport | FinalReport]:
@@ -69,6 +70,7 @@ class StudyTrial(tune.Trainable):
             milestones=milestones,
             checkpoint_path=self._folder / CHECKPOINT_NAME,
             checkpoint_seconds=CHECKPOINT_SECONDS,
+            encoder_path=self._encoder_path,
         )
 
     def _advance(self) -> dict[str, Any]:

@@ -277,6 +277,9 @@ class Ablation:
         return dataclasses.replace(self, from_=self.from_.replace(**changes), to=self.to.replace(**changes))
 
 
+LAPTOP_CONFIRMATION = {"eval_autoattack_samples": 20}  # a minute or so each on a core
+
+
 @dataclass(frozen=True, kw_only=True)
 class Confirmation:
     """Further seeds for members of the front, spent where membership is least certain, under a fuller attack.
@@ -399,7 +402,7 @@ class StudySpec:
             references=self.references if laptop.references is None else laptop.references,
             design=design,
             stopping=laptop.stopping or self.stopping,
-            confirmation=laptop.confirmation or self.confirmation,
+            confirmation=laptop.confirmation or dataclasses.replace(self.confirmation, settings=LAPTOP_CONFIRMATION),
             preset=preset,
         )
 

@@ -134,10 +134,16 @@ class Pretraining:
             "last_mean_loss": self._last_mean_loss,
         }
 
+    def finished_state(self) -> dict[str, Any]:
+        """The state without what only further updates would need, for a pretraining that ran to its end."""
+        assert self.batches_done == self.num_batches
+        return self.state_dict() | {"optimiser": None, "perturbation": None}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes back to a state that ``state_dict`` returned for an equal pretraining config."""
         self.encoder.load_state_dict(state["encoder"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        if state["optimiser"] is not None:
+            self.optimiser.load_state_dict(state["optimiser"])
         self.perturbation = None if state["perturbation"] is None else state["perturbation"].to(self.device)
         self.batches_done = state["batches_done"]
         self.train_seconds = state["train_seconds"]

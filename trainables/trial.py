@@ -22,9 +22,11 @@ from trainables.datasets import ImageSet, TrialData
 from trainables.pretrain import Pretraining
 from trainables.probe import ProbedClassifier, train_probe
 from trainables.robust_accuracy import Flags, accuracies, correct_under_attack
+from trainables.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
 from trainables.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
 
+SECONDS_BETWEEN_LOOKS = 1.0  # for an encoder that another trial is training
 Metrics = dict[str, Any]
 
 
@@ -63,6 +65,7 @@ def run_trial(
     milestones: Sequence[int] = (),
     checkpoint_path: Path | None = None,
     checkpoint_seconds: float = 30.0,
+    encoder_path: Path | None = None,
 ) -> Iterator[Progress | InterimReport | FinalReport]:
     """Runs one trial and hands over what it finds as it goes; nothing is logged or seeded globally.
 
@@ -74,6 +77,8 @@ def run_trial(
             or behind it. Those beyond the pretraining's end are passed over: the final report speaks for them.
         checkpoint_path: where to keep the state; a trial that was interrupted goes on from it with equal numbers.
         checkpoint_seconds: least time between two checkpoints; milestones and the end of pretraining are always kept.
+        encoder_path: where a finished encoder of this very pretraining is kept for other trials, or found. A trial that
+            finds one reports no milestones, whose encoders are gone, and costs no pretraining of its own.
 
     Yields:
         ``Progress`` after batches, ``InterimReport`` at milestones, at last one ``FinalReport``. ``train_loss`` in a
@@ -86,18 +91,51 @@ def run_trial(
     require_fitting(config, data)
     images, labels = data.train.tensors()
     pretraining = Pretraining(config, images, device, labels if config.method == "supervised" else None)
-    if checkpoint_path is not None and checkpoint_path.exists():
-        pretraining.load_state_dict(_load_checkpoint(checkpoint_path, config))
+    with SharedEncoder(encoder_path) as shared:
+        is_shared = False
+        if checkpoint_path is not None and checkpoint_path.exists():
+            pretraining.load_state_dict(_load_checkpoint(checkpoint_path, config))
+        else:
+            while not (is_shared := _load_shared(shared, pretraining)) and not shared.take_over():
+                yield Progress(0, 0.0)
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            is_shared = is_shared or _load_shared(shared, pretraining)  # finished between the two looks
+        yield from _pretrain(pretraining, data, config, milestones, checkpoint_path, checkpoint_seconds)
+        if not is_shared:
+            shared.save(pretraining.finished_state())
+    attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
+    metrics, flags, classifier = evaluate_final(pretraining, data, config, attacks_done)
+    metrics |= {"train_loss": pretraining.mean_loss(), "is_encoder_shared": is_shared}
+    yield FinalReport(metrics, flags, classifier)
+
+
+def _load_shared(shared: SharedEncoder, pretraining: Pretraining) -> bool:
+    """Whether another trial has finished this pretraining; it is then taken from there."""
+    state = shared.load()
+    if state is not None:
+        pretraining.load_state_dict(state)
+    return state is not None
+
+
+def _pretrain(
+    pretraining: Pretraining,
+    data: TrialData,
+    config: TrialConfig,
+    milestones: Sequence[int],
+    checkpoint_path: Path | None,
+    checkpoint_seconds: float,
+) -> Iterator[Progress | InterimReport]:
+    """Pretrains to the end, reporting at milestones and keeping checkpoints."""
     total = pretraining.num_batches * pretraining.view_passes_per_batch
-    pending = [milestone for milestone in milestones if milestone < total]
-    train_loss = float("nan")
+    # Those that lie farther back than the last batch are passed: their encoders are gone.
+    passed = pretraining.view_passes - pretraining.view_passes_per_batch
+    pending = [milestone for milestone in milestones if passed < milestone < total]
 
     def save() -> None:
         if checkpoint_path is not None:
             _save_checkpoint(checkpoint_path, config, pretraining)
 
     def reports_due() -> Iterator[InterimReport]:
-        nonlocal train_loss
         if pending and pretraining.view_passes >= pending[0]:
             train_loss = pretraining.mean_loss()
             save()
@@ -114,11 +152,8 @@ def run_trial(
             pretraining.check_finite()
             save()
             saved_at = time.monotonic()
-    train_loss = pretraining.mean_loss()
+    pretraining.check_finite()
     save()
-    attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
-    metrics, flags, classifier = evaluate_final(pretraining, data, config, attacks_done)
-    yield FinalReport(metrics | {"train_loss": train_loss}, flags, classifier)
 
 
 def require_fitting(config: TrialConfig, data: TrialData) -> None:

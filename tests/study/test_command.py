@@ -1,5 +1,6 @@
 """Bad input ends in one line and exit code 2, before Ray starts; nothing is written."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 from torchvision import datasets
 
-from study.command import StudyCommand, prepare
+from study.command import prepare
 from study.journal import JOURNAL_NAME, Journal
-from study.run import _parser, main
+from study.options import StudyCommand, study_parser
+from study.run import main
 from trainables.datasets import load_data
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +39,7 @@ def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refuse:
 
 def prepared_command(tmp_path: Path, *options: str) -> StudyCommand:
     arguments = ["--space", str(SHIPPED), "--output", str(tmp_path / "runs"), *options]
-    return StudyCommand(**vars(_parser().parse_args(arguments)))
+    return StudyCommand(**vars(study_parser().parse_args(arguments)))
 
 
 def begin_study(tmp_path: Path, *options: str) -> Path:
@@ -153,7 +155,7 @@ def test_the_same_study_is_gone_on_with(tmp_path: Path) -> None:
         (["--trials", "13"], "design.trials: 14 there, 13 now"),
         (["--sampler", "random"], "design.sampler: 'tpe' there, 'random' now"),
         (["--set", "momentum=0.5"], "base.momentum: 0.9 there, 0.5 now"),
-        (["--no-stopping"], "stopping.kind: 'MoAsha' there, 'NoStopping' now"),
+        (["--stopping", "none"], "stopping.kind: 'MoAsha' there, 'NoStopping' now"),
         (["--set", "train_images=300"], "base.train_images: None there, 300 now"),
         (["--preset", "laptop", "--set", "image_size=8"], "data_checksum: "),
     ],
@@ -171,10 +173,10 @@ def test_another_study_in_the_folder_is_refused(
 def test_a_search_in_the_folder_of_a_grid_is_refused(refuse: Refuse, tmp_path: Path) -> None:
     study_dir = begin_study(tmp_path)
     path = study_dir / JOURNAL_NAME
-    design = '"design": {"kind": "Search", "trials": 14, "sampler": "tpe"}'
-    text = path.read_text()
-    assert design in text
-    path.write_text(text.replace(design, '"design": {"kind": "Grid"}'))
+    created = json.loads(path.read_text())
+    assert created["spec"]["design"]["kind"] == "Search"
+    created["spec"]["design"] = {"kind": "Grid"}
+    path.write_text(json.dumps(created) + "\n")
     assert "design.kind: 'Grid' there, 'Search' now" in refuse()
 
 

@@ -1,0 +1,79 @@
+"""Finished encoders, shared by trials of equal pretraining, also where several ask for one at the same time."""
+
+import fcntl
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from trainables.trial_config import TrialConfig
+
+
+def encoder_name(config: TrialConfig, data_checksum: str, device_type: str) -> str:
+    """The file name of the encoder that ``config`` trains: equal where pretraining, images, code and PyTorch are."""
+    circumstances = f"{torch.__version__} {device_type} {data_checksum} {_code_digest()}"
+    return f"{config.pretraining_hash()}-{hashlib.sha256(circumstances.encode()).hexdigest()[:16]}.pt"
+
+
+@functools.cache
+def _code_digest() -> str:
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+class SharedEncoder:
+    """One file with the state of a finished pretraining, and the right to be the one who makes it; a context.
+
+    Args:
+        path: the file, from ``encoder_name``; its folder is created where it is missing. None: nothing is shared.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock: IO[bytes] | None = None
+
+    def __enter__(self) -> "SharedEncoder":
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Gives the right back: others train where this one stopped before the end."""
+        if self._path is not None and self._lock is not None:
+            # Somebody may have opened the file that is removed here; then two train, which costs time and no more.
+            self._path.with_suffix(".lock").unlink(missing_ok=True)
+            self._lock.close()
+
+    def load(self) -> dict[str, Any] | None:
+        """The state, or None where nobody has finished it yet."""
+        if self._path is None or not self._path.exists():
+            return None
+        state: dict[str, Any] = torch.load(self._path, weights_only=True, map_location="cpu")
+        return state
+
+    def take_over(self) -> bool:
+        """Whether the caller is the one who trains; the right ends with the context, or with the process."""
+        if self._path is None or self._lock is not None:
+            return True
+        file = self._path.with_suffix(".lock").open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        except OSError:
+            pass  # a file system without locks: everybody trains
+        self._lock = file
+        return True
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keeps the state of a finished pretraining, whole or not at all."""
+        if self._path is not None and not self._path.exists():
+            unfinished = self._path.with_suffix(f".{os.getpid()}.tmp")
+            torch.save(state, unfinished)
+            os.replace(unfinished, self._path)
