@@ -60,7 +60,8 @@ def configuration_frame(
     first = complete.drop_duplicates("configuration").set_index("configuration")
     frame[factors] = first[factors]
     per_seed = seed_frame(trials, measures).groupby("configuration", sort=False)[list(measures)]
-    means, spreads, counts = per_seed.mean(), per_seed.std(ddof=1), per_seed.count()
+    # Rounding: the mean of three equal costs must not lose a tie to the cost itself by its last bit.
+    means, spreads, counts = per_seed.mean().map(_rounded), per_seed.std(ddof=1).map(_rounded), per_seed.count()
     for objective in objectives:
         means.loc[counts[objective.name] < frame["num_seeds"], objective.name] = np.nan
     spreads, counts = spreads.add_prefix(SPREAD_PREFIX), counts.add_prefix(COUNT_PREFIX)
@@ -84,6 +85,10 @@ def whisker_of(row: Row, name: str) -> tuple[float, float] | None:
         return (spread, spread) if np.isfinite(spread) else None
     interval = interval_of(row, name)
     return (row[name] - interval[0], interval[1] - row[name]) if interval else None
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.12g}")
 
 
 def _all_warnings(lists: pd.Series) -> list[str]:

@@ -2,14 +2,19 @@
 
 import html
 import json
+import math
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 
+from reports.configurations import spread_of
 from reports.measures import (
     COSTS,
     SPLIT_WORDS,
+    CostScale,
     format_cost,
     images_behind,
     interval_of,
@@ -18,6 +23,7 @@ from reports.measures import (
     on_split,
     short_number,
 )
+from reports.rerun import rerun_command
 from reports.trials import FACTOR_PREFIX, TrialTable
 
 # Okabe and Ito's palette, told apart with every common colour blindness.
@@ -25,6 +31,7 @@ BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55
 GRAY = "#808890"  # legible on white and on near-black; the page's script sharpens text to its theme
 FAINT = "rgba(128,136,144,0.28)"
 COST_COLORSCALE = "Viridis"
+HOVER_WIDTH = 90  # characters, of a command in a hover box
 
 
 def styled(figure: go.Figure, height: int) -> go.Figure:
@@ -49,8 +56,8 @@ def styled(figure: go.Figure, height: int) -> go.Figure:
     return figure
 
 
-def split_buttons(per_split: dict[str, tuple[list[bool], dict[str, Any]]]) -> dict[str, Any]:
-    """Two buttons, validation and test: split -> (which traces are visible, layout changes that go with them)."""
+def split_buttons(per_split: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
+    """Two buttons, validation and test: split -> (changes in the traces, changes in the layout)."""
     words = {"val": "validation (selection)", "test": "test (reported)"}
     return {
         "type": "buttons",
@@ -62,8 +69,8 @@ def split_buttons(per_split: dict[str, tuple[list[bool], dict[str, Any]]]) -> di
         "bgcolor": "rgba(0,0,0,0)",
         "font": {"size": 12},
         "buttons": [
-            {"label": words[split], "method": "update", "args": [{"visible": visible}, layout]}
-            for split, (visible, layout) in per_split.items()
+            {"label": words[split], "method": "update", "args": [traces, layout]}
+            for split, (traces, layout) in per_split.items()
         ],
     }  # fmt: skip
 
@@ -75,19 +82,33 @@ def value_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def percent_text(row: Mapping[str, Any], name: str) -> str:
-    """An accuracy with its Wilson 95% interval and number of images, e.g. '45.2 [40.1, 50.4], n=360'."""
-    value, interval = row.get(name, float("nan")), interval_of(row, name)
+def percent_text(row: Mapping[Any, Any], name: str) -> str:
+    """An accuracy with n and what is known of its luck: '45.2 ± 1.3 (sd, 3 seeds)' or '45.2 [40.1, 50.4]' (Wilson)."""
+    value, interval, images = row.get(name, float("nan")), interval_of(row, name), images_behind(row, name)
     if value != value:
         return "–"
-    if interval is None:
-        return f"{value:.1f} (n unknown)"
-    return f"{value:.1f} [{interval[0]:.1f}, {interval[1]:.1f}], n={images_behind(row, name):,}"
+    count = "n unknown" if images is None else f"n={images:,}"
+    spread, seeds = spread_of(row, name)
+    if seeds > 1:
+        return f"{value:.1f} ± {spread:.1f} (sd, {seeds} seeds), {count}"
+    return f"{value:.1f}{'' if interval is None else f' [{interval[0]:.1f}, {interval[1]:.1f}]'}, {count}"
 
 
-def hover_text(row: Mapping[str, Any], table: TrialTable) -> str:
-    """All that a report says of one trial, one thing a line, escaped for Plotly's hover box."""
-    lines = [f"trial {row['uid']}" + (", on the front" if row["on_front"] else "")]
+def short_percent(row: Mapping[Any, Any], name: str) -> str:
+    """An accuracy for a table: '45.2 ± 1.3' over seeds, '45.2 [40.1, 50.4]' for one seed, '–' where there is none."""
+    value, interval, (spread, seeds) = row.get(name, math.nan), interval_of(row, name), spread_of(row, name)
+    if not math.isfinite(value):
+        return "–"
+    if seeds > 1:
+        return f"{value:.1f} ± {spread:.1f}"
+    return f"{value:.1f}{'' if interval is None else f' [{interval[0]:.1f}, {interval[1]:.1f}]'}"
+
+
+def hover_text(row: Mapping[Any, Any], table: TrialTable) -> str:
+    """All that a report says of one configuration, one thing a line, escaped for Plotly's hover box."""
+    several = f", seeds {', '.join(str(seed) for seed in row['seeds'])}" if row["num_seeds"] > 1 else ""
+    lines = [f"trial {', '.join(row['uids'])}{several}" + (", on the front" if row["on_front"] else "")]
+    lines.append(f"probability of being on the front: {row['front_probability']:.2f}")
     lines += [f"{name} = {value_text(row[FACTOR_PREFIX + name])}" for name in table.factors]
     measured = [on_split(name, "test") for name in table.accuracies("val")] + table.accuracies("test")
     for name in dict.fromkeys(measured):
@@ -96,8 +117,39 @@ def hover_text(row: Mapping[str, Any], table: TrialTable) -> str:
             if text != "–":
                 lines.append(f"{SPLIT_WORDS[split]} {label(name, table.pgd_steps)}: {text}")
     lines += [f"{COSTS[name][0]}: {format_cost(name, row[name])}" for name in COSTS if name in row]
+    lines += [f"⚠ {row['num_lost']} of its trials were stopped or failed"] if row["num_lost"] else []
     lines += [f"⚠ {warning}" for warning in row["validity"]]
+    command = rerun_command(table.study.trials[row["uid"]].config)
+    lines += textwrap.wrap(command, HOVER_WIDTH, break_on_hyphens=False) if command else []
     return "<br>".join(html.escape(line) for line in lines)
+
+
+def plain_numbers(values: Iterable[float]) -> list[float | None]:
+    """Numbers with five digits, as the page holds them; None where there is none."""
+    return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
+
+
+def maybe_log(costs: pd.Series, scale: CostScale) -> list[float | None]:
+    """Costs in their unit, as log10 where they span over a factor of 10 (colour bars have no log type)."""
+    values = costs / scale.size
+    return (
+        plain_numbers(math.log10(value) if value > 0 else math.nan for value in values)
+        if scale.is_log
+        else plain_numbers(values)
+    )
+
+
+def color_axis(costs: pd.Series, scale: CostScale) -> dict[str, Any]:
+    """A colour bar for costs that ``maybe_log`` made."""
+    ticks = decade_ticks(costs, scale) if scale.is_log else {}
+    bar = {"title": {"text": scale.label, "side": "right"}, "thickness": 12, "outlinewidth": 0, "len": 1.0} | ticks
+    return {"colorscale": COST_COLORSCALE, "colorbar": bar}
+
+
+def decade_ticks(costs: pd.Series, scale: CostScale) -> dict[str, Any]:
+    """Ticks for values that are already log10."""
+    ticks = log_axis_ticks(costs / scale.size)
+    return ticks | {"tickvals": [math.log10(tick) for tick in ticks["tickvals"]]}
 
 
 def log_axis_ticks(values: Iterable[float]) -> dict[str, Any]:

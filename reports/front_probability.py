@@ -96,7 +96,8 @@ def as_drawn(frame: pd.DataFrame, names: list[str]) -> Floats:
 
 
 def _square_root(covariance: Floats) -> Floats:
-    """A factor F with F F^T the covariance; eigenvalues that rounding made negative count as 0."""
+    """A factor F with F F^T the covariance; an objective without variance gets none (ties stay ties)."""
     values, vectors = np.linalg.eigh(covariance)
     root: Floats = vectors * np.sqrt(np.clip(values, 0, None))
+    root[np.diag(covariance) == 0] = 0
     return root

@@ -108,6 +108,16 @@ def label(name: str, pgd_steps: int | None) -> str:
     return f"robust accuracy, {'AutoAttack' if match['attack'] == 'aa' else pgd} at {match['radius']}/255 (%)"
 
 
+def short_label(name: str) -> str:
+    """A narrow head for a wide table: 'val PGD 8/255 (%)'."""
+    match = ACCURACY.fullmatch(name)
+    if match is None:
+        return COSTS[name][0] if name in COSTS else name
+    if match["attack"] is None:
+        return f"{match['split']} clean (%)"
+    return f"{match['split']} {'AutoAttack' if match['attack'] == 'aa' else 'PGD'} {match['radius']}/255 (%)"
+
+
 def split_of(name: str) -> str:
     """'validation' or 'test' for an accuracy, else ''."""
     match = ACCURACY.fullmatch(name)

@@ -1,7 +1,9 @@
 """The page of a report: one HTML file that needs nothing but itself."""
 
 import html
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from string import Template
 from typing import Any
@@ -9,7 +11,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from reports.page_style import SCRIPT, STYLE
+from reports.page_style import CONFIG_MARK, SCRIPT, STYLE
+from reports.report_table import ReportTable
+from reports.tables import html_table
 from reports.trials import TrialTable
 
 PAGE = Template("""<!doctype html>
@@ -20,13 +24,13 @@ PAGE = Template("""<!doctype html>
 <link rel="icon" href="data:,">
 <title>$title</title>
 <style>$style</style>
-$plotly
 </head>
 <body>
 <main>
 $header
 $sections
 </main>
+$plotly
 <script>$script</script>
 </body>
 </html>
@@ -44,12 +48,23 @@ FIGURE_CONFIG = {
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page. ``caption`` is plain text; ``body`` is HTML; several figures stand side by side."""
+    """One part of the page.
+
+    Args:
+        title: its heading.
+        caption: plain text below it.
+        body: HTML below the figures.
+        figures: file stem -> figure; several stand side by side.
+        tables: end the section.
+        exports: tables that ``body`` shows in a form of its own; written as files like ``tables``.
+    """
 
     title: str
     caption: str
     body: str = ""
-    figures: tuple[go.Figure, ...] = ()
+    figures: Mapping[str, go.Figure] = field(default_factory=dict)
+    tables: tuple[ReportTable, ...] = ()
+    exports: tuple[ReportTable, ...] = ()
 
 
 def render_page(table: TrialTable, sections: list[Section]) -> str:
@@ -58,24 +73,34 @@ def render_page(table: TrialTable, sections: list[Section]) -> str:
     return PAGE.substitute(
         title=html.escape(f"{table.study.name}: report"),
         style=STYLE,
-        plotly=f"<script>{get_plotlyjs()}</script>" if has_figures else "",
+        # Not run at once: it takes a second or so, in which the text can be read already.
+        plotly=f'<script type="text/plain" id="plotly">{get_plotlyjs()}</script>' if has_figures else "",
         header=_header(table),
         sections="\n".join(_section(section, index) for index, section in enumerate(sections)),
-        script=SCRIPT,
+        script=SCRIPT.replace(CONFIG_MARK, json.dumps(FIGURE_CONFIG)),
     )
 
 
 def _section(section: Section, index: int) -> str:
-    figures = [
-        '<div class="figure">'
-        + figure.to_html(full_html=False, include_plotlyjs=False, config=FIGURE_CONFIG, div_id=f"figure-{index}-{part}",
-                         default_height=f"{figure.layout.height}px")
-        + "</div>"
-        for part, figure in enumerate(section.figures)
-    ]  # fmt: skip
+    figures = [_figure(figure, f"figure-{index}-{part}") for part, figure in enumerate(section.figures.values())]
     drawn = f'<div class="pair">{"".join(figures)}</div>' if len(figures) > 1 else "".join(figures)
     caption = f'<p class="caption">{html.escape(section.caption)}</p>' if section.caption else ""
-    return f"<section><h2>{html.escape(section.title)}</h2>{caption}{drawn}{section.body}</section>"
+    tables = "".join(html_table(table) for table in section.tables)
+    return f"<section><h2>{html.escape(section.title)}</h2>{caption}{drawn}{section.body}{tables}</section>"
+
+
+def _figure(figure: go.Figure, name: str) -> str:
+    """A place for ``figure`` and its data; the page's script draws it when it comes near to the window.
+
+    Drawing all figures of a large study at once would keep the page blank for seconds.
+    """
+    # '<' as an escape of JSON: no text of a study can end the script element.
+    data = figure.to_json().replace("<", "\\u003c")
+    height = figure.layout.height
+    return (
+        f'<div class="figure"><div id="{name}" class="plotly-graph-div" style="height: {height}px"></div>'
+        f'<script type="application/json" class="figure-data">{data}</script></div>'
+    )
 
 
 def _header(table: TrialTable) -> str:

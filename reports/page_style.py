@@ -11,6 +11,7 @@ body { margin: 0; background: var(--bg); color: var(--text); line-height: 1.5;
 main { max-width: 1240px; margin: 0 auto; padding: 28px 24px 64px; }
 h1 { font-size: 1.75rem; margin: 0; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 0 0 6px; }
+h3 { font-size: 0.95rem; font-weight: 600; margin: 20px 0 0; max-width: 88ch; }
 section { margin-top: 44px; }
 p { margin: 6px 0; max-width: 88ch; }
 .question { font-size: 1.1rem; color: var(--muted); }
@@ -26,7 +27,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 1000px) { .pair { grid-template-columns: minmax(0, 1fr); } }
 .figure { border: 1px solid var(--line); border-radius: 10px; padding: 10px; margin-top: 12px; min-width: 0; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 10px; margin-top: 12px; }
-.scroll.tall { max-height: 720px; overflow-y: auto; }
+.scroll.tall, .scroll:has(#front) { max-height: 720px; overflow-y: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 0.88rem; }
 th, td { padding: 6px 10px; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 thead th { background: var(--card); position: sticky; top: 0; z-index: 1; font-weight: 600; vertical-align: bottom;
@@ -34,6 +35,8 @@ thead th { background: var(--card); position: sticky; top: 0; z-index: 1; font-w
 tbody th { font-family: ui-monospace, monospace; font-weight: 500; white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .number small { display: block; color: var(--muted); line-height: 1.3; }
+tbody th small { display: block; font-family: system-ui, sans-serif; color: var(--muted); }
+.cell { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .factors { white-space: nowrap; }
 .reason { min-width: 220px; overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; margin: 6px 0; font-size: 0.82rem; }
@@ -57,22 +60,40 @@ th[aria-sort="descending"] button::after { content: " ▼"; }
   dt { margin-top: 6px; } }
 """
 
+CONFIG_MARK = "/* figure config */"
 SCRIPT = """
-function applyTheme() {
+const figureConfig = /* figure config */;
+
+function themed(layout) {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
-  const hover = {"hoverlabel.bgcolor": color("--card"), "hoverlabel.bordercolor": color("--line"),
-    "hoverlabel.font.color": color("--text")};
-  for (const figure of document.querySelectorAll(".plotly-graph-div")) {
-    const change = {"font.color": color("--text"), ...hover};
-    for (const name of Object.keys(figure.layout).filter((key) => /^[xy]axis\\d*$/.test(key)))
-      change[name + ".gridcolor"] = color("--line");
-    if (figure.layout.scene) for (const axis of ["xaxis", "yaxis", "zaxis"]) {
-      change["scene." + axis + ".gridcolor"] = color("--line");
-      change["scene." + axis + ".color"] = color("--text");
-    }
-    Plotly.relayout(figure, change);
+  const change = {"font.color": color("--text"), "hoverlabel.bgcolor": color("--card"),
+    "hoverlabel.bordercolor": color("--line"), "hoverlabel.font.color": color("--text")};
+  for (const name of Object.keys(layout).filter((key) => /^[xy]axis\\d*$/.test(key)))
+    change[name + ".gridcolor"] = color("--line");
+  if (layout.scene) for (const axis of ["xaxis", "yaxis", "zaxis"]) {
+    change["scene." + axis + ".gridcolor"] = color("--line");
+    change["scene." + axis + ".color"] = color("--text");
   }
+  return change;
+}
+
+function put(object, path, value) {
+  const names = path.split("."), last = names.pop();
+  for (const name of names) object = object[name] ??= {};
+  object[last] = value;
+}
+
+function draw(place) {
+  const source = place.parentElement.querySelector(".figure-data");
+  if (!source || place.classList.contains("js-plotly-plot")) return;
+  const figure = JSON.parse(source.textContent);
+  for (const [path, value] of Object.entries(themed(figure.layout))) put(figure.layout, path, value);
+  Plotly.newPlot(place, figure.data, figure.layout, figureConfig);
+}
+
+function applyTheme() {
+  for (const figure of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(figure, themed(figure.layout));
 }
 
 async function copyCommand(button) {
@@ -108,8 +129,21 @@ for (const button of document.querySelectorAll("button.copy"))
   button.addEventListener("click", () => copyCommand(button));
 for (const button of document.querySelectorAll("button.sort"))
   button.addEventListener("click", () => sortBy(button));
-if (window.Plotly) {
-  window.addEventListener("load", applyTheme);
+function startFigures() {
+  const script = document.createElement("script");
+  script.textContent = document.getElementById("plotly").textContent;
+  document.head.append(script);
+  const places = document.querySelectorAll(".plotly-graph-div");
+  const observer = new IntersectionObserver((entries) => {
+    for (const entry of entries) if (entry.isIntersecting) {
+      observer.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }, {rootMargin: "300px"});
+  for (const place of places) observer.observe(place);
+  addEventListener("beforeprint", () => places.forEach(draw));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
 }
+
+if (document.getElementById("plotly")) addEventListener("load", () => setTimeout(startFigures, 50));
 """

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import norm
 
 Floats = npt.NDArray[np.float64]
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ def pooled_seed_noise(values: Floats, configurations: pd.Series) -> SeedNoise:
     scatter, degrees = np.zeros((values.shape[1], values.shape[1])), 0
     for rows in configurations.reset_index(drop=True).groupby(configurations.to_numpy()).indices.values():
         deviations = values[rows] - values[rows].mean(axis=0)
+        deviations[np.abs(deviations) < ROUNDING] = 0  # a cost that no seed changes has no noise
         scatter += deviations.T @ deviations
         degrees += len(rows) - 1
     return SeedNoise(scatter / degrees if degrees else scatter, degrees)

@@ -5,34 +5,37 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
+from reports.configurations import spread_of
 from reports.figure_style import value_text
-from reports.measures import COSTS, format_cost, images_behind, interval_of, is_accuracy, label
+from reports.front_tables import sorted_front
+from reports.measures import COSTS, format_cost, images_behind, interval_of, label, short_label
+from reports.report_table import ReportTable
+from reports.rerun import rerun_command
 from reports.trials import FACTOR_PREFIX, TrialTable
-from trainables.trial_config import TrialConfig, command_line
 
 Row = Mapping[str, Any]
 LONG_REASON = 90
 
 
 def front_table(table: TrialTable) -> str:
-    """The trials on the front: factors, test accuracies with intervals, cost, and the command that runs each again."""
+    """The configurations on the front: factors, test accuracies, cost, certainty, and a command to rerun."""
     tests, costs = table.accuracies("test"), [name for name in COSTS if name in table.frame]
     heads = ["trial", "factors", *(label(name, table.pgd_steps) for name in tests), *(COSTS[name][0] for name in costs)]
-    first = next((objective for objective in table.objectives if is_accuracy(objective.name)), None)
-    front = table.front
-    if first is not None:
-        front = front.sort_values(first.name, ascending=not first.maximise, kind="stable")
-    bodies = [_front_rows(row, table, tests, costs) for row in front.to_dict("records")]
-    return f'<div class="scroll"><table id="front"><thead>{_head(heads)}</thead>{"".join(bodies)}</table></div>'
+    bodies = [_front_rows(row, table, tests, costs) for row in sorted_front(table).to_dict("records")]
+    head = _head([*heads, "probability of the front"])
+    return f'<div class="scroll"><table id="front"><thead>{head}</thead>{"".join(bodies)}</table></div>'
 
 
 def _front_rows(row: Row, table: TrialTable, tests: list[str], costs: list[str]) -> str:
     factors = "<br>".join(f"{_esc(name)} = {_esc(value_text(row[FACTOR_PREFIX + name]))}" for name in table.factors)
-    cells = [f'<th scope="row">{_uid(row)}</th>', f'<td class="factors">{factors or "–"}</td>']
+    seeds = (
+        f"<small>mean of seeds {', '.join(str(seed) for seed in row['seeds'])}</small>" if row["num_seeds"] > 1 else ""
+    )
+    lost = f'<small class="doubt">{row["num_lost"]} more stopped or failed</small>' if row["num_lost"] else ""
+    cells = [f'<th scope="row">{_uid(row)}{seeds}{lost}</th>', f'<td class="factors">{factors or "–"}</td>']
     cells += [f'<td class="number">{_accuracy_cell(row, name)}</td>' for name in tests]
     cells += [f'<td class="number">{_esc(format_cost(name, row[name]))}</td>' for name in costs]
+    cells.append(f'<td class="number">{row["front_probability"]:.2f}</td>')
     command = rerun_command(table.study.trials[row["uid"]].config)
     if command is None:
         again = "<em>this version of the code does not accept the trial's configuration any more</em>"
@@ -45,26 +48,21 @@ def _front_rows(row: Row, table: TrialTable, tests: list[str], costs: list[str])
     )
 
 
-def rerun_command(config: dict[str, Any]) -> str | None:
-    """The shell command that runs a trial's configuration again; None where it is not valid (any more)."""
-    try:
-        return command_line(TrialConfig(**config))
-    except ValidationError:
-        return None
-
-
 def _accuracy_cell(row: Row, name: str) -> str:
     value, interval, count = row[name], interval_of(row, name), images_behind(row, name)
     if not math.isfinite(value):
         return "–"
-    detail = f"{interval[0]:.1f} to {interval[1]:.1f}<br>n = {count:,}" if interval else "n unknown"
+    spread, seeds = spread_of(row, name)
+    luck = f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else ""
+    luck = f"± {spread:.1f}, {seeds} seeds" if seeds > 1 else luck
+    detail = "<br>".join(part for part in (luck, f"n = {count:,}" if count else "n unknown") if part)
     return f"{value:.1f}<small>{detail}</small>"
 
 
 def trials_table(table: TrialTable) -> str:
     """Every trial with its state and reason; a click on a column's head sorts by it."""
     measures = [*table.accuracies("val"), *table.accuracies("test"), *(name for name in COSTS if name in table.frame)]
-    heads = ["number", "trial", "state", "reason", *table.factors, *(_short_head(name) for name in measures)]
+    heads = ["number", "trial", "state", "reason", "seed", *table.factors, *(short_label(name) for name in measures)]
     rows = "".join(_trial_row(row, table, measures) for row in table.frame.to_dict("records"))
     head = _head(heads, sortable=True)
     return f'<div class="scroll tall"><table id="trials"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
@@ -78,6 +76,7 @@ def _trial_row(row: Row, table: TrialTable, measures: list[str]) -> str:
         f'<th scope="row" data-sort="{_esc(row["uid"])}">{_uid(row)}</th>',
         f'<td data-sort="{_esc(word)}"><span class="state {_esc(state)}">{_esc(word)}</span></td>',
         f'<td class="reason" data-sort="{_esc(_first_line(row["reason"]))}">{_reason(row)}</td>',
+        f'<td class="number" data-sort="{row["seed"]}">{row["seed"]}</td>',
     ]
     for name in table.factors:
         text = _esc(value_text(row[FACTOR_PREFIX + name]))
@@ -109,18 +108,23 @@ def _uid(row: Row) -> str:
     return f'{_esc(row["uid"])} <span class="doubt" title="{_esc("; ".join(row["validity"]))}">⚠</span>'
 
 
-def _short_head(name: str) -> str:
-    """A narrow head for a wide table: 'val robust 8/255 (%)'."""
-    if not is_accuracy(name):
-        return COSTS[name][0]
-    split, kind, *radius = name.split("_")
-    words = {"clean": "clean", "pgd": "PGD", "aa": "AutoAttack"}[kind]
-    return f"{split} {words} {radius[0]}/255 (%)" if radius else f"{split} {words} (%)"
-
-
 def _head(names: list[str], sortable: bool = False) -> str:
     inner = '<button type="button" class="sort">{}</button>' if sortable else "{}"
     return "<tr>" + "".join(f'<th scope="col">{inner.format(_esc(name))}</th>' for name in names) + "</tr>"
+
+
+def html_table(table: ReportTable) -> str:
+    """Any table of the report; its title stands above it."""
+    columns = list(table.text.columns)
+    rows = "".join(
+        "<tr>" + "".join(f'<td class="cell">{_esc(row[column])}</td>' for column in columns) + "</tr>"
+        for row in table.text.to_dict("records")
+    )
+    scroll = "scroll tall" if len(table.text) > 12 else "scroll"
+    return (
+        f'<h3>{_esc(table.title)}</h3><div class="{scroll}"><table id="{_esc(table.name)}">'
+        f"<thead>{_head(columns)}</thead><tbody>{rows}</tbody></table></div>"
+    )
 
 
 def _esc(text: Any) -> str:
