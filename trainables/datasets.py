@@ -151,6 +151,12 @@ def stratified_rows(labels: np.ndarray, cap: int | None, seed: int) -> np.ndarra
     rows = np.random.default_rng(seed).permutation(len(labels))
     if cap is None or cap >= len(labels):
         return rows
+    counts = np.bincount(labels)
+    num_left = len(labels) - cap
+    if num_left < np.count_nonzero(counts) <= cap:
+        # Too few are left out for train_test_split to have one of every class: one each of the commonest.
+        left_out = [rows[labels[rows] == k][-1] for k in np.argsort(-counts, kind="stable")[:num_left]]
+        return rows[~np.isin(rows, left_out)]
     try:
         kept, _ = train_test_split(rows, train_size=cap, stratify=labels[rows], random_state=seed)
     except ValueError as error:

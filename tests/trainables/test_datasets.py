@@ -129,6 +129,22 @@ def test_stratified_rows_without_cap_are_all_rows() -> None:
     assert not np.array_equal(stratified_rows(labels, None, 0), stratified_rows(labels, None, 1))
 
 
+@pytest.mark.parametrize("cap", [100, 150, 200, 201, 240, 299])
+def test_any_cap_above_the_number_of_classes_is_possible(cap: int) -> None:
+    labels = np.random.default_rng(0).permutation(np.arange(300) % 100)
+    rows = stratified_rows(labels, cap, 0)
+    assert len(set(rows)) == len(rows) == cap
+    counts = np.bincount(labels[rows], minlength=100)
+    assert counts.min() >= cap // 100 and counts.max() <= -(-cap // 100)
+    assert not np.array_equal(rows, np.sort(rows)) and np.array_equal(rows, stratified_rows(labels, cap, 0))
+
+
+def test_a_few_left_out_are_of_the_commonest_classes() -> None:
+    labels = np.array([1, 1, 0, 2, 2, 2])
+    assert np.bincount(labels[stratified_rows(labels, 5, 0)]).tolist() == [1, 2, 2]
+    assert np.bincount(labels[stratified_rows(labels, 4, 0)]).tolist() == [1, 1, 2]
+
+
 def test_impossible_caps_and_splits_are_refused(tiny: Callable[..., TrialConfig]) -> None:
     with pytest.raises(ValueError, match="cannot take 2 of 30 images in proportion"):
         stratified_rows(np.arange(30) % 3, 2, 0)
