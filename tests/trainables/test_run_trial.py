@@ -1,6 +1,10 @@
 """The command that runs one trial: its files, its exit codes, its messages."""
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ import torch
 from trainables.run_trial import main
 from trainables.trial_config import LAPTOP, TrialConfig
 
+ROOT = Path(__file__).resolve().parents[2]
 TINY = (
     "image_size=8", "train_images=100", "num_views=2", "projector_hidden_dim=16", "projector_dim=8", "batch_size=20",
     "epochs=1", "probe_epochs=1", "eval_samples=50", "eval_pgd_steps=3", "adversary=none",
@@ -37,6 +42,31 @@ def test_writes_result_flags_and_weights(tmp_path: Path, capsys: pytest.CaptureF
     assert saved["config"] == config.content_hash()
     assert saved["classifier"]["head.weight"].shape == (10, 16)
     assert (output / "checkpoint.pt").exists()
+
+
+def test_photographs_at_224_pixels(make_photographs: Callable[[Path, int], Path], tmp_path: Path) -> None:
+    """As a user runs it; twelve images of each of two parts are enough for every stage of a trial."""
+    root = make_photographs(tmp_path / "photographs", 10)
+    settings = (
+        "dataset=imagefolder", f"data_root={root}", "image_size=224", "train_images=20", "num_views=2", "batch_size=10",
+        "projector_hidden_dim=16", "projector_dim=8", "epochs=1", "probe_epochs=1", "probe=central", "eval_samples=12",
+        "eval_pgd_steps=1", "eval_radii_255=[8]", "adversary=none",
+    )  # fmt: skip
+    words = [word for setting in settings for word in ("--set", setting)]
+    found = subprocess.run(
+        [sys.executable, "-m", "trainables.run_trial", *words, "--device", "cpu", "--output", str(tmp_path / "output")],
+        cwd=ROOT,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    lines = ["decoding images: 60 of 60", "decoding images: 20 of 20"]
+    assert [line.strip() for line in found.stderr.splitlines() if line.strip()] == lines
+    metrics = json.loads((tmp_path / "output" / "result.json").read_text())["metrics"]
+    assert metrics["val_n"] == metrics["test_n"] == 12 and metrics["view_passes"] == 40
+    shapes = {np.load(path, mmap_mode="r").shape for path in (tmp_path / "cache").rglob("*.npy")}
+    assert shapes == {(60, 3, 224, 224), (20, 3, 224, 224)}
 
 
 def test_runs_without_output(
