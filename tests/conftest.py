@@ -1,14 +1,24 @@
-"""Photographs as users have them."""
+"""What all tests share: one thread, and photographs as users have them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 SIZES = ((301, 197), (180, 333), (224, 224), (64, 500), (97, 31), (640, 480))  # width, height
 ROTATED = 6  # of the EXIF orientations, the one of a camera that was held upright
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many threads on small tensors only wait for each other, above all beside another busy process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _photograph(number: int) -> Image.Image:
