@@ -46,7 +46,9 @@ def run_to_end(config: TrialConfig, data: TrialData, folder: Path) -> dict[str, 
     trial = StudyTrial.__new__(StudyTrial)
     plain = {"uid": "t0000", "trial": config.model_dump(mode="json"), "milestones": []}
     trial.setup(
-        plain | {"folder": str(folder), "device": "cpu", "num_threads": torch.get_num_threads()},
+        plain
+        | {"folder": str(folder), "encoder": str(folder / "encoder.pt"), "device": "cpu"}
+        | {"num_threads": torch.get_num_threads()},
         pickle.loads(pickle.dumps(data)),
     )
     while not (result := trial.step()).get("done"):
