@@ -175,7 +175,8 @@ class StudyEngine:
         """The first waiting trial that may run now."""
         if self._runs_alone():
             return None
-        training = {self._encoder_of(self.record.trials[uid]) for uid in self._running}
+        finished = {self._encoder_of(trial) for trial in self.record.with_state("complete")}
+        training = {self._encoder_of(self.record.trials[uid]) for uid in self._running} - finished
         for uid in self._waiting:
             trial = self.record.trials[uid]
             if trial.runs_alone:

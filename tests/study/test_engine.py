@@ -1,96 +1,23 @@
 """The engine's decisions, and that every prefix of its journal leads on to the same study. Metrics are made up."""
 
 import json
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution
 
-from study.engine import Assignment, StudyEngine
-from study.journal import FINISHED, JOURNAL_NAME, Event, Journal, read_study, replay
+from study.engine import StudyEngine
+from study.journal import FINISHED, JOURNAL_NAME, Journal, read_study, replay
 from study.spec import Factor, Grid, MoAsha, Search, StudySpec
+from tests.study.driver import NUM_TRAIN_IMAGES, Driver, read_events, run_study, story
 from trainables.trial_config import TrialConfig
 
 MakeSpec = Callable[..., StudySpec]
-NUM_TRAIN_IMAGES = 1000
 REFERENCES = (
     {"num_views": 2, "epochs": 3, "adversary": "none", "view_scale_min": 0.08},
     {"num_views": 8, "epochs": 3, "adversary": "none", "view_scale_min": 0.08},
 )
-
-
-class Driver:
-    """Does what Ray does, in one thread: hands out trials, reports their milestones in random order, ends them."""
-
-    def __init__(self, study_dir: Path, spec: StudySpec, *, concurrency: int = 1, seed: int = 0) -> None:
-        self.journal = Journal(study_dir)
-        if self.journal.is_new:
-            self.journal.write("created", study=spec.name, spec=spec.to_plain(), environment={})
-        self.events: list[Event] = []
-        self.engine = StudyEngine(self.journal, spec, seed, NUM_TRAIN_IMAGES, self.events.append)
-        self.assigned: list[Assignment] = []
-        self.concurrency = concurrency
-        self.order = random.Random(seed)
-
-    def run(self) -> None:
-        """To the end of the study."""
-        running: list[Iterator[None]] = []
-        while True:
-            while len(running) < self.concurrency and (assignment := self.engine.next_assignment()):
-                self.assigned.append(assignment)
-                running.append(self._run_trial(assignment))
-            if not running:
-                break
-            trial = self.order.choice(running)
-            if next(trial, "ended") == "ended":
-                running.remove(trial)
-        self.engine.close()
-
-    def _run_trial(self, assignment: Assignment) -> Iterator[None]:
-        uid, config = assignment.uid, assignment.config
-        for milestone in assignment.milestones:
-            yield
-            if not self.engine.report(uid, made_up(config, milestone)):
-                self.engine.stop(uid)
-                return
-        yield
-        if config.epochs == 1:
-            self.engine.fail(uid, "TrialDiverged: the training loss is nan")
-        else:
-            self.engine.complete(uid, made_up(config, total_view_passes(config)) | {"test_clean": 1.0})
-
-    def close(self) -> None:
-        self.journal.close()
-
-
-def total_view_passes(config: TrialConfig) -> int:
-    return config.epochs * NUM_TRAIN_IMAGES * config.view_passes_per_image()
-
-
-def made_up(config: TrialConfig, milestone: int) -> dict[str, Any]:
-    """Numbers that follow from config and milestone alone, as those of real trials do; some are not finite."""
-    draw = random.Random(f"{config.content_hash()} {milestone}")
-    clean = draw.uniform(10, 90) if draw.random() > 0.1 else float("nan")
-    return {
-        "milestone": milestone,
-        "view_passes": milestone,
-        "val_clean": clean,
-        "val_pgd_8": draw.uniform(0, 40),
-        "train_pflop": milestone / 1e6,
-    }
-
-
-def story(events: list[Event]) -> list[Event]:
-    """The events that make up a study, without times and starts."""
-    told = ("proposed", "reported", "decided", "finished")
-    return [{k: v for k, v in event.items() if k != "time"} for event in events if event["event"] in told]
-
-
-def read_events(study_dir: Path) -> list[Event]:
-    return [json.loads(line) for line in (study_dir / JOURNAL_NAME).read_text().splitlines()]
 
 
 @pytest.fixture
@@ -98,13 +25,6 @@ def spec(make_spec: MakeSpec) -> StudySpec:
     return make_spec(
         stopping=MoAsha(first_rung=2, eta=2), references=REFERENCES, design=Search(trials=10, sampler="random")
     )
-
-
-def run_study(study_dir: Path, spec: StudySpec, **options: Any) -> Driver:
-    driver = Driver(study_dir, spec, **options)
-    driver.run()
-    driver.close()
-    return driver
 
 
 @pytest.mark.parametrize("first_rung", [1, 2, 3, 7])
