@@ -1,6 +1,8 @@
 """What all tests share: one thread, and photographs as users have them."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-SIZES = ((301, 197), (180, 333), (224, 224), (64, 500), (97, 31), (640, 480))  # width, height
+SIZES = ((301, 197), (180, 333), (224, 224), (64, 500), (97, 31), (320, 240))  # width, height
+NUM_DIFFERENT = 48  # photographs
 ROTATED = 6  # of the EXIF orientations, the one of a camera that was held upright
 
 
@@ -27,27 +30,28 @@ def _photograph(number: int) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def _save(image: Image.Image, folder: Path, number: int) -> None:
-    """Another format or mode for each of eight numbers in a row."""
-    path = folder / f"photograph {number}.jpg"
+@cache
+def _encoded(number: int) -> tuple[str, bytes]:
+    """Suffix and content of a file, in another format or mode for each of eight numbers in a row."""
+    image, content, exif = _photograph(number), BytesIO(), Image.Exif()
     match number % 8:
         case 0 | 1:
-            image.save(path.with_suffix(".JPEG"), quality=90)
+            image.save(content, "JPEG", quality=90)
         case 2:
-            image.convert("L").save(path)
+            image.convert("L").save(content, "JPEG")
         case 3:
-            image.convert("CMYK").save(path)
+            image.convert("CMYK").save(content, "JPEG")
         case 4:
-            exif = Image.Exif()
             exif[0x0112] = ROTATED
-            image.save(path, exif=exif)
+            image.save(content, "JPEG", exif=exif)
         case 5:
             image.putalpha(image.convert("L"))
-            image.save(path.with_suffix(".png"))
+            image.save(content, "PNG")
         case 6:
-            image.quantize(16).save(path.with_suffix(".png"), transparency=3)
+            image.quantize(16).save(content, "PNG", transparency=3)
         case 7:
-            image.convert("1").save(path.with_suffix(".png"))
+            image.convert("1").save(content, "PNG")
+    return (".jpg", ".JPEG")[number % 2] if number % 8 < 5 else ".png", content.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +68,8 @@ def make_photographs() -> Callable[[Path, int], Path]:
                 folder = root / split / f"class {label:03}"
                 folder.mkdir(parents=True)
                 for _ in range(count):
-                    _save(_photograph(number), folder, number)
+                    suffix, content = _encoded(number % NUM_DIFFERENT)
+                    (folder / f"photograph {number}{suffix}").write_bytes(content)
                     number += 1
         return root
 

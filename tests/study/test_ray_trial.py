@@ -72,7 +72,7 @@ def test_a_node_with_other_images_fails_the_trial(config: TrialConfig, tmp_path:
     data = load_data(config)
     for path in cache_dir().iterdir():
         path.unlink()
-    Image.new("RGB", (9, 9)).save(Path(config.data_root) / "train" / "class 000" / "photograph 0.JPEG")
+    Image.new("RGB", (9, 9)).save(Path(config.data_root) / "train" / "class 000" / "photograph 0.jpg")
     result = run_to_end(config, data, tmp_path / "trial")
     assert result["kind"] == "failed"
     assert result["report"]["reason"].startswith("ValueError: the images in ")

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from trainables.datasets import ImageSet, TrialData, load_data
+from trainables.pretrain import Pretraining
+from trainables.probe import train_probe
 from trainables.stored_images import ImageFile, StoredImages
 from trainables.trial import FinalReport, InterimReport, run_trial
 from trainables.trial_config import TrialConfig
@@ -177,3 +179,22 @@ def test_a_trial_on_a_file_equals_one_in_memory(
     for first, second in zip(found[1:], expected[1:], strict=True):
         assert first.keys() == second.keys()
         assert all(np.array_equal(np.asarray(first[name]), np.asarray(second[name])) for name in first)
+
+
+def test_resnet18_at_224_pixels_is_updated_and_probed(tiny: Callable[..., TrialConfig], tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    np.save(tmp_path / "large.npy", random.integers(0, 256, (4, 3, 224, 224), dtype=np.uint8))
+    stored = StoredImages(ImageFile(tmp_path / "large.npy"), np.arange(4))
+    config = tiny(
+        dataset="imagefolder", encoder="resnet18", image_size=224, num_views=2, batch_size=4, adversary="none",
+        probe="central", epochs=1,
+    )  # fmt: skip
+    pretraining = Pretraining(config, stored, torch.device("cpu"))
+    forward = 2 * 1.814e9  # the multiply-adds that torchvision states for ResNet-18 with the ImageNet stem
+    assert pretraining.pass_cost.update == pytest.approx(3 * forward, rel=0.03)  # less the gradient of the input
+    before = pretraining.encoder.backbone.conv1.weight.detach().clone()
+    assert before.shape == (64, 3, 7, 7)
+    assert len(list(pretraining.run())) == 1 and np.isfinite(pretraining.mean_loss())
+    assert not torch.equal(pretraining.encoder.backbone.conv1.weight, before)
+    classifier = train_probe(pretraining.encoder, stored, torch.tensor([0, 1, 0, 1]), 2, config, num_epochs=1)
+    assert classifier.head.weight.isfinite().all()
