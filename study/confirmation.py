@@ -12,6 +12,7 @@ from study.spec import Params, StudySpec
 from trainables.streams import stream_seed
 
 NUM_DRAWS = 1000
+PRIOR_FREEDOM = 2
 LEAST_PROBABILITY = 0.02  # of being on the front, for a configuration to be worth another seed
 
 
@@ -53,8 +54,9 @@ def membership_probabilities(trials: Sequence[Sequence[TrialRecord]], spec: Stud
     """The share of draws in which each configuration is on the front.
 
     In every draw each configuration's objectives are normal around their means over its trials, with the standard error
-    of the mean. The standard deviation between seeds is pooled over the configurations that have several; where none
-    has, that of drawing the evaluated images stands in for accuracies, and nothing varies for costs.
+    of the mean. The variance between seeds is pooled over the configurations that have several; that of drawing the
+    evaluated images (for accuracies; 0 for costs) counts as ``PRIOR_FREEDOM`` further degrees of freedom, so that two
+    seeds that happen to agree do not pass for certainty.
 
     Args:
         trials: per configuration its complete trials, at least one.
@@ -64,14 +66,11 @@ def membership_probabilities(trials: Sequence[Sequence[TrialRecord]], spec: Stud
     names = [objective.name for objective in spec.objectives]
     values = [np.array([[trial.metrics[name] for name in names] for trial in group], dtype=float) for group in trials]
     means = np.array([group.mean(axis=0) for group in values])
-    several = [group for group in values if len(group) > 1]
-    if several:
-        freedom = sum(len(group) - 1 for group in several)
-        variance = sum(((group - group.mean(axis=0)) ** 2).sum(axis=0) for group in several) / freedom
-        deviations = np.tile(np.sqrt(variance), (len(trials), 1))
-    else:
-        deviations = np.array([[_image_deviation(group[0], name) for name in names] for group in trials])
-    errors = deviations / np.sqrt([[len(group)] for group in trials])
+    squares = sum(((group - group.mean(axis=0)) ** 2).sum(axis=0) for group in values)
+    freedom = sum(len(group) - 1 for group in values)
+    prior = np.array([[_image_deviation(group[0], name) for name in names] for group in trials]) ** 2
+    variance = (PRIOR_FREEDOM * prior + squares) / (PRIOR_FREEDOM + freedom)
+    errors = np.sqrt(variance / [[len(group)] for group in trials])
     draws = np.random.default_rng(seed).normal(means, errors, size=(NUM_DRAWS, *means.shape))
     maximise = [objective.direction == "maximize" for objective in spec.objectives]
     members = [moocore.is_nondominated(draw, maximise=maximise, keep_weakly=True) for draw in draws]

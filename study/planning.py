@@ -39,10 +39,19 @@ class Plan:
 
     def next(self, record: StudyRecord) -> Upcoming | str | None:
         """The next trial, WAIT where that depends on trials under way, or None where there is nothing more to do."""
-        if self._spec.window is not None:
-            if not _has_ended_up_to(record, len(record.trials) - self._spec.window):
+        if self._spec.window is None:
+            return self._next_given(record)
+        # With what is known of trials ``window`` numbers back; where that does not suffice, of one more at a time.
+        for number in range(len(record.trials) - self._spec.window, len(record.trials)):
+            if not _has_ended_up_to(record, number):
                 return WAIT
-            record = _as_known_at(record, len(record.trials) - self._spec.window)
+            upcoming = self._next_given(_as_known_at(record, number))
+            if isinstance(upcoming, Upcoming):
+                return upcoming
+        return upcoming
+
+    def _next_given(self, record: StudyRecord) -> Upcoming | str | None:
+        """The next trial as a function of ``record`` alone."""
         known = configurations(record, len(self._spec.seeds))
         further = self._next_seed(known)
         if isinstance(further, Upcoming):
