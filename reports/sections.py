@@ -1,5 +1,6 @@
-"""What a report says, in its order: selection, fronts, learning curves, all trials."""
+"""What a report says, in its order: selection, fronts, what mattered, learning curves, early stopping, all trials."""
 
+from reports.effect_sections import effect_sections, stopping_sections
 from reports.front_sections import front_sections
 from reports.learning_curves import has_curves, learning_curves
 from reports.page import Section
@@ -22,10 +23,12 @@ def sections_of(table: TrialTable) -> list[Section]:
             )
         )
     sections += front_sections(table)
+    sections += effect_sections(table)
     if has_curves(table):
         measures = [name for name in (CLEAN, _robust_reported(table)) if name is not None]
         figures = {"learning_curves": learning_curves(table, measures)}
         sections.append(Section("Learning curves", _curves_caption(table), figures=figures))
+    sections += stopping_sections(table)
     sections.append(Section("All trials", _trials_caption(table), trials_table(table) if len(table.frame) else ""))
     return sections
 

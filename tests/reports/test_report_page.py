@@ -70,7 +70,7 @@ def test_nothing_is_loaded_from_outside(new_study: NewStudy) -> None:
     assert page.loads == ["data:,"]
     assert "@import" not in page.source.partition("<body>")[0].partition("</style>")[0]
     assert page.source.count("plotly.js v") == 1
-    assert page.source.count(FIGURE) == 6 and '"showSendToCloud": false' in page.source
+    assert page.source.count(FIGURE) == 9 and '"showSendToCloud": false' in page.source
 
 
 def test_front_table_is_the_front(new_study: NewStudy) -> None:

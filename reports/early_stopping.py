@@ -1,0 +1,81 @@
+"""Whether early stopping can be trusted: do rungs rank trials as their ends do, and what did stopping cost."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy.stats import kendalltau, norm
+
+from reports.intervals import wilson_95
+from reports.measures import COSTS
+from reports.trials import TrialTable
+from study.journal import TrialRecord
+
+MIN_FOR_INTERVAL = 10
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What became of audited trials: those that a rung would have stopped, but that ran on."""
+
+    num_audited: int  # complete and trusted
+    num_on_front: int  # of them, those whose configuration is on the front
+    uids_on_front: tuple[str, ...]
+    num_unfinished: int  # audited, but running, failed or in doubt
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Wilson's 95% interval of the share on the front, in percent; None without audited trials."""
+        return wilson_95(100 * self.num_on_front / self.num_audited, self.num_audited) if self.num_audited else None
+
+
+def audit_of(table: TrialTable) -> Audit:
+    """How many of the audited trials are on the final front: stopping them would have cost a front member."""
+    audited = table.frame[table.frame["is_audited"]]
+    finished = audited[audited["uid"].isin(table.trusted["uid"])]
+    on_front = finished[finished["on_front"]]
+    return Audit(len(finished), len(on_front), tuple(on_front["uid"]), len(audited) - len(finished))
+
+
+def rank_agreement(table: TrialTable) -> pd.DataFrame:
+    """Kendall's tau-b between the ranking at each rung and at the end, for every objective that is no cost.
+
+    Over trusted complete trials that reported at the rung. Those that the rung stopped are missing, so agreement is
+    that among the survivors; audited trials are what is seen of the rest.
+
+    Returns:
+        Columns ``milestone``, ``objective``, ``trials``, ``tau``, ``low``, ``high`` (``tau_interval``).
+    """
+    trials = [table.study.trials[uid] for uid in table.trusted["uid"]]
+    names = [objective.name for objective in table.objectives if objective.name not in COSTS]
+    milestones = sorted({report["milestone"] for trial in trials for report in trial.reports if "milestone" in report})
+    rows = []
+    for milestone in milestones:
+        for name in names:
+            pairs = [pair for trial in trials if (pair := _rung_and_end(trial, milestone, name)) is not None]
+            if len(pairs) > 1:
+                tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
+                rows.append((milestone, name, len(pairs), tau, *tau_interval(tau, len(pairs))))
+    return pd.DataFrame(rows, columns=["milestone", "objective", "trials", "tau", "low", "high"])
+
+
+def tau_interval(tau: float, count: int) -> tuple[float, float]:
+    """The 95% interval of Kendall's tau from Fisher's z, whose variance is 0.437 / (n - 4).
+
+    Fieller, Hartley and Pearson (1957), doi:10.1093/biomet/44.3-4.470: for n of at least 10 and tau up to 0.8, above
+    which it is somewhat too wide. (NaN, NaN) below 10 trials, or where tau is 1 or -1, at which it has no width.
+    """
+    if count < MIN_FOR_INTERVAL or not abs(tau) < 1 - 1e-12:
+        return math.nan, math.nan
+    reach = float(norm.ppf(0.975)) * math.sqrt(0.437 / (count - 4))
+    return math.tanh(math.atanh(tau) - reach), math.tanh(math.atanh(tau) + reach)
+
+
+def _rung_and_end(trial: TrialRecord, milestone: int, name: str) -> tuple[float, float] | None:
+    """A measure at a rung and at the end; None where either is missing."""
+    end = trial.metrics.get(name)
+    for report in trial.reports:
+        value = report.get(name)
+        if report.get("milestone") == milestone and value is not None and end is not None:
+            return float(value), float(end)
+    return None
