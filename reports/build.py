@@ -1,6 +1,10 @@
 """Writes the report of a finished or running study: one HTML page that opens offline.
 
     python -m reports.build runs/tradeoff
+    python -m reports.build runs/tradeoff --export
+
+``--export`` also writes every table as CSV, Markdown and LaTeX and every figure as HTML, and as SVG and PNG where
+kaleido and a Chrome are installed.
 
 Exit status: 0 when the page was written, 2 when the folder holds no study.
 """
@@ -8,8 +12,10 @@ Exit status: 0 when the page was written, 2 when the folder holds no study.
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from reports.export import export_report
 from reports.page import render_page
 from reports.sections import sections_of
 from reports.trials import tabulate
@@ -18,8 +24,12 @@ from study.journal import read_study
 REPORT_PATH = Path("report") / "index.html"
 
 
-def build_report(study_dir: Path) -> Path:
+def build_report(study_dir: Path, tell: Callable[[str], None] | None = None) -> Path:
     """Writes ``<study_dir>/report/index.html`` and returns its path; the study itself is only read.
+
+    Args:
+        study_dir: the study's folder.
+        tell: where given, tables and figures are exported too, and it is called with a line for each kind of file.
 
     Raises:
         ValueError: where ``study_dir`` holds no study, or a damaged one.
@@ -28,13 +38,17 @@ def build_report(study_dir: Path) -> Path:
     if not study.name:
         raise ValueError(f"no study in {study_dir}: its journal does not say which study it is")
     table = tabulate(study)
-    page = render_page(table, sections_of(table))
+    sections = sections_of(table)
+    page = render_page(table, sections)
     path = study_dir / REPORT_PATH
     path.parent.mkdir(exist_ok=True)
     # Whole or not at all: a browser may be reading the page of a running study.
     part = path.with_suffix(".html.part")
     part.write_text(page, encoding="utf-8")
     os.replace(part, path)
+    if tell is not None:
+        for line in export_report(sections, path.parent):
+            tell(line)
     return path
 
 
@@ -42,9 +56,10 @@ def main() -> int:
     """Parses the command line and writes the page."""
     parser = argparse.ArgumentParser(prog="python -m reports.build", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("study_dir", type=Path, help="the study's folder, runs/<study>")
+    parser.add_argument("--export", action="store_true", help="write tables and figures as files, too")
     arguments = parser.parse_args()
     try:
-        print(build_report(arguments.study_dir))
+        print(build_report(arguments.study_dir, print if arguments.export else None))
     except ValueError as error:
         print(f"reports.build: {error}", file=sys.stderr)
         return 2

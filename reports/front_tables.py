@@ -71,7 +71,7 @@ def _configurations(name: str, title: str, table: TrialTable, frame: pd.DataFram
     columns |= {"seeds": lambda row: row["num_seeds"], "P(front)": lambda row: f"{row['front_probability']:.2f}"}
     rows = frame.to_dict("records")
     text = table_of(name, title, rows, columns).text
-    return ReportTable(name, title, pd.DataFrame([_numbers(row, table) for row in rows]), text)
+    return ReportTable(name, title, pd.DataFrame([_numbers(row, table) for row in rows], dtype=object), text)
 
 
 def _numbers(row: Row, table: TrialTable) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from reports.effect_sections import effect_sections, stopping_sections
 from reports.front_sections import front_sections
 from reports.learning_curves import has_curves, learning_curves
 from reports.page import Section
-from reports.tables import trials_table
+from reports.tables import trials_export, trials_table
 from reports.trials import TrialTable
 
 CLEAN = "val_clean"
@@ -29,7 +29,8 @@ def sections_of(table: TrialTable) -> list[Section]:
         figures = {"learning_curves": learning_curves(table, measures)}
         sections.append(Section("Learning curves", _curves_caption(table), figures=figures))
     sections += stopping_sections(table)
-    sections.append(Section("All trials", _trials_caption(table), trials_table(table) if len(table.frame) else ""))
+    shown = trials_table(table) if len(table.frame) else ""
+    sections.append(Section("All trials", _trials_caption(table), shown, exports=(trials_export(table),)))
     return sections
 
 

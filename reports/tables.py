@@ -9,7 +9,7 @@ from reports.configurations import spread_of
 from reports.figure_style import value_text
 from reports.front_tables import sorted_front
 from reports.measures import COSTS, format_cost, images_behind, interval_of, label, short_label
-from reports.report_table import ReportTable
+from reports.report_table import ReportTable, table_of
 from reports.rerun import rerun_command
 from reports.trials import FACTOR_PREFIX, TrialTable
 
@@ -68,6 +68,25 @@ def trials_table(table: TrialTable) -> str:
     return f'<div class="scroll tall"><table id="trials"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
 
 
+def trials_export(table: TrialTable) -> ReportTable:
+    """Every trial for a file: in numbers all that was measured, in text what fits on paper."""
+    measures = [*table.accuracies("val"), *table.accuracies("test"), *(name for name in COSTS if name in table.frame)]
+    columns: dict[str, Any] = {"trial": lambda row: row["uid"], "state": lambda row: row["state"]}
+    columns |= {"seed": lambda row: row["seed"], "purpose": lambda row: row["purpose"]}
+    columns |= {name: lambda row, name=name: value_text(row[FACTOR_PREFIX + name]) for name in table.factors}
+    columns |= {short_label(name): lambda row, name=name: _measure_text(row, name) for name in measures}
+    plain = table.frame.drop(columns=["configuration"]).rename(columns=lambda name: name.removeprefix(FACTOR_PREFIX))
+    text = table_of(
+        "trials", "All trials; accuracies and costs of complete ones", table.frame.to_dict("records"), columns
+    )
+    return ReportTable(text.name, text.title, plain.assign(validity=plain["validity"].map("; ".join)), text.text)
+
+
+def _measure_text(row: Row, name: str) -> str:
+    value = row[name]
+    return format_cost(name, value) if name in COSTS else f"{value:.1f}" if math.isfinite(value) else "–"
+
+
 def _trial_row(row: Row, table: TrialTable, measures: list[str]) -> str:
     state = row["state"]
     word = f"{state}, front" if row["on_front"] else state
@@ -83,8 +102,8 @@ def _trial_row(row: Row, table: TrialTable, measures: list[str]) -> str:
         cells.append(f'<td data-sort="{"" if text == "–" else text}">{text}</td>')
     for name in measures:
         value = row[name]
-        text = format_cost(name, value) if name in COSTS else f"{value:.1f}" if math.isfinite(value) else "–"
-        cells.append(f'<td class="number" data-sort="{value if math.isfinite(value) else ""}">{_esc(text)}</td>')
+        sort = value if math.isfinite(value) else ""
+        cells.append(f'<td class="number" data-sort="{sort}">{_esc(_measure_text(row, name))}</td>')
     return f"<tr>{''.join(cells)}</tr>"
 
 

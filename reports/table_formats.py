@@ -1,0 +1,67 @@
+"""A table of the report as CSV, Markdown and LaTeX."""
+
+import re
+
+from reports.report_table import ReportTable
+
+LATEX_SPECIALS = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "±": r"$\pm$", "×": r"$\times$", "→": r"$\to$", "≤": r"$\le$", "–": "--", "⚠": "(!)", "…": r"\dots{}",
+}  # fmt: skip
+NUMBER = re.compile(r"(?:< |× )?[+-]?[\d,.]+(?: ± [\d.]+| \[.*\]| \w+)?|–")
+
+
+def to_csv(table: ReportTable) -> str:
+    """The numbers as they are, one a column; empty where there is none."""
+    text: str = table.data.to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def to_markdown(table: ReportTable) -> str:
+    """The text as a pipe table below its title; numbers are set right."""
+    marks = ["---:" if _is_number_column(table, column) else "---" for column in table.text.columns]
+    lines = [_row(list(table.text.columns)), f"| {' | '.join(marks)} |"]
+    lines += [_row(list(row)) for row in table.text.itertuples(index=False)]
+    return f"{table.title}\n\n" + "\n".join(lines) + "\n"
+
+
+def _row(cells: list[str]) -> str:
+    plain = (re.sub(r"\s+", " ", cell).replace("\\", "\\\\").replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(plain)} |"
+
+
+def to_latex(table: ReportTable) -> str:
+    """The text as a LaTeX table in the style of booktabs, which the document must load; needs no other package."""
+    columns = "".join("r" if _is_number_column(table, column) else "l" for column in table.text.columns)
+    rows = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.text.itertuples(index=False)]
+    head = " & ".join(_latex(column) for column in table.text.columns) + r" \\"
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs}",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_latex(table.title)}}}",
+            rf"\label{{tab:{table.name.replace('_', '-')}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _latex(text: str) -> str:
+    """``text`` with everything escaped that LaTeX would read as a command; line breaks become spaces."""
+    escaped = "".join(LATEX_SPECIALS.get(character, character) for character in re.sub(r"\s+", " ", text))
+    # At the start of a row a bracket would be taken for an argument of the line break before it.
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
+
+
+def _is_number_column(table: ReportTable, column: str) -> bool:
+    return len(table.text) > 0 and all(NUMBER.fullmatch(cell) for cell in table.text[column])
