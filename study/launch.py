@@ -13,6 +13,7 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from study.engine import Assignment, StudyEngine
 from study.ray_adapters import EngineScheduler, EngineSearcher
 from study.ray_trial import CHECKPOINT_NAME, StudyTrial
+from study.ray_watch import ended_with_ray
 from trainables.datasets import TrialData
 from trainables.shared_encoder import encoder_name
 from trainables.trial import discard_checkpoint
@@ -118,4 +119,5 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
             verbose=0,
         ),
     )
-    tuner.fit()
+    with ended_with_ray():
+        tuner.fit()

@@ -17,7 +17,7 @@ from trainables.trial_config import explain
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parses, prepares, runs; returns 0 (done), 130 (interrupted) or 2 (bad input, before any work started)."""
+    """Parses, prepares, runs; returns 0 (done), 1 (Ray is gone), 130 (interrupted) or 2 (bad input, no work done)."""
     options = study_parser().parse_args(arguments)
     console = Console()
     try:

@@ -4,24 +4,18 @@ Killed with -9, resumed, interrupted with Ctrl-C, resumed to its end, run once m
 """
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_run import CommandRun
 
 from study.journal import FINISHED, JOURNAL_NAME, StudyRecord, read_study
 from study.run import main
 
-ROOT = Path(__file__).resolve().parents[2]
-MARK = "STUDY_TEST_RUN"  # an environment variable that all processes of a run inherit
-TIMEOUT_SECONDS = 180
 SPACE = """
 from optuna.distributions import CategoricalDistribution
 
@@ -51,67 +45,14 @@ STUDY = StudySpec(
 """
 
 
-class Run:
-    """One call of the command, in a session of its own."""
-
-    def __init__(self, output: Path, *options: str) -> None:
-        self.mark = uuid.uuid4().hex
-        self.log_path = output.parent / f"{self.mark}.log"
-        command = [sys.executable, "-m", "study.run", "--preset", "paper", "--space", str(output.parent / "tiny.py")]
-        with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, "--output", str(output), *options],
-                cwd=ROOT,
-                env=os.environ | {MARK: self.mark},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    @property
-    def log(self) -> str:
-        return self.log_path.read_text()
-
-    def wait(self) -> int:
-        return self.process.wait(timeout=TIMEOUT_SECONDS)
-
-    def wait_until(self, holds: Callable[[], bool]) -> None:
-        ends_at = time.monotonic() + TIMEOUT_SECONDS
-        while not holds():
-            assert self.process.poll() is None, f"ended early:\n{self.log}"
-            assert time.monotonic() < ends_at, f"timed out:\n{self.log}"
-            time.sleep(0.02)
-
-    def living(self) -> dict[int, str]:
-        """Process id and command line of all that carry the mark of this run; Ray's own are not our children."""
-        found = {}
-        for folder in Path("/proc").iterdir():
-            try:
-                if folder.name.isdigit() and f"{MARK}={self.mark}".encode() in (folder / "environ").read_bytes():
-                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                    if command:  # not a zombie
-                        found[int(folder.name)] = command
-            except OSError:  # ended meanwhile
-                continue
-        return found
-
-    def kill(self) -> None:
-        """SIGKILL to the driver first, then to all that it started."""
-        for pid in sorted(self.living(), key=lambda pid: pid != self.process.pid):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        self.process.wait(timeout=TIMEOUT_SECONDS)
-
-
 class Story:
     """The study that all tests of this file look at, step by step."""
 
     def __init__(self, folder: Path) -> None:
         self.output = folder / "runs"
         self.journal_path = self.output / "tiny" / JOURNAL_NAME
-        (folder / "tiny.py").write_text(SPACE)
+        self.space = folder / "tiny.py"
+        self.space.write_text(SPACE)
         self.texts: list[str] = []  # of the journal after each run
 
     def count(self, event: str) -> int:
@@ -130,8 +71,7 @@ class Story:
 
     def call(self) -> int:
         """The same command in this process, for a study that has nothing left to run."""
-        space = str(self.output.parent / "tiny.py")
-        return main(["--preset", "paper", "--space", space, "--output", str(self.output)])
+        return main(["--preset", "paper", "--space", str(self.space), "--output", str(self.output)])
 
     def mlflow_runs(self) -> dict[str, Any]:
         """Status by uid; the parent is under ''. Fails where a trial has two runs."""
@@ -151,12 +91,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 
 @pytest.fixture
-def start(story: Story) -> Iterator[Callable[..., Run]]:
+def start(story: Story) -> Iterator[Callable[..., CommandRun]]:
     """Starts the command; whatever is left of it is killed at the end of the test."""
-    runs: list[Run] = []
+    runs: list[CommandRun] = []
 
-    def start_run(*options: str) -> Run:
-        runs.append(Run(story.output, *options))
+    def start_run(*options: str) -> CommandRun:
+        runs.append(CommandRun(story.space, story.output, *options))
         return runs[-1]
 
     yield start_run
@@ -164,7 +104,7 @@ def start(story: Story) -> Iterator[Callable[..., Run]]:
         run.kill()
 
 
-def test_a_run_is_killed(story: Story, start: Callable[..., Run]) -> None:
+def test_a_run_is_killed(story: Story, start: Callable[..., CommandRun]) -> None:
     run = start()
     run.wait_until(lambda: story.count("finished") >= 1)
     run.kill()
@@ -173,7 +113,7 @@ def test_a_run_is_killed(story: Story, start: Callable[..., Run]) -> None:
     assert story.count("ended") == story.count("interrupted") == 0
 
 
-def test_ctrl_c_ends_cleanly(story: Story, start: Callable[..., Run]) -> None:
+def test_ctrl_c_ends_cleanly(story: Story, start: Callable[..., CommandRun]) -> None:
     done = story.count("finished")
     run = start()
     run.wait_until(lambda: story.count("finished") > done)
@@ -194,7 +134,7 @@ def test_ctrl_c_ends_cleanly(story: Story, start: Callable[..., Run]) -> None:
         assert (statuses[trial.uid] == "KILLED") == (trial.state not in FINISHED)
 
 
-def test_the_same_command_goes_on_to_the_end(story: Story, start: Callable[..., Run]) -> None:
+def test_the_same_command_goes_on_to_the_end(story: Story, start: Callable[..., CommandRun]) -> None:
     run = start()
     assert run.wait() == 0, run.log
     story.keep()
@@ -251,7 +191,7 @@ def test_a_kill_just_before_the_end_is_made_good(story: Story) -> None:
         story.journal_path.write_text("".join([*lines, last]))
 
 
-def test_more_trials_extend_it(story: Story, start: Callable[..., Run]) -> None:
+def test_more_trials_extend_it(story: Story, start: Callable[..., CommandRun]) -> None:
     run = start("--trials", "6")
     assert run.wait() == 0, run.log
     story.keep()
