@@ -316,6 +316,7 @@ class LaptopPreset:
     design: Design | None = None
     stopping: Stopping | None = None
     confirmation: Confirmation | None = None
+    seeds: tuple[int, ...] | None = None
 
 
 DEFAULT_BASE = TrialConfig()
@@ -402,6 +403,7 @@ class StudySpec:
             references=self.references if laptop.references is None else laptop.references,
             design=design,
             stopping=laptop.stopping or self.stopping,
+            seeds=laptop.seeds or self.seeds,
             confirmation=laptop.confirmation or dataclasses.replace(self.confirmation, settings=LAPTOP_CONFIRMATION),
             preset=preset,
         )

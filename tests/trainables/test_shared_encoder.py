@@ -1,0 +1,129 @@
+"""Finished encoders: found by trials of equal pretraining, trained once, never half there."""
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from trainables.datasets import TrialData, load_data
+from trainables.shared_encoder import SharedEncoder, encoder_name
+from trainables.trial import FinalReport, InterimReport, Progress, run_trial
+from trainables.trial_config import TrialConfig
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def config(tiny: Callable[..., TrialConfig]) -> TrialConfig:
+    return tiny(train_images=40, adversary="free", eval_pgd_steps=5, eval_samples=30, rung_images=20)
+
+
+@pytest.fixture
+def data(config: TrialConfig) -> TrialData:
+    return load_data(config)
+
+
+def finish(config: TrialConfig, data: TrialData, path: Path | None, **options: Any) -> tuple[FinalReport, list[Any]]:
+    reports = list(run_trial(config, data, CPU, encoder_path=path, **options))
+    assert isinstance(reports[-1], FinalReport)
+    return reports[-1], reports
+
+
+def untimed(report: FinalReport, *but: str) -> dict[str, Any]:
+    return {k: v for k, v in report.metrics.items() if k not in ("train_seconds", "evaluation_seconds", *but)}
+
+
+def test_a_found_encoder_gives_the_numbers_of_one_that_was_trained(
+    config: TrialConfig, data: TrialData, tmp_path: Path
+) -> None:
+    alone, _ = finish(config, data, None)
+    first, _ = finish(config, data, tmp_path / "e.pt")
+    second, reports = finish(config, data, tmp_path / "e.pt", milestones=(50, 100))
+    assert untimed(first) == untimed(alone)
+    assert untimed(second, "is_encoder_shared") == untimed(alone, "is_encoder_shared")
+    assert not first.metrics["is_encoder_shared"] and second.metrics["is_encoder_shared"]
+    assert second.metrics["train_seconds"] == first.metrics["train_seconds"]
+    assert not any(isinstance(report, InterimReport | Progress) for report in reports), "nothing was trained"
+    other_probe, _ = finish(config.replace(probe="central", eval_pgd_steps=3), data, tmp_path / "e.pt")
+    assert other_probe.metrics["is_encoder_shared"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.pt"]
+
+
+def test_names_are_equal_exactly_where_the_encoder_would_be(config: TrialConfig) -> None:
+    name = encoder_name(config, "images", "cpu")
+    assert encoder_name(config.replace(probe="central", eval_pgd_steps=7), "images", "cpu") == name
+    others = [
+        encoder_name(config.replace(seed=1), "images", "cpu"),
+        encoder_name(config.replace(epochs=5), "images", "cpu"),
+        encoder_name(config, "other images", "cpu"),
+        encoder_name(config, "images", "cuda"),
+    ]
+    assert len({name, *others}) == 5
+
+
+def test_a_stopped_trial_leaves_no_encoder_and_gives_way(config: TrialConfig, data: TrialData, tmp_path: Path) -> None:
+    stopped = run_trial(config, data, CPU, encoder_path=tmp_path / "e.pt")
+    next(stopped)
+    waiting = run_trial(config, data, CPU, encoder_path=tmp_path / "e.pt")
+    assert next(waiting) == Progress(0, 0.0), "somebody else trains"
+    stopped.close()
+    report = list(waiting)[-1]
+    assert isinstance(report, FinalReport) and not report.metrics["is_encoder_shared"]
+    assert [path.name for path in tmp_path.iterdir()] == ["e.pt"]
+
+
+def test_who_waits_takes_what_was_finished(config: TrialConfig, data: TrialData, tmp_path: Path) -> None:
+    first = run_trial(config, data, CPU, encoder_path=tmp_path / "e.pt")
+    next(first)
+    second = run_trial(config, data, CPU, encoder_path=tmp_path / "e.pt")
+    next(second)
+    list(first)
+    report = list(second)[-1]
+    assert isinstance(report, FinalReport) and report.metrics["is_encoder_shared"]
+
+
+def test_the_right_to_train_ends_with_the_process(tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        from trainables.shared_encoder import SharedEncoder
+        mine = SharedEncoder(Path(sys.argv[1]))
+        mine.take_over()
+        print("mine", flush=True)
+        time.sleep(600)
+        """
+    )
+    holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "e.pt")], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == "mine\n"
+        with SharedEncoder(tmp_path / "e.pt") as mine:
+            assert not mine.take_over()
+            holder.kill()
+            holder.wait()
+            assert mine.take_over() and mine.take_over()
+    finally:
+        holder.kill()
+
+
+def test_an_own_checkpoint_comes_before_an_encoder_of_others(
+    config: TrialConfig, data: TrialData, tmp_path: Path
+) -> None:
+    trial = run_trial(config, data, CPU, checkpoint_path=tmp_path / "c.pt", checkpoint_seconds=0)
+    next(trial), next(trial)
+    trial.close()
+    found, _ = finish(config, data, tmp_path / "e.pt", checkpoint_path=tmp_path / "c.pt")
+    alone, _ = finish(config, data, None)
+    assert untimed(found) == untimed(alone)
+    assert (tmp_path / "e.pt").exists()
+
+
+def test_nothing_is_shared_without_a_path() -> None:
+    with SharedEncoder(None) as nothing:
+        assert nothing.load() is None and nothing.take_over()
+        nothing.save({})
