@@ -1,8 +1,8 @@
 """Images that stay in their file: only the rows that are asked for are read, whatever the size of the data set.
 
 Rows are read at their position in the file and not through a memory map. Cold pages of a map are faulted in piece by
-piece (15 times slower in random order), count as memory of the process, and end it with a bus error where the file is
-cut short; a read raises.
+piece (two to three times slower in random order), count as memory of the process, and end it with a bus error where the
+file is cut short; a read raises.
 """
 
 import hashlib
