@@ -11,6 +11,7 @@ from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
 from study.engine import Assignment, StudyEngine
+from study.journal import FINISHED
 from study.ray_adapters import EngineScheduler, EngineSearcher
 from study.ray_trial import CHECKPOINT_NAME, StudyTrial
 from study.ray_watch import ended_with_ray
@@ -99,6 +100,8 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
     def on_end(uid: str) -> None:
         discard_checkpoint(study_dir / "trials" / uid / CHECKPOINT_NAME)
 
+    for trial in engine.record.with_state(*FINISHED):  # where a driver was killed before it came to it
+        on_end(trial.uid)
     trainable = tune.with_resources(
         tune.with_parameters(StudyTrial, data=data),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},

@@ -16,7 +16,7 @@ from ray import tune
 
 from trainables.datasets import TrialData, available_here
 from trainables.run_trial import save_result
-from trainables.trial import FinalReport, InterimReport, Progress, discard_checkpoint, run_trial
+from trainables.trial import FinalReport, InterimReport, Progress, run_trial
 from trainables.trial_config import TrialConfig
 
 HEARTBEAT_SECONDS = 1.0
@@ -80,8 +80,8 @@ class StudyTrial(tune.Trainable):
                 case InterimReport(metrics=metrics):
                     return {"kind": "interim", "report": json.dumps(metrics)}
                 case FinalReport(metrics=metrics):
+                    # The checkpoint stays until the journal has the result: a kill now must not cost the training.
                     save_result(report, self._config, self._folder)
-                    discard_checkpoint(self._folder / CHECKPOINT_NAME)
                     return {"kind": "final", "report": json.dumps(metrics), "done": True}
                 case Progress(share_done=share) if monotonic() - started > HEARTBEAT_SECONDS:
                     return {"kind": "progress", "report": json.dumps({"share_done": share})}

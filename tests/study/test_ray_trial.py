@@ -68,6 +68,16 @@ def test_a_node_without_the_images_makes_them(config: TrialConfig, tmp_path: Pat
     assert len(list(cache_dir().glob("*.npy"))) == 2
 
 
+def test_a_checkpoint_outlives_the_worker_until_the_driver_has_the_result(config: TrialConfig, tmp_path: Path) -> None:
+    """A kill between the two costs another evaluation, not another training."""
+    data = load_data(config)
+    first = run_to_end(config, data, tmp_path / "trial")
+    assert json.loads((tmp_path / "trial" / "result.json").read_text())["metrics"] == first["report"]
+    again = run_to_end(config, data, tmp_path / "trial")
+    assert again["report"]["train_seconds"] == first["report"]["train_seconds"], "nothing was trained"
+    assert not again["report"]["is_encoder_shared"]
+
+
 def test_a_node_with_other_images_fails_the_trial(config: TrialConfig, tmp_path: Path) -> None:
     data = load_data(config)
     for path in cache_dir().iterdir():
