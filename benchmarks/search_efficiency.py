@@ -185,7 +185,9 @@ def _simulate(table: Table, engine: StudyEngine, workers: int) -> list[tuple[flo
     """Runs the engine against a clock that counts PFLOP a worker."""
     events: list[tuple[float, int, Assignment, list[tuple[float, dict[str, Any]]]]] = []
     begun_at: dict[str, float] = {}
-    spent, found, curve, clock = 0.0, [], [], 0.0
+    spent, clock = 0.0, 0.0
+    found: list[list[float]] = []
+    curve: list[tuple[float, float]] = []
     while True:
         while len(events) < workers and (assignment := engine.next_assignment()) is not None:
             begun_at[assignment.uid] = clock

@@ -1,0 +1,108 @@
+"""The replay of searches, on a table whose answers are known."""
+
+import json
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.search_efficiency import (
+    SPACE,
+    Strategy,
+    Table,
+    compute_to,
+    load_table,
+    median_interval,
+    record_table,
+    replay,
+)
+from study.journal import Journal
+from study.load_space import load_space
+from study.proposals import enumerate_grid
+from study.spec import MoAsha, NoStopping
+from trainables.trial_config import TrialConfig
+
+NUM_TRAIN_IMAGES = 1000
+
+
+def cost(config: TrialConfig) -> float:
+    return config.epochs * config.view_passes_per_image() / 1000
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    """More views and epochs are better in every way, and dearer; bad trials show it at the first rung."""
+    spec = load_space(SPACE).with_preset("laptop")
+    assert isinstance(spec.stopping, MoAsha)
+    trials: dict[str, Any] = {}
+    for params in enumerate_grid(spec):
+        config = spec.config(params, seed=0)
+        good = config.num_views * config.epochs
+        numbers = {"val_clean": 50.0 + good / 10, "val_pgd_8": 20.0 + good / 10, "train_seconds": 1.0}
+        total = config.epochs * NUM_TRAIN_IMAGES * config.view_passes_per_image()
+        milestones = [m for k in range(5) if (m := 24 * NUM_TRAIN_IMAGES * 3**k) < total]
+        trials[config.replace(data_root="data").content_hash()] = {
+            "params": params,
+            "reports": {
+                str(m): numbers | {"view_passes": m, "train_pflop": cost(config) * m / total} for m in milestones
+            },
+            "metrics": numbers | {"view_passes": total, "train_pflop": cost(config)},
+        }
+    assert len(trials) == 72
+    return Table(spec, NUM_TRAIN_IMAGES, trials)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_search_without_stopping_finds_all_for_the_price_of_all(table: Table, workers: int) -> None:
+    curve = replay(table, Strategy("random", NoStopping()), 0, workers)
+    whole = sum(trial["metrics"]["train_pflop"] for trial in table.trials.values())
+    assert len(curve) == 72
+    assert curve[-1] == (pytest.approx(whole), pytest.approx(1.0))
+    assert all(a[0] < b[0] or workers > 1 for a, b in pairwise(curve))
+    assert all(a[1] <= b[1] + 1e-12 for a, b in pairwise(curve))
+    assert math.isinf(compute_to(curve, 1.1)) and compute_to(curve, 0.5) <= compute_to(curve, 0.9)
+
+
+def test_stopping_costs_less_and_counts_what_was_stopped(table: Table) -> None:
+    stopping = MoAsha(first_rung=24, eta=3)
+    curve = replay(table, Strategy("random", stopping), 0, 4)
+    whole = sum(trial["metrics"]["train_pflop"] for trial in table.trials.values())
+    assert len(curve) < 72 and curve[-1][0] < whole
+    assert curve == replay(table, Strategy("random", stopping), 0, 4)
+    assert curve != replay(table, Strategy("random", stopping), 1, 4)
+
+
+def test_hypervolume_is_one_for_the_whole_table_and_larger_for_more(table: Table) -> None:
+    points = [table.objectives(trial["metrics"]) for trial in table.trials.values()]
+    assert 0 < table.hypervolume(points[20:30]) < table.hypervolume(points) == table.total_hypervolume < 1
+    assert table.hypervolume([]) == 0
+
+
+def test_median_interval_contains_the_median_and_copes_with_infinity() -> None:
+    middle, low, high = median_interval([1.0, 2.0, 3.0, 4.0, math.inf])
+    assert low <= middle == 3.0 <= high
+    assert median_interval([7.0] * 5) == (7.0, 7.0, 7.0)
+
+
+def test_a_table_is_recorded_from_a_study_and_read_again(tmp_path: Path) -> None:
+    spec = load_space(SPACE).with_preset("laptop")
+    journal = Journal(tmp_path / "study")
+    journal.write("created", study="s", spec=spec.to_plain(), environment={"revision": "abc"})
+    params = enumerate_grid(spec)[-1]
+    config = spec.config(params, seed=0)
+    numbers = {"val_clean": 1.0, "val_pgd_8": 2.0, "view_passes": 24000, "train_pflop": 3.0, "train_seconds": 4.0}
+    journal.write("proposed", uid="t0000", number=0, params=params, config=config.model_dump(mode="json"))
+    journal.write("reported", uid="t0000", metrics=numbers | {"milestone": 24000})
+    with pytest.raises(ValueError, match="t0000 is proposed"):
+        record_table(tmp_path / "study", tmp_path / "table.json")
+    journal.write("finished", uid="t0000", state="complete", metrics=numbers)
+    journal.close()
+    record_table(tmp_path / "study", tmp_path / "table.json")
+    table = load_table(tmp_path / "table.json")
+    assert table.num_train_images == 1000
+    (trial,) = table.trials.values()
+    assert trial["reports"]["24000"]["val_clean"] == 1.0 and trial["metrics"]["train_pflop"] == 3.0
+    assert json.loads((tmp_path / "table.json").read_text())["environment"] == {"revision": "abc"}
+    assert list(table.trials) == [config.replace(data_root="data").content_hash()]
