@@ -94,3 +94,13 @@ def test_a_seed_without_a_finite_objective_leaves_no_mean(new_study: NewStudy) -
 def test_a_study_without_trials_has_no_configurations(new_study: NewStudy) -> None:
     table = tabulate(new_study().read())
     assert len(table.configurations) == 0 and table.certainty[1] is None
+
+
+def test_rounding_of_a_mean_breaks_no_tie(new_study: NewStudy) -> None:
+    study = new_study()
+    for seed in range(3):
+        study.complete(70.0, 40.0, 0.1, FOUR, seed=seed, train_pflop=0.1)
+    study.complete(70.0, 40.0, 0.1, EIGHT, train_pflop=0.1)
+    table = tabulate(study.read())
+    assert table.configurations["train_pflop"].tolist() == [0.1, 0.1]
+    assert table.configurations["on_front"].all() and (table.certainty[0]["front_probability"] > 0).all()
