@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from driver import run_study
 
 from study.ablation import Outcome, as_choice, as_params, greedy_path, wanted_choices
 from study.journal import read_study
 from study.proposals import check_space
 from study.spec import Ablation, MoAsha, Objective, StudySpec
-from tests.study.driver import run_study
 from trainables.trial_config import LAPTOP, TrialConfig
 
 SIMCLR_PGD = TrialConfig(**(LAPTOP | {"method": "simclr", "num_views": 2, "adversary": "pgd"}))

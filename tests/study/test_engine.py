@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from driver import NUM_TRAIN_IMAGES, Driver, read_events, run_study, story
 from optuna.distributions import CategoricalDistribution
 
 from study.engine import StudyEngine
 from study.journal import FINISHED, JOURNAL_NAME, Journal, read_study, replay
 from study.spec import Factor, Grid, MoAsha, Search, StudySpec
-from tests.study.driver import NUM_TRAIN_IMAGES, Driver, read_events, run_study, story
 from trainables.trial_config import TrialConfig
 
 MakeSpec = Callable[..., StudySpec]

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from driver import Driver, read_events, run_study, story
 from optuna.distributions import CategoricalDistribution
 
 from study.configurations import configurations
 from study.journal import JOURNAL_NAME, Journal, read_study
 from study.optuna_search import as_optuna_study
 from study.spec import Budget, Confirmation, Constraint, Factor, Grid, MoAsha, RayAsha, Search, StudySpec
-from tests.study.driver import Driver, read_events, run_study, story
 from trainables.trial_config import TrialConfig
 
 MakeSpec = Callable[..., StudySpec]

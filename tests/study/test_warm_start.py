@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from driver import run_study
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
@@ -11,7 +12,6 @@ from study.journal import StudyRecord, read_study
 from study.optuna_search import as_optuna_study, propose
 from study.spec import Factor, Search, StudySpec
 from study.warm_start import prior_trials
-from tests.study.driver import run_study
 
 MakeSpec = Callable[..., StudySpec]
 
