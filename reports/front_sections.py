@@ -99,7 +99,8 @@ def _front_caption(table: TrialTable) -> str:
     count, total = len(table.front_configurations), len(table.configurations)
     lone = " A front of a lone configuration compares nothing." if total == 1 else ""
     doubtful = int((table.configurations["validity"].map(len) > 0).sum())
-    doubt = f" {doubtful} configurations failed a validity check (⚠) and are kept off the front." if doubtful else ""
+    why_off = "failed a check or break a constraint (⚠) and are kept off the front"
+    doubt = f" {doubtful} configurations {why_off}." if doubtful else ""
     sharing = max((start.get("concurrency") or 1 for start in table.study.environments), default=1)
     shared = (
         f" Training time was measured with {sharing} trials at a time on shared hardware; compare training compute."

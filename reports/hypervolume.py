@@ -54,7 +54,12 @@ def reference_box(points: Floats, objectives: list[Objective]) -> ReferenceBox:
 
 
 def spent_pflop(trial: TrialRecord) -> float:
-    """What a trial has cost in pretraining so far: as it says at its end, else as of its last report; 0 before one."""
+    """What a trial has cost in pretraining so far: as it says at its end, else as of its last report; 0 before one.
+
+    A trial that found its encoder trained by another one has cost nothing.
+    """
+    if trial.metrics.get("is_encoder_shared"):
+        return 0.0
     for metrics in (trial.metrics, *reversed(trial.reports)):
         value = metrics.get("train_pflop")
         if value is not None and math.isfinite(value):
@@ -80,7 +85,9 @@ def hypervolume_growth(study: StudyRecord, objectives: list[Objective], box: Ref
         spent += spent_pflop(trial)
         if trial.state == "complete":
             values.setdefault(trial.configuration, {})[trial.seed] = _vector(trial, objectives)
-            if trial.metrics.get("validity"):
+            constraints = study.spec.get("constraints", [])
+            is_broken = any((trial.metrics.get(c["name"]) or 0) > c["at_most"] for c in constraints)
+            if trial.metrics.get("validity") or is_broken:
                 doubtful.add(trial.configuration)
         means = [np.mean(list(seeds.values()), axis=0) for name, seeds in values.items() if name not in doubtful]
         points = np.array([mean for mean in means if np.isfinite(mean).all()])

@@ -90,6 +90,7 @@ def tabulate(study: StudyRecord) -> TrialTable:
     frame, objectives = trial_frame(study), objectives_of(study.spec)
     measures = [name for name in frame.columns if frame[name].dtype == float]
     configurations = configuration_frame(frame, measures, objectives)
+    configurations["validity"] += pd.Series(broken_constraints(configurations, study.spec), dtype=object)
     configurations["on_front"] = front_mask(configurations, objectives) if objectives else False
     on_front = frame["configuration"].isin(configurations.loc[configurations["on_front"], "configuration"])
     frame["on_front"] = on_front & (frame["state"] == "complete")
@@ -126,6 +127,18 @@ def trial_frame(study: StudyRecord) -> pd.DataFrame:
     if any(name.startswith("test_aa_") for name in columns) and "test_aa_n" not in columns:
         columns["test_aa_n"] = pd.Series([_autoattack_images(trial) for trial in trials], dtype=float)
     return pd.DataFrame(columns)
+
+
+def broken_constraints(configurations: pd.DataFrame, spec: dict[str, Any]) -> list[list[str]]:
+    """For each configuration what it says of the study's constraints that its means exceed; mostly nothing."""
+    return [
+        [
+            f"breaks the constraint {constraint['name']} <= {constraint['at_most']:g}: {row[constraint['name']]:.4g}"
+            for constraint in spec.get("constraints", [])
+            if row.get(constraint["name"], 0) > constraint["at_most"]
+        ]
+        for row in configurations.to_dict("records")
+    ]
 
 
 def factor_names(study: StudyRecord) -> list[str]:

@@ -73,3 +73,13 @@ def test_trials_count_in_the_order_in_which_they_ended(new_study: NewStudy) -> N
     table = tabulate(study.read())
     box = reference_box(np.array([[60.0, 50.0]]), [CLEAN, ROBUST])
     assert hypervolume_growth(table.study, [CLEAN, ROBUST], box)["uid"].tolist() == [fast, slow]
+
+
+def test_what_was_not_trained_or_is_not_allowed_adds_nothing(new_study: NewStudy) -> None:
+    study = new_study(constraints=[{"name": "train_pflop", "at_most": 3.0}])
+    study.complete(50.0, 50.0, 1.0, {"num_views": 4})
+    study.complete(50.0, 60.0, 1.0, {"num_views": 2}, is_encoder_shared=True)
+    study.complete(90.0, 90.0, 9.0, {"num_views": 8})
+    growth = hypervolume_growth(study.read(), [CLEAN, ROBUST], reference_box(np.array([[50.0, 50.0]]), [CLEAN, ROBUST]))
+    assert growth["spent_pflop"].tolist() == [1.0, 1.0, 10.0]
+    assert growth["hypervolume"].tolist() == pytest.approx([0.25, 0.30, 0.30])
