@@ -27,6 +27,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,7 +63,7 @@ class TrialRecord:
         """The seed of the trial."""
         return int(self.config["seed"])
 
-    @property
+    @cached_property
     def configuration(self) -> str:
         """What trials have in common that differ in their seed alone: the factor values, as canonical JSON."""
         return json.dumps(self.params, sort_keys=True)

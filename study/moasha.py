@@ -52,8 +52,8 @@ class MultiObjectiveAsha:
             if kept:
                 rung.vectors[uid] = vector
                 compared = [other for other in rung.vectors if among is None or other in among or other == uid]
-                order = rank(np.array([rung.vectors[other] for other in compared]), self.maximise)
-                place = [compared[index] for index in order].index(uid) + 1
+                points = np.array([rung.vectors[other] for other in compared])
+                place = place_of(compared.index(uid), points, self.maximise)
                 self._standings[uid, milestone] = place, len(compared)
                 kept = len(compared) < self.eta or place <= math.ceil(len(compared) / self.eta)
             rung.kept[uid] = kept
@@ -89,6 +89,14 @@ def rank(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
         rows = np.flatnonzero(fronts == front)
         order += [int(rows[index]) for index in epsilon_net(points[rows], maximise)]
     return order
+
+
+def place_of(row: int, points: np.ndarray, maximise: Sequence[bool]) -> int:
+    """The place of a row, from 1, in the order of ``rank``; only the row's own front is ordered for it."""
+    fronts = moocore.pareto_rank(points, maximise=list(maximise))
+    own = np.flatnonzero(fronts == fronts[row])
+    ahead = int((fronts < fronts[row]).sum())
+    return ahead + [int(own[index]) for index in epsilon_net(points[own], maximise)].index(row) + 1
 
 
 def epsilon_net(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:

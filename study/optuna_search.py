@@ -31,36 +31,58 @@ class Proposal:
     sampler_attrs: dict[str, Any] = field(default_factory=dict)
 
 
-def propose(record: StudyRecord, spec: StudySpec, seed: int) -> Proposal | None:
-    """The factor values of the next configuration, or None where the space seems exhausted.
-
-    A config that equals an earlier one (same content hash) is not proposed again: the number would be the same. Where a
-    sampler insists on what is known, further draws are uniform; after 500 of them the space counts as exhausted.
+class OptunaSearch:
+    """Proposes configurations; what it keeps between proposals saves time and changes nothing.
 
     Args:
-        record: all earlier trials; running ones are told to the sampler as running.
         spec: with a design of kind ``Search``.
         seed: of the study.
     """
-    assert isinstance(spec.design, Search)
-    earlier = configurations(record, len(spec.seeds))
-    known = {_config_hash(configuration.params, spec) for configuration in earlier}
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    is_qmc = spec.design.sampler == "qmc"
-    study = _start_sequence(spec, seed, len(earlier)) if is_qmc else as_optuna_study(record, spec)
-    for redraw in range(MAX_REDRAWS):
-        draw_seed = stream_seed(seed, "proposal", len(earlier), redraw) % 2**32
-        if redraw >= GUIDED_REDRAWS:
-            study.sampler = RandomSampler(seed=draw_seed)
-        elif not is_qmc:
-            study.sampler = _sampler(spec.design, draw_seed)
-        trial = study.ask()
-        params = draw(trial, spec)
-        if _config_hash(params, spec) not in known:
-            notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
-            return Proposal(params, {key: value for key, value in notes.items() if key.endswith(":generation")})
-        study.tell(trial, state=TrialState.FAIL)
-    return None
+
+    def __init__(self, spec: StudySpec, seed: int) -> None:
+        assert isinstance(spec.design, Search)
+        self._spec, self._seed, self._design = spec, seed, spec.design
+        self._hashes: dict[str, str] = {}  # of the configurations known
+
+    def propose(self, record: StudyRecord) -> Proposal | None:
+        """The factor values of the next configuration, or None where the space seems exhausted.
+
+        A config that equals an earlier one (same content hash) is not proposed again: the number would be the same.
+        Where a sampler insists on what is known, further draws are uniform; after 500 of them the space counts as
+        exhausted. Running trials are told to the sampler as running.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        earlier = configurations(record, len(self._spec.seeds))
+        known = {self._known_hash(configuration) for configuration in earlier}
+        study = self._study(record, len(earlier))
+        for redraw in range(MAX_REDRAWS):
+            draw_seed = stream_seed(self._seed, "proposal", len(earlier), redraw) % 2**32
+            if redraw >= GUIDED_REDRAWS:
+                study.sampler = RandomSampler(seed=draw_seed)
+            elif self._design.sampler != "qmc":
+                study.sampler = _sampler(self._design, draw_seed)
+            trial = study.ask()
+            params = draw(trial, self._spec)
+            if _config_hash(params, self._spec) not in known:
+                notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
+                return Proposal(params, {key: value for key, value in notes.items() if key.endswith(":generation")})
+            study.tell(trial, state=TrialState.FAIL)
+        return None
+
+    def _study(self, record: StudyRecord, length: int) -> optuna.Study:
+        """What the sampler looks at: all that is known, unless it draws without looking."""
+        match self._design.sampler:
+            case "random":
+                return optuna.create_study(directions=[objective.direction for objective in self._spec.objectives])
+            case "qmc":
+                return _start_sequence(self._spec, self._seed, length)
+        return as_optuna_study(record, self._spec)
+
+    def _known_hash(self, configuration: Configuration) -> str:
+        name = configuration.trials[0].configuration
+        if name not in self._hashes:
+            self._hashes[name] = _config_hash(configuration.params, self._spec)
+        return self._hashes[name]
 
 
 def as_optuna_study(record: StudyRecord, spec: StudySpec) -> optuna.Study:

@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.ablation import Choice, Outcome, as_choice, as_params, wanted_choices
 from study.configurations import Configuration, configurations
@@ -10,6 +10,9 @@ from study.confirmation import next_confirmation
 from study.journal import FINISHED, Purpose, StudyRecord, TrialRecord
 from study.proposals import enumerate_grid
 from study.spec import Ablation, Grid, NoStopping, Params, Search, StudySpec
+
+if TYPE_CHECKING:
+    from study.optuna_search import OptunaSearch
 
 WAIT = "wait"  # there will be more, but it depends on trials that are under way
 
@@ -35,6 +38,7 @@ class Plan:
     def __init__(self, spec: StudySpec, seed: int) -> None:
         self._spec, self._seed = spec, seed
         self._grid = enumerate_grid(spec) if isinstance(spec.design, Grid) else []
+        self._search: OptunaSearch | None = None
         self._num_when_exhausted: int | None = None  # configurations when the search found no new one
 
     def next(self, record: StudyRecord) -> Upcoming | str | None:
@@ -118,9 +122,11 @@ class Plan:
                 return self._proposal(record, len(known), seed_offset)
 
     def _proposal(self, record: StudyRecord, num_known: int, seed_offset: int) -> Upcoming | None:
-        from study.optuna_search import propose  # Optuna's samplers take a second to import
+        if self._search is None:
+            from study.optuna_search import OptunaSearch  # Optuna's samplers take a second to import
 
-        proposal = propose(record, self._spec, self._seed)
+            self._search = OptunaSearch(self._spec, self._seed)
+        proposal = self._search.propose(record)
         if proposal is None:
             self._num_when_exhausted = num_known
             return None

@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from study.journal import State, StudyRecord, TrialRecord
-from study.optuna_search import NUM_STARTUP_TRIALS, as_optuna_study, propose
+from study.optuna_search import NUM_STARTUP_TRIALS, OptunaSearch, as_optuna_study
 from study.spec import Factor, Objective, Params, Sampler, Search, StudySpec
 
 MakeSpec = Callable[..., StudySpec]
@@ -24,8 +24,9 @@ def trial(number: int, params: Params, state: State = "complete", **fields: Any)
 def run_search(spec: StudySpec, seed: int, num_trials: int) -> list[Params]:
     """Proposals one after the other, each answered by made-up results of all kinds."""
     record = StudyRecord()
+    search = OptunaSearch(spec, seed)
     for number in range(num_trials):
-        proposal = propose(record, spec, seed)
+        proposal = search.propose(record)
         if proposal is None:
             break
         params = proposal.params
@@ -104,7 +105,7 @@ def test_tpe_learns_from_results(make_spec: MakeSpec) -> None:
         spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40, sampler=sampler))
         record = StudyRecord()
         for number in range(40):
-            proposal = propose(record, spec, seed=3)
+            proposal = OptunaSearch(spec, 3).propose(record)
             assert proposal is not None
             params = proposal.params
             metrics = {"val_clean": float(params["epochs"]), "val_pgd_8": float(params["epochs"]) / 3}
@@ -136,13 +137,13 @@ def test_a_sampler_that_insists_on_its_best_guess_still_covers_the_space(make_sp
     spec = make_spec(base=make_spec().base.replace(adversary="pgd"), factors=factors, design=Search(trials=36))
     record = StudyRecord()
     for number in range(36):
-        proposal = propose(record, spec, seed=0)
+        proposal = OptunaSearch(spec, 0).propose(record)
         assert proposal is not None, number
         params = proposal.params
         clean = 10.0 * params["num_views"] - params["epochs"]
         metrics = {"val_clean": clean, "val_pgd_8": clean / 2, "train_pflop": float(params["epochs"])}
         record.trials[f"t{number:04d}"] = trial(number, params, metrics=metrics)
-    assert propose(record, spec, seed=0) is None
+    assert OptunaSearch(spec, 0).propose(record) is None
 
 
 def test_equal_configs_under_other_names_are_one(make_spec: MakeSpec) -> None:

@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from study.journal import StudyRecord, read_study
-from study.optuna_search import as_optuna_study, propose
+from study.optuna_search import OptunaSearch, as_optuna_study
 from study.spec import Factor, Search, StudySpec
 from study.warm_start import prior_trials
 
@@ -71,7 +71,7 @@ def test_a_warm_start_moves_the_search(make_spec: MakeSpec, tmp_path: Path) -> N
     warm = make_spec(design=Search(trials=8), warm_start=prior_trials(path, spec))
     shares = []
     for each in (spec, warm):
-        proposals = [propose(StudyRecord(), each, seed) for seed in range(12)]
+        proposals = [OptunaSearch(each, seed).propose(StudyRecord()) for seed in range(12)]
         firsts = [proposal.params for proposal in proposals if proposal is not None]
         shares.append(sum(p["num_views"] == 8 and p["adversary"] == "none" for p in firsts))
     assert shares[1] >= 11 > 9 >= shares[0], shares
