@@ -1,0 +1,134 @@
+"""The paper's training recipes: what one row of its tables sets, a name for it, its size on a laptop. No space itself.
+
+Values marked 'assumed' are not in the paper's text; docs/fidelity.md says where the others come from.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+Recipe = dict[str, Any]
+
+CROP = {"view_scale_min": 0.08, "view_scale_max": 1.0, "view_ratio_min": 3 / 4, "view_ratio_max": 4 / 3}
+PATCH = {"view_scale_min": 0.25, "view_scale_max": 0.25, "view_ratio_min": 1.0, "view_ratio_max": 1.0}
+
+STANDARD = {"adversary": "none"}
+PGD_5 = {"adversary": "pgd", "pgd_steps": 5, "attack_radius_255": 8.0}
+CENTRAL = {"probe": "central"}
+ROBUST_CENTRAL = {"probe": "robust_central"}
+
+PROBE_WORDS = {"central": "central", "robust_central": "robust central (r-LE)", "n_views": "{probe_views} views"}
+# What divides the data epochs on a laptop, so that rows keep their order of cost.
+LAPTOP_DIVISORS = {"emp_ssl": 5, "simclr": 50, "supervised": 50}
+# The paper's number of views -> that on a laptop, in training and in a probe.
+LAPTOP_NUM_VIEWS = {1: 1, 2: 2, 4: 2, 8: 3, 16: 4, 32: 6}
+LAPTOP_PROBE_VIEWS = {32: 4, 64: 8}
+
+
+def patch(scale: float) -> Recipe:
+    """Square views of a fixed share of the image's area."""
+    return {"view_scale_min": scale, "view_scale_max": scale, "view_ratio_min": 1.0, "view_ratio_max": 1.0}
+
+
+def crop(smallest: float) -> Recipe:
+    """Random crops of at least a share of the image's area."""
+    return CROP | {"view_scale_min": smallest}
+
+
+def free(replays: int) -> Recipe:
+    """Free adversarial training with m = ``replays``."""
+    return {"adversary": "free", "replays": replays, "attack_radius_255": 8.0}
+
+
+def emp_ssl(adversary: Recipe, epochs: int, views: Recipe = CROP) -> Recipe:
+    """EMP-SSL on 16 views."""
+    return {
+        "method": "emp_ssl",
+        "num_views": 16,
+        "projector_dim": 1024,
+        "batch_size": 100,
+        "augmentation": "emp_ssl",
+        "epochs": epochs,
+        **views,
+        **adversary,
+    }
+
+
+def simclr(adversary: Recipe, epochs: int, views: Recipe = CROP) -> Recipe:
+    """SimCLR; its two views are augmented otherwise than EMP-SSL's, as in the authors' code."""
+    return {
+        "method": "simclr",
+        "num_views": 2,
+        "projector_dim": 128,
+        "batch_size": 512,
+        "augmentation": "simclr",
+        "epochs": epochs,
+        **views,
+        **adversary,
+    }
+
+
+def supervised(adversary: Recipe, epochs: int) -> Recipe:
+    """Supervised training; the paper gives m and the epochs alone."""
+    return {
+        "method": "supervised",
+        "num_views": 1,
+        "probe": "own_head",
+        "batch_size": 100,  # assumed
+        "augmentation": "emp_ssl",  # assumed
+        "epochs": epochs,
+        **CROP,  # assumed
+        **adversary,
+    }
+
+
+def n_views(probe_views: int) -> Recipe:
+    """The probe on features averaged over views."""
+    return {"probe": "n_views", "probe_views": probe_views}
+
+
+def levels(recipes: Iterable[Recipe]) -> dict[str, Recipe]:
+    """The recipes as levels of a factor, named after what they say."""
+    return {name_of(recipe): recipe for recipe in recipes}
+
+
+def laptop_levels(recipes: Iterable[Recipe]) -> dict[str, Recipe]:
+    """The recipes at the size of a laptop, in the same order, named after what is left of them."""
+    return levels(on_laptop(recipe) for recipe in recipes)
+
+
+def probe_levels(probes: Iterable[Recipe]) -> dict[str, Recipe]:
+    """Probes as levels of a factor."""
+    return {PROBE_WORDS[probe["probe"]].format(**probe): probe for probe in probes}
+
+
+def laptop_probe_levels(probes: Iterable[Recipe]) -> dict[str, Recipe]:
+    """Probes as levels of a factor, over fewer views."""
+    return probe_levels(
+        probe | {"probe_views": LAPTOP_PROBE_VIEWS[probe["probe_views"]]} if "probe_views" in probe else probe
+        for probe in probes
+    )
+
+
+def on_laptop(recipe: Recipe) -> Recipe:
+    """The recipe with fewer views, batches of 50 and a fraction of the epochs."""
+    return recipe | {
+        "num_views": LAPTOP_NUM_VIEWS[recipe["num_views"]],
+        "projector_dim": 128,
+        "batch_size": 50,
+        "epochs": max(1, round(recipe["epochs"] / LAPTOP_DIVISORS[recipe["method"]])),
+    }
+
+
+def name_of(recipe: Recipe) -> str:
+    """The row as the paper's tables name it, e.g. 'EMP-SSL, 16 crops, free m=3, 10 epochs'."""
+    training = {"none": "standard", "pgd": "PGD-{pgd_steps}", "free": "free m={replays}"}[recipe["adversary"]]
+    method = {"emp_ssl": "EMP-SSL", "simclr": "SimCLR", "supervised": "supervised"}[recipe["method"]]
+    views = "" if recipe["method"] == "supervised" else f" {recipe['num_views']} {_views_words(recipe)},"
+    return f"{method},{views} {training}, {{epochs}} epochs".format(**recipe).replace(", 1 epochs", ", 1 epoch")
+
+
+def _views_words(recipe: Recipe) -> str:
+    low, high = recipe["view_scale_min"], recipe["view_scale_max"]
+    if low == high:
+        return "patches" if low == PATCH["view_scale_min"] else f"patches of {low:g}"
+    return "crops" if low == CROP["view_scale_min"] else f"crops from {low:g}"

@@ -1,0 +1,42 @@
+"""Figure 2: sizes of patches for SimCLR and of crops for EMP-SSL, PGD training, probed on the whole image.
+
+python -m study.run --space search_spaces/paper/figure2.py --preset paper
+"""
+
+from search_spaces.paper._recipes import (
+    CENTRAL,
+    CROP,
+    PATCH,
+    PGD_5,
+    crop,
+    emp_ssl,
+    laptop_levels,
+    levels,
+    patch,
+    simclr,
+)
+from study.spec import Factor, Grid, LaptopPreset, StudySpec
+
+# The sizes other than the paper's crop and patch are assumed: its text names none.
+ROWS = (
+    simclr(PGD_5, 500, CROP) | CENTRAL,
+    simclr(PGD_5, 500, patch(0.25)) | CENTRAL,
+    simclr(PGD_5, 500, patch(0.5)) | CENTRAL,
+    simclr(PGD_5, 500, patch(0.75)) | CENTRAL,
+    emp_ssl(PGD_5, 30, PATCH) | CENTRAL,
+    emp_ssl(PGD_5, 30, CROP) | CENTRAL,
+    emp_ssl(PGD_5, 30, crop(0.25)) | CENTRAL,
+    emp_ssl(PGD_5, 30, crop(0.5)) | CENTRAL,
+)
+
+STUDY = StudySpec(
+    name="paper_figure2",
+    question="How do the sizes of views move accuracy and robustness, for SimCLR and for EMP-SSL?",
+    factors=(Factor(name="recipe", levels=levels(ROWS)),),
+    design=Grid(),
+    seeds=(0, 1, 2),
+    laptop=LaptopPreset(
+        factors=(Factor(name="recipe", levels=laptop_levels(ROWS)),),
+        seeds=(0,),
+    ),
+)

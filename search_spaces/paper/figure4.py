@@ -1,0 +1,47 @@
+"""Figure 4: sizes of crops for EMP-SSL under three probes.
+
+python -m study.run --space search_spaces/paper/figure4.py --preset paper
+"""
+
+from search_spaces.paper._recipes import (
+    CENTRAL,
+    CROP,
+    PATCH,
+    PGD_5,
+    crop,
+    emp_ssl,
+    laptop_levels,
+    laptop_probe_levels,
+    levels,
+    n_views,
+    probe_levels,
+)
+from study.spec import Factor, Grid, LaptopPreset, StudySpec
+
+# The sizes other than the paper's crop and patch are assumed: its text names none.
+ROWS = (
+    emp_ssl(PGD_5, 30, PATCH),
+    emp_ssl(PGD_5, 30, CROP),
+    emp_ssl(PGD_5, 30, crop(0.25)),
+    emp_ssl(PGD_5, 30, crop(0.5)),
+)
+PROBES = (CENTRAL, n_views(32), n_views(64))
+
+STUDY = StudySpec(
+    name="paper_figure4",
+    question="Do crops make EMP-SSL more robust than its patches, and does averaging over views in the probe pay?",
+    factors=(
+        Factor(name="recipe", levels=levels(ROWS)),
+        Factor(name="probe", levels=probe_levels(PROBES)),
+    ),
+    design=Grid(),
+    seeds=(0, 1, 2),
+    laptop=LaptopPreset(
+        base={"eval_samples": 100},
+        factors=(
+            Factor(name="recipe", levels=laptop_levels(ROWS)),
+            Factor(name="probe", levels=laptop_probe_levels(PROBES)),
+        ),
+        seeds=(0,),
+    ),
+)

@@ -1,0 +1,39 @@
+"""Table 1: crops against patches, EMP-SSL against SimCLR, PGD against free adversarial training.
+
+python -m study.run --space search_spaces/paper/table1.py --preset paper
+"""
+
+from search_spaces.paper._recipes import (
+    CROP,
+    PATCH,
+    PGD_5,
+    ROBUST_CENTRAL,
+    emp_ssl,
+    free,
+    laptop_levels,
+    levels,
+    simclr,
+)
+from study.spec import Factor, Grid, LaptopPreset, StudySpec
+
+ROWS = (
+    emp_ssl(PGD_5, 30, PATCH) | ROBUST_CENTRAL,
+    emp_ssl(PGD_5, 30, CROP) | ROBUST_CENTRAL,
+    simclr(PGD_5, 500, CROP) | ROBUST_CENTRAL,
+    simclr(PGD_5, 500, PATCH) | ROBUST_CENTRAL,
+    emp_ssl(free(3), 10, PATCH) | ROBUST_CENTRAL,
+    simclr(free(3), 167, CROP) | ROBUST_CENTRAL,
+    emp_ssl(free(3), 10, CROP) | ROBUST_CENTRAL,
+)
+
+STUDY = StudySpec(
+    name="paper_table1",
+    question="Do crops beat patches, and EMP-SSL SimCLR, under attack, and is free training as good for less?",
+    factors=(Factor(name="recipe", levels=levels(ROWS)),),
+    design=Grid(),
+    seeds=(0, 1, 2),
+    laptop=LaptopPreset(
+        factors=(Factor(name="recipe", levels=laptop_levels(ROWS)),),
+        seeds=(0,),
+    ),
+)

@@ -1,0 +1,31 @@
+"""Table 4, its columns of ImageNet-100: free adversarial training at 224 pixels.
+
+The images are yours to bring: DIR holds train/<class>/ and test/<class>/ of the hundred classes.
+
+python -m study.run --space search_spaces/paper/table4_imagenet100.py --preset paper --data-root DIR
+"""
+
+from search_spaces.paper._recipes import ROBUST_CENTRAL, emp_ssl, free, laptop_levels, levels, simclr
+from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from trainables.trial_config import TrialConfig
+
+ROWS = (
+    emp_ssl(free(5), 6) | ROBUST_CENTRAL,
+    emp_ssl(free(5), 10) | ROBUST_CENTRAL,
+    simclr(free(3), 167) | ROBUST_CENTRAL,
+    simclr(free(5), 100) | ROBUST_CENTRAL,
+)
+
+STUDY = StudySpec(
+    name="paper_table4_imagenet100",
+    question="Does free adversarial training on crops keep its lead over SimCLR on photographs?",
+    # The size is assumed.
+    base=TrialConfig(dataset="imagefolder", image_size=224),
+    factors=(Factor(name="recipe", levels=levels(ROWS)),),
+    design=Grid(),
+    seeds=(0, 1, 2),
+    laptop=LaptopPreset(
+        factors=(Factor(name="recipe", levels=laptop_levels(ROWS)),),
+        seeds=(0,),
+    ),
+)
