@@ -23,6 +23,7 @@ def sections_of(table: TrialTable) -> list[Section]:
             )
         )
     sections += front_sections(table)
+    sections += _ablation_sections(table)
     sections += effect_sections(table)
     if has_curves(table):
         measures = [name for name in (CLEAN, _robust_reported(table)) if name is not None]
@@ -32,6 +33,14 @@ def sections_of(table: TrialTable) -> list[Section]:
     shown = trials_table(table) if len(table.frame) else ""
     sections.append(Section("All trials", _trials_caption(table), shown, exports=(trials_export(table),)))
     return sections
+
+
+def _ablation_sections(table: TrialTable) -> list[Section]:
+    if table.study.spec.get("design", {}).get("kind") != "Ablation":
+        return []
+    from reports.ablation_sections import ablation_sections  # walks the path with the study's code, which imports torch
+
+    return ablation_sections(table)
 
 
 def _robust_reported(table: TrialTable) -> str | None:
