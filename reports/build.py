@@ -2,9 +2,10 @@
 
     python -m reports.build runs/tradeoff
     python -m reports.build runs/tradeoff --export
+    python -m reports.build runs/paper_table4 --paper
 
 ``--export`` also writes every table as CSV, Markdown and LaTeX and every figure as HTML, and as SVG and PNG where
-kaleido and a Chrome are installed.
+kaleido and a Chrome are installed. ``--paper`` puts a study of ``search_spaces/paper`` beside the paper's numbers.
 
 Exit status: 0 when the page was written, 2 when the folder holds no study.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from reports.export import export_report
 from reports.page import render_page
+from reports.paper_table import paper_section
 from reports.sections import sections_of
 from reports.trials import tabulate
 from study.journal import read_study
@@ -24,21 +26,24 @@ from study.journal import read_study
 REPORT_PATH = Path("report") / "index.html"
 
 
-def build_report(study_dir: Path, tell: Callable[[str], None] | None = None) -> Path:
+def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, *, beside_paper: bool = False) -> Path:
     """Writes ``<study_dir>/report/index.html`` and returns its path; the study itself is only read.
 
     Args:
         study_dir: the study's folder.
         tell: where given, tables and figures are exported too, and it is called with a line for each kind of file.
+        beside_paper: put the study beside the table of the paper that it repeats.
 
     Raises:
-        ValueError: where ``study_dir`` holds no study, or a damaged one.
+        ValueError: where ``study_dir`` holds no study or a damaged one, or one that repeats nothing of the paper.
     """
     study = read_study(study_dir)
     if not study.name:
         raise ValueError(f"no study in {study_dir}: its journal does not say which study it is")
     table = tabulate(study)
     sections = sections_of(table)
+    if beside_paper:
+        sections.insert(1, paper_section(table))
     page = render_page(table, sections)
     path = study_dir / REPORT_PATH
     path.parent.mkdir(exist_ok=True)
@@ -57,9 +62,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m reports.build", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("study_dir", type=Path, help="the study's folder, runs/<study>")
     parser.add_argument("--export", action="store_true", help="write tables and figures as files, too")
+    parser.add_argument("--paper", action="store_true", help="put the study beside the paper's table that it repeats")
     arguments = parser.parse_args()
     try:
-        print(build_report(arguments.study_dir, print if arguments.export else None))
+        tell = print if arguments.export else None
+        print(build_report(arguments.study_dir, tell, beside_paper=arguments.paper))
     except ValueError as error:
         print(f"reports.build: {error}", file=sys.stderr)
         return 2
