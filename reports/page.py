@@ -68,14 +68,19 @@ class Section:
 
 
 def render_page(table: TrialTable, sections: list[Section]) -> str:
-    """The whole page; plotly.js is put in once, where a section has a figure."""
+    """The whole page of a study."""
+    return whole_page(f"{table.study.name}: report", _header(table), sections)
+
+
+def whole_page(title: str, header: str, sections: list[Section]) -> str:
+    """A page with any header, which is HTML; plotly.js is put in once, where a section has a figure."""
     has_figures = any(section.figures for section in sections)
     return PAGE.substitute(
-        title=html.escape(f"{table.study.name}: report"),
+        title=html.escape(title),
         style=STYLE,
         # Not run at once: it takes a second or so, in which the text can be read already.
         plotly=f'<script type="text/plain" id="plotly">{get_plotlyjs()}</script>' if has_figures else "",
-        header=_header(table),
+        header=header,
         sections="\n".join(_section(section, index) for index, section in enumerate(sections)),
         script=SCRIPT.replace(CONFIG_MARK, json.dumps(FIGURE_CONFIG)),
     )
