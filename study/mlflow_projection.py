@@ -5,6 +5,7 @@ the journal; a run that is there already is found by its tag and brought up to d
 """
 
 import logging
+import os
 import queue
 import threading
 import time
@@ -19,7 +20,33 @@ Metrics = dict[str, Any]
 
 def tracking_uri(output_dir: Path) -> str:
     """The absolute URI of the store of an output folder."""
-    return f"sqlite:///{output_dir.resolve()}/mlflow.db"
+    return f"sqlite:///{store_path(output_dir)}"
+
+
+def store_path(output_dir: Path) -> Path:
+    """The store of an output folder, absolute."""
+    return output_dir.resolve() / "mlflow.db"
+
+
+def make_store(output_dir: Path) -> None:
+    """Makes the store where there is none, whole or not at all.
+
+    MLflow takes seconds to make its tables, step by step, and can never again open a file that a kill left halfway.
+    """
+    from mlflow import MlflowClient
+
+    path = store_path(output_dir)
+    if path.exists():
+        return
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+    try:
+        os.link(unfinished, path)
+        unfinished.unlink()
+    except FileExistsError:  # another study has been faster
+        unfinished.unlink()
+    except OSError:  # a file system without hard links
+        os.replace(unfinished, path)
 
 
 class MlflowProjection:
@@ -36,8 +63,9 @@ class MlflowProjection:
         self._queue: queue.Queue[Event | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._run_ids: dict[str, str] = {}
-        self._logged_steps: dict[tuple[str, str], set[int]] = {}
+        self._logged_points: dict[tuple[str, str], set[tuple[int, float]]] = {}
         self._earlier_runs: set[str] = set()  # runs that were in the store when it was opened
+        self._undescribed_runs: set[str] = set()  # those of them that a kill cut off from their params
         self.error: Exception | None = None
 
     def __enter__(self) -> "MlflowProjection":
@@ -72,6 +100,7 @@ class MlflowProjection:
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
         output_dir = self._study_dir.parent
+        make_store(output_dir)
         self._client = MlflowClient(tracking_uri(output_dir))
         name = self._record.name
         experiment = self._client.get_experiment_by_name(name)
@@ -86,6 +115,8 @@ class MlflowProjection:
         for run in self._all_runs():
             self._run_ids[run.data.tags.get("trial.uid", "")] = run.info.run_id
             self._earlier_runs.add(run.info.run_id)
+            if not run.data.params:
+                self._undescribed_runs.add(run.info.run_id)
         if "" not in self._run_ids:
             parent = self._client.create_run(self._experiment_id, run_name=name, tags={"study": name})
             self._run_ids[""] = parent.info.run_id
@@ -122,8 +153,12 @@ class MlflowProjection:
         if trial.uid not in self._run_ids:
             self._run_ids[trial.uid] = self._create_run(trial)
         run_id = self._run_ids[trial.uid]
+        if run_id in self._undescribed_runs:
+            self._describe_run(run_id, trial)
         for report in list(trial.reports):
-            self._log(run_id, report)
+            # Beside a result with the same view passes, a rung's would be taken for the later one.
+            if report["view_passes"] != trial.metrics.get("view_passes"):
+                self._log(run_id, report)
         if trial.metrics:
             self._log(run_id, trial.metrics)
         self._client.set_tag(run_id, "trial.state", trial.state)
@@ -141,8 +176,6 @@ class MlflowProjection:
             self._client.set_terminated(run_id, status=status, end_time=int(trial.ended_at * 1000))
 
     def _create_run(self, trial: TrialRecord) -> str:
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
         run = self._client.create_run(
             self._experiment_id,
             start_time=int((trial.launched_at or time.time()) * 1000),
@@ -150,39 +183,45 @@ class MlflowProjection:
             tags={PARENT_TAG: self._parent_id, "study": self._record.name, "trial.uid": trial.uid},
         )
         run_id: str = run.info.run_id
-        varied = {f"factor.{name}": value for name, value in trial.params.items()}
-        params = [Param(name, str(value)[:500]) for name, value in (varied | trial.config).items()]
-        self._client.log_batch(run_id, params=params)
+        self._describe_run(run_id, trial)
+        return run_id
+
+    def _describe_run(self, run_id: str, trial: TrialRecord) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
         name, checksum = self._dataset
         dataset = Dataset(name=name, digest=checksum[:16], source_type="local", source=name)
         self._client.log_inputs(run_id, [DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])])
-        return run_id
+        varied = {f"factor.{name}": value for name, value in trial.params.items()}
+        params = [Param(name, str(value)[:500]) for name, value in (varied | trial.config).items()]
+        self._client.log_batch(run_id, params=params)  # last, at once: a run that has params was described in full
+        self._undescribed_runs.discard(run_id)
 
     def _log(self, run_id: str, metrics: Metrics) -> None:
-        """Logs numbers at step = view passes, once: the steps that a run has already are left alone."""
+        """Logs numbers at step = view passes, once: the points that a run has already are left alone."""
         from mlflow.entities import Metric
 
         step = int(metrics["view_passes"])
         now = int(time.time() * 1000)
-        # Each metric by itself: a rung at the very end and the final report have the same view passes.
+        # By step and value: a rung at the very end and the final report have the same view passes.
         numbers = {
             k: v
             for k, v in metrics.items()
-            if k != "milestone" and isinstance(v, int | float) and step not in self._steps_of(run_id, k)
+            if k != "milestone" and isinstance(v, int | float) and (step, v) not in self._points_of(run_id, k)
         }
         if not numbers:
             return
         self._client.log_batch(run_id, metrics=[Metric(name, value, now, step) for name, value in numbers.items()])
-        for name in numbers:
-            self._steps_of(run_id, name).add(step)
+        for name, value in numbers.items():
+            self._points_of(run_id, name).add((step, value))
 
-    def _steps_of(self, run_id: str, metric: str) -> set[int]:
-        """The steps at which a run has ``metric``; those of earlier starts are read from the store."""
-        if (run_id, metric) not in self._logged_steps:
+    def _points_of(self, run_id: str, metric: str) -> set[tuple[int, float]]:
+        """Steps and values that a run has of ``metric``; those of earlier starts are read from the store."""
+        if (run_id, metric) not in self._logged_points:
             is_earlier = run_id in self._earlier_runs
             history = self._client.get_metric_history(run_id, metric) if is_earlier else []
-            self._logged_steps[run_id, metric] = {point.step for point in history}
-        return self._logged_steps[run_id, metric]
+            self._logged_points[run_id, metric] = {(point.step, point.value) for point in history}
+        return self._logged_points[run_id, metric]
 
     def _close(self) -> None:
         """Ends the parent run; trials that still run were interrupted."""

@@ -12,7 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from study.journal import Journal, StudyRecord
-from study.mlflow_projection import MlflowProjection, tracking_uri
+from study.mlflow_projection import MlflowProjection, make_store, store_path, tracking_uri
+from study.mlflow_runs import read_runs
 from study.spec import StudySpec
 from trainables.trial_config import LAPTOP, TrialConfig
 
@@ -78,7 +79,7 @@ def projected(tmp_path_factory: pytest.TempPathFactory) -> Projected:
     )
     start(journal, "t0000", epochs=1, num_views=3)  # ended before MLflow came up
     # A rung just before the end is evaluated at the end: both reports have the same view passes.
-    journal.write("reported", uid="t0000", metrics=numbers(100, milestone=90))
+    journal.write("reported", uid="t0000", metrics=numbers(100, milestone=90, val_clean=60.0))
     journal.write("finished", uid="t0000", state="complete", reason="", metrics=numbers(100, test_clean=70.0))
     (study_dir / "report").mkdir()
     (study_dir / "report" / "index.html").write_text("a report")
@@ -148,8 +149,26 @@ def test_metrics_are_at_their_view_passes(projected: Projected) -> None:
     assert ("t0004", "val_pgd_8") not in points, "what is not finite is not logged"
 
 
-def test_final_numbers_are_shown_beside_a_rung_at_the_same_view_passes(projected: Projected) -> None:
+def test_a_result_counts_beside_a_rung_at_the_same_view_passes(projected: Projected) -> None:
+    """Both are known when MLflow is opened, or first the rung and later, twice, the result as well."""
     assert projected.points[0].get(("t0000", "test_clean")) == [(100, 70.0)]
+    assert projected.points[0].get(("t0000", "val_clean")) == [(100, 50.0)], "not the 60 of the short evaluation"
+    study_dir = projected.study_dir.parent / "rung at the end"
+    journal = Journal(study_dir)
+    journal.write("created", study="rung at the end", spec=projected.record.spec, environment={})
+    start(journal, "t0000", epochs=2)
+    journal.write("reported", uid="t0000", metrics=numbers(100, milestone=90, val_clean=60.0))
+    for session in range(3):
+        with MlflowProjection(journal.record, study_dir, DATASET) as projection:
+            pass
+        assert projection.error is None
+        if session == 0:
+            journal.write("finished", uid="t0000", state="complete", reason="", metrics=numbers(100, test_clean=70.0))
+    journal.close()
+    (run,) = (run for run in read_runs(study_dir) or [] if run.uid == "t0000")
+    assert run.metrics["val_clean"] == 50.0
+    history = projected.client.get_metric_history(run.run_id, "val_clean")
+    assert [(point.step, point.value) for point in history] == [(100, 60.0), (100, 50.0)]
 
 
 def test_the_dataset_is_an_input_of_each_trial(projected: Projected) -> None:
@@ -173,6 +192,50 @@ def test_a_resume_repeats_nothing(projected: Projected) -> None:
     assert projected.points[1] == projected.points[0]
     (experiment,) = projected.client.search_experiments(filter_string="name = 's'")
     assert experiment.artifact_location.startswith((projected.study_dir.parent / "mlflow_artifacts").as_uri())
+
+
+def test_a_run_that_a_kill_left_bare_is_described(projected: Projected) -> None:
+    client, study_dir = projected.client, projected.study_dir.parent / "bare"
+    experiment = client.create_experiment("bare", artifact_location=(projected.study_dir.parent / "artifacts").as_uri())
+    parent = client.create_run(experiment, tags={"study": "bare"}).info.run_id
+    tags = {"study": "bare", "trial.uid": "t0000", "mlflow.parentRunId": parent}
+    bare = client.create_run(experiment, tags=tags).info.run_id
+    journal = Journal(study_dir)
+    journal.write("created", study="bare", spec=projected.record.spec, environment={})
+    start(journal, "t0000", epochs=2)
+    with MlflowProjection(journal.record, study_dir, DATASET) as projection:
+        pass
+    journal.close()
+    assert projection.error is None
+    run = client.get_run(bare)
+    assert (run.data.params["epochs"], run.data.params["factor.epochs"]) == ("2", "2")
+    assert [found.dataset.name for found in run.inputs.dataset_inputs] == ["digits"]
+    assert len(client.search_runs([experiment])) == 2
+
+
+def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow cannot open one that was left halfway."""
+
+    def killed(client: MlflowClient, **options: Any) -> None:
+        assert not store_path(tmp_path).exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MlflowClient, "__init__", lambda client, uri: Path(uri.removeprefix("sqlite:///")).touch())
+    monkeypatch.setattr(MlflowClient, "search_experiments", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make_store(tmp_path)
+    assert not store_path(tmp_path).exists()
+
+
+def test_the_store_of_another_study_that_was_faster_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overtaken(client: MlflowClient, **options: Any) -> None:
+        next(tmp_path.glob("*.tmp")).write_text("mine")
+        store_path(tmp_path).write_text("theirs")
+
+    monkeypatch.setattr(MlflowClient, "__init__", lambda client, uri: Path(uri.removeprefix("sqlite:///")).touch())
+    monkeypatch.setattr(MlflowClient, "search_experiments", overtaken)
+    make_store(tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"mlflow.db": "theirs"}
 
 
 def test_an_error_at_the_very_end_does_not_hang(projected: Projected) -> None:
