@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -48,7 +49,7 @@ def waterfall_figure(found: Sequence[Waterfall], objectives: Sequence[Objective]
             row=1, col=column,
         )  # fmt: skip
         title = scale.label if scale else short_label(one.measure)
-        figure.update_xaxes(title={"text": title}, row=1, col=column)
+        figure.update_xaxes(title=_axis_title(title), row=1, col=column)
     _lay_out(figure, [*rows, *ends])
     return figure
 
@@ -81,10 +82,10 @@ def singles_figure(ablation: ExecutedAblation, rows: Sequence[SingleChange], mea
         is_ratio = measure in COSTS
         title = f"{COSTS[measure][0]} (factor)" if is_ratio else short_label(measure).replace("(%)", "(points)")
         axis = {"type": "log"} if is_ratio else {}
-        figure.update_xaxes(title={"text": title}, **axis, row=1, col=column)
+        figure.update_xaxes(title=_axis_title(title), **axis, row=1, col=column)
         figure.add_vline(x=1 if is_ratio else 0, line={"color": GRAY, "width": 1}, row=1, col=column)
     _lay_out(figure, names)
-    figure.update_layout(margin={"t": 24, "b": 100}, legend={"y": -0.28})
+    figure.update_layout(margin={"t": 48}, legend={"y": 1.02, "yanchor": "bottom"})
     return figure
 
 
@@ -108,6 +109,11 @@ def change_words(measure: str, change: Change) -> str:
 def _signed(measure: str, number: float) -> str:
     text = f"{number:+.1f}" if is_accuracy(measure) else f"{number:+.3g}"
     return "+0.0" if text == "-0.0" else text
+
+
+def _axis_title(title: str) -> dict[str, Any]:
+    """The unit on a line of its own: both figures stand side by side, so that panels are narrow."""
+    return {"text": title.replace(" (", "<br>("), "font": {"size": 11}}
 
 
 def _as_drawn(change: Change, measure: str) -> tuple[float, float, float]:

@@ -163,6 +163,7 @@ def test_standings() -> None:
     assert standing(ablation, FROM) == "" and standing(ablation, ablation.everything) == ""
     assert standing(ablation, frozenset({"adversary"})) == "failed a check: masked gradients"
     assert values_by_seed(ablation, frozenset({"adversary"}), "val_pgd_8") == {}
+    assert set(path_of(ablation)[0].candidates) == {"method", "view_scale_min"}
     begun = executed(ablation_spec(), most=4)
     assert standing(begun, begun.everything) == "still being trained"
     assert standing(begun, frozenset({"method"})) == "not trained yet"
