@@ -1,16 +1,14 @@
 """A study of odd photographs in a hundred classes, as a user runs it: real Ray, two trials."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
+from command_run import CommandRun
 
 from study.journal import read_study
 
-ROOT = Path(__file__).resolve().parents[2]
 SPACE = """
 from optuna.distributions import CategoricalDistribution
 
@@ -32,21 +30,18 @@ STUDY = StudySpec(
 """
 
 
-def test_photographs_of_a_hundred_classes(make_photographs: Callable[[Path, int], Path], tmp_path: Path) -> None:
+def test_photographs_of_a_hundred_classes(
+    make_photographs: Callable[[Path, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     root = make_photographs(tmp_path / "photographs", 100)
     (tmp_path / "space.py").write_text(SPACE)
-    options = ["--preset", "paper", "--device", "cpu", "--dataset", "imagefolder", "--data-root", str(root)]
-    places = ["--space", str(tmp_path / "space.py"), "--output", str(tmp_path / "runs")]
-    found = subprocess.run(
-        [sys.executable, "-m", "study.run", *options, *places],
-        cwd=ROOT,
-        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    assert found.returncode == 0, found.stdout
+    options = ("--device", "cpu", "--dataset", "imagefolder", "--data-root", str(root))
+    run = CommandRun(tmp_path / "space.py", tmp_path / "runs", *options)
+    try:
+        assert run.wait() == 0, run.log
+    finally:
+        run.kill()
     record = read_study(tmp_path / "runs" / "photographs")
     assert [trial.state for trial in record.trials.values()] == ["complete", "complete"]
     for trial in record.trials.values():

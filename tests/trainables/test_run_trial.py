@@ -56,7 +56,7 @@ def test_photographs_at_224_pixels(make_photographs: Callable[[Path, int], Path]
     found = subprocess.run(
         [sys.executable, "-m", "trainables.run_trial", *words, "--device", "cpu", "--output", str(tmp_path / "output")],
         cwd=ROOT,
-        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )
