@@ -6,12 +6,14 @@ With ``--sampler grid --audit 1`` every combination runs to its end and reports 
 curves on which searches and early stopping can be compared.
 """
 
+from typing import Any
+
 from optuna.distributions import CategoricalDistribution
 
 from study.spec import Factor, LaptopPreset, MoAsha, Search, StudySpec
 from trainables.trial_config import TrialConfig
 
-ADVERSARIES = {
+ADVERSARIES: dict[str, dict[str, Any]] = {
     "none": {"adversary": "none"},
     "PGD-5": {"adversary": "pgd"},
     "free, m = 2": {"adversary": "free", "replays": 2},
