@@ -8,10 +8,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from reports.trials import tabulate
 from study.engine import StudyEngine
 from study.journal import FINISHED, Event, TrialRecord
 from study.spec import Search
+from study.trial_tables import clock, describe_factors, describe_objectives, front_of, front_table, new_table
 
 STATES = ("running", "complete", "stopped", "failed")
 
@@ -61,7 +61,7 @@ class ProgressDisplay:
         if record.ended and isinstance(design, Search) and len(record.trials) < design.trials:
             self._console.print(f"The space has no more than these configs; {design.trials} trials were asked for.")
         if self._front:
-            self._console.print(self._front_table("front on validation"))
+            self._console.print(front_table(record, self._front, "front on validation"))
 
     def seconds_left(self) -> float | None:
         """An estimate from the trials that ended since this start, or None while there are none."""
@@ -79,24 +79,22 @@ class ProgressDisplay:
         return max(0.0, mean * (self._engine.num_planned - done - under_way) / self._concurrency)
 
     def _refresh_front(self) -> None:
-        table = tabulate(self._engine.record) if self._engine.record.trials else None
-        uids = [] if table is None else list(table.front["uid"])
-        self._front = [self._engine.record.trials[uid] for uid in uids]
+        self._front = front_of(self._engine.record)
 
     def _as_line(self, event: Event) -> str | None:
         record = self._engine.record
-        elapsed = _clock(time.time() - self._started_at)
+        elapsed = clock(time.time() - self._started_at)
         match event:
             case {"event": "launched", "uid": uid, "attempt": attempt}:
                 again = f" (attempt {attempt})" if attempt > 1 else ""
-                return f"[{elapsed}] {uid} started{again}: {_describe(record.trials[uid])}"
+                return f"[{elapsed}] {uid} started{again}: {describe_factors(record.trials[uid])}"
             case {"event": "decided", "uid": uid, "decision": decision, "reason": reason}:
                 return f"[{elapsed}] {uid} rung: {decision}, {reason}"
             case {"event": "finished", "uid": uid, "state": state}:
                 done = len(record.with_state(*FINISHED))
                 left = self.seconds_left()
-                estimate = f", about {_clock(left)} left" if left else ""
-                what = self._objectives(record.trials[uid]) or record.trials[uid].reason
+                estimate = f", about {clock(left)} left" if left else ""
+                what = describe_objectives(record, record.trials[uid]) or record.trials[uid].reason
                 return f"[{elapsed}] {uid} {state}: {what} [{done}/{self._engine.num_planned} done{estimate}]"
         return None
 
@@ -108,37 +106,15 @@ class ProgressDisplay:
             (record.name, "bold"),
             f"  {sum(counts.values()) - counts['running']}/{self._engine.num_planned} done  ",
             "  ".join(f"{count} {state}" for state, count in counts.items()),
-            f"  elapsed {_clock(time.time() - self._started_at)}",
-            f"  left about {_clock(left)}" if left is not None else "",
+            f"  elapsed {clock(time.time() - self._started_at)}",
+            f"  left about {clock(left)}" if left is not None else "",
         )
-        return Group(heading, self._running_table(), self._front_table())
+        return Group(heading, self._running_table(), front_table(record, self._front, "front so far"))
 
     def _running_table(self) -> Table:
-        table = Table("trial", "pretrained", "last rung", "factors", title="running", title_justify="left", expand=True)
+        table = new_table("trial", "pretrained", "last rung", "factors", title="running")
         for trial in self._engine.record.with_state("running"):
             share = self._engine.share_done.get(trial.uid)
             rung = trial.decisions[-1]["reason"] if trial.decisions else ""
-            table.add_row(trial.uid, "starting" if share is None else f"{share:.0%}", rung, _describe(trial))
+            table.add_row(trial.uid, "starting" if share is None else f"{share:.0%}", rung, describe_factors(trial))
         return table
-
-    def _front_table(self, title: str = "front so far") -> Table:
-        table = Table("trial", "objectives", "factors", title=title, title_justify="left", expand=True)
-        for trial in self._front:
-            table.add_row(trial.uid, self._objectives(trial), _describe(trial))
-        return table
-
-    def _objectives(self, trial: TrialRecord) -> str:
-        names = [objective.name for objective in self._engine.spec.objectives]
-        return ", ".join(f"{name} {trial.metrics[name]:.4g}" for name in names if name in trial.metrics)
-
-
-def _describe(trial: TrialRecord) -> str:
-    return ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in trial.params.items()
-    )
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

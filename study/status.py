@@ -1,0 +1,165 @@
+"""Shows what a study is doing, from another terminal than the one that runs it.
+
+    python -m study.status runs/tradeoff --watch
+
+All comes out of the journal, which is only read. Exit status: 0, or 2 when the folder holds no study.
+"""
+
+import argparse
+import contextlib
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from study.check_journal import parse_journal
+from study.driver_lock import has_driver
+from study.journal import FINISHED, JOURNAL_NAME, StudyRecord, TrialRecord, replay
+from study.trial_tables import clock, describe_factors, front_of, front_table, new_table
+from trainables.trial_config import TrialConfig
+
+WATCH_SECONDS = 2.0
+PLAIN_WIDTH = 250  # of lines that go to a file or a pipe; nothing is wrapped or cut there
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """A study at one moment.
+
+    ``launched_at`` is the time of the last launch by uid, ``last_event`` the kind of the last event.
+    """
+
+    record: StudyRecord
+    launched_at: dict[str, float]
+    last_event: str
+    is_driven: bool
+    now: float
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will happen unless somebody starts the command again."""
+        return not self.is_driven
+
+    @property
+    def what_it_does(self) -> str:
+        """In a few words."""
+        if self.is_driven:
+            return "running"
+        if self.last_event == "ended":
+            return "ended"
+        how = "interrupted" if self.last_event == "interrupted" else "killed"
+        return f"{how}; the same command resumes"
+
+    @property
+    def active_seconds(self) -> float:
+        """Wall time under a driver, over all starts."""
+        since = self.now - (self.record.last_event_at or self.now) if self.is_driven else 0.0
+        return self.record.active_seconds + max(0.0, since)
+
+    def share_done(self, trial: TrialRecord) -> float | None:
+        """The part of the pretraining that lay behind a trial at its last report; None before the first."""
+        milestones = [decision["milestone"] for decision in self.record.decisions]
+        first_rung = self.record.spec.get("stopping", {}).get("first_rung")
+        if not trial.reports or not milestones or not first_rung:
+            return None
+        config = TrialConfig(**trial.config)
+        num_images = min(milestones) / first_rung  # the first rung is placed in view passes per image
+        total = num_images * config.epochs * config.view_passes_per_image()
+        return float(min(1.0, trial.reports[-1]["view_passes"] / total))
+
+
+def read_status(study_dir: Path, now: float | None = None) -> StudyStatus:
+    """The study in ``study_dir`` as it is at ``now``, in Unix seconds; by default the present.
+
+    Raises:
+        ValueError: where there is no study, or its journal is damaged.
+    """
+    path = study_dir / JOURNAL_NAME
+    if not path.is_file():
+        raise ValueError(f"no study in {study_dir}: it has no {JOURNAL_NAME}")
+    is_driven = has_driver(study_dir)
+    events, broken, _ = parse_journal(path.read_text())
+    if broken:
+        raise ValueError(f"{path}, {broken[0]}")
+    record = replay(events)
+    if not record.name:
+        raise ValueError(f"no study in {study_dir}: its journal does not say which study it is")
+    launched_at = {event["uid"]: event["time"] for event in events if event["event"] == "launched"}
+    return StudyStatus(record, launched_at, events[-1]["event"], is_driven, time.time() if now is None else now)
+
+
+def render(status: StudyStatus, *, is_plain: bool) -> Group:
+    """Heading, running trials, front; plain: aligned text without lines around it."""
+    record = status.record
+    running = "running" if status.is_driven else "unfinished"
+    counts = {"waiting": len(record.with_state("proposed")), running: len(record.with_state("running"))}
+    counts |= {state: len(record.with_state(state)) for state in FINISHED}
+    heading = Text.assemble(
+        (record.name, "bold"),
+        f"  {status.what_it_does}\n{record.spec.get('question', '')}\n",
+        ", ".join(f"{count} {state}" for state, count in counts.items() if count or state != "waiting"),
+        f"; {clock(status.active_seconds)} of running time",
+    )
+    tables = [_running_table(status)] if counts[running] else []
+    front = front_of(record)
+    if front:
+        tables.append(front_table(record, front, "front so far" if not record.ended else "front on validation"))
+    if is_plain:
+        for table in tables:
+            table.box, table.expand = None, False
+    return Group(heading, *tables)
+
+
+def _running_table(status: StudyStatus) -> Table:
+    title = "running" if status.is_driven else "unfinished"
+    table = new_table("trial", "attempt", "since", "pretrained", "last rung", "factors", title=title)
+    for trial in status.record.with_state("running"):
+        share = status.share_done(trial)
+        since = clock(status.now - status.launched_at[trial.uid]) if status.is_driven else "–"
+        rung = trial.decisions[-1]["reason"] if trial.decisions else ""
+        reached = "–" if share is None else f"≥ {share:.0%}"
+        table.add_row(trial.uid, str(trial.attempts), since, reached, rung, describe_factors(trial))
+    return table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses the command line and shows the study, once or until nobody runs it any more."""
+    parser = argparse.ArgumentParser(prog="python -m study.status", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("study_dir", type=Path, help="the study's folder, runs/<study>")
+    parser.add_argument("--watch", action="store_true", help="show it anew every 2 s for as long as it runs")
+    options = parser.parse_args(arguments)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PLAIN_WIDTH)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            _show(options.study_dir, console, is_watching=options.watch)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _show(study_dir: Path, console: Console, *, is_watching: bool) -> None:
+    status, is_plain = read_status(study_dir), not console.is_terminal
+    if not is_watching:
+        console.print(render(status, is_plain=is_plain))
+        return
+    # In a pipe a live display shows what it had at its end alone; there each state is printed behind the last.
+    with contextlib.nullcontext() if is_plain else Live(console=console, auto_refresh=False) as live:
+        while True:
+            shown = render(status, is_plain=is_plain)
+            console.print(shown) if live is None else live.update(shown, refresh=True)
+            if status.is_over:
+                return
+            time.sleep(WATCH_SECONDS)
+            status = read_status(study_dir)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Checks that everything which is said about a study agrees with its journal.
+
+    python -m study.verify runs/tradeoff
+
+Nothing is changed, and the study may be running. Exit status: 0 when all agrees, 1 when something does not (a line
+each), 2 when the folder holds no study.
+"""
+
+import argparse
+import sqlite3
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from study.check_journal import order_disagreements, parse_journal, repetition_disagreements, result_disagreements
+from study.check_projections import (
+    file_disagreements,
+    mlflow_disagreements,
+    optuna_disagreements,
+    rung_disagreements,
+)
+from study.driver_lock import has_driver
+from study.journal import JOURNAL_NAME, StudyRecord, replay
+from study.mlflow_runs import RunSummary, read_runs
+from study.recorded_spec import recorded_spec
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was compared with the journal, where the two disagree, and what a reader should know besides."""
+
+    title: str
+    disagreements: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses the command line, checks, prints; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m study.verify", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("study_dir", type=Path, help="the study's folder, runs/<study>")
+    num_disagreements = 0
+    try:
+        for check in verify(parser.parse_args(arguments).study_dir):
+            num_disagreements += len(check.disagreements)
+            lines = [f"wrong: {line}" for line in check.disagreements] or [f"ok: {check.title}"]
+            print("\n".join([*lines, *(f"note: {line}" for line in check.notes)]))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 1 if num_disagreements else 0
+
+
+def verify(study_dir: Path) -> Iterator[Check]:
+    """Checks the journal by itself, then all that is made from it.
+
+    Raises:
+        ValueError: where there is no study.
+    """
+    path = study_dir / JOURNAL_NAME
+    if not path.is_file():
+        raise ValueError(f"no study in {study_dir}: it has no {JOURNAL_NAME}")
+    # In this order nothing can be newer than the journal, whatever a driver does meanwhile.
+    is_running = has_driver(study_dir)
+    try:
+        runs: list[RunSummary] | str | None = read_runs(study_dir)
+    except sqlite3.DatabaseError as error:
+        runs = f"MLflow's store cannot be read: {error}"
+    events, broken, is_cut = parse_journal(path.read_text())
+    if not events and not broken:
+        raise ValueError(f"no study in {study_dir}: its journal does not say which study it is")
+    disorder = order_disagreements(events) if not broken else []
+    unchecked = ["nothing else was checked: it would rest on this journal"] if broken or disorder else []
+    half = ["the last line of the journal is half-written; going on with the study drops it"] if is_cut else []
+    yield Check(f"journal: order of {len(events)} events", broken + disorder, ([] if is_running else half) + unchecked)
+    if unchecked:
+        return
+    record = replay(events)
+    yield Check(f"journal: results of {len(record.with_state('complete'))} trials", result_disagreements(record))
+    yield Check(f"journal: {len(record.trials)} configs, none of them run twice", repetition_disagreements(record))
+    yield from _rule_checks(record)
+    has_closed = events[-1]["event"] in ("ended", "interrupted")
+    yield _mlflow_check(record, runs, is_running=is_running, is_settled=has_closed and not is_running)
+    yield Check("files: results of complete trials", file_disagreements(record, study_dir))
+
+
+def _rule_checks(record: StudyRecord) -> Iterator[Check]:
+    try:
+        spec = recorded_spec(record.spec)
+    except ValueError as error:
+        yield Check("spec", [str(error)])
+        return
+    yield Check("Optuna: states and values of all configurations", optuna_disagreements(record, spec))
+    yield Check(f"rungs: {len(record.decisions)} decisions", rung_disagreements(record, spec))
+
+
+def _mlflow_check(
+    record: StudyRecord, runs: list[RunSummary] | str | None, *, is_running: bool, is_settled: bool
+) -> Check:
+    if isinstance(runs, str):
+        return Check("MLflow", [runs])
+    if runs is None:
+        return Check("MLflow: no store, nothing to compare")
+    disagreements, behind = mlflow_disagreements(record, runs, is_settled=is_settled)
+    why = "the study is running" if is_running else "the driver was killed; going on with the study makes up for it"
+    notes = [f"MLflow is behind by {', '.join(behind)}: {why}"] if behind else []
+    return Check(f"MLflow: runs of {len(record.trials) - len(behind)} trials", disagreements, notes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
