@@ -68,7 +68,8 @@ def start_ray(address: str | None) -> None:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints tables even where it is told to be silent
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice about future defaults
     local: dict[str, Any] = {} if address else {"include_dashboard": False}
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    # Without "local" Ray joins whatever cluster was started last on this machine, by whomever.
+    ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     for name in ("ray", "ray.tune", "ray.train"):
         # Not even errors: a trial's failure is in the journal with its reason, anything else is raised.
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import ray
 
-from study.launch import plan_resources
+from study.launch import plan_resources, start_ray
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,3 +34,11 @@ def test_a_trial_that_fits_nowhere_is_refused(device: str, cpus: int) -> None:
 def test_a_share_of_a_gpu_needs_a_gpu(device: str | None) -> None:
     with pytest.raises(ValueError, match="--gpus-per-trial needs a GPU"):
         plan_resources(device, None, 0.25, None)
+
+
+def test_a_cluster_that_happens_to_run_here_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda address, **_: asked.append(address))
+    start_ray(None)
+    start_ray("auto")
+    assert asked == ["local", "auto"]  # with None, Ray joins one that another user or another test has started
