@@ -152,6 +152,12 @@ class StudyEngine:
         else:
             self._finish(uid, "failed", reason, {})
 
+    def requeue(self, uid: str) -> None:
+        """Has a trial run again, before anything new; for one whose worker died."""
+        self._running.discard(uid)
+        self._waiting.insert(0, uid)
+        self.share_done.pop(uid, None)
+
     def close(self) -> None:
         """Writes whether the study ended or was interrupted."""
         if self.is_complete():

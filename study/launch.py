@@ -19,8 +19,6 @@ from trainables.datasets import TrialData
 from trainables.shared_encoder import encoder_name
 from trainables.trial import discard_checkpoint
 
-MAX_WORKER_DEATHS = 2
-
 
 @dataclass(frozen=True)
 class Resources:
@@ -118,7 +116,8 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
         run_config=RunConfig(
             name=f"run-{len(engine.record.environments)}",
             storage_path=str(study_dir / "ray"),
-            failure_config=FailureConfig(max_failures=MAX_WORKER_DEATHS),
+            # The searcher sees to dead workers: Ray's own retries leave out those that die while they start.
+            failure_config=FailureConfig(max_failures=0),
             checkpoint_config=CheckpointConfig(checkpoint_at_end=False),  # trials keep their own checkpoints
             verbose=0,
         ),

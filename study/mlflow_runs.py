@@ -54,7 +54,8 @@ def _is_store(path: Path) -> bool:
     """Whether MLflow has its tables there; a client would make a file, or the tables, where they are missing."""
     if not path.exists():
         return False
-    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+    # Not read-only: SQLite itself takes back what a kill has left half-written.
+    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
         return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is not None
 
 

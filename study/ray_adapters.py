@@ -1,6 +1,7 @@
 """Ray Tune's searcher and scheduler, both no more than a way to the engine."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from ray.tune.search import Searcher
 from study.engine import Assignment, StudyEngine
 from study.journal import FINISHED
 
+MAX_WORKER_DEATHS = 2  # of one trial that are put up with
 Result = dict[str, Any]
 
 
@@ -41,6 +43,7 @@ class EngineSearcher(WithoutState, Searcher):
         self._on_end = on_end
         self._engine, self._concurrency, self._as_ray_config = engine, concurrency, as_ray_config
         self._uids: dict[str, str] = {}  # of the trials that Ray has and that have not ended
+        self._num_deaths: Counter[str] = Counter()  # of workers, by the uid of the trial that they ran
 
     def suggest(self, trial_id: str) -> Result | str | None:  # type: ignore[override]
         """The next trial's config; None while as many run as may or none can start; FINISHED where none is left."""
@@ -53,25 +56,31 @@ class EngineSearcher(WithoutState, Searcher):
         return self._as_ray_config(assignment)
 
     def on_trial_complete(self, trial_id: str, result: Result | None = None, error: bool = False) -> None:
-        """Called by Ray once a trial has ended for good; ``error``: its worker died more often than is put up with."""
+        """Called by Ray once a trial has ended; ``error``: its worker, or the node of that, has died."""
         uid = self._uids.pop(trial_id)
         if error or result is None or "kind" not in result:
-            self._engine.fail(uid, "the worker process died repeatedly (out of memory, or killed)")
+            self._lose_worker(uid)
+        else:
+            self._end(uid, result["kind"], json.loads(result["report"]))
+        if self._engine.record.trials[uid].state in FINISHED:  # others will go on from their checkpoints
             self._on_end(uid)
-            return
-        report = json.loads(result["report"])
-        match result["kind"]:
+
+    def _lose_worker(self, uid: str) -> None:
+        self._num_deaths[uid] += 1
+        if self._num_deaths[uid] > MAX_WORKER_DEATHS:
+            reason = "the worker process died repeatedly (out of memory, or killed)"
+            self._engine.fail(uid, reason, out_of_memory=True)
+        else:
+            self._engine.requeue(uid)
+
+    def _end(self, uid: str, kind: str, report: Result) -> None:
+        match kind:
             case "final":
                 self._engine.complete(uid, report)
             case "failed":
                 self._engine.fail(uid, report["reason"], out_of_memory=report["out_of_memory"])
-                if self._engine.record.trials[uid].state not in FINISHED:
-                    return  # it will go on from its checkpoint
             case "interim":
                 self._engine.stop(uid)
-            case _:
-                return
-        self._on_end(uid)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the journal has it all."""
