@@ -57,7 +57,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     name = command.name or spec.name
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise ValueError(f"a study's name is made of letters, digits, '_', '-' and '.': {name!r}")
-    for option in ("cpus_per_trial", "gpus_per_trial", "concurrency"):
+    for option in ("cpus_per_trial", "gpus_per_trial", "memory_per_trial", "concurrency"):
         value = getattr(command, option)
         if value is not None and value <= 0:
             raise ValueError(f"--{option.replace('_', '-')} must be positive: {value}")
@@ -113,7 +113,13 @@ def _find_resources(prepared: PreparedStudy, console: Console) -> "Resources":
     command = prepared.command
     console.print("Starting Ray ..." if command.address is None else f"Joining Ray at {command.address} ...")
     start_ray(command.address)
-    return plan_resources(prepared.device, command.cpus_per_trial, command.gpus_per_trial, command.concurrency)
+    return plan_resources(
+        prepared.device,
+        command.cpus_per_trial,
+        command.gpus_per_trial,
+        command.concurrency,
+        command.memory_per_trial,
+    )
 
 
 def _undo_opening(journal: Journal) -> None:

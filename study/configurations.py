@@ -1,8 +1,8 @@
 """Trials gathered by configuration: what a search proposes once is run with every seed of the study."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from study.journal import FINISHED, State, StudyRecord, TrialRecord
 from study.spec import Params, StudySpec
@@ -15,9 +15,32 @@ class Configuration:
     ``state`` is ``failed`` or ``stopped`` as soon as a trial is, ``complete`` once all seeds are, else ``running``.
     """
 
-    params: Params
     trials: tuple[TrialRecord, ...]
-    state: State
+    num_seeds: int
+
+    @property
+    def name(self) -> str:
+        """What its trials have in common, as canonical JSON."""
+        return self.trials[0].configuration
+
+    @property
+    def params(self) -> Params:
+        """The factor values."""
+        return self.trials[0].params
+
+    @cached_property
+    def state(self) -> State:
+        """Worked out when it is first asked for; a ``Configuration`` is of one moment."""
+        states = {trial.state for trial in self.trials}
+        for state in ("failed", "stopped"):
+            if state in states:
+                return state
+        return "complete" if len(self.trials) >= self.num_seeds and states <= set(FINISHED) else "running"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing about it will change: no trial of it is under way, and none will come unless seeds do."""
+        return self.state != "running" and all(trial.state in FINISHED for trial in self.trials)
 
     @property
     def uid(self) -> str:
@@ -49,19 +72,7 @@ class Configuration:
 
 def configurations(record: StudyRecord, num_seeds: int) -> list[Configuration]:
     """The configurations of a study in the order in which they were proposed, each to be run ``num_seeds`` times."""
-    groups: dict[str, list[TrialRecord]] = {}
-    for trial in list(record.trials.values()):
-        if trial.purpose == "search":
-            groups.setdefault(trial.configuration, []).append(trial)
-    return [Configuration(trials[0].params, tuple(trials), _state(trials, num_seeds)) for trials in groups.values()]
-
-
-def _state(trials: Sequence[TrialRecord], num_seeds: int) -> State:
-    states = {trial.state for trial in trials}
-    for state in ("failed", "stopped"):
-        if state in states:
-            return state
-    return "complete" if len(trials) >= num_seeds and states <= set(FINISHED) else "running"
+    return [Configuration(tuple(trials), num_seeds) for trials in list(record.searched.values())]
 
 
 def _is_finite(value: float | None) -> bool:

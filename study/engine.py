@@ -23,11 +23,12 @@ Metrics = dict[str, Any]
 
 @dataclass(frozen=True)
 class Assignment:
-    """A trial to run: what it is and the milestones that it has yet to report."""
+    """A trial to run: what it is, the milestones that it has yet to report, and whether nothing runs beside it."""
 
     uid: str
     config: TrialConfig
     milestones: list[int]
+    runs_alone: bool = False
 
 
 class EarlyStopping(Protocol):
@@ -69,6 +70,7 @@ class StudyEngine:
         self._num_events = 0
         self._encoders: dict[str, str] = {}  # uid -> pretraining hash
         self._running: set[str] = set()
+        self._trained: set[str] = {self._encoder_of(trial) for trial in self.record.with_state("complete")}
         self._stopping = self._early_stopping()
         self._restore_decisions()
         self._waiting = [trial.uid for trial in self.record.trials.values() if trial.state not in FINISHED]
@@ -105,7 +107,8 @@ class StudyEngine:
         self._write("launched", uid=trial.uid, attempt=trial.attempts + 1)
         config = TrialConfig(**trial.config)
         decided = {decision["milestone"] for decision in trial.decisions}
-        return Assignment(trial.uid, config, [m for m in self.milestones(config) if m not in decided])
+        milestones = [m for m in self.milestones(config) if m not in decided]
+        return Assignment(trial.uid, config, milestones, trial.runs_alone)
 
     def milestones(self, config: TrialConfig) -> list[int]:
         """View passes of the rungs that lie within the budget of ``config``."""
@@ -134,6 +137,7 @@ class StudyEngine:
     def complete(self, uid: str, metrics: Metrics) -> None:
         """Records the result of a trial that ran to its end."""
         self._finish(uid, "complete", "", metrics)
+        self._trained.add(self._encoder_of(self.record.trials[uid]))
 
     def stop(self, uid: str) -> None:
         """Records that a trial ended by the decision at its last rung."""
@@ -142,15 +146,14 @@ class StudyEngine:
     def fail(self, uid: str, reason: str, *, out_of_memory: bool = False) -> None:
         """Records that a trial diverged or crashed; its numbers are lost, the study goes on.
 
-        One that ran out of memory beside others is run once more, alone.
+        One that ran out of memory is run once more, with nothing beside it; others may have ended just before it did.
         """
-        had_company = len(self._running - {uid}) > 0
-        if out_of_memory and had_company and not self.record.trials[uid].runs_alone:
+        if out_of_memory and not self.record.trials[uid].runs_alone:
             self._running.discard(uid)
             self._waiting.append(uid)
             self._write("retried", uid=uid, reason=reason)
         else:
-            self._finish(uid, "failed", reason, {})
+            self._finish(uid, "failed", f"out of memory, also alone: {reason}" if out_of_memory else reason, {})
 
     def requeue(self, uid: str) -> None:
         """Has a trial run again, before anything new; for one whose worker died."""
@@ -181,8 +184,7 @@ class StudyEngine:
         """The first waiting trial that may run now."""
         if self._runs_alone():
             return None
-        finished = {self._encoder_of(trial) for trial in self.record.with_state("complete")}
-        training = {self._encoder_of(self.record.trials[uid]) for uid in self._running} - finished
+        training = {self._encoder_of(self.record.trials[uid]) for uid in self._running} - self._trained
         for uid in self._waiting:
             trial = self.record.trials[uid]
             if trial.runs_alone:

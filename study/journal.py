@@ -54,7 +54,7 @@ class TrialRecord:
     metrics: dict[str, Any] = field(default_factory=dict)  # of a complete trial: val_*, test_*, cost, checks
     reason: str = ""  # why it was stopped or failed
     attempts: int = 0
-    runs_alone: bool = False  # since it ran out of memory beside others
+    runs_alone: bool = False  # since it ran out of memory
     launched_at: float | None = None
     ended_at: float | None = None
 
@@ -86,6 +86,18 @@ class StudyRecord:
     ended: bool = False
     last_event_at: float | None = None
     active_seconds: float = 0.0  # wall time under a driver, over all starts
+    searched: dict[str, list[TrialRecord]] = field(init=False)  # trials by configuration, without confirmations
+
+    def __post_init__(self) -> None:
+        self.searched = {}
+        for trial in self.trials.values():
+            self.add(trial)
+
+    def add(self, trial: TrialRecord) -> None:
+        """Takes in a trial that has been proposed."""
+        self.trials[trial.uid] = trial
+        if trial.purpose == "search":
+            self.searched.setdefault(trial.configuration, []).append(trial)
 
     def with_state(self, *states: State) -> list[TrialRecord]:
         """The trials that are in one of ``states``, in the order in which they were proposed."""
@@ -108,7 +120,7 @@ def apply(record: StudyRecord, event: Event) -> None:
             record.environments.append(event["environment"])
             record.ended = False
         case "proposed":
-            record.trials[event["uid"]] = TrialRecord(
+            proposed = TrialRecord(
                 event["uid"],
                 event["number"],
                 event["params"],
@@ -116,6 +128,7 @@ def apply(record: StudyRecord, event: Event) -> None:
                 event.get("purpose", "search"),
                 event.get("sampler_attrs", {}),
             )
+            record.add(proposed)
         case "ended":
             record.ended = True
     if trial is None:

@@ -19,6 +19,8 @@ from trainables.datasets import TrialData
 from trainables.shared_encoder import encoder_name
 from trainables.trial import discard_checkpoint
 
+GIB = 2**30
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -28,14 +30,25 @@ class Resources:
     cpus_per_trial: int
     gpus_per_trial: float
     concurrency: int
+    gib_per_trial: float | None = None  # of memory; None: no cap
 
     def describe(self) -> dict[str, Any]:
         """The fields by name; ``concurrency`` tells a reader whether times were measured on a shared machine."""
         return asdict(self)
 
+    def memory(self, alone: bool) -> int | None:
+        """Bytes that a trial may allocate: alone what otherwise all together may; None: no cap."""
+        if self.gib_per_trial is None:
+            return None
+        return int(self.gib_per_trial * GIB) * (self.concurrency if alone else 1)
+
 
 def plan_resources(
-    device: str | None, cpus_per_trial: int | None, gpus_per_trial: float | None, concurrency: int | None
+    device: str | None,
+    cpus_per_trial: int | None,
+    gpus_per_trial: float | None,
+    concurrency: int | None,
+    gib_per_trial: float | None = None,
 ) -> Resources:
     """Fills in what the user left open, from the resources of the Ray cluster that is connected.
 
@@ -52,12 +65,16 @@ def plan_resources(
     fitting = int(available.get("CPU", 0) // cpus)
     if gpus > 0:
         fitting = min(fitting, int(available.get("GPU", 0) / gpus + 1e-9))
+    memory = available.get("memory", 0) / GIB
+    if gib_per_trial is not None:
+        fitting = min(fitting, int(memory / gib_per_trial))
     if fitting < 1:
+        needed, there = (f", {gib_per_trial:g} GiB", f", {memory:.1f} GiB") if gib_per_trial is not None else ("", "")
         raise ValueError(
-            f"no trial fits: it needs {cpus} CPU(s) and {gpus:g} GPU(s), "
-            f"Ray has {available.get('CPU', 0):g} CPU(s) and {available.get('GPU', 0):g} GPU(s)"
+            f"no trial fits: it needs {cpus} CPU(s), {gpus:g} GPU(s){needed}, "
+            f"Ray has {available.get('CPU', 0):g} CPU(s), {available.get('GPU', 0):g} GPU(s){there}"
         )
-    return Resources(device, cpus, gpus, min(concurrency or fitting, fitting))
+    return Resources(device, cpus, gpus, min(concurrency or fitting, fitting), gib_per_trial)
 
 
 def start_ray(address: str | None) -> None:
@@ -94,6 +111,8 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
             "encoder": str(encoders / encoder_name(assignment.config, data.checksum, resources.device)),
             "device": resources.device,
             "num_threads": resources.cpus_per_trial,
+            "memory": resources.memory(assignment.runs_alone),
+            "gpu_share": 1.0 if assignment.runs_alone else resources.gpus_per_trial,
         }
 
     def on_end(uid: str) -> None:
@@ -103,7 +122,11 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
         on_end(trial.uid)
     trainable = tune.with_resources(
         tune.with_parameters(StudyTrial, data=data),
-        {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+        {
+            "cpu": resources.cpus_per_trial,
+            "gpu": resources.gpus_per_trial,
+            "memory": resources.memory(alone=False) or 0,
+        },
     )
     tuner = tune.Tuner(
         trainable,

@@ -41,6 +41,7 @@ class StudyCommand:
     device: str | None
     cpus_per_trial: int | None
     gpus_per_trial: float | None
+    memory_per_trial: float | None
     concurrency: int | None
     address: str | None
 
@@ -92,6 +93,7 @@ def study_parser() -> argparse.ArgumentParser:
     add("--device", help="cpu or cuda; default: cuda where there is one")
     add("--cpus-per-trial", type=int, help="cores and threads of a trial; default: 1")
     add("--gpus-per-trial", type=float, help="GPUs of a trial, may be a fraction; default: 1 on a GPU")
+    add("--memory-per-trial", type=float, metavar="GIB", help="memory that a trial may allocate; default: no cap")
     add("--concurrency", type=int, help="trials at a time; default: as many as fit")
     add("--address", help="address of a running Ray cluster, or auto; default: Ray on this machine")
     return parser

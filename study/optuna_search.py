@@ -4,12 +4,14 @@ Each proposal builds an in-memory Optuna study from all that the journal says an
 proposal. There is no search state that a crash could lose: after a restart the same history gives the same proposal.
 """
 
+import copy
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study.configurations import Configuration, configurations
@@ -43,6 +45,7 @@ class OptunaSearch:
         assert isinstance(spec.design, Search)
         self._spec, self._seed, self._design = spec, seed, spec.design
         self._hashes: dict[str, str] = {}  # of the configurations known
+        self._ended: dict[str, FrozenTrial] = {}  # of those of them that will not change
 
     def propose(self, record: StudyRecord) -> Proposal | None:
         """The factor values of the next configuration, or None where the space seems exhausted.
@@ -76,28 +79,43 @@ class OptunaSearch:
                 return optuna.create_study(directions=[objective.direction for objective in self._spec.objectives])
             case "qmc":
                 return _start_sequence(self._spec, self._seed, length)
-        return as_optuna_study(record, self._spec)
+        return as_optuna_study(record, self._spec, self._ended)
 
     def _known_hash(self, configuration: Configuration) -> str:
-        name = configuration.trials[0].configuration
-        if name not in self._hashes:
-            self._hashes[name] = _config_hash(configuration.params, self._spec)
-        return self._hashes[name]
+        if configuration.name not in self._hashes:
+            self._hashes[configuration.name] = _config_hash(configuration.params, self._spec)
+        return self._hashes[configuration.name]
 
 
-def as_optuna_study(record: StudyRecord, spec: StudySpec) -> optuna.Study:
+def as_optuna_study(record: StudyRecord, spec: StudySpec, ended: dict[str, FrozenTrial] | None = None) -> optuna.Study:
     """The configurations as an Optuna study in memory: complete with mean values, stopped as PRUNED, failed as FAIL.
 
     A complete one whose validity checks failed is told as FAIL too: a broken attack must not attract the search. The
-    trials of a warm start come first.
+    trials of a warm start come first. ``ended`` keeps, from one call to the next, what will not change.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(directions=[objective.direction for objective in spec.objectives])
+    storage = InMemoryStorage()
+    study = optuna.create_study(storage=storage, directions=[objective.direction for objective in spec.objectives])
+    study_id = storage.get_study_id_from_name(study.study_name)
     study.add_trials([_from_prior(prior, spec) for prior in spec.warm_start])
-    study.add_trials(
-        [_as_optuna_trial(configuration, spec) for configuration in configurations(record, len(spec.seeds))]
-    )
+    ended = {} if ended is None else ended
+    for configuration in configurations(record, len(spec.seeds)):
+        trial = ended.get(configuration.name) or _as_optuna_trial(configuration, spec)
+        if configuration.is_final:
+            ended[configuration.name] = trial
+        # ``Study.add_trial`` checks and copies deeply, which is most of the time of a proposal after some hundreds.
+        storage.create_new_trial(study_id, template_trial=_Unchanging(trial))  # type: ignore[arg-type]
     return study
+
+
+@dataclass(frozen=True)
+class _Unchanging:
+    """A trial of which a storage that copies it deeply gets a shallow copy: nobody writes into what has ended."""
+
+    trial: FrozenTrial
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+        return copy.copy(self.trial)
 
 
 def _as_optuna_trial(configuration: Configuration, spec: StudySpec) -> FrozenTrial:

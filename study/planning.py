@@ -1,6 +1,6 @@
 """What a study wants to run next, as a function of its journal: further seeds, new configurations, confirmations."""
 
-import copy
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,9 @@ class Plan:
         """How many trials the study is to have, as far as that can be told from ``record``."""
         known = configurations(record, len(self._spec.seeds))
         seeds = len(self._spec.seeds)
-        begun = sum(max(len(c.trials), seeds) if c.state in ("running", "complete") else len(c.trials) for c in known)
+        begun = len(known)
+        if seeds > 1:
+            begun = sum(max(len(c.trials), seeds if c.state in ("running", "complete") else 0) for c in known)
         confirming = len([trial for trial in record.trials.values() if trial.purpose == "confirmation"])
         left = max(0, self._num_configurations(record, known) - len(known))
         return begun + left * seeds + max(confirming, self._spec.confirmation.runs)
@@ -90,7 +92,7 @@ class Plan:
     def _next_seed(self, known: list[Configuration]) -> Upcoming | str | None:
         """The next seed of the first configuration that may have one."""
         is_waiting = False
-        for configuration in known:
+        for configuration in known if len(self._spec.seeds) > 1 else []:
             done = len(configuration.trials)
             if configuration.state != "running" or done >= len(self._spec.seeds):
                 continue
@@ -178,11 +180,8 @@ def _has_ended_up_to(record: StudyRecord, number: int) -> bool:
 
 def _as_known_at(record: StudyRecord, number: int) -> StudyRecord:
     """The study as if of the trials behind ``number`` nothing were known but that they were proposed."""
-    known = copy.copy(record)
-    known.trials = {
-        trial.uid: trial
-        if trial.number <= number
-        else TrialRecord(trial.uid, trial.number, trial.params, trial.config, trial.purpose, trial.sampler_attrs)
-        for trial in record.trials.values()
-    }
+    known = dataclasses.replace(record, trials={})
+    for trial in record.trials.values():
+        blank = TrialRecord(trial.uid, trial.number, trial.params, trial.config, trial.purpose, trial.sampler_attrs)
+        known.add(trial if trial.number <= number else blank)
     return known

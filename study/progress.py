@@ -13,6 +13,7 @@ from study.journal import FINISHED, Event, TrialRecord
 from study.spec import Search
 from study.trial_tables import clock, describe_factors, describe_objectives, front_of, front_table, new_table
 
+FRONT_SECONDS = 10.0  # between two looks for the front, which takes longer the more trials there are
 STATES = ("running", "complete", "stopped", "failed")
 
 
@@ -29,8 +30,8 @@ class ProgressDisplay:
         self._engine, self._concurrency, self._console = engine, concurrency, console
         self._started_at = time.time()
         self._front: list[TrialRecord] = []
+        self._front_is_from = -FRONT_SECONDS  # on the monotonic clock
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
-        self._refresh_front()
 
     def __enter__(self) -> "ProgressDisplay":
         if self._console.is_terminal:
@@ -45,9 +46,8 @@ class ProgressDisplay:
 
     def on_event(self, event: Event) -> None:
         """Shows what an event of the journal means; called after it was written."""
-        if event["event"] == "finished":
-            self._refresh_front()
-        if not self._console.is_terminal or (event["event"] == "finished" and event["state"] == "failed"):
+        went_wrong = event["event"] == "retried" or (event["event"] == "finished" and event["state"] == "failed")
+        if not self._console.is_terminal or went_wrong:
             line = self._as_line(event)
             if line:
                 self._console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -60,8 +60,9 @@ class ProgressDisplay:
         design = self._engine.spec.design
         if record.ended and isinstance(design, Search) and len(record.trials) < design.trials:
             self._console.print(f"The space has no more than these configs; {design.trials} trials were asked for.")
-        if self._front:
-            self._console.print(front_table(record, self._front, "front on validation"))
+        front = front_of(record)
+        if front:
+            self._console.print(front_table(record, front, "front on validation"))
 
     def seconds_left(self) -> float | None:
         """An estimate from the trials that ended since this start, or None while there are none."""
@@ -78,8 +79,10 @@ class ProgressDisplay:
         under_way = sum(self._engine.share_done.get(trial.uid, 0.0) for trial in record.with_state("running"))
         return max(0.0, mean * (self._engine.num_planned - done - under_way) / self._concurrency)
 
-    def _refresh_front(self) -> None:
-        self._front = front_of(self._engine.record)
+    def _front_so_far(self) -> list[TrialRecord]:
+        if time.monotonic() - self._front_is_from >= FRONT_SECONDS:
+            self._front, self._front_is_from = front_of(self._engine.record), time.monotonic()
+        return self._front
 
     def _as_line(self, event: Event) -> str | None:
         record = self._engine.record
@@ -90,6 +93,8 @@ class ProgressDisplay:
                 return f"[{elapsed}] {uid} started{again}: {describe_factors(record.trials[uid])}"
             case {"event": "decided", "uid": uid, "decision": decision, "reason": reason}:
                 return f"[{elapsed}] {uid} rung: {decision}, {reason}"
+            case {"event": "retried", "uid": uid, "reason": reason}:
+                return f"[{elapsed}] {uid} will run once more, alone: {reason}"
             case {"event": "finished", "uid": uid, "state": state}:
                 done = len(record.with_state(*FINISHED))
                 left = self.seconds_left()
@@ -109,7 +114,7 @@ class ProgressDisplay:
             f"  elapsed {clock(time.time() - self._started_at)}",
             f"  left about {clock(left)}" if left is not None else "",
         )
-        return Group(heading, self._running_table(), front_table(record, self._front, "front so far"))
+        return Group(heading, self._running_table(), front_table(record, self._front_so_far(), "front so far"))
 
     def _running_table(self) -> Table:
         table = new_table("trial", "pretrained", "last rung", "factors", title="running")

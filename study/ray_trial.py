@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from study.memory_cap import allocated_bytes, cap_device, cap_process
 from trainables.datasets import TrialData, available_here
 from trainables.run_trial import save_result
 from trainables.trial import FinalReport, InterimReport, Progress, run_trial
@@ -28,7 +29,8 @@ class StudyTrial(tune.Trainable):
     """Runs the trial that ``config`` describes in plain data, from its own checkpoint where it has one.
 
     ``config`` holds ``uid``, ``trial`` (the fields of a TrialConfig), ``milestones``, ``folder`` (absolute, of this
-    trial), ``encoder`` (where a finished encoder of this pretraining is, or will be), ``device`` and ``num_threads``.
+    trial), ``encoder`` (where a finished encoder of this pretraining is, or will be), ``device``, ``num_threads``,
+    ``memory`` (bytes that it may allocate, or None) and ``gpu_share`` (of a GPU's memory).
     ``data`` comes out of Ray's object store without a copy, or as the place of its files, which are made where this
     node does not have them.
     """
@@ -36,6 +38,7 @@ class StudyTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], data: TrialData) -> None:  # type: ignore[override]
         """Called by Ray once per actor."""
         self._data = data
+        self._baseline = allocated_bytes() if config["memory"] is not None else 0
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -59,7 +62,10 @@ class StudyTrial(tune.Trainable):
         torch.set_num_threads(config["num_threads"])
         self._config = TrialConfig(**config["trial"])
         self._folder, self._encoder_path = Path(config["folder"]), Path(config["encoder"])
-        self._reports = self._run(torch.device(config["device"]), config["milestones"])
+        device = torch.device(config["device"])
+        cap_process(config["memory"], self._baseline)
+        cap_device(config["gpu_share"], device)
+        self._reports = self._run(device, config["milestones"])
 
     def _run(self, device: torch.device, milestones: list[int]) -> Iterator[Progress | InterimReport | FinalReport]:
         self._data = available_here(self._data, self._config)  # not in setup: here a failure is one of the trial

@@ -259,8 +259,9 @@ def test_killed_workers_are_replaced_without_a_restart(crashed: CrashedStudy) ->
 
 def test_a_dead_raylet_ends_the_driver_with_one_line(crashed: CrashedStudy) -> None:
     (found,) = (found for found in crashed.kills if found.kind == "raylet")
-    last = found.run.log.splitlines()[-1]
-    assert last == "error: Ray's raylet has ended (killed, or out of memory); the same command resumes"
+    # Not always the last line: on a slow machine Ray is in time to print its own log.
+    said = "error: Ray's raylet has ended (killed, or out of memory); the same command resumes"
+    assert found.run.log.splitlines().count(said) == 1, found.run.log
     assert found.seconds_to_end < RAY_GIVES_UP_SECONDS - 2, "Ray did not come first"
     assert "Traceback" not in found.run.log
 

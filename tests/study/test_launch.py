@@ -10,7 +10,7 @@ from study.launch import plan_resources, start_ray
 
 @pytest.fixture(scope="module", autouse=True)
 def three_cpus() -> Iterator[None]:
-    ray.init(num_cpus=3, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    ray.init(num_cpus=3, _memory=5 * 2**30, num_gpus=0, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 
@@ -18,10 +18,19 @@ def three_cpus() -> Iterator[None]:
 def test_as_many_trials_as_fit_at_a_time() -> None:
     assert plan_resources(None, None, None, None).describe() == {
         "device": "cpu", "cpus_per_trial": 1, "gpus_per_trial": 0.0, "concurrency": 3,
+        "gib_per_trial": None,
     }  # fmt: skip
     assert plan_resources("cpu", 2, None, None).concurrency == 1
     assert plan_resources("cpu", None, None, 2).concurrency == 2
     assert plan_resources("cpu", None, None, 9).concurrency == 3
+
+
+def test_memory_limits_how_many_trials_run_at_a_time() -> None:
+    resources = plan_resources("cpu", None, None, None, gib_per_trial=2.0)
+    assert resources.concurrency == 2
+    assert (resources.memory(alone=False), resources.memory(alone=True)) == (2 * 2**30, 4 * 2**30)
+    with pytest.raises(ValueError, match=r"no trial fits: it needs 1 CPU\(s\), 0 GPU\(s\), 6 GiB, .* 5.0 GiB"):
+        plan_resources("cpu", None, None, None, gib_per_trial=6.0)
 
 
 @pytest.mark.parametrize(("device", "cpus"), [("cpu", 4), ("cuda", 1)])

@@ -33,14 +33,14 @@ def run_search(spec: StudySpec, seed: int, num_trials: int) -> list[Params]:
         clean = 10.0 * params.get("num_views", 1) - params.get("epochs", 1)
         metrics = {"val_clean": clean, "val_pgd_8": clean / 2, "train_pflop": float(params.get("epochs", 1))}
         state: State = ("complete", "complete", "stopped", "failed", "running")[number % 5]  # type: ignore[assignment]
-        record.trials[f"t{number:04d}"] = trial(
+        record.add(trial(
             number,
             params,
             state,
             metrics=metrics if state == "complete" else {},
             reports=[metrics | {"milestone": 1}],
             sampler_attrs=proposal.sampler_attrs,
-        )
+        ))  # fmt: skip
     return [known.params for known in record.trials.values()]
 
 
@@ -109,7 +109,7 @@ def test_tpe_learns_from_results(make_spec: MakeSpec) -> None:
             assert proposal is not None
             params = proposal.params
             metrics = {"val_clean": float(params["epochs"]), "val_pgd_8": float(params["epochs"]) / 3}
-            record.trials[f"t{number:04d}"] = trial(number, params, metrics=metrics)
+            record.add(trial(number, params, metrics=metrics))
         counts[sampler] = sum(known.params["epochs"] >= 300 for known in list(record.trials.values())[10:])
     assert counts["tpe"] >= 20 > counts["random"]
 
@@ -142,7 +142,7 @@ def test_a_sampler_that_insists_on_its_best_guess_still_covers_the_space(make_sp
         params = proposal.params
         clean = 10.0 * params["num_views"] - params["epochs"]
         metrics = {"val_clean": clean, "val_pgd_8": clean / 2, "train_pflop": float(params["epochs"])}
-        record.trials[f"t{number:04d}"] = trial(number, params, metrics=metrics)
+        record.add(trial(number, params, metrics=metrics))
     assert OptunaSearch(spec, 0).propose(record) is None
 
 

@@ -305,14 +305,18 @@ def test_what_ran_out_of_memory_is_run_once_more_alone(make_spec: MakeSpec, tmp_
     assert engine.next_assignment() is None, "nothing runs beside it"
     engine.fail(again.uid, "OutOfMemoryError", out_of_memory=True)
     assert engine.record.trials[second.uid].state == "failed"
-    assert engine.record.trials[second.uid].reason == "OutOfMemoryError"
+    assert engine.record.trials[second.uid].reason == "out of memory, also alone: OutOfMemoryError"
     following = engine.next_assignment()
     assert following is not None and following.uid == "t0003"
 
 
-def test_running_out_of_memory_without_company_is_final(make_spec: MakeSpec, tmp_path: Path) -> None:
+def test_running_out_of_memory_without_company_is_tried_again_too(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """Its company may have ended the moment before; and alone it may have what all together may."""
     engine = Driver(tmp_path, make_spec(factors=FACTORS, design=Grid())).engine
     only = engine.next_assignment()
-    assert only is not None
+    assert only is not None and not only.runs_alone
+    engine.fail(only.uid, "OutOfMemoryError", out_of_memory=True)
+    again = engine.next_assignment()
+    assert again is not None and again.uid == only.uid and again.runs_alone
     engine.fail(only.uid, "OutOfMemoryError", out_of_memory=True)
     assert engine.record.trials[only.uid].state == "failed"

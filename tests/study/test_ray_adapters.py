@@ -13,7 +13,7 @@ from study.ray_adapters import MAX_WORKER_DEATHS, EngineSearcher
 from study.spec import Search, StudySpec
 
 MakeSpec = Callable[..., StudySpec]
-DIED = "the worker process died repeatedly (out of memory, or killed)"
+DIED = "out of memory, also alone: the worker process died repeatedly (out of memory, or killed)"
 
 
 class Tune:
@@ -63,8 +63,9 @@ def test_a_trial_whose_worker_died_goes_on_before_anything_new(make_tune: Callab
 
 
 def test_a_trial_whose_workers_die_again_and_again_has_failed(make_tune: Callable[[int], Tune]) -> None:
+    """After as many deaths as are put up with, what kills it is taken for a lack of memory, and it has one more try."""
     tune = make_tune(1)
-    for _ in range(MAX_WORKER_DEATHS + 1):
+    for _ in range(MAX_WORKER_DEATHS + 2):
         trial, suggested = tune.start()
         assert suggested == {"uid": "t0000"}
         tune.searcher.on_trial_complete(trial, error=True)

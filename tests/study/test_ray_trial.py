@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,14 +43,14 @@ def config(
     return CONFIG.replace(data_root=str(make_photographs(tmp_path / "photographs", 4)))
 
 
-def run_to_end(config: TrialConfig, data: TrialData, folder: Path) -> dict[str, Any]:
-    """The last result of a worker that unpickles ``data``; no Ray is started."""
+def run_to_end(config: TrialConfig, data: TrialData, folder: Path, memory: int | None = None) -> dict[str, Any]:
+    """The last result of a worker that unpickles ``data`` and may allocate ``memory`` bytes; no Ray is started."""
     trial = StudyTrial.__new__(StudyTrial)
     plain = {"uid": "t0000", "trial": config.model_dump(mode="json"), "milestones": []}
     trial.setup(
         plain
         | {"folder": str(folder), "encoder": str(folder / "encoder.pt"), "device": "cpu"}
-        | {"num_threads": torch.get_num_threads()},
+        | {"num_threads": torch.get_num_threads(), "memory": memory, "gpu_share": 0.0},
         pickle.loads(pickle.dumps(data)),
     )
     while not (result := trial.step()).get("done"):
@@ -87,3 +89,15 @@ def test_a_node_with_other_images_fails_the_trial(config: TrialConfig, tmp_path:
     assert result["kind"] == "failed"
     assert result["report"]["reason"].startswith("ValueError: the images in ")
     assert f"checksum {load_data(config).checksum[:12]} here, {data.checksum[:12]} there" in result["report"]["reason"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's limit is Linux's")
+def test_a_trial_that_needs_more_than_its_cap_is_out_of_memory(config: TrialConfig, tmp_path: Path) -> None:
+    data, big = load_data(config), config.replace(num_views=32, image_size=8, encoder="resnet18", batch_size=9)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    try:
+        result = run_to_end(big, data, tmp_path / "capped", memory=20 * 2**20)
+        assert result["kind"] == "failed" and result["report"]["out_of_memory"], result
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+    assert run_to_end(big, data, tmp_path / "free")["kind"] == "final"
