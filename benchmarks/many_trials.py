@@ -1,10 +1,10 @@
-"""What does a study of a thousand trials cost its driver? Near-empty real trials on Ray, the driver watched from outside.
+"""What do a thousand trials cost the driver of a study? Near-empty real trials on Ray, the driver watched from outside.
 
     python -m benchmarks.many_trials --output /tmp/many
     python -m benchmarks.many_trials --output /tmp/many_tpe --sampler tpe
 
-The driver is ``python -m study.run`` itself. Its CPU time per trial and its memory are taken over the 50 trials up to the
-100th, 300th and 1,000th; then journal and report are opened.
+The driver is ``python -m study.run`` itself. Its CPU time a trial is taken over the 50 trials up to the 100th, the 300th
+and the 1,000th, with its memory after them; then journal and report are opened.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.build import build_report
-from study.journal import JOURNAL_NAME, read_study
+from study.journal import FINISHED, JOURNAL_NAME, read_study
 
 MARKS = (100, 300, 1000)
 WINDOW = 50
@@ -134,12 +134,13 @@ def main() -> None:
     read_seconds, started = time.monotonic() - started, time.monotonic()
     page = build_report(study_dir)
     built_seconds = time.monotonic() - started
-    counts = ", ".join(f"{len(study.with_state(state))} {state}" for state in ("complete", "stopped", "failed"))
+    counts = ", ".join(f"{len(study.with_state(state))} {state}" for state in FINISHED)
+    size, total = page.stat().st_size / 1e6, _megabytes(options.output)
     print(
-        f"{counts}; journal read in {read_seconds:.2f} s, report of {page.stat().st_size / 1e6:.1f} MB built in ",
+        f"{counts}; journal read in {read_seconds:.2f} s; report of {size:.1f} MB built in {built_seconds:.1f} s; ",
         end="",
     )
-    print(f"{built_seconds:.1f} s; {_megabytes(options.output):.0f} MB on disk")
+    print(f"{total:.0f} MB on disk")
 
 
 def _megabytes(folder: Path) -> float:
