@@ -3,8 +3,8 @@
     python -m benchmarks.many_trials --output /tmp/many
     python -m benchmarks.many_trials --output /tmp/many_tpe --sampler tpe
 
-The driver is ``python -m study.run`` itself. Its CPU time a trial is taken over the 50 trials up to the 100th, 300th and
-1,000th one, with its memory after them; then journal and report are opened.
+The driver is ``python -m study.run`` itself. Its CPU time a trial is taken over the 50 trials up to the 100th, 300th
+and 1,000th one, with its memory after them; then journal and report are opened.
 """
 
 import argparse
