@@ -1,0 +1,257 @@
+"""One free-training replay and one PGD-5 update of EMP-SSL: this project's against plain PyTorch's, on this machine.
+
+    python -m benchmarks.step                      # ResNet-18, 16 images x 16 views of 32 x 32
+    python -m benchmarks.step --net laptop         # the laptop preset's
+    python -m benchmarks.step --batch-size 100 --device cuda
+
+Both sides take turns in one process, on real images (CIFAR-10 where --data-root leads to it as an image folder, else
+digits enlarged). A replay includes its share of the views of its batch. Then the loss alone, at 100 images.
+"""
+
+import argparse
+import contextlib
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from benchmarks.plain_baseline import PlainPretraining, Stopwatch, emp_ssl_loss, view_loader
+from study.environment import git_revision
+from trainables.cost import train_pflop_per_batch
+from trainables.datasets import load_data
+from trainables.encoders import Encoder
+from trainables.pretrain import Pretraining
+from trainables.ssl_losses import ssl_loss
+from trainables.trial_config import PRESETS, TrialConfig
+
+PARTS = ("views", "forward", "loss", "backward", "optimiser", "perturbation")
+LOSS_SHAPE = (16, 100, 1024)  # views, images, projected features
+MATMUL_SIDE = 8192
+Step = Callable[[], None]
+
+
+class WatchedPretraining(Pretraining):
+    """This project's pretraining with a stopwatch at its parts; what none of them takes is the perturbation's."""
+
+    def __init__(self, config: TrialConfig, images: Tensor, device: torch.device) -> None:
+        super().__init__(config, images, device)
+        self.watch = Stopwatch(device)
+        self.encoder.train()
+
+    def train_batch(self) -> None:
+        """As inherited, and starts over behind the last batch."""
+        if self.batches_done >= self.num_batches:
+            self.batches_done = 0
+        before = sum(self.watch.seconds.values())
+        started = time.perf_counter()
+        with self._backward_watched():
+            super().train_batch()
+        self._synchronise()
+        parts = sum(self.watch.seconds.values()) - before
+        self.watch.seconds["perturbation"] += time.perf_counter() - started - parts
+
+    def _next_batch(self) -> tuple[Tensor, Tensor | None]:
+        with self.watch.part("views"):
+            return super()._next_batch()
+
+    def _project(self, views: Tensor) -> Tensor:
+        with self.watch.part("forward"):
+            return super()._project(views)
+
+    def _loss(self, projected: list[Tensor], labels: Tensor | None) -> Tensor:
+        with self.watch.part("loss"):
+            return super()._loss(projected, labels)
+
+    def _step(self, loss: Tensor, replay: int = 0) -> None:
+        with self.watch.part("optimiser"):
+            super()._step(loss, replay)
+
+    @contextlib.contextmanager
+    def _backward_watched(self) -> Iterator[None]:
+        backward, grad = Tensor.backward, torch.autograd.grad
+
+        def watched(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                with self.watch.part("backward"):
+                    return function(*args, **kwargs)
+
+            return call
+
+        with (
+            mock.patch.object(Tensor, "backward", watched(backward)),
+            mock.patch.object(torch.autograd, "grad", watched(grad)),
+        ):
+            yield
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Seconds of two sides that took turns."""
+
+    ours: list[float]
+    plain: list[float]
+
+    def describe(self) -> str:
+        """Medians and the ratio of medians, with the quartiles of the ratios of neighbours."""
+        ratios = np.array(self.plain) / np.array(self.ours)
+        low, high = np.quantile(ratios, [0.25, 0.75])
+        ours, plain = float(np.median(self.ours)), float(np.median(self.plain))
+        return f"ours {_time(ours)}, plain {_time(plain)}: {plain / ours:.2f}x (quartiles {low:.2f} to {high:.2f})"
+
+
+def take_turns(ours: Step, plain: Step, repeats: int) -> Comparison:
+    """Runs both sides once to warm up, then ``repeats`` times each in turn, timed."""
+    ours()
+    plain()
+    found = Comparison([], [])
+    for turn in range(repeats):
+        sides = [(ours, found.ours), (plain, found.plain)]
+        for step, seconds in sides if turn % 2 == 0 else sides[::-1]:
+            started = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - started)
+    return found
+
+
+def compare_steps(config: TrialConfig, images: np.ndarray, device: torch.device, repeats: int) -> list[str]:
+    """Times whole batches of ``config`` on both sides and says so, in lines of Markdown.
+
+    Args:
+        config: adversary free or pgd.
+        images: (N, 3, S, S) uint8, at least one batch.
+        device: where to train.
+        repeats: batches a side.
+    """
+    ours = WatchedPretraining(config, torch.from_numpy(images), device)
+    encoder: Encoder = copy.deepcopy(ours.encoder).to(memory_format=torch.contiguous_format)
+    plain = PlainPretraining(config, encoder, device, ours.num_batches)
+    loader = _Endless(view_loader(images, config, num_workers=torch.get_num_threads()))
+    train = plain.free_updates if config.adversary == "free" else plain.pgd_update
+
+    def train_plain() -> None:
+        with plain.watch.part("views"):
+            batch = loader.next()
+        train(batch)
+
+    compared = take_turns(ours.train_batch, train_plain, repeats)
+    updates = config.updates_per_batch()
+    what = f"free, a replay of {updates}" if config.adversary == "free" else f"PGD-{config.pgd_steps}, an update"
+    per_update = Comparison([s / updates for s in compared.ours], [s / updates for s in compared.plain])
+    lines = [f"**{what}**: {per_update.describe()}", "", "| part | ours | plain |", "|---|---|---|"]
+    for part in PARTS:
+        shares = [_time(watch.seconds[part] / updates / (repeats + 1)) for watch in (ours.watch, plain.watch)]
+        lines.append(f"| {part} | {shares[0]} | {shares[1]} |")
+    pflop = train_pflop_per_batch(config, ours.pass_cost, config.batch_size)
+    lines += ["", _rate(device, 1000 * pflop / float(np.median(compared.ours)))]
+    return lines
+
+
+class _Endless:
+    """Walks over a loader again and again."""
+
+    def __init__(self, loader: DataLoader[Tensor]) -> None:
+        self._loader, self._walk = loader, iter(loader)
+
+    def next(self) -> Tensor:
+        batch = next(self._walk, None)
+        if batch is None:
+            self._walk = iter(self._loader)
+            batch = next(self._walk)
+        return batch
+
+
+def compare_losses(config: TrialConfig, device: torch.device, repeats: int) -> str:
+    """Times loss and gradient at 16 views of 100 images on both sides."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(LOSS_SHAPE, generator=generator).to(device)
+
+    def run(loss: Callable[[Tensor, TrialConfig], Tensor]) -> None:
+        z = torch.nn.functional.normalize(inputs, dim=2).requires_grad_()
+        loss(z, config).backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return take_turns(lambda: run(ssl_loss), lambda: run(emp_ssl_loss), repeats).describe()
+
+
+def _rate(device: torch.device, tflops: float) -> str:
+    if device.type != "cuda":
+        return f"Ours computes at {tflops:.2g} TFLOP/s."
+    peak = dense_bf16_tflops(device)
+    return (
+        f"Ours computes at {tflops:.0f} TFLOP/s, {100 * tflops / peak:.0f}% of the {peak:.0f} of dense bf16 products."
+    )
+
+
+def dense_bf16_tflops(device: torch.device, repeats: int = 20) -> float:
+    """TFLOP/s of square bf16 matrix products on ``device``."""
+    left, right = (torch.randn(MATMUL_SIDE, MATMUL_SIDE, device=device, dtype=torch.bfloat16) for _ in range(2))
+    seconds = []
+    for _ in range(repeats + 3):
+        started = time.perf_counter()
+        left @ right
+        torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - started)
+    return 2 * MATMUL_SIDE**3 / float(np.median(seconds[3:])) / 1e12
+
+
+def _time(seconds: float) -> str:
+    if seconds == 0:
+        return "–"
+    digits = max(0, 2 - math.floor(math.log10(seconds * 1000)))
+    return f"{1000 * seconds:.{digits}f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def benchmark_images(config: TrialConfig, count: int) -> np.ndarray:
+    """The first ``count`` training images (count, 3, S, S) of the config's data set, uint8."""
+    images, _ = load_data(config).train.tensors(count)
+    rows = images[torch.arange(len(images))]
+    return rows.numpy() if isinstance(rows, Tensor) else np.asarray(rows)
+
+
+def configs(net: str, data_root: Path | None, batch_size: int | None, precision: str) -> Sequence[TrialConfig]:
+    """Free and PGD training of the net asked for."""
+    changes: dict[str, Any] = dict(PRESETS["laptop"]) if net == "laptop" else {"batch_size": 16, "dataset": "digits"}
+    if data_root is not None:
+        changes |= {"dataset": "imagefolder", "data_root": str(data_root), "image_size": 32, "train_images": 2000}
+    if batch_size is not None:
+        changes["batch_size"] = batch_size
+    config = TrialConfig(**changes | {"precision": precision})
+    return config.replace(adversary="free"), config.replace(adversary="pgd")
+
+
+def main() -> None:
+    """Command line: measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--net", choices=["resnet18", "laptop"], default="resnet18")
+    parser.add_argument("--data-root", type=Path, help="an image folder of CIFAR-10; none: digits")
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of our side; plain is fp32")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    free, pgd = configs(options.net, options.data_root, options.batch_size, options.precision)
+    images = benchmark_images(free, max(200, 4 * free.batch_size))
+    print(f"revision {git_revision()}, torch {torch.__version__}, {device}, {options.threads} threads; {free.encoder}, "
+          f"{free.batch_size} images x {free.num_views} views of {free.image_size} x {free.image_size}, ours in "
+          f"{free.precision}; {options.repeats} turns\n")  # fmt: skip
+    for config in (free, pgd):
+        print("\n".join(compare_steps(config, images, device, options.repeats)) + "\n", flush=True)
+    shape = f"{LOSS_SHAPE[0]} views of {LOSS_SHAPE[1]} images, {LOSS_SHAPE[2]} features"
+    print(f"**loss and its gradient** ({shape}): {compare_losses(TrialConfig(), device, options.repeats)}")
+
+
+if __name__ == "__main__":
+    main()
