@@ -61,6 +61,7 @@ class StudyTrial(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         torch.set_num_threads(config["num_threads"])
         self._config = TrialConfig(**config["trial"])
+        self._seconds = 0.0  # of this attempt, in pretraining, probes and attacks
         self._folder, self._encoder_path = Path(config["folder"]), Path(config["encoder"])
         device = torch.device(config["device"])
         cap_process(config["memory"], self._baseline)
@@ -81,11 +82,14 @@ class StudyTrial(tune.Trainable):
 
     def _advance(self) -> dict[str, Any]:
         started = monotonic()
+        before = self._seconds
         for report in self._reports:
+            self._seconds = before + monotonic() - started
             match report:
                 case InterimReport(metrics=metrics):
-                    return {"kind": "interim", "report": json.dumps(metrics)}
+                    return {"kind": "interim", "report": json.dumps(metrics | {"worker_seconds": self._seconds})}
                 case FinalReport(metrics=metrics):
+                    metrics["worker_seconds"] = self._seconds
                     # The checkpoint stays until the journal has the result: a kill now must not cost the training.
                     save_result(report, self._config, self._folder)
                     return {"kind": "final", "report": json.dumps(metrics), "done": True}
