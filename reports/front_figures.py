@@ -61,7 +61,8 @@ def front_figure(table: TrialTable, x: Objective, y: Objective, color_by_cost: b
     for trace, visible in zip(figure.data, _visible(layers, "val"), strict=True):
         trace.visible = visible
     styled(figure, height=600)
-    figure.update_layout(pair.titles("val"), margin={"b": 180})
+    # Room for the title of the y axis: plotly.js draws all marks a second time where the axis has to widen the margin.
+    figure.update_layout(pair.titles("val"), margin={"l": 88, "b": 180})
     for name, update in ((x.name, figure.update_xaxes), (y.name, figure.update_yaxes)):
         if name in scales and scales[name].is_log:
             update(type="log", **log_axis_ticks(shown[name] / scales[name].size))

@@ -79,18 +79,21 @@ def hypervolume_growth(study: StudyRecord, objectives: list[Objective], box: Ref
     """
     ended = [trial for trial in study.with_state("complete", "stopped", "failed") if trial.ended_at is not None]
     values: dict[str, dict[int, Floats]] = {}
+    means: dict[str, Floats] = {}
     doubtful: set[str] = set()
     spent, rows = 0.0, []
     for trial in sorted(ended, key=lambda trial: trial.ended_at or 0.0):
         spent += spent_pflop(trial)
         if trial.state == "complete":
-            values.setdefault(trial.configuration, {})[trial.seed] = _vector(trial, objectives)
+            seeds = values.setdefault(trial.configuration, {})
+            seeds[trial.seed] = _vector(trial, objectives)
+            means[trial.configuration] = np.mean(list(seeds.values()), axis=0)
             constraints = study.spec.get("constraints", [])
             is_broken = any((trial.metrics.get(c["name"]) or 0) > c["at_most"] for c in constraints)
             if trial.metrics.get("validity") or is_broken:
                 doubtful.add(trial.configuration)
-        means = [np.mean(list(seeds.values()), axis=0) for name, seeds in values.items() if name not in doubtful]
-        points = np.array([mean for mean in means if np.isfinite(mean).all()])
+        trusted = np.array([mean for name, mean in means.items() if name not in doubtful])
+        points = trusted[np.isfinite(trusted).all(axis=1)] if len(trusted) else trusted
         rows.append((trial.uid, trial.state, spent, box.share(points)))
     return pd.DataFrame(rows, columns=["uid", "state", "spent_pflop", "hypervolume"])
 

@@ -1,16 +1,16 @@
 """Confidence intervals of accuracies."""
 
-from functools import cache
+import math
 
-from scipy.stats import binomtest
+Z_95 = 1.959963984540054  # the 97.5% quantile of the normal distribution
 
 
-@cache
 def wilson_95(accuracy_percent: float, num_images: int) -> tuple[float, float]:
     """The Wilson 95% interval of an accuracy, in percent: (low, high).
 
     It covers the drawing of the evaluated images alone, not the seed of the training. E. B. Wilson (1927),
-    doi:10.1080/01621459.1927.10502953; computed by ``scipy.stats``.
+    doi:10.1080/01621459.1927.10502953. ``scipy.stats.binomtest`` gives the same, but tests a hypothesis first, which
+    was a third of the time that the report of a thousand trials took.
 
     Args:
         accuracy_percent: share of correct images, in [0, 100]; taken to the nearest whole number of images.
@@ -23,6 +23,8 @@ def wilson_95(accuracy_percent: float, num_images: int) -> tuple[float, float]:
         raise ValueError(f"accuracy_percent must be within [0, 100]: {accuracy_percent=}")
     if num_images < 1:
         raise ValueError(f"num_images must be at least 1: {num_images=}")
-    num_correct = round(accuracy_percent / 100 * num_images)
-    interval = binomtest(num_correct, num_images).proportion_ci(confidence_level=0.95, method="wilson")
-    return 100 * float(interval.low), 100 * float(interval.high)
+    share = round(accuracy_percent / 100 * num_images) / num_images
+    middle = share + Z_95**2 / (2 * num_images)
+    half = Z_95 * math.sqrt(share * (1 - share) / num_images + Z_95**2 / (4 * num_images**2))
+    scale = 100 / (1 + Z_95**2 / num_images)
+    return max(0.0, scale * (middle - half)), min(100.0, scale * (middle + half))
