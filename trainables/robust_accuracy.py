@@ -89,16 +89,33 @@ def _attack_batch(
             if restart > 0:
                 random = stream(config.seed, "restart", restart, batch_number, str(radius_255))
                 start = (torch.rand(pixels.shape, generator=random) * 2 - 1)[survivors.cpu()].to(device) * radius
-            broken = _broken_by_pgd(classifier, pixels[survivors], targets[survivors], radius, start, config)
+            _, broken = attacked_by_pgd(classifier, pixels[survivors], targets[survivors], radius, config, start)
             correct[survivors] = ~broken
         flags[f"pgd_{radius_255:g}"] = _snapshot(correct)
     return flags
 
 
-def _broken_by_pgd(
-    classifier: nn.Module, clean: Tensor, targets: Tensor, radius: float, start: Tensor | None, config: TrialConfig
-) -> Tensor:
-    """Which images (N,) PGD gets misclassified; looked at every few steps, so that broken ones cost no more steps."""
+def attacked_by_pgd(
+    classifier: nn.Module,
+    clean: Tensor,
+    targets: Tensor,
+    radius: float,
+    config: TrialConfig,
+    start: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The PGD attack of the evaluation, looked at every few steps, so that broken images cost no more steps.
+
+    Args:
+        classifier: in evaluation mode, maps ``clean`` to logits (N, K).
+        clean: (N, ...), what the attacker perturbs, in [0, 1], on the device of ``classifier``.
+        targets: (N,) int64, the true classes.
+        radius: of the l-infinity ball, on the [0, 1] scale.
+        config: the ``eval_*`` fields.
+        start: perturbation to begin from, shaped like ``clean`` (default 0).
+
+    Returns:
+        The attacked batch, within ``radius`` of ``clean`` and within [0, 1], and which of it (N,) is misclassified.
+    """
     broken = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
     attacked = clean.clone() if start is None else clean + start
     is_stochastic = isinstance(classifier, ProbedClassifier) and classifier.is_stochastic
@@ -119,7 +136,7 @@ def _broken_by_pgd(
         )
         with torch.no_grad():
             broken[left] = classifier(attacked[left]).argmax(dim=1) != targets[left]
-    return broken
+    return attacked, broken
 
 
 def _attack_loss(classifier: nn.Module, targets: Tensor) -> Callable[[Tensor], Tensor]:

@@ -7,6 +7,7 @@ trains on scikit-learn's digits with the laptop preset; ``--preset paper`` is th
 
 import argparse
 import json
+import pickle
 import sys
 import time
 from pathlib import Path
@@ -14,11 +15,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from pydantic import ValidationError
+from torch import nn
+from torch.nn.utils import skip_init
 
 from trainables.datasets import load_data
+from trainables.encoders import HeadedEncoder, build_encoder
 from trainables.pretrain import TrialDiverged
+from trainables.probe import ProbedClassifier
 from trainables.trial import FinalReport, Metrics, Progress, run_trial
 from trainables.trial_config import PRESETS, TrialConfig, explain, parse_settings, resolve_paths
+
+CLASSIFIER_NAME = "classifier.pt"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         device = parse_device(options.device)
         if options.output is not None:
             make_folder(Path(options.output))
-        data = load_data(config, on_progress=_print_decoding)
+        data = load_data(config, on_progress=print_decoding)
     except ValidationError as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return 2
@@ -76,10 +83,36 @@ def save_result(report: FinalReport, config: TrialConfig, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "flags.npz", **report.flags)  # type: ignore[arg-type]
     torch.save(
-        {"config": config.content_hash(), "classifier": report.classifier.state_dict()}, folder / "classifier.pt"
+        {"config": config.content_hash(), "classifier": report.classifier.state_dict()}, folder / CLASSIFIER_NAME
     )
     result = {"config": config.model_dump(mode="json"), "metrics": report.metrics}
     (folder / "result.json").write_text(json.dumps(result, indent=2))
+
+
+def load_classifier(folder: Path, config: TrialConfig, device: torch.device) -> ProbedClassifier:
+    """The classifier that ``save_result`` wrote into ``folder``, in evaluation mode, no parameter requiring gradients.
+
+    Its numbers are those of the trial: the weights lie in memory as they did there. No random generator is touched.
+
+    Raises:
+        ValueError: where there are no weights, or damaged ones, or those of a config other than ``config``.
+    """
+    path = folder / CLASSIFIER_NAME
+    if not path.is_file():
+        raise ValueError(f"no weights in {folder}: it has no {CLASSIFIER_NAME}")
+    try:
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+        config_hash, weights = saved["config"], saved["classifier"]
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no weights of a trial, or damaged ones: {type(error).__name__}") from None
+    if config_hash != config.content_hash():
+        raise ValueError(f"{path} is of another config than the result beside it, or of another version")
+    num_classes, num_features = weights["head.weight"].shape
+    encoder = build_encoder(config, 0, num_classes).to(memory_format=torch.channels_last)
+    head = encoder.head if isinstance(encoder, HeadedEncoder) else skip_init(nn.Linear, num_features, num_classes)
+    classifier = ProbedClassifier(encoder, head, config)
+    classifier.load_state_dict(weights)
+    return classifier.to(device).eval().requires_grad_(False)
 
 
 def _run(config: TrialConfig, data, device: torch.device, output: str | None) -> None:  # type: ignore[no-untyped-def]
@@ -102,7 +135,8 @@ def _print_metrics(metrics: Metrics) -> None:
         print(f"  {name:28} {value:.4g}" if isinstance(value, float) else f"  {name:28} {value}")
 
 
-def _print_decoding(done: int, total: int) -> None:
+def print_decoding(done: int, total: int) -> None:
+    """Keeps a line of standard error at how many images have been decoded; to be given to ``load_data``."""
     print(f"\rdecoding images: {done:,} of {total:,}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.robust_accuracy import accuracies, correct_under_attack
+from trainables.robust_accuracy import accuracies, attacked_by_pgd, correct_under_attack
 from trainables.trial_config import TrialConfig
 
 DISTANCES_255 = (-3.0, 1.0, 3.0, 5.0, 7.0, 9.5, 14.0, 18.0, 25.0)
@@ -92,6 +92,20 @@ def test_flags_are_monotone_and_independent(tiny: Callable[..., TrialConfig]) ->
         assert larger.sum() < smaller.sum()
     for first, second in itertools.combinations(flags.values(), 2):
         assert not np.shares_memory(first, second)
+
+
+@pytest.mark.usefixtures("global_rng_untouched")
+def test_attacked_images_are_the_evidence_for_the_flags(tiny: Callable[..., TrialConfig]) -> None:
+    network, (images, labels) = mlp(), mlp_images()
+    config, clean = tiny(eval_radii_255=(2.0,)), images.float() / 255
+    attacked, broken = attacked_by_pgd(network, clean, labels, 2 / 255, config)
+    with torch.no_grad():
+        assert torch.equal(network(attacked).argmax(dim=1) != labels, broken)
+    assert attacked.min() >= 0 and attacked.max() <= 1 and (attacked - clean).abs().max() <= 2 / 255 + 1e-6
+    flags = correct_under_attack(network, images, labels, config)
+    right = torch.from_numpy(flags["clean"])
+    assert 0 < (broken & right).sum() < right.sum()
+    assert np.array_equal(flags["pgd_2"], (right & ~broken).numpy())
 
 
 def test_restarts_never_raise_accuracy(tiny: Callable[..., TrialConfig]) -> None:

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.run_trial import main
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.datasets import load_data
+from trainables.run_trial import CLASSIFIER_NAME, load_classifier, main, save_result
+from trainables.trial import FinalReport, run_trial
+from trainables.trial_config import LAPTOP, TrialConfig, parse_settings
 
+CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]
 TINY = (
     "image_size=8", "train_images=100", "num_views=2", "projector_hidden_dim=16", "projector_dim=8", "batch_size=20",
@@ -42,6 +45,46 @@ def test_writes_result_flags_and_weights(tmp_path: Path, capsys: pytest.CaptureF
     assert saved["config"] == config.content_hash()
     assert saved["classifier"]["head.weight"].shape == (10, 16)
     assert (output / "checkpoint.pt").exists()
+
+
+@pytest.mark.usefixtures("global_rng_untouched")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("probe=central",),
+        ("probe=central", "probe_layer=backbone", "seed=2"),
+        ("method=supervised", "probe=own_head", "num_views=1"),
+        ("probe=n_views", "probe_views=2"),
+    ],
+)
+def test_the_saved_classifier_is_the_trained_one(tmp_path: Path, settings: tuple[str, ...]) -> None:
+    config = TrialConfig(**(LAPTOP | parse_settings([*TINY, *settings])))
+    data = load_data(config)
+    *_, final = run_trial(config, data, CPU)
+    assert isinstance(final, FinalReport)
+    save_result(final, config, tmp_path)
+    found = load_classifier(tmp_path, config, CPU)
+    pixels = data.test.tensors()[0][:].float() / 255
+    assert torch.equal(found(pixels), final.classifier(pixels))
+    assert not found.training and not any(parameter.requires_grad for parameter in found.parameters())
+    assert found.encoder.training is False and found.head.weight.abs().sum() > 0
+
+
+def test_weights_of_another_config_or_none_are_refused(tmp_path: Path) -> None:
+    config = TrialConfig(**(LAPTOP | parse_settings(list(TINY))))
+    with pytest.raises(ValueError, match=r"no weights in .*: it has no classifier.pt"):
+        load_classifier(tmp_path, config, CPU)
+    path = tmp_path / CLASSIFIER_NAME
+    torch.save({"config": config.replace(seed=1).content_hash(), "classifier": {}}, path)
+    with pytest.raises(ValueError, match="of another config"):
+        load_classifier(tmp_path, config, CPU)
+    for content in (b"", b"no weights", path.read_bytes()[:-200]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="no weights of a trial, or damaged ones"):
+            load_classifier(tmp_path, config, CPU)
+    torch.save({"weights": 1}, path)
+    with pytest.raises(ValueError, match="no weights of a trial, or damaged ones: KeyError"):
+        load_classifier(tmp_path, config, CPU)
 
 
 def test_photographs_at_224_pixels(make_photographs: Callable[[Path, int], Path], tmp_path: Path) -> None:
