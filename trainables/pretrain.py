@@ -53,6 +53,8 @@ class Pretraining:
         encoder = build_encoder(config, stream_seed(config.seed, "weights"), num_classes)
         self.pass_cost = count_pass_cost(encoder, config)
         self.encoder: Encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        is_compiled = device.type == "cuda" if config.compile is None else config.compile
+        self._forward = torch.compile(self.encoder, dynamic=False) if is_compiled else self.encoder
         self.optimiser = build_optimiser(self.encoder, config)
         self.perturbation: Tensor | None = None  # of adversary free: (V or 1, B, 3, S, S)
         self.batches_per_epoch = len(images) // config.batch_size
@@ -217,7 +219,7 @@ class Pretraining:
         """Projections (V, B, D) of views (V, B, 3, S, S), all normalised in one batch."""
         flat = views.flatten(0, 1)
         with autocast(self.config, self.device):
-            projected = self.encoder(flat.contiguous(memory_format=torch.channels_last))
+            projected: Tensor = self._forward(flat.contiguous(memory_format=torch.channels_last))
         return projected.unflatten(0, views.shape[:2])
 
     def _step(self, loss: Tensor, replay: int = 0) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from trainables.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
 from trainables.datasets import ImageSet, TrialData
+from trainables.memory import require_memory
 from trainables.pretrain import Pretraining
 from trainables.probe import ProbedClassifier, train_probe
 from trainables.robust_accuracy import Flags, accuracies, correct_under_attack
@@ -86,6 +87,7 @@ def run_trial(
 
     Raises:
         TrialDiverged: where the training loss is not finite.
+        MemoryError: where the pretraining cannot fit; see ``require_memory``.
         ValueError: where config and data do not fit, or the checkpoint is of another config.
     """
     require_fitting(config, data)
@@ -130,6 +132,9 @@ def _pretrain(
     # Those that lie farther back than the last batch are passed: their encoders are gone.
     passed = pretraining.view_passes - pretraining.view_passes_per_batch
     pending = [milestone for milestone in milestones if passed < milestone < total]
+
+    if pretraining.batches_done < pretraining.num_batches:
+        require_memory(pretraining.encoder, config, pretraining.device)
 
     def save() -> None:
         if checkpoint_path is not None:

@@ -125,6 +125,9 @@ class TrialConfig(BaseModel):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16: autocast, losses and attack logits fp32; on CUDA fp32 convolutions may use TF32"
     )
+    compile: bool | None = Field(
+        None, description="train through torch.compile, same up to rounding; none: on CUDA yes, on a CPU no"
+    )
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
@@ -192,9 +195,10 @@ class TrialConfig(BaseModel):
     def effective(self) -> dict[str, Any]:
         """The fields that influence the result, by name, as plain JSON values (see ``INEFFECTIVE``).
 
-        ``data_root`` counts for an ImageFolder alone: the other datasets are the same wherever they lie.
+        ``data_root`` counts for an ImageFolder alone: the other datasets are the same wherever they lie. ``compile``
+        never does: it is the same computation.
         """
-        dropped = self._ineffective_fields() | (set() if self.dataset == "imagefolder" else {"data_root"})
+        dropped = self._ineffective_fields() | (set() if self.dataset == "imagefolder" else {"data_root"}) | {"compile"}
         return {k: v for k, v in self.model_dump(mode="json").items() if k not in dropped}
 
     def content_hash(self) -> str:

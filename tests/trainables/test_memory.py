@@ -1,106 +1,56 @@
-"""A trial on much data takes no more memory than one on little; measured in a process of its own."""
+"""What is told about memory before a training begins."""
 
-import json
-import os
-import subprocess
+import resource
 import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-
-ROOT = Path(__file__).resolve().parents[2]
-FEW, MANY = {"train": 120, "test": 50}, {"train": 1400, "test": 200}
-MORE_DATA_MB = (sum(MANY.values()) - sum(FEW.values())) * 3 * 224 * 224 / 1e6  # 215
-ALLOWED_MB = 60
-# Private memory is looked at all the time, so that a copy shows even where it is given back. Few images are more than a
-# batch of anything.
-SCRIPT = """
-import json, pickle, sys, threading, time
-from pathlib import Path
-import numpy, sklearn.model_selection, torch
-from PIL import Image
+import torch
 from torch import nn
-from trainables import pretrain, probe, robust_accuracy
-from trainables.datasets import load_data
-from trainables.encoders import ProjectedEncoder
-from trainables.pretrain import Pretraining
-from trainables.probe import train_probe
-from trainables.robust_accuracy import correct_under_attack
+
+from trainables.encoders import HeadedEncoder, build_encoder
+from trainables.memory import activation_bytes_per_view, available_bytes, least_training_bytes, require_memory
 from trainables.trial_config import TrialConfig
-from trainables.validity import feature_effective_rank
 
-def private_mb():
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("RssAnon:")[1].split()[0]) / 1e3
-
-def watch():
-    while True:
-        peaks[-1] = max(peaks[-1], private_mb())
-        time.sleep(0.002)
-
-def use(root):
-    config = TrialConfig(
-        dataset="imagefolder", data_root=root, image_size=224, validation_fraction=0.2, num_views=2, batch_size=8,
-        projector_hidden_dim=16, projector_dim=8, adversary="none", probe="central", probe_epochs=1,
-        eval_radii_255=(8.0,), eval_pgd_steps=1,
-    )
-    load_data(config)  # decodes
-    data = pickle.loads(pickle.dumps(load_data(config)))  # verifies, and goes to a worker
-    pretraining = Pretraining(config.replace(image_size=16), data.train.tensors()[0], torch.device("cpu"))
-    for _ in range(15):
-        pretraining.train_batch()
-    for kind in ("central", "robust_central"):
-        settings = config.replace(probe=kind, probe_batch_size=8, probe_attack_steps=1)
-        classifier = train_probe(pretraining.encoder, *data.train.tensors(), 2, settings, num_epochs=1)
-    for part in (data.validation, data.test):
-        correct_under_attack(classifier, *part.tensors(), config)
-    feature_effective_rank(classifier, data.validation.tensors()[0][:20])
-
-# One that is cheap at any size: the means of a quarter of the image each.
-encoder = lambda *_: ProjectedEncoder(nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten()), 12, 16, 8)
-pretrain.build_encoder = encoder
-probe.MAX_PASSES_AT_ONCE = robust_accuracy.EVALUATION_BATCH = 100
-peaks = [0.0]
-threading.Thread(target=watch, daemon=True).start()
-for root in sys.argv[1:]:
-    peaks.append(private_mb())
-    use(root)
-print(json.dumps(peaks[1:]))
-"""
+CPU = torch.device("cpu")
+TINY = TrialConfig(
+    dataset="digits", image_size=8, encoder="resnet_narrow", projector_hidden_dim=16, projector_dim=8, batch_size=10
+)  # fmt: skip
 
 
-def link_images(root: Path, num_images: dict[str, int]) -> Path:
-    """Two classes of many images, of which only a few files are different ones."""
-    root.mkdir()
-    random = np.random.default_rng(0)
-    for number in range(4):
-        pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(root / f"{number}.png")
-    for split, count in num_images.items():
-        for label in range(2):
-            folder = root / split / f"class {label}"
-            folder.mkdir(parents=True)
-            for number in range(count // 2):
-                os.link(root / f"{number % 4}.png", folder / f"{number}.png")
-    return root
+def test_activations_of_a_network_that_can_be_counted_by_hand() -> None:
+    """Kept are the input of the first layer and the output of the ReLU, which is the input of the second layer."""
+    backbone = nn.Sequential(nn.Flatten(), nn.Linear(3 * 2 * 2, 5), nn.ReLU())
+    encoder = HeadedEncoder(backbone, 5, 2)
+    assert activation_bytes_per_view(encoder, TINY.model_copy(update={"image_size": 2})) == 4 * (12 + 5)
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-def test_private_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:
-    few, many = link_images(tmp_path / "few", FEW), link_images(tmp_path / "many", MANY)
-    # Blocks above 64 KiB go back to the system as soon as they are free.
-    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
-    found = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(few), str(many)],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert found.returncode == 0, found.stderr
-    few_mb, many_mb = json.loads(found.stdout)
-    assert MORE_DATA_MB > 3 * ALLOWED_MB
-    assert many_mb < few_mb + ALLOWED_MB
+def test_least_memory_is_linear_in_the_views_of_a_batch() -> None:
+    encoder = build_encoder(TINY, 0)
+    few, more = (least_training_bytes(encoder, TINY.replace(num_views=views)) for views in (4, 8))
+    most = least_training_bytes(encoder, TINY.replace(num_views=4, batch_size=30))
+    assert most - few == 2 * (more - few) == 80 * activation_bytes_per_view(encoder, TINY)
+
+
+def test_half_precision_keeps_less() -> None:
+    encoder = build_encoder(TINY, 0)
+    half = activation_bytes_per_view(encoder, TINY.replace(precision="bf16"))
+    assert 0.4 < half / activation_bytes_per_view(encoder, TINY) < 0.9
+
+
+def test_what_cannot_fit_is_said_before_it_begins() -> None:
+    require_memory(build_encoder(TINY, 0), TINY, CPU)
+    huge = TINY.replace(num_views=256, batch_size=10**7)
+    with pytest.raises(
+        MemoryError, match=r"256 views of 10000000 images need at least [0-9.]+ GiB in training, cpu has"
+    ):
+        require_memory(build_encoder(huge, 0), huge, CPU)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is that of Linux")
+def test_a_cap_of_the_process_counts() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    try:
+        resource.setrlimit(resource.RLIMIT_DATA, (2**34, before[1]))
+        assert available_bytes(CPU) <= 2**34
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)

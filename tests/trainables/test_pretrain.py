@@ -1,6 +1,7 @@
 """Pretraining against references: its schedule, its optimiser, its updates, and its exact resumption."""
 
 import copy
+import functools
 import io
 import math
 from collections.abc import Callable
@@ -451,3 +452,32 @@ def test_bf16_trains_close_to_fp32(tiny: Callable[..., TrialConfig], noise_image
         losses.append(pretraining.mean_loss())
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
+
+
+# Compilation.
+
+
+def test_a_compiled_training_computes_the_same_and_is_compiled_once_for_all_trials(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Graphs are counted by the compiler itself; a backend that generates no code spares the test a minute."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    graphs = []
+    for seed in range(3):
+        losses = {}
+        for is_compiled in (False, True):
+            config = tiny(adversary="free", seed=seed, compile=is_compiled)
+            pretraining = Pretraining(config, noise_images, CPU)
+            pretraining.encoder.train()
+            pretraining.train_batch()
+            pretraining.train_batch()
+            losses[is_compiled] = pretraining.mean_loss()
+        assert losses[True] == pytest.approx(losses[False], rel=1e-4)
+        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    assert graphs[0] > 0 and graphs == graphs[:1] * 3
+
+
+def test_compilation_is_for_gpus_unless_asked_for(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    pretraining = Pretraining(tiny(), noise_images, CPU)
+    assert pretraining._forward is pretraining.encoder
+    assert tiny(compile=True).content_hash() == tiny(compile=False).content_hash()

@@ -1,0 +1,74 @@
+"""How much memory a pretraining needs at least, told before it begins."""
+
+import copy
+import os
+import resource
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trainables.encoders import Encoder
+from trainables.trial_config import TrialConfig
+
+GIB = 2**30
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def require_memory(encoder: Encoder, config: TrialConfig, device: torch.device) -> None:
+    """Raises ``MemoryError`` where ``least_training_bytes`` exceeds what ``device`` has, or a cap leaves."""
+    needed, there = least_training_bytes(encoder, config), available_bytes(device)
+    if needed > there:
+        raise MemoryError(
+            f"out of memory before it began: {config.num_views} views of {config.batch_size} images need at least "
+            f"{needed / GIB:.1f} GiB in training, {device.type} has {there / GIB:.1f} GiB; "
+            "lower num_views, batch_size or image_size"
+        )
+
+
+def least_training_bytes(encoder: Encoder, config: TrialConfig) -> int:
+    """What an update keeps at a time: activations of all views for the backward pass, weights, gradients, momentum.
+
+    A lower bound: what operations need for themselves, and the views, come on top (a tenth to a third, as measured).
+    torch.compile may keep less, by computing some activations twice.
+    """
+    num_views = config.num_views * config.batch_size
+    parameters = sum(p.numel() * p.element_size() for p in encoder.parameters())
+    return num_views * activation_bytes_per_view(encoder, config) + 3 * parameters
+
+
+def activation_bytes_per_view(encoder: Encoder, config: TrialConfig) -> int:
+    """Bytes that the forward pass of one more view leaves for the backward pass, by a copy of the encoder on the CPU."""
+    probe = copy.deepcopy(encoder).to("cpu").train()
+    return (_saved_bytes(probe, config, 4) - _saved_bytes(probe, config, 2)) // 2
+
+
+def _saved_bytes(encoder: Encoder, config: TrialConfig, num_views: int) -> int:
+    sizes: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    views = torch.zeros(num_views, 3, config.image_size, config.image_size)
+    with (
+        torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
+        torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.precision == "bf16"),
+    ):
+        kept = encoder(views)
+    del kept
+    return sum(sizes.values())
+
+
+def available_bytes(device: torch.device) -> int:
+    """All memory of ``device``; of a CPU what machine, container and this process's own limit allow."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if soft != resource.RLIM_INFINITY:
+        limits.append(soft)
+    if CGROUP_LIMIT.exists() and (text := CGROUP_LIMIT.read_text().strip()) != "max":
+        limits.append(int(text))
+    return min(limits)
