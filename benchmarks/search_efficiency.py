@@ -40,7 +40,7 @@ OURS, RANDOM = "TPE + MO-ASHA (ours)", "random"
 
 @dataclass(frozen=True)
 class Table:
-    """Recorded trials by the content hash of their config (with seed 0), and the hypervolume of all of them."""
+    """Recorded trials by ``table_key`` of their factor values, and the hypervolume of all of them."""
 
     spec: StudySpec
     num_train_images: int
@@ -65,6 +65,11 @@ class Table:
         return self.hypervolume([self.objectives(trial["metrics"]) for trial in self.trials.values()])
 
 
+def table_key(params: dict[str, Any]) -> str:
+    """Factor values as canonical JSON."""
+    return json.dumps(params, sort_keys=True)
+
+
 def record_table(study_dir: Path, path: Path) -> None:
     """Writes the complete trials of a study in which everything ran to its end as a table.
 
@@ -76,9 +81,8 @@ def record_table(study_dir: Path, path: Path) -> None:
     for trial in study.trials.values():
         if trial.state != "complete":
             raise ValueError(f"{trial.uid} is {trial.state}: a table needs every trial in full (--audit 1)")
-        config = TrialConfig(**trial.config)
         names = ("val_clean", "val_pgd_8", "view_passes", "train_pflop", "train_seconds")
-        trials[config.replace(seed=0, data_root="data").content_hash()] = {
+        trials[table_key(trial.params)] = {
             "params": trial.params,
             "reports": {str(r["milestone"]): {n: r[n] for n in names} for r in trial.reports},
             "metrics": {n: trial.metrics[n] for n in names},
@@ -191,7 +195,8 @@ def _simulate(table: Table, engine: StudyEngine, workers: int) -> list[tuple[flo
     while True:
         while len(events) < workers and (assignment := engine.next_assignment()) is not None:
             begun_at[assignment.uid] = clock
-            _push(events, clock, assignment, _steps(table, assignment))
+            steps = _steps(table, assignment, engine.record.trials[assignment.uid].params)
+            _push(events, clock, assignment, steps)
         if not events:
             return curve
         clock, _, assignment, (step, *later) = heapq.heappop(events)
@@ -210,9 +215,9 @@ def _simulate(table: Table, engine: StudyEngine, workers: int) -> list[tuple[flo
             curve.append((spent + running, table.hypervolume(found) / table.total_hypervolume))
 
 
-def _steps(table: Table, assignment: Assignment) -> list[tuple[float, dict[str, Any]]]:
+def _steps(table: Table, assignment: Assignment, params: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
     """What a trial reports, each with the compute that it has cost by then."""
-    known = table.trials[assignment.config.replace(seed=0, data_root="data").content_hash()]
+    known = table.trials[table_key(params)]
     milestones = [m for m in assignment.milestones if str(m) in known["reports"]]
     steps = [known["reports"][str(m)] | {"milestone": m} for m in milestones] + [known["metrics"]]
     return [(step["train_pflop"], step) for step in steps]

@@ -17,6 +17,7 @@ from benchmarks.search_efficiency import (
     median_interval,
     record_table,
     replay,
+    table_key,
 )
 from study.journal import Journal
 from study.load_space import load_space
@@ -43,7 +44,7 @@ def table() -> Table:
         numbers = {"val_clean": 50.0 + good / 10, "val_pgd_8": 20.0 + good / 10, "train_seconds": 1.0}
         total = config.epochs * NUM_TRAIN_IMAGES * config.view_passes_per_image()
         milestones = [m for k in range(5) if (m := 24 * NUM_TRAIN_IMAGES * 3**k) < total]
-        trials[config.replace(data_root="data").content_hash()] = {
+        trials[table_key(params)] = {
             "params": params,
             "reports": {
                 str(m): numbers | {"view_passes": m, "train_pflop": cost(config) * m / total} for m in milestones
@@ -105,4 +106,4 @@ def test_a_table_is_recorded_from_a_study_and_read_again(tmp_path: Path) -> None
     (trial,) = table.trials.values()
     assert trial["reports"]["24000"]["val_clean"] == 1.0 and trial["metrics"]["train_pflop"] == 3.0
     assert json.loads((tmp_path / "table.json").read_text())["environment"] == {"revision": "abc"}
-    assert list(table.trials) == [config.replace(data_root="data").content_hash()]
+    assert list(table.trials) == [table_key(params)]
