@@ -11,19 +11,19 @@ Exit status: 0 when the page was written, 2 when the folder holds no study.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from reports.attack_links import REPORT_FOLDER, attack_links
 from reports.export import export_report
-from reports.page import render_page
+from reports.page import render_page, write_page
 from reports.paper_table import paper_section
 from reports.sections import sections_of
 from reports.trials import tabulate
 from study.journal import read_study
 
-REPORT_PATH = Path("report") / "index.html"
+REPORT_PATH = Path(REPORT_FOLDER) / "index.html"
 
 
 def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, *, beside_paper: bool = False) -> Path:
@@ -44,13 +44,10 @@ def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, *, 
     sections = sections_of(table)
     if beside_paper:
         sections.insert(1, paper_section(table))
+    sections[-1:-1] = attack_links(study_dir, study)
     page = render_page(table, sections)
     path = study_dir / REPORT_PATH
-    path.parent.mkdir(exist_ok=True)
-    # Whole or not at all: a browser may be reading the page of a running study.
-    part = path.with_suffix(".html.part")
-    part.write_text(page, encoding="utf-8")
-    os.replace(part, path)
+    write_page(page, path)
     if tell is not None:
         for line in export_report(sections, path.parent):
             tell(line)

@@ -90,10 +90,15 @@ def _read_flags(path: Path) -> dict[str, Flags]:
     return {name: values for name, values in flags.items() if is_accuracy(name)}
 
 
-def _data_checksum(folder: Path) -> str | None:
-    """That of the study whose ``trials/`` the folder lies in."""
+def study_around(folder: Path) -> Path | None:
+    """The study whose ``trials/`` a trial's folder lies in, absolute; None for a trial that belongs to no study."""
     study_dir = folder.resolve().parent.parent
-    if not (study_dir / JOURNAL_NAME).is_file():
+    return study_dir if (study_dir / JOURNAL_NAME).is_file() else None
+
+
+def _data_checksum(folder: Path) -> str | None:
+    study_dir = study_around(folder)
+    if study_dir is None:
         return None
     checksum = read_study(study_dir).spec.get("data_checksum")
     return None if checksum is None else str(checksum)

@@ -2,9 +2,12 @@
 
 import html
 import json
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -86,6 +89,25 @@ def whole_page(title: str, header: str, sections: list[Section]) -> str:
     )
 
 
+def write_page(page: str, path: Path) -> None:
+    """Writes a page whole or not at all, as a browser may be reading an earlier one; makes its folder."""
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_suffix(".html.part")
+    part.write_text(page, encoding="utf-8")
+    os.replace(part, path)
+
+
+def fact_list(facts: Mapping[str, str]) -> str:
+    """Name and text of each fact, escaped, as HTML."""
+    items = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in facts.items())
+    return f"<dl>{''.join(items)}</dl>"
+
+
+def utc_text(seconds: float | None = None) -> str:
+    """A time in Unix seconds as text; now for None."""
+    return datetime.fromtimestamp(time.time() if seconds is None else seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _section(section: Section, index: int) -> str:
     figures = [_figure(figure, f"figure-{index}-{part}") for part, figure in enumerate(section.figures.values())]
     drawn = f'<div class="pair">{"".join(figures)}</div>' if len(figures) > 1 else "".join(figures)
@@ -114,18 +136,17 @@ def _header(table: TrialTable) -> str:
     states = "".join(
         f"<li><b>{count}</b> {state}</li>" for state, count in counts.items() if count or state != "proposed"
     )
-    facts = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in _facts(table).items())
     note = "" if study.ended else f'<p class="note">{html.escape(_unfinished(table, counts))}</p>'
     return (
         f"<header><h1>{html.escape(study.name)}</h1>"
         f'<p class="question">{html.escape(str(study.spec.get("question", "")))}</p>'
-        f'{note}<ul class="states">{states}</ul><dl>{facts}</dl></header>'
+        f'{note}<ul class="states">{states}</ul>{fact_list(_facts(table))}</header>'
     )
 
 
 def _unfinished(table: TrialTable, counts: dict[str, int]) -> str:
     last = table.study.last_event_at
-    when = f" Its last event was at {_time(last)}." if last is not None else ""
+    when = f" Its last event was at {utc_text(last)}." if last is not None else ""
     return (
         f"Still running, or interrupted: the study has not ended (trials: {counts['running']} running, "
         f"{counts['proposed']} waiting). What is shown can change.{when}"
@@ -143,7 +164,7 @@ def _facts(table: TrialTable) -> dict[str, str]:
         "Dataset": f"{base.get('dataset', 'not recorded')}, {base.get('image_size', '?')} pixels",
         "Encoder": str(base.get("encoder", "not recorded")),
         "Selected on": selection or "nothing: the study names no objectives",
-        "Generated": _time(datetime.now(UTC).timestamp()),
+        "Generated": utc_text(),
     }
     for start, environment in enumerate(study.environments, start=1):
         facts["Environment" if len(study.environments) == 1 else f"Start {start}"] = _environment(environment)
@@ -156,7 +177,3 @@ def _environment(environment: dict[str, Any]) -> str:
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
         parts.append(f"{name.replace('_', ' ')} {text}")
     return " · ".join(parts)
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -51,12 +51,19 @@ button.sort { all: unset; cursor: pointer; font-weight: 600; }
 button.sort:hover, button.sort:focus-visible { color: var(--accent); text-decoration: underline; }
 th[aria-sort="ascending"] button::after { content: " ▲"; }
 th[aria-sort="descending"] button::after { content: " ▼"; }
+.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); gap: 14px; margin-top: 12px; }
+.sheet figure { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 6px 10px; margin: 0;
+  padding: 10px; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+.sheet img { display: block; width: 100%; aspect-ratio: 1; border-radius: 4px; }
+.sheet.pixelated img { image-rendering: pixelated; }
+.sheet small { display: block; line-height: 1.35; overflow-wrap: anywhere; }
+.sheet figcaption { grid-column: 1 / -1; color: var(--muted); font-size: 0.88rem; }
 .state { white-space: nowrap; }
 .state.failed, .doubt { color: var(--warn); }
 .state.stopped { color: var(--muted); font-style: italic; }
 .updatemenu-item-rect { fill: var(--bg) !important; }
 .updatemenu-item-rect[style*="244, 250, 255"] { fill: var(--active) !important; }
-@media (max-width: 640px) { main { padding: 18px 12px 48px; } dl { grid-template-columns: 1fr; }
+@media (max-width: 640px) { main { padding: 18px 12px 48px; } dl, .sheet { grid-template-columns: 1fr; }
   dt { margin-top: 6px; } }
 """
 
