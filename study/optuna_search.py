@@ -5,6 +5,7 @@ proposal. There is no search state that a crash could lose: after a restart the 
 """
 
 import copy
+import json
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +19,17 @@ from study.configurations import Configuration, configurations
 from study.journal import StudyRecord
 from study.proposals import draw
 from study.spec import Params, PriorTrial, Search, StudySpec
+from trainables.cost import PassCost, count_pass_cost, train_pflop_per_batch
+from trainables.encoders import build_encoder
 from trainables.streams import stream_seed
+from trainables.trial_config import TrialConfig
 
 GUIDED_REDRAWS, MAX_REDRAWS = 10, 500
 NUM_STARTUP_TRIALS = 8
+COSTS = ("train_pflop", "view_passes", "train_seconds")
+EVEN = ("random", "qmc")  # samplers that must not be bent towards what is cheap
+# What decides, with the counts of views and passes that every config has, on the cost of a view pass.
+NETWORK_FIELDS = ("method", "encoder", "stem", "image_size", "projector_hidden_dim", "projector_dim", "adversary")
 TRIALS_PER_GENERATION = (8, 50)  # least and most, for the genetic samplers
 
 
@@ -46,18 +54,23 @@ class OptunaSearch:
         self._spec, self._seed, self._design = spec, seed, spec.design
         self._hashes: dict[str, str] = {}  # of the configurations known
         self._ended: dict[str, FrozenTrial] = {}  # of those of them that will not change
+        self._pass_costs: dict[str, PassCost] = {}  # by network
+        knows_cost = any(objective.name in COSTS for objective in spec.objectives)
+        self._num_candidates = self._design.cheapest_of if knows_cost and self._design.sampler not in EVEN else 1
 
     def propose(self, record: StudyRecord) -> Proposal | None:
         """The factor values of the next configuration, or None where the space seems exhausted.
 
         A config that equals an earlier one (same content hash) is not proposed again: the number would be the same.
         Where a sampler insists on what is known, further draws are uniform; after 500 of them the space counts as
-        exhausted. Running trials are told to the sampler as running.
+        exhausted. Running trials are told to the sampler as running. See ``Search.cheapest_of`` for the choice among
+        several proposals.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         earlier = configurations(record, len(self._spec.seeds))
         known = {self._known_hash(configuration) for configuration in earlier}
         study = self._study(record, len(earlier))
+        found: list[Proposal] = []
         for redraw in range(MAX_REDRAWS):
             draw_seed = stream_seed(self._seed, "proposal", len(earlier), redraw) % 2**32
             if redraw >= GUIDED_REDRAWS:
@@ -68,9 +81,26 @@ class OptunaSearch:
             params = draw(trial, self._spec)
             if _config_hash(params, self._spec) not in known:
                 notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
-                return Proposal(params, {key: value for key, value in notes.items() if key.endswith(":generation")})
+                generation = {key: value for key, value in notes.items() if key.endswith(":generation")}
+                found.append(Proposal(params, generation))
             study.tell(trial, state=TrialState.FAIL)
-        return None
+            if len(found) == self._num_candidates or (found and redraw >= GUIDED_REDRAWS):
+                break
+        return min(found, key=self._cost, default=None)
+
+    def _cost(self, proposal: Proposal) -> float:
+        """What the pretraining of a proposal costs, up to a factor that all of a study have in common."""
+        if self._num_candidates == 1:
+            return 0.0
+        config = self._spec.config(proposal.params, seed=0)
+        return config.epochs * train_pflop_per_batch(config, self._pass_cost(config), 1)
+
+    def _pass_cost(self, config: TrialConfig) -> PassCost:
+        network = json.dumps({name: getattr(config, name) for name in NETWORK_FIELDS})
+        if network not in self._pass_costs:
+            num_classes = 10 if config.method == "supervised" else None  # of a cost that hardly depends on them
+            self._pass_costs[network] = count_pass_cost(build_encoder(config, 0, num_classes), config)
+        return self._pass_costs[network]
 
     def _study(self, record: StudyRecord, length: int) -> optuna.Study:
         """What the sampler looks at: all that is known, unless it draws without looking."""

@@ -150,17 +150,28 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """Optuna proposes ``trials`` configs; a config that was already proposed is not run twice."""
+    """Optuna proposes ``trials`` configs; a config that was already proposed is not run twice.
+
+    Args:
+        trials: how many.
+        sampler: how they are proposed.
+        budget: what ends the proposing earlier.
+        cheapest_of: of so many proposals the one that costs least is run, where cost is an objective. What a config
+            costs is known before it is trained, unlike what it is worth. ``random`` and ``qmc`` draw evenly.
+    """
 
     trials: int
     sampler: Sampler = "tpe"
     budget: Budget = Budget()
+    cheapest_of: int = 2
 
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise ValueError(f"trials must be at least 1: trials={self.trials}")
         if self.sampler not in get_args(Sampler):
             raise ValueError(f"sampler must be one of {get_args(Sampler)}: sampler={self.sampler!r}")
+        if self.cheapest_of < 1:
+            raise ValueError(f"cheapest_of must be at least 1: cheapest_of={self.cheapest_of}")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
-from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from study.journal import State, StudyRecord, TrialRecord
@@ -152,3 +152,40 @@ def test_equal_configs_under_other_names_are_one(make_spec: MakeSpec) -> None:
     factors = (Factor(name="replays", distribution=CategoricalDistribution([2, 3])),)
     proposed = run_search(make_spec(base=base, factors=factors), seed=0, num_trials=5)
     assert len(proposed) == 1
+
+
+# Cost.
+
+ACCURACIES = (Objective("val_clean", "maximize"), Objective("val_pgd_8", "maximize"))
+
+
+def mean_cost(proposed: list[Params], spec: StudySpec) -> float:
+    configs = [spec.config(params, 0) for params in proposed]
+    return sum(config.epochs * config.view_passes_per_image() for config in configs) / len(configs)
+
+
+def test_of_several_proposals_the_cheapest_is_run(make_spec: MakeSpec) -> None:
+    costs = {}
+    for cheapest_of in (1, 2, 6):
+        spec = make_spec(design=Search(trials=20, cheapest_of=cheapest_of))
+        costs[cheapest_of] = mean_cost(run_search(spec, 0, 20), spec)
+    assert costs[6] < 0.8 * costs[2] < 0.64 * costs[1]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_samplers_that_draw_evenly_are_not_bent(make_spec: MakeSpec, sampler: str) -> None:
+    even, same = (make_spec(design=Search(trials=9, sampler=sampler, cheapest_of=n)) for n in (1, 6))  # type: ignore[arg-type]
+    assert run_search(even, 0, 9) == run_search(same, 0, 9)
+
+
+def test_where_cost_is_no_objective_it_decides_nothing(make_spec: MakeSpec) -> None:
+    without, same = (make_spec(objectives=ACCURACIES, design=Search(trials=9, cheapest_of=n)) for n in (1, 6))
+    assert run_search(without, 0, 9) == run_search(same, 0, 9)
+
+
+def test_the_cheapest_is_counted_in_operations_not_in_passes(make_spec: MakeSpec) -> None:
+    """A view of 32 pixels costs four times one of 16, at equal view passes."""
+    sides = Factor(name="image_size", distribution=CategoricalDistribution([16, 32]))
+    scale = Factor(name="view_scale_min", distribution=FloatDistribution(0.08, 0.5))
+    spec = make_spec(factors=(sides, scale), design=Search(trials=20, cheapest_of=8))
+    assert [params["image_size"] for params in run_search(spec, 0, 8)].count(16) >= 7
