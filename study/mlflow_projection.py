@@ -16,6 +16,7 @@ from study.journal import Event, StudyRecord, TrialRecord
 
 PARENT_TAG = "mlflow.parentRunId"
 Metrics = dict[str, Any]
+REPORT_WRITTEN: Event = {"event": "report written"}  # in the queue alone, no event of the journal
 
 
 def tracking_uri(output_dir: Path) -> str:
@@ -54,7 +55,7 @@ class MlflowProjection:
 
     Args:
         record: the live record of the study; read after each event.
-        study_dir: absolute; the report in it becomes an artifact of the parent run.
+        study_dir: absolute; the report in it becomes an artifact of the parent run, at the end and when told.
         dataset: name and checksum of the images, recorded as the input of every trial.
     """
 
@@ -80,13 +81,19 @@ class MlflowProjection:
         """Takes note of an event of the journal; returns at once."""
         self._queue.put(event)
 
+    def on_report(self) -> None:
+        """Takes note that the report was written; returns at once."""
+        self._queue.put(REPORT_WRITTEN)
+
     def _work(self) -> None:
         try:
             self._open()
             for trial in list(self._record.trials.values()):
                 self._project(trial)
             while (event := self._queue.get()) is not None:
-                if "uid" in event:
+                if event is REPORT_WRITTEN:
+                    self._log_report()
+                elif "uid" in event:
                     self._project(self._record.trials[event["uid"]])
             self._close()
         except Exception as error:
@@ -227,11 +234,14 @@ class MlflowProjection:
         """Ends the parent run; trials that still run were interrupted."""
         for trial in self._record.with_state("proposed", "running"):
             self._client.set_terminated(self._run_ids[trial.uid], status="KILLED")
-        report = self._study_dir / "report" / "index.html"
-        if report.is_file():
-            self._client.log_artifact(self._parent_id, str(report), "report")
+        self._log_report()
         self._client.log_artifact(self._parent_id, str(self._study_dir / "journal.jsonl"))
         counts = {f"trials_{state}": len(self._record.with_state(state)) for state in ("complete", "stopped", "failed")}
         for name, count in counts.items():
             self._client.log_metric(self._parent_id, name, count)
         self._client.set_terminated(self._parent_id, status="FINISHED" if self._record.ended else "KILLED")
+
+    def _log_report(self) -> None:
+        report = self._study_dir / "report" / "index.html"
+        if report.is_file():
+            self._client.log_artifact(self._parent_id, str(report), "report")

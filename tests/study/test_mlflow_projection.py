@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,6 +186,27 @@ def test_report_journal_and_spec_are_artifacts_of_the_parent(projected: Projecte
     assert fetched.read_bytes() == (projected.study_dir / "journal.jsonl").read_bytes()
     spec = json.loads(Path(projected.client.download_artifacts(parent, "spec.json", str(tmp_path))).read_text())
     assert spec == projected.record.spec
+
+
+def test_the_report_is_logged_while_the_study_runs(projected: Projected) -> None:
+    study_dir = projected.study_dir.parent / "reported"
+    journal = Journal(study_dir)
+    journal.write("created", study="reported", spec=projected.record.spec, environment={})
+    page = study_dir / "report" / "index.html"
+    page.parent.mkdir()
+    artifacts = study_dir.parent / "mlflow_artifacts" / "reported"
+    with MlflowProjection(journal.record, study_dir, DATASET) as projection:
+        for text in ("first", "second"):
+            page.write_text(text)
+            projection.on_report()
+            ends_at = time.monotonic() + 20
+            while [path.read_text() for path in artifacts.rglob("index.html")] != [text]:
+                assert time.monotonic() < ends_at
+                time.sleep(0.02)
+        page.write_text("last")
+    journal.close()
+    assert projection.error is None
+    assert [path.read_text() for path in artifacts.rglob("index.html")] == ["last"]
 
 
 def test_a_resume_repeats_nothing(projected: Projected) -> None:
