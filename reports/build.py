@@ -12,16 +12,17 @@ Exit status: 0 when the page was written, 2 when the folder holds no study.
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from reports.attack_links import REPORT_FOLDER, attack_links
 from reports.export import export_report
 from reports.page import render_page, write_page
-from reports.paper_table import paper_section
+from reports.running import pause_seconds, running_note, running_section
 from reports.sections import sections_of
 from reports.trials import tabulate
-from study.journal import read_study
+from study.status import read_status
 
 REPORT_PATH = Path(REPORT_FOLDER) / "index.html"
 
@@ -37,15 +38,21 @@ def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, *, 
     Raises:
         ValueError: where ``study_dir`` holds no study or a damaged one, or one that repeats nothing of the paper.
     """
-    study = read_study(study_dir)
-    if not study.name:
-        raise ValueError(f"no study in {study_dir}: its journal does not say which study it is")
-    table = tabulate(study)
+    began = time.monotonic()
+    status = read_status(study_dir)
+    table = tabulate(status.record)
     sections = sections_of(table)
     if beside_paper:
+        from reports.paper_table import paper_section  # finds the paper's spaces with the study's code, imports torch
+
         sections.insert(1, paper_section(table))
-    sections[-1:-1] = attack_links(study_dir, study)
-    page = render_page(table, sections)
+    sections[-1:-1] = attack_links(study_dir, status.record)
+    note, reload_seconds = "", None
+    if status.is_at_work:
+        if status.record.with_state("running"):
+            sections.insert(-1, running_section(status))
+        note, reload_seconds = running_note(status), pause_seconds(time.monotonic() - began)
+    page = render_page(table, sections, note, reload_seconds)
     path = study_dir / REPORT_PATH
     write_page(page, path)
     if tell is not None:

@@ -1,4 +1,7 @@
-"""The style sheet and the small script that every report page carries inline."""
+"""The style sheet and the small script that every report page carries inline.
+
+The script stands behind the first figure: that is drawn while the rest of a large page is still being read.
+"""
 
 STYLE = """
 :root { --bg: #ffffff; --card: #f7f8fa; --text: #1d2329; --muted: #59636e; --line: #d8dde3; --accent: #0072B2;
@@ -28,6 +31,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .figure { border: 1px solid var(--line); border-radius: 10px; padding: 10px; margin-top: 12px; min-width: 0; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 10px; margin-top: 12px; }
 .scroll.tall, .scroll:has(#front) { max-height: 720px; overflow-y: auto; }
+.scroll.long { content-visibility: auto; contain-intrinsic-height: auto 720px; }
 table { border-collapse: collapse; width: 100%; font-size: 0.88rem; }
 th, td { padding: 6px 10px; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 thead th { background: var(--card); position: sticky; top: 0; z-index: 1; font-weight: 600; vertical-align: bottom;
@@ -91,9 +95,17 @@ function put(object, path, value) {
   object[last] = value;
 }
 
+function startPlotly() {
+  if (window.Plotly) return;
+  const script = document.createElement("script");
+  script.textContent = document.getElementById("plotly").textContent;
+  document.head.append(script);
+}
+
 function draw(place) {
   const source = place.parentElement.querySelector(".figure-data");
   if (!source || place.classList.contains("js-plotly-plot")) return;
+  startPlotly();
   const figure = JSON.parse(source.textContent);
   for (const [path, value] of Object.entries(themed(figure.layout))) put(figure.layout, path, value);
   Plotly.newPlot(place, figure.data, figure.layout, figureConfig);
@@ -132,25 +144,31 @@ function sortBy(button) {
   head.setAttribute("aria-sort", descending ? "descending" : "ascending");
 }
 
-for (const button of document.querySelectorAll("button.copy"))
-  button.addEventListener("click", () => copyCommand(button));
-for (const button of document.querySelectorAll("button.sort"))
-  button.addEventListener("click", () => sortBy(button));
-function startFigures() {
-  const script = document.createElement("script");
-  script.textContent = document.getElementById("plotly").textContent;
-  document.head.append(script);
-  const places = document.querySelectorAll(".plotly-graph-div");
-  const observer = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) {
-      observer.unobserve(entry.target);
-      draw(entry.target);
-    }
-  }, {rootMargin: "300px"});
-  for (const place of places) observer.observe(place);
-  addEventListener("beforeprint", () => places.forEach(draw));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
-}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button?.matches(".copy")) copyCommand(button);
+  if (button?.matches(".sort")) sortBy(button);
+});
 
-if (document.getElementById("plotly")) addEventListener("load", () => setTimeout(startFigures, 50));
+const figurePlaces = () => document.querySelectorAll(".plotly-graph-div");
+const nearFigures = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) {
+    nearFigures.unobserve(entry.target);
+    draw(entry.target);
+  }
+}, {rootMargin: "300px"});
+const watchFigures = () => figurePlaces().forEach((place) => nearFigures.observe(place));
+addEventListener("DOMContentLoaded", watchFigures);
+const firstPlace = figurePlaces()[0];  // above this script, drawn wherever the window ends
+if (firstPlace) requestAnimationFrame(() => setTimeout(() => draw(firstPlace)));  // after the text above it
+addEventListener("beforeprint", () => figurePlaces().forEach(draw));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
+
+// A page shown inside another one has no newer version where it came from; nothing that a reader did is undone.
+const reloadSeconds = Number(document.body.dataset.reload);
+if (reloadSeconds && window.top === window) {
+  let isUsed = false;
+  for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => { isUsed = true; }, {capture: true});
+  setInterval(() => { if (!isUsed && !document.hidden) location.reload(); }, 1000 * reloadSeconds);
+}
 """

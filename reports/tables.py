@@ -15,6 +15,7 @@ from reports.trials import FACTOR_PREFIX, TrialTable
 
 Row = Mapping[str, Any]
 LONG_REASON = 90
+MANY_ROWS = 100  # so many are higher than their frame in any browser; they are laid out when they come near the window
 
 
 def front_table(table: TrialTable) -> str:
@@ -23,7 +24,7 @@ def front_table(table: TrialTable) -> str:
     heads = ["trial", "factors", *(label(name, table.pgd_steps) for name in tests), *(COSTS[name][0] for name in costs)]
     bodies = [_front_rows(row, table, tests, costs) for row in sorted_front(table).to_dict("records")]
     head = _head([*heads, "probability of the front"])
-    return f'<div class="scroll"><table id="front"><thead>{head}</thead>{"".join(bodies)}</table></div>'
+    return f'<div class="{_frame(len(bodies))}"><table id="front"><thead>{head}</thead>{"".join(bodies)}</table></div>'
 
 
 def _front_rows(row: Row, table: TrialTable, tests: list[str], costs: list[str]) -> str:
@@ -65,7 +66,8 @@ def trials_table(table: TrialTable) -> str:
     heads = ["number", "trial", "state", "reason", "seed", *table.factors, *(short_label(name) for name in measures)]
     rows = "".join(_trial_row(row, table, measures) for row in table.frame.to_dict("records"))
     head = _head(heads, sortable=True)
-    return f'<div class="scroll tall"><table id="trials"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    frame = _frame(len(table.frame), "scroll tall")
+    return f'<div class="{frame}"><table id="trials"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
 
 
 def trials_export(table: TrialTable) -> ReportTable:
@@ -139,11 +141,15 @@ def html_table(table: ReportTable) -> str:
         "<tr>" + "".join(f'<td class="cell">{_esc(row[column])}</td>' for column in columns) + "</tr>"
         for row in table.text.to_dict("records")
     )
-    scroll = "scroll tall" if len(table.text) > 12 else "scroll"
+    frame = _frame(len(table.text), "scroll tall" if len(table.text) > 12 else "scroll")
     return (
-        f'<h3>{_esc(table.title)}</h3><div class="{scroll}"><table id="{_esc(table.name)}">'
+        f'<h3>{_esc(table.title)}</h3><div class="{frame}"><table id="{_esc(table.name)}">'
         f"<thead>{_head(columns)}</thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def _frame(num_rows: int, classes: str = "scroll") -> str:
+    return f"{classes} long" if num_rows >= MANY_ROWS else classes
 
 
 def _esc(text: Any) -> str:

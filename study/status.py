@@ -41,6 +41,11 @@ class StudyStatus:
     now: float
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether trials may be running: a driver also lives a little longer than its study."""
+        return self.is_driven and self.last_event not in ("ended", "interrupted")
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing will happen unless somebody starts the command again."""
         return not self.is_driven

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plotly.offline import get_plotlyjs
 
 from reports.build import build_report
+from reports.page import compiled_at_once, write_page
 from reports.rerun import rerun_command
+from reports.tables import MANY_ROWS
 from reports.trials import tabulate
 from trainables.trial_config import TrialConfig
 
@@ -93,12 +96,37 @@ def test_every_trial_is_listed_with_state_and_reason(new_study: NewStudy) -> Non
     assert "python 3.12.3" in page.text and "git revision 0123abc" in page.text
 
 
-def test_a_study_says_whether_it_has_ended(new_study: NewStudy) -> None:
+def test_the_script_stands_behind_the_first_figure(new_study: NewStudy) -> None:
     study = new_study()
-    study.start()
-    assert "Still running" in page_of(study).text
-    study.journal.write("ended")
-    assert "Still running" not in page_of(study).text
+    fill(study)
+    source = page_of(study).source
+    first, second = source.index(FIGURE), source.index(FIGURE, source.index(FIGURE) + 1)
+    assert first < source.index('id="plotly"') < source.index("const figureConfig") < second
+
+
+def test_a_table_of_many_rows_is_laid_out_when_it_is_near(new_study: NewStudy) -> None:
+    study = new_study()
+    for _ in range(MANY_ROWS - 1):
+        study.finish(study.start(), "failed", reason="out of memory")
+    assert '<div class="scroll tall"><table id="trials">' in page_of(study).source
+    study.finish(study.start(), "failed", reason="out of memory")
+    assert '<div class="scroll tall long"><table id="trials">' in page_of(study).source
+
+
+def test_plotlyjs_is_compiled_at_once() -> None:
+    """It is the same script with two parentheses more; a script of another form stays as it is."""
+    plain, changed = get_plotlyjs(), compiled_at_once(get_plotlyjs())
+    assert len(changed) == len(plain.rstrip()) + 2
+    assert changed.replace(": this, (() => {", ": this, () => {").removesuffix("})));") + "}));" == plain.rstrip()
+    assert compiled_at_once("var Plotly = {};") == "var Plotly = {};"
+
+
+def test_a_page_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path) -> None:
+    path = tmp_path / "index.html"
+    write_page("earlier", path)
+    with pytest.raises(UnicodeEncodeError):
+        write_page("half of it \ud800", path)
+    assert path.read_text() == "earlier" and list(tmp_path.iterdir()) == [path]
 
 
 def test_all_text_is_escaped(new_study: NewStudy) -> None:
