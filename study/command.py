@@ -6,6 +6,7 @@ import shlex
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +137,7 @@ def run(study: RunningStudy, console: Console) -> int:
     """Runs the study to its end or to Ctrl-C, writes the report, prints where everything is; returns the exit code."""
     from reports.build import build_report
     from study.launch import run_trials
+    from study.live_report import LiveReport, ReportProcess
     from study.mlflow_projection import MlflowProjection, tracking_uri
     from study.progress import ProgressDisplay
 
@@ -143,9 +145,10 @@ def run(study: RunningStudy, console: Console) -> int:
     dataset = (prepared.spec.base.dataset, prepared.data.checksum)
     with MlflowProjection(engine.record, prepared.study_dir, dataset) as mlflow:
         display = ProgressDisplay(engine, study.resources.concurrency if study.resources else 1, console)
-        study.listeners.extend([mlflow.on_event, display.on_event])
+        live = LiveReport(ReportProcess(prepared.study_dir), mlflow.on_report, partial(_warn_of_report, console))
+        study.listeners.extend([mlflow.on_event, display.on_event, live.on_event])
         if study.resources is not None:
-            with display:
+            with display, live:
                 run_trials(engine, prepared.data, prepared.study_dir, study.resources)
         if not engine.record.ended:
             engine.close()
@@ -154,6 +157,11 @@ def run(study: RunningStudy, console: Console) -> int:
     engine.journal.close()
     _print_summary(prepared, console, engine.record.ended, tracking_uri(prepared.command.output), mlflow.error)
     return 0 if engine.record.ended else 130
+
+
+def _warn_of_report(console: Console, problem: str) -> None:
+    warning = f"warning: the report was not refreshed, the study goes on: {problem}"
+    console.print(warning, highlight=False, markup=False, soft_wrap=True)
 
 
 def _announcement(spec: StudySpec) -> str:

@@ -3,17 +3,21 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from torchvision import datasets
 
-from study.command import prepare
+from study.command import prepare, run, start
+from study.engine import StudyEngine
 from study.journal import JOURNAL_NAME, Journal
+from study.launch import Resources
 from study.options import StudyCommand, study_parser
 from study.run import main
-from trainables.datasets import load_data
+from trainables.datasets import TrialData, load_data
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "search_spaces" / "crops_vs_epochs.py"
@@ -252,3 +256,46 @@ def test_data_are_those_of_the_base_config(tmp_path: Path) -> None:
     prepared = prepare(prepared_command(tmp_path, "--set", "train_images=100"), Console(quiet=True))
     assert prepared.data.checksum == load_data(prepared.spec.base).checksum
     assert len(prepared.data.train.labels) == 100 and not prepared.study_dir.exists()
+
+
+METRICS = {"view_passes": 600, "val_clean": 51.0, "val_pgd_8": 20.0, "train_pflop": 0.5, "train_seconds": 2.0}
+
+
+@pytest.mark.parametrize("problem", [None, "no space left"])
+def test_the_report_is_refreshed_while_the_study_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str | None
+) -> None:
+    """Everything but Ray: one trial ends, one is at work until the report was written, or was found impossible."""
+    from rich.console import Console
+
+    shown = StringIO()
+    seen: list[str] = []
+
+    def logged() -> list[str]:
+        return [path.read_text() for path in (tmp_path / "runs" / "mlflow_artifacts").rglob("index.html")]
+
+    def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources: Resources) -> None:
+        first, second = engine.next_assignment(), engine.next_assignment()
+        assert first is not None and second is not None
+        engine.complete(first.uid, METRICS)
+        ends_at = time.monotonic() + 60
+        while not (any("</html>" in page for page in logged()) or "warning" in shown.getvalue()):
+            assert time.monotonic() < ends_at
+            time.sleep(0.05)
+        seen.extend(logged())
+
+    monkeypatch.setattr("study.launch.run_trials", run_trials)
+    monkeypatch.setattr("study.command._find_resources", lambda prepared, console: Resources("cpu", 1, 0.0, 2))
+    if problem:
+        monkeypatch.setattr("study.live_report.ReportProcess.build", lambda process: problem)
+    console = Console(file=shown, width=200)
+    study = start(prepare(prepared_command(tmp_path), console), console)
+    assert run(study, console) == 130
+    (final,) = logged()
+    assert "Interrupted: the study has not ended (trials: 1 unfinished" in final
+    if problem is None:
+        assert len(seen) == 1 and "The study was running" in seen[0] and "at work: " in seen[0]
+        assert "warning" not in shown.getvalue()
+    else:
+        warning = "warning: the report was not refreshed, the study goes on: no space left\n"
+        assert seen == [] and shown.getvalue().count(warning) == 1
