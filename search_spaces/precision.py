@@ -1,0 +1,18 @@
+"""Does bf16 autocast move accuracy or robustness? CF-AMC-SSL in both precisions, over eight seeds.
+
+python -m study.run --space search_spaces/precision.py
+"""
+
+from optuna.distributions import CategoricalDistribution
+
+from study.spec import Factor, Grid, StudySpec
+from trainables.trial_config import TrialConfig
+
+STUDY = StudySpec(
+    name="precision",
+    question="Does half precision cost accuracy or robustness?",
+    base=TrialConfig(adversary="free", replays=3),
+    factors=(Factor(name="precision", distribution=CategoricalDistribution(["fp32", "bf16"])),),
+    design=Grid(),
+    seeds=tuple(range(8)),
+)
