@@ -13,6 +13,7 @@ from benchmarks.search_efficiency import (
     Strategy,
     Table,
     compute_to,
+    least_compute,
     load_table,
     median_interval,
     record_table,
@@ -79,6 +80,14 @@ def test_hypervolume_is_one_for_the_whole_table_and_larger_for_more(table: Table
     points = [table.objectives(trial["metrics"]) for trial in table.trials.values()]
     assert 0 < table.hypervolume(points[20:30]) < table.hypervolume(points) == table.total_hypervolume < 1
     assert table.hypervolume([]) == 0
+
+
+def test_nobody_needs_less_than_who_knows_the_table(table: Table) -> None:
+    whole = sum(trial["metrics"]["train_pflop"] for trial in table.trials.values())
+    least = [least_compute(table, share) for share in (0.5, 0.9, 1.0)]
+    assert 0 < least[0] < least[1] < least[2] <= whole
+    curves = [replay(table, Strategy("random", NoStopping()), seed, 4) for seed in range(5)]
+    assert all(compute_to(curve, 0.9) > least[1] for curve in curves)
 
 
 def test_median_interval_contains_the_median_and_copes_with_infinity() -> None:
