@@ -238,8 +238,9 @@ def least_compute(table: Table, share: float) -> float:
     """What a search that knew the table would spend: the next trial is always the one that gains most for its cost."""
     points = [table.objectives(trial["metrics"]) for trial in table.trials.values()]
     costs = [trial["metrics"]["train_pflop"] for trial in table.trials.values()]
-    wanted, found, chosen = share * table.total_hypervolume, 0.0, []
-    while found < wanted:
+    wanted, found = share * table.total_hypervolume, 0.0
+    chosen: list[int] = []
+    while found < wanted * (1 - 1e-12):
         gains = [table.hypervolume([points[i] for i in [*chosen, row]]) - found for row in range(len(points))]
         chosen.append(int(np.argmax(np.array(gains) / costs)))
         found = table.hypervolume([points[i] for i in chosen])

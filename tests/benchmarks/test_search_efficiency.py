@@ -85,7 +85,7 @@ def test_hypervolume_is_one_for_the_whole_table_and_larger_for_more(table: Table
 def test_nobody_needs_less_than_who_knows_the_table(table: Table) -> None:
     whole = sum(trial["metrics"]["train_pflop"] for trial in table.trials.values())
     least = [least_compute(table, share) for share in (0.5, 0.9, 1.0)]
-    assert 0 < least[0] < least[1] < least[2] <= whole
+    assert 0 < least[0] <= least[1] < least[2] <= whole
     curves = [replay(table, Strategy("random", NoStopping()), seed, 4) for seed in range(5)]
     assert all(compute_to(curve, 0.9) > least[1] for curve in curves)
 
