@@ -112,8 +112,11 @@ def epsilon_net(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
     nearest = _distance(scaled, scaled[order[0]])
     while len(order) < len(points):
         nearest[order] = -1
-        order.append(int(np.argmax(nearest)))
-        nearest = np.minimum(nearest, _distance(scaled, scaled[order[-1]]))
+        farthest = int(np.argmax(nearest))
+        if nearest[farthest] == 0:  # only equals of those taken are left, of which there can be very many
+            return order + np.flatnonzero(nearest == 0).tolist()
+        order.append(farthest)
+        nearest = np.minimum(nearest, _distance(scaled, scaled[farthest]))
     return order
 
 

@@ -1,6 +1,7 @@
 """Multi-objective ASHA against brute force: fronts by definition, the epsilon-net by its recursive definition."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -72,8 +73,17 @@ def test_nothing_in_a_better_front_ranks_behind_a_worse_one(seed: int, num_value
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_epsilon_net_takes_the_ideal_first_and_then_the_farthest(seed: int) -> None:
-    points, maximise = draw_points(seed)
-    assert epsilon_net(points, maximise) == net_by_definition(points, maximise)
+    for num_values in (None, 2):  # with two values most points are equal to others
+        points, maximise = draw_points(seed, num_values)
+        assert epsilon_net(points, maximise) == net_by_definition(points, maximise)
+
+
+def test_the_epsilon_net_of_very_many_equal_points_takes_no_time() -> None:
+    """Trials that learn nothing all report the accuracy of guessing, and there may be thousands of them."""
+    points = np.tile([[10.0, 10.0], [20.0, 5.0]], (10_000, 1))
+    started = time.perf_counter()
+    assert epsilon_net(points, [True, True])[:2] == [0, 1]
+    assert time.perf_counter() - started < 2
 
 
 def test_the_epsilon_net_of_a_known_front() -> None:
