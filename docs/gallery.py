@@ -1,0 +1,206 @@
+"""Makes the README's pictures again from a real study: its report and its runs in MLflow, as a browser shows them.
+
+    python docs/gallery.py runs/crops_vs_epochs
+    python docs/gallery.py runs/crops_vs_epochs --output docs/gallery
+
+Needs playwright (``pip install -e '.[test]'``) and a Chromium: the system's, or ``playwright install chromium``.
+
+Exit status: 0 when all pictures were written, 2 where the study, playwright or Chromium is missing.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.append(str(REPOSITORY))  # the script also runs where the project is not installed
+
+SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+SERVER_SECONDS = 120  # until MLflow answers; it takes a few on an idle machine
+WAIT_MS = 60_000
+WIDTH, HEIGHT = 1200, 900
+FRONTS = ("Accuracy against robustness", "What accuracy and robustness cost")
+# The first of these that a report has is pictured; ablations have the first one, searches some of the others.
+EFFECTS = ("What makes the difference", "Crops against epochs", "What mattered", "Parallel coordinates")
+COLUMNS = ("val_clean", "val_pgd_8", "train_pflop")
+# MLflow otherwise opens a chat window over its table.
+CLOSE_ASSISTANT = """
+localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
+localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
+"""
+
+
+@contextmanager
+def open_browser() -> Iterator["Browser"]:
+    """A headless Chromium.
+
+    Raises:
+        RuntimeError: in one line, where playwright or Chromium is missing.
+    """
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        raise RuntimeError("playwright is not installed; pip install -e '.[test]' brings it") from None
+    found = next(filter(None, map(shutil.which, SYSTEM_BROWSERS)), None)
+    with sync_playwright() as playwright:
+        if found is None and not Path(playwright.chromium.executable_path).exists():
+            raise RuntimeError(f"no Chromium: none of {', '.join(SYSTEM_BROWSERS)}, nor `playwright install chromium`")
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
+        except Error as error:
+            raise RuntimeError(f"Chromium does not start: {str(error).partition(chr(10))[0]}") from None
+        with browser:
+            yield browser
+
+
+@contextmanager
+def serve_mlflow(output: Path) -> Iterator[str]:
+    """The address of MLflow's pages on the studies in ``output``, which are served until the context is left.
+
+    Raises:
+        RuntimeError: where the server ends or does not answer.
+    """
+    from study.mlflow_projection import tracking_uri
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking_uri(output)]
+    server = subprocess.Popen(
+        [*command, "--port", str(port), "--workers", "1"],
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        _wait_for(f"{address}/health", server)
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+    ends_at = time.monotonic() + SERVER_SECONDS
+    while time.monotonic() < ends_at and server.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"MLflow does not answer at {address}")
+
+
+def runs_address(server: str, study_dir: Path, order_by: str = "", ascending: bool = False) -> str:
+    """Where MLflow shows the table of a study's runs, ordered by a metric; else as it does by itself.
+
+    Raises:
+        RuntimeError: where MLflow has no such study.
+    """
+    from mlflow import MlflowClient
+
+    from study.mlflow_projection import tracking_uri
+
+    experiment = MlflowClient(tracking_uri(study_dir.parent)).get_experiment_by_name(study_dir.name)
+    if experiment is None:
+        raise RuntimeError(f"MLflow knows no study {study_dir.name}")
+    order = f"?orderByKey=metrics.%60{order_by}%60&orderByAsc={str(ascending).lower()}" if order_by else ""
+    return f"{server}/#/experiments/{experiment.experiment_id}/runs{order}"
+
+
+def show_columns(page: "Page", names: tuple[str, ...]) -> None:
+    """Ticks metrics in the menu of columns of MLflow's table of runs, and waits for them to be shown."""
+    page.locator(".ag-row a").first.wait_for(timeout=WAIT_MS)  # before, the menu knows no metrics
+    page.get_by_role("button", name="Columns").click(timeout=WAIT_MS)
+    for name in names:
+        page.get_by_placeholder("Search columns").fill(name)
+        page.get_by_text(name, exact=True).last.click()
+    page.keyboard.press("Escape")
+    page.get_by_placeholder("Search columns").wait_for(state="hidden")
+    for name in names:
+        page.locator(f'.ag-row [col-id="metrics.`{name}`"]').first.wait_for()
+
+
+def picture_report(browser: "Browser", study_dir: Path, output: Path) -> Iterator[Path]:
+    """``report.png``, the fronts, and ``effects.png``, what mattered, where the report has it."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
+    page.goto((study_dir / "report" / "index.html").resolve().as_uri())
+    titles = page.locator("section > h2").all_inner_texts()
+    effects = [title for title in EFFECTS if title in titles][:1]
+    for name, wanted in (("report.png", FRONTS), ("effects.png", effects)):
+        shown = [title for title in wanted if title in titles]
+        if not shown:
+            continue
+        boxes = []
+        for title in shown:
+            section = page.locator("section").filter(has=page.get_by_role("heading", name=title, exact=True))
+            for figure in section.locator(".plotly-graph-div").all():
+                figure.scroll_into_view_if_needed()
+                figure.locator(".main-svg").first.wait_for(timeout=WAIT_MS)
+            section.scroll_into_view_if_needed()
+            boxes.append(section.evaluate(
+                """section => {
+                  const [top, last] = [section, [...section.querySelectorAll(".figure, .pair")].at(-1) ?? section]
+                    .map((element) => element.getBoundingClientRect());
+                  return {x: top.x, width: top.width, top: top.top + scrollY, bottom: last.bottom + scrollY};
+                }"""
+            ))  # fmt: skip
+        first, last = boxes[0], boxes[-1]
+        clip = {"x": first["x"] - 12, "width": first["width"] + 24, "y": first["top"] - 12}
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=output / name, full_page=True, clip=clip | {"height": last["bottom"] + 12 - clip["y"]})  # type: ignore[arg-type]
+        yield output / name
+    page.close()
+
+
+def picture_mlflow(browser: "Browser", study_dir: Path, output: Path) -> Iterator[Path]:
+    """``mlflow.png``: the table of runs, the most robust one first."""
+    with serve_mlflow(study_dir.parent) as server:
+        page = browser.new_page(viewport={"width": 1500, "height": 760}, color_scheme="light")
+        page.add_init_script(CLOSE_ASSISTANT)
+        page.goto(runs_address(server, study_dir, order_by="val_pgd_8"))
+        show_columns(page, COLUMNS)
+        page.screenshot(path=output / "mlflow.png")
+        page.close()
+    yield output / "mlflow.png"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses the command line, makes the pictures, prints their paths."""
+    parser = argparse.ArgumentParser(prog="python docs/gallery.py", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("study_dir", type=Path, help="the study's folder, runs/<study>")
+    parser.add_argument("--output", type=Path, default=REPOSITORY / "docs" / "gallery", help="folder of the pictures")
+    options = parser.parse_args(arguments)
+    try:
+        if not (options.study_dir / "report" / "index.html").is_file():
+            raise RuntimeError(f"no report in {options.study_dir}")
+        options.output.mkdir(parents=True, exist_ok=True)
+        with open_browser() as browser:
+            for picture in (picture_report, picture_mlflow):
+                for path in picture(browser, options.study_dir.resolve(), options.output):
+                    print(path)
+    except RuntimeError as error:
+        print(f"gallery: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

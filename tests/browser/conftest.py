@@ -1,0 +1,77 @@
+"""Studies to open in a browser, and the browser; without playwright or Chromium the tests are skipped."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gallery import open_browser
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_SECONDS = 300
+SPACE = """
+from optuna.distributions import CategoricalDistribution
+
+from study.spec import Factor, Grid, StudySpec
+from trainables.trial_config import TrialConfig
+
+STUDY = StudySpec(
+    name="browsed",
+    question="What does a browser show of a study?",
+    base=TrialConfig(
+        dataset="digits", image_size=8, train_images=300, encoder="resnet_narrow", projector_hidden_dim=32,
+        projector_dim=16, batch_size=50, adversary="none", probe="central", probe_epochs=20, probe_learning_rate=1e-2,
+        eval_samples=100, eval_pgd_steps=2, eval_radii_255=(8.0,),
+    ),
+    factors=(
+        Factor(name="num_views", distribution=CategoricalDistribution([2, 3])),
+        Factor(name="epochs", distribution=CategoricalDistribution([1, 6])),
+        Factor(name="learning_rate", distribution=CategoricalDistribution([0.05, 1e30])),
+    ),
+    design=Grid(),
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; of a module, as playwright's event loop must not outlive these tests."""
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(open_browser())
+        except RuntimeError as missing:
+            pytest.skip(str(missing))
+        yield found
+
+
+@pytest.fixture(scope="session")
+def study_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real study of eight tiny trials, half of which diverge, run by the command."""
+    folder = tmp_path_factory.mktemp("browser")
+    (folder / "browsed.py").write_text(SPACE)
+    command = [sys.executable, "-m", "study.run", "--preset", "paper", "--space", str(folder / "browsed.py")]
+    run = subprocess.run(
+        [*command, "--output", str(folder / "runs")], cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder / "runs" / "browsed"
+
+
+@pytest.fixture(scope="session")
+def many_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a made-up study of a thousand trials."""
+    folder = tmp_path_factory.mktemp("many")
+    writer = ROOT / "tests" / "reports" / "constructed_journal.py"
+    for command in ([str(writer), str(folder), "--trials", "1000"], ["-m", "reports.build", str(folder)]):
+        subprocess.run(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            check=True,
+            timeout=TIMEOUT_SECONDS,
+        )
+    return folder
