@@ -40,6 +40,7 @@ FRONTS = ("Accuracy against robustness", "What accuracy and robustness cost")
 # The first of these that a report has is pictured; ablations have the first one, searches some of the others.
 EFFECTS = ("What makes the difference", "Crops against epochs", "What mattered", "Parallel coordinates")
 COLUMNS = ("val_clean", "val_pgd_8", "train_pflop")
+UNTICKED = ("Source", "Models", "Dataset")  # the same for all runs; they are shown unless the menu says otherwise
 # MLflow otherwise opens a chat window over its table.
 CLOSE_ASSISTANT = """
 localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
@@ -125,11 +126,14 @@ def runs_address(server: str, study_dir: Path, order_by: str = "", ascending: bo
     return f"{server}/#/experiments/{experiment.experiment_id}/runs{order}"
 
 
-def show_columns(page: "Page", names: tuple[str, ...]) -> None:
-    """Ticks metrics in the menu of columns of MLflow's table of runs, and waits for them to be shown."""
+def show_columns(page: "Page", names: tuple[str, ...], unticked: tuple[str, ...] = ()) -> None:
+    """Ticks metrics in the menu of columns of MLflow's table of runs, and waits for them to be shown.
+
+    ``unticked`` are columns to take away, which must be ticked.
+    """
     page.locator(".ag-row a").first.wait_for(timeout=WAIT_MS)  # before, the menu knows no metrics
     page.get_by_role("button", name="Columns").click(timeout=WAIT_MS)
-    for name in names:
+    for name in (*names, *unticked):
         page.get_by_placeholder("Search columns").fill(name)
         page.get_by_text(name, exact=True).last.click()
     page.keyboard.press("Escape")
@@ -173,10 +177,10 @@ def picture_report(browser: "Browser", study_dir: Path, output: Path) -> Iterato
 def picture_mlflow(browser: "Browser", study_dir: Path, output: Path) -> Iterator[Path]:
     """``mlflow.png``: the table of runs, the most robust one first."""
     with serve_mlflow(study_dir.parent) as server:
-        page = browser.new_page(viewport={"width": 1500, "height": 760}, color_scheme="light")
+        page = browser.new_page(viewport={"width": 1200, "height": 760}, color_scheme="light")
         page.add_init_script(CLOSE_ASSISTANT)
         page.goto(runs_address(server, study_dir, order_by="val_pgd_8"))
-        show_columns(page, COLUMNS)
+        show_columns(page, COLUMNS, UNTICKED)
         page.screenshot(path=output / "mlflow.png")
         page.close()
     yield output / "mlflow.png"
