@@ -46,9 +46,8 @@ def take_turns(ours: Timed, plain: Timed, repeats: int) -> tuple[Comparison, lis
 
 def plain_autoattack(model: nn.Module, images: Tensor, labels: Tensor, radius: float) -> float:
     """Accuracy in percent under AutoAttack's standard suite, of the package without an adapter."""
-    attack = AutoAttack(model, norm="Linf", eps=radius, version="standard", device=str(images.device), verbose=False)
-    attack.seed = 0
-    attacked = attack.run_standard_evaluation(images, labels, batch_size=len(images))
+    attack = AutoAttack(model, norm="Linf", eps=radius, version="standard", device=images.device, seed=0)
+    attacked, _ = attack.run_standard_evaluation(images, labels, batch_size=len(images))
     with torch.no_grad():
         return 100 * float((model(attacked).argmax(dim=1) == labels).float().mean())
 
