@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +36,25 @@ STUDY = StudySpec(
 """
 
 
+@pytest.fixture(scope="session")
+def chromium() -> None:
+    """Skips where there is no browser, before a study is run for it."""
+    try:
+        with open_browser():
+            pass
+    except RuntimeError as missing:
+        pytest.skip(str(missing))
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(chromium: None) -> Iterator[Any]:
     """Headless Chromium; of a module, as playwright's event loop must not outlive these tests."""
-    with ExitStack() as stack:
-        try:
-            found = stack.enter_context(open_browser())
-        except RuntimeError as missing:
-            pytest.skip(str(missing))
+    with open_browser() as found:
         yield found
 
 
 @pytest.fixture(scope="session")
-def study_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study_dir(chromium: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real study of eight tiny trials, half of which diverge, run by the command."""
     folder = tmp_path_factory.mktemp("browser")
     (folder / "browsed.py").write_text(SPACE)
@@ -62,7 +67,7 @@ def study_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def many_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def many_dir(chromium: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a made-up study of a thousand trials."""
     folder = tmp_path_factory.mktemp("many")
     writer = ROOT / "tests" / "reports" / "constructed_journal.py"
