@@ -60,8 +60,13 @@ def evaluation_batch(classifier: nn.Module) -> int:
 
 def accuracies(flags: Flags, split: str) -> dict[str, float | int]:
     """Accuracies in percent named ``{split}_clean``, ``{split}_pgd_8``..., and ``{split}_n``, the number of images."""
-    percent = {f"{split}_{name}": 100 * float(correct.mean()) for name, correct in flags.items()}
+    percent = {f"{split}_{name}": percent_correct(correct) for name, correct in flags.items()}
     return percent | {f"{split}_n": len(flags["clean"])}
+
+
+def percent_correct(correct: np.ndarray) -> float:
+    """The share of true flags of shape (N,), N > 0, in percent: 28.8 where 100 times the mean is 28.799999999999997."""
+    return 100 * int(correct.sum()) / len(correct)
 
 
 def _attack_batch(

@@ -22,7 +22,7 @@ from trainables.datasets import ImageSet, TrialData
 from trainables.memory import require_memory
 from trainables.pretrain import Pretraining
 from trainables.probe import ProbedClassifier, train_probe
-from trainables.robust_accuracy import Flags, accuracies, correct_under_attack
+from trainables.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
 from trainables.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
 from trainables.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
@@ -202,7 +202,7 @@ def evaluate_final(
     if config.eval_autoattack_samples > 0:
         found = _autoattack(classifier, data.test, flags, config, attacks_done)
         flags |= found
-        metrics |= {name: 100 * float(correct.mean()) for name, correct in found.items()}
+        metrics |= {name: percent_correct(correct) for name, correct in found.items()}
         metrics["test_aa_n"] = len(next(iter(found.values())))
     validation = data.validation.tensors()
     metrics["feature_effective_rank"] = feature_effective_rank(classifier, validation[0])

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.probe import ProbedClassifier, frozen_features
-from trainables.robust_accuracy import correct_under_attack
+from trainables.robust_accuracy import correct_under_attack, percent_correct
 from trainables.stored_images import Images
 from trainables.trial_config import TrialConfig
 
@@ -24,7 +24,7 @@ def unbounded_attack_accuracy(classifier: nn.Module, images: Images, labels: Ten
         eval_radii_255=(UNBOUNDED_RADIUS_255,), eval_pgd_steps=40, eval_step_255=UNBOUNDED_RADIUS_255 / 10
     )
     flags = correct_under_attack(classifier, images[:MAX_CHECKED_IMAGES], labels[:MAX_CHECKED_IMAGES], checked)
-    return 100 * float(flags[f"pgd_{UNBOUNDED_RADIUS_255:g}"].mean())
+    return percent_correct(flags[f"pgd_{UNBOUNDED_RADIUS_255:g}"])
 
 
 @torch.no_grad()

@@ -161,3 +161,8 @@ def test_training_mode_is_refused(tiny: Callable[..., TrialConfig]) -> None:
 def test_accuracies_are_percentages_by_split() -> None:
     flags = {"clean": np.array([True, True, True, False]), "pgd_8": np.array([True, False, False, False])}
     assert accuracies(flags, "val") == {"val_clean": 75.0, "val_pgd_8": 25.0, "val_n": 4}
+
+
+def test_a_percentage_carries_no_noise_of_rounding() -> None:
+    correct = np.arange(1000) < 288
+    assert accuracies({"clean": correct}, "val")["val_clean"] == 28.8  # 100 * mean is 28.799999999999997
