@@ -29,6 +29,7 @@ from reports.trials import FACTOR_PREFIX, TrialTable
 # Okabe and Ito's palette, told apart with every common colour blindness.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 GRAY = "#808890"  # legible on white and on near-black; the page's script sharpens text to its theme
+INK = "#1d2329"  # under white lines and words, which then stand out on any ground
 FAINT = "rgba(128,136,144,0.28)"
 COST_COLORSCALE = "Viridis"
 HOVER_WIDTH = 90  # characters, of a command in a hover box

@@ -12,6 +12,7 @@ from reports.figure_style import (
     BLUE,
     COST_COLORSCALE,
     GREEN,
+    INK,
     ORANGE,
     PURPLE,
     VERMILLION,
@@ -25,6 +26,7 @@ from reports.trials import FACTOR_PREFIX, TrialTable
 
 METHOD_FACTORS = ("adversary", "method")  # the first that varies gives the colours
 METHOD_COLORS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE)
+LINE_DROP = 0.36  # of a cell's height, from its middle
 VIEWS, EPOCHS = FACTOR_PREFIX + "num_views", FACTOR_PREFIX + "epochs"
 
 
@@ -89,8 +91,8 @@ def views_by_epochs(table: TrialTable, measure: str) -> go.Figure:
     cells = rows.groupby([EPOCHS, VIEWS])[measure].agg(["mean", "size"])
     views, epochs = sorted(rows[VIEWS].unique()), sorted(rows[EPOCHS].unique())
     grid = [[cells["mean"].get((epoch, view), math.nan) for view in views] for epoch in epochs]
-    # Empty lines lift the text off the lines of equal products, which run through the middle of cells.
-    words = {cell: f"{row['mean']:.1f}<br>n={row['size']:.0f}<br> <br> " for cell, row in cells.iterrows()}
+    # Text in the upper half of a cell, lines through the lower one.
+    words = {cell: f"{row['mean']:.1f}<br>n={row['size']:.0f}<br> " for cell, row in cells.iterrows()}
     texts = [[words.get((epoch, view), "") for view in views] for epoch in epochs]
     figure = go.Figure(
         go.Heatmap(
@@ -100,12 +102,16 @@ def views_by_epochs(table: TrialTable, measure: str) -> go.Figure:
         )
     )  # fmt: skip
     for product in equal_products(views, epochs):
-        line = iso_line(product, views, epochs)
-        figure.add_scatter(
-            x=[x for x, _ in line], y=[y for _, y in line], mode="lines+text", hoverinfo="skip", showlegend=False,
-            line={"color": "white", "width": 2, "dash": "dash"}, textposition="bottom center", cliponaxis=False,
-            text=[*[""] * (len(line) - 1), f"<b>{product:g}</b>"],
-            textfont={"color": "white", "size": 12, "shadow": "auto"},
+        line = [(x, y - LINE_DROP) for x, y in iso_line(product, views, epochs)]
+        for color, width, dash in ((INK, 4, "solid"), ("white", 2, "dash")):  # to be seen on cells and on empty ground
+            figure.add_scatter(
+                x=[x for x, _ in line], y=[y for _, y in line], mode="lines", hoverinfo="skip", showlegend=False,
+                line={"color": color, "width": width, "dash": dash},
+            )  # fmt: skip
+        x, y = line[-1]
+        figure.add_annotation(
+            x=x, y=y, text=f"{product:g}", showarrow=False, bgcolor=INK, borderpad=2,
+            font={"color": "white", "size": 11},
         )  # fmt: skip
     styled(figure, height=120 + 64 * len(epochs))
     figure.update_layout(margin={"t": 32, "b": 64})
