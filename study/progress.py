@@ -8,8 +8,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from reports.configurations import Row
 from study.engine import StudyEngine
-from study.journal import FINISHED, Event, TrialRecord
+from study.journal import FINISHED, Event
 from study.spec import Search
 from study.trial_tables import clock, describe_factors, describe_objectives, front_of, front_table, new_table
 
@@ -29,7 +30,7 @@ class ProgressDisplay:
     def __init__(self, engine: StudyEngine, concurrency: int, console: Console) -> None:
         self._engine, self._concurrency, self._console = engine, concurrency, console
         self._started_at = time.time()
-        self._front: list[TrialRecord] = []
+        self._front: list[Row] = []
         self._front_is_from = -FRONT_SECONDS  # on the monotonic clock
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
 
@@ -79,7 +80,7 @@ class ProgressDisplay:
         under_way = sum(self._engine.share_done.get(trial.uid, 0.0) for trial in record.with_state("running"))
         return max(0.0, mean * (self._engine.num_planned - done - under_way) / self._concurrency)
 
-    def _front_so_far(self) -> list[TrialRecord]:
+    def _front_so_far(self) -> list[Row]:
         if time.monotonic() - self._front_is_from >= FRONT_SECONDS:
             self._front, self._front_is_from = front_of(self._engine.record), time.monotonic()
         return self._front

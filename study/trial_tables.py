@@ -1,24 +1,26 @@
 """Trials of a study as tables in the terminal, shared by the display of a run and by ``study.status``."""
 
+import math
 from typing import Any
 
 from rich.table import Table
 
+from reports.configurations import Row, spread_of
 from reports.trials import tabulate
 from study.journal import StudyRecord, TrialRecord
 
 
-def front_of(record: StudyRecord) -> list[TrialRecord]:
-    """The trials on the front of all objectives, in the order in which they were proposed."""
-    uids = list(tabulate(record).front["uid"]) if record.trials else []
-    return [record.trials[uid] for uid in uids]
+def front_of(record: StudyRecord) -> list[Row]:
+    """The configurations on the front of all objectives, as ``reports.configurations`` describes them, oldest first."""
+    return tabulate(record).front_configurations.to_dict("records") if record.trials else []
 
 
-def front_table(record: StudyRecord, front: list[TrialRecord], title: str) -> Table:
-    """One row a trial of ``front`` with its objectives and factors."""
-    table = new_table("trial", "objectives", "factors", title=title)
-    for trial in front:
-        table.add_row(trial.uid, describe_objectives(record, trial), describe_factors(trial))
+def front_table(record: StudyRecord, front: list[Row], title: str) -> Table:
+    """One row a configuration of ``front``: its trials, objectives (mean ± standard deviation over seeds), factors."""
+    table = new_table("trials", "objectives", "factors", title=title)
+    for row in front:
+        objectives = [_with_spread(row, objective["name"]) for objective in record.spec.get("objectives", [])]
+        table.add_row(", ".join(row["uids"]), ", ".join(objectives), describe_factors(record.trials[row["uid"]]))
     return table
 
 
@@ -43,6 +45,11 @@ def clock(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _with_spread(row: Row, name: str) -> str:
+    spread, _ = spread_of(row, name)
+    return f"{name} {_short(row[name])}" + ("" if math.isnan(spread) else f" ± {_short(spread)}")
 
 
 def _short(value: Any) -> str:

@@ -132,6 +132,19 @@ def test_a_study_that_nobody_runs(study_dir: Path) -> None:
     assert lines[0] == "s  ended" and "front on validation" in lines
 
 
+def test_the_front_has_a_row_for_all_seeds_of_a_configuration(study_dir: Path) -> None:
+    path = study_dir / JOURNAL_NAME
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    first = next(event for event in events if event["event"] == "proposed")
+    again = first | {"uid": "t0004", "number": 4, "config": first["config"] | {"seed": 1}}
+    result = {"view_passes": 600, "val_clean": 55.234567, "val_pgd_8": 20.0, "train_pflop": 0.5}
+    ended = {"event": "finished", "uid": "t0004", "state": "complete", "reason": "", "metrics": result, "time": 2080}
+    with path.open("a") as file:
+        file.write(json.dumps(again) + "\n" + json.dumps(ended) + "\n")
+    row = columns(shown(study_dir)[9])
+    assert row[:2] == ["t0000, t0004", "val_clean 53.23 ± 2.828, val_pgd_8 20 ± 0, train_pflop 0.5 ± 0"]
+
+
 def test_a_trial_that_waits_is_counted(study_dir: Path) -> None:
     with (study_dir / JOURNAL_NAME).open("a") as file:
         file.write('{"event": "retried", "uid": "t0002", "reason": "", "time": 2080}\n')
