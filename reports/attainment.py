@@ -12,6 +12,7 @@ from reports.measures import Objective
 Floats = npt.NDArray[np.float64]
 LEVELS = (20, 50, 80)
 MIN_SEEDS = 3
+MIN_CONFIGURATIONS = 2
 
 
 @dataclass(frozen=True)
@@ -27,26 +28,27 @@ def attainment_of(seeds: pd.DataFrame, objectives: tuple[Objective, Objective]) 
     """The points that at least 20, 50 and 80 percent of the seeds attain (dominate or equal).
 
     Each seed is one run of the study: the set of its configurations. Seeds are only comparable on the same
-    configurations, so a surface is over those that every seed has; seeds with the fewest configurations are left out
-    until at least one configuration is left. Computed by ``moocore.eaf``; Grunert da Fonseca et al. (2001),
-    doi:10.1007/3-540-44719-9_15.
+    configurations, so a surface is over those that every seed has. Seeds with few configurations, as confirmation
+    brings them, are left out where that leaves more trials in the surface. Computed by ``moocore.eaf``; Grunert da
+    Fonseca et al. (2001), doi:10.1007/3-540-44719-9_15.
 
     Args:
         seeds: one row a configuration and seed, as ``configurations.seed_frame`` gives it, trusted trials alone.
         objectives: two columns of ``seeds``.
 
     Returns:
-        None where no configuration is complete for three common seeds.
+        None where no two configurations are complete for three common seeds.
     """
     names = [objective.name for objective in objectives]
     finite = seeds[np.isfinite(seeds[names].to_numpy(dtype=float)).all(axis=1)]
     per_seed = {seed: set(rows["configuration"]) for seed, rows in finite.groupby("seed")}
     order = sorted(per_seed, key=lambda seed: (-len(per_seed[seed]), seed))
-    while len(order) >= MIN_SEEDS and not set.intersection(*(per_seed[seed] for seed in order)):
-        order.pop()
-    if len(order) < MIN_SEEDS:
+    groups = [order[:size] for size in range(MIN_SEEDS, len(order) + 1)]
+    shared = [set.intersection(*(per_seed[seed] for seed in group)) for group in groups]
+    candidates = [pair for pair in zip(groups, shared, strict=True) if len(pair[1]) >= MIN_CONFIGURATIONS]
+    if not candidates:
         return None
-    common = set.intersection(*(per_seed[seed] for seed in order))
+    order, common = max(candidates, key=lambda pair: len(pair[0]) * len(pair[1]))
     chosen = finite[finite["seed"].isin(order) & finite["configuration"].isin(common)].sort_values("seed")
     signs = np.array([-1.0 if objective.maximise else 1.0 for objective in objectives])  # moocore minimises
     points = moocore.eaf(chosen[names].to_numpy(dtype=float) * signs, chosen["seed"], percentiles=list(LEVELS))

@@ -3,8 +3,11 @@
 Shapes: V views, B images, D projected features; projections z are unit vectors of shape (V, B, D).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from trainables.trial_config import TrialConfig
@@ -17,8 +20,9 @@ def ssl_loss(projections: Tensor, config: TrialConfig) -> Tensor:
     """
     match config.method:
         case "emp_ssl":
-            clean, perturbed = projections.tensor_split([config.num_clean_views()])
-            invariance = invariance_loss(perturbed, clean if len(clean) > 0 else None)
+            num_clean = config.num_clean_views()
+            perturbed, clean = (projections[num_clean:], projections[:num_clean]) if num_clean else (projections, None)
+            invariance = invariance_loss(perturbed, clean)
             coding_rate = total_coding_rate(perturbed, config.coding_rate_eps2)
             return config.invariance_weight * invariance - config.coding_rate_weight * coding_rate
         case "simclr":
@@ -32,10 +36,14 @@ def invariance_loss(projections: Tensor, targets: Tensor | None = None) -> Tenso
     Without targets the projections are their own, as in the paper's code, and the loss lies in [-1, 0]; the paper's
     text can be read as taking the projections of the clean views.
 
+    The mean cosine of unit vectors to one centre is the product of their mean with the centre's direction, so that
+    nothing of the size of the projections is made.
+
     Source: EMP-SSL (arXiv:2304.03977), equation 1, with the cosine of its code in place of the inner product.
     """
-    centre = (projections if targets is None else targets).mean(dim=0, keepdim=True)
-    return -functional.cosine_similarity(projections, centre, dim=2).mean()
+    mean = projections.mean(dim=0)
+    centre = mean if targets is None else targets.mean(dim=0)
+    return -(mean * functional.normalize(centre, dim=1)).sum(dim=1).mean()
 
 
 def total_coding_rate(projections: Tensor, eps2: float) -> Tensor:
@@ -49,11 +57,34 @@ def total_coding_rate(projections: Tensor, eps2: float) -> Tensor:
     determinants are equal, so that the smaller of the two is factored (all views in one batched Cholesky).
     """
     _, num_images, dim = projections.shape
-    gram = projections @ projections.mT if num_images <= dim else projections.mT @ projections
-    matrix = gram * (dim / (num_images * eps2)) + torch.eye(gram.shape[-1], device=gram.device, dtype=gram.dtype)
-    # check_errors would synchronise with the device; the matrix is positive definite unless inputs are not finite.
-    factor, _ = torch.linalg.cholesky_ex(matrix, check_errors=False)
-    return factor.diagonal(dim1=1, dim2=2).log().sum(dim=1).mean()
+    rate: Tensor = _HalfLogDet.apply(projections, dim / (num_images * eps2))
+    return rate.mean()
+
+
+class _HalfLogDet(torch.autograd.Function):
+    """1/2 logdet(I + c Z Z^T) for every Z (B, D) of (V, B, D), with its gradient c (I + c Z Z^T)^-1 Z in closed form.
+
+    Differentiating the product would take two more of its size, one for each of its factors, although both are Z.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, projections: Tensor, scale: float) -> Tensor:
+        num_images, dim = projections.shape[1:]
+        gram = projections @ projections.mT if num_images <= dim else projections.mT @ projections
+        matrix = gram.mul_(scale)
+        matrix.diagonal(dim1=1, dim2=2).add_(1)
+        # check_errors would synchronise with the device; the matrix is positive definite unless inputs are not finite.
+        factor, _ = torch.linalg.cholesky_ex(matrix, check_errors=False)
+        ctx.save_for_backward(projections, factor)
+        ctx.scale = scale
+        return factor.diagonal(dim1=1, dim2=2).log().sum(dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, rate_gradient: Tensor) -> tuple[Tensor, None]:
+        projections, factor = ctx.saved_tensors
+        inverse = torch.cholesky_inverse(factor) * (ctx.scale * rate_gradient)[:, None, None]
+        return inverse @ projections if projections.shape[1] <= projections.shape[2] else projections @ inverse, None
 
 
 def nt_xent_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from trainables.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
 from trainables.datasets import ImageSet, TrialData
+from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
 from trainables.pretrain import Pretraining
 from trainables.probe import ProbedClassifier, train_probe
@@ -90,25 +91,26 @@ def run_trial(
         MemoryError: where the pretraining cannot fit; see ``require_memory``.
         ValueError: where config and data do not fit, or the checkpoint is of another config.
     """
-    require_fitting(config, data)
-    images, labels = data.train.tensors()
-    pretraining = Pretraining(config, images, device, labels if config.method == "supervised" else None)
-    with SharedEncoder(encoder_path) as shared:
-        is_shared = False
-        if checkpoint_path is not None and checkpoint_path.exists():
-            pretraining.load_state_dict(_load_checkpoint(checkpoint_path, config))
-        else:
-            while not (is_shared := _load_shared(shared, pretraining)) and not shared.take_over():
-                yield Progress(0, 0.0)
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-            is_shared = is_shared or _load_shared(shared, pretraining)  # finished between the two looks
-        yield from _pretrain(pretraining, data, config, milestones, checkpoint_path, checkpoint_seconds)
-        if not is_shared:
-            shared.save(pretraining.finished_state())
-    attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
-    metrics, flags, classifier = evaluate_final(pretraining, data, config, attacks_done)
-    metrics |= {"train_loss": pretraining.mean_loss(), "is_encoder_shared": is_shared}
-    yield FinalReport(metrics, flags, classifier)
+    with freed_memory_kept(device):
+        require_fitting(config, data)
+        images, labels = data.train.tensors()
+        pretraining = Pretraining(config, images, device, labels if config.method == "supervised" else None)
+        with SharedEncoder(encoder_path) as shared:
+            is_shared = False
+            if checkpoint_path is not None and checkpoint_path.exists():
+                pretraining.load_state_dict(_load_checkpoint(checkpoint_path, config))
+            else:
+                while not (is_shared := _load_shared(shared, pretraining)) and not shared.take_over():
+                    yield Progress(0, 0.0)
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
+                is_shared = is_shared or _load_shared(shared, pretraining)  # finished between the two looks
+            yield from _pretrain(pretraining, data, config, milestones, checkpoint_path, checkpoint_seconds)
+            if not is_shared:
+                shared.save(pretraining.finished_state())
+        attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
+        metrics, flags, classifier = evaluate_final(pretraining, data, config, attacks_done)
+        metrics |= {"train_loss": pretraining.mean_loss(), "is_encoder_shared": is_shared}
+        yield FinalReport(metrics, flags, classifier)
 
 
 def _load_shared(shared: SharedEncoder, pretraining: Pretraining) -> bool:

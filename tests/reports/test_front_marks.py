@@ -70,9 +70,10 @@ def seeds(*rows: tuple[str, int, float, float]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["configuration", "seed", "val_clean", "train_pflop"])
 
 
-def test_surfaces_of_one_configuration_are_its_ordered_seeds() -> None:
-    found = attainment_of(seeds(("a", 2, 70, 1.0), ("a", 0, 50, 1.0), ("a", 1, 60, 1.0)), (COST, CLEAN))
-    assert found is not None and (found.seeds, found.num_configurations) == ([0, 1, 2], 1)
+def test_surfaces_of_a_configuration_that_dominates_are_its_ordered_seeds() -> None:
+    worse = [("b", seed, 10.0, 2.0) for seed in range(3)]
+    found = attainment_of(seeds(("a", 2, 70, 1.0), ("a", 0, 50, 1.0), ("a", 1, 60, 1.0), *worse), (COST, CLEAN))
+    assert found is not None and (found.seeds, found.num_configurations) == ([0, 1, 2], 2)
     surfaces = {level: corners.tolist() for level, corners in found.surfaces.items()}
     assert surfaces == {20: [[1, 70]], 50: [[1, 60]], 80: [[1, 50]]}
 
@@ -88,13 +89,24 @@ def test_a_surface_is_what_that_share_of_the_seeds_attains() -> None:
 
 
 def test_seeds_are_compared_on_common_configurations() -> None:
-    rows = [("a", s, 50.0 + s, 1.0) for s in range(3)] + [("b", 0, 99.0, 1.0), ("c", 3, 99.0, 1.0)]
-    found = attainment_of(seeds(*rows), (COST, CLEAN))
-    assert found is not None and found.seeds == [0, 1, 2] and found.num_configurations == 1
+    rows = [(c, s, clean + s, 1.0) for s in range(3) for c, clean in (("a", 50.0), ("d", 40.0))]
+    found = attainment_of(seeds(*rows, ("b", 0, 99.0, 1.0), ("c", 3, 99.0, 1.0)), (COST, CLEAN))
+    assert found is not None and found.seeds == [0, 1, 2] and found.num_configurations == 2
     assert found.surfaces[20].tolist() == [[1, 52]]
 
 
-def test_fewer_than_three_common_seeds_have_no_surface() -> None:
+def test_seeds_of_a_confirmation_do_not_shrink_the_surface() -> None:
+    rows = [(c, s, 50.0 + s, 1.0) for s in range(3) for c in "abcd"]
+    confirmed = [(c, s, 50.0 + s, 1.0) for s in (3, 4) for c in "ab"]
+    found = attainment_of(seeds(*rows, *confirmed), (COST, CLEAN))
+    assert found is not None and found.seeds == [0, 1, 2] and found.num_configurations == 4
+    confirmed = [(c, s, 50.0 + s, 1.0) for s in (3, 4) for c in "abc"]  # 5 seeds of 3 are more trials than 3 of 4
+    found = attainment_of(seeds(*rows, *confirmed), (COST, CLEAN))
+    assert found is not None and found.seeds == [0, 1, 2, 3, 4] and found.num_configurations == 3
+
+
+def test_fewer_than_three_common_seeds_or_two_common_configurations_have_no_surface() -> None:
+    assert attainment_of(seeds(*[("a", s, 50, 1) for s in range(4)]), (COST, CLEAN)) is None
     assert attainment_of(seeds(("a", 0, 50, 1), ("a", 1, 60, 1)), (COST, CLEAN)) is None
     assert attainment_of(seeds(("a", 0, 50, 1), ("b", 1, 60, 1), ("c", 2, 60, 1)), (COST, CLEAN)) is None
     assert attainment_of(seeds(), (COST, CLEAN)) is None

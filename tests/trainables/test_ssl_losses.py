@@ -79,6 +79,23 @@ def test_clean_views_are_targets_alone(tiny: Callable[..., TrialConfig]) -> None
     assert float(ssl_loss(torch.cat([clean, perturbed]), config)) == pytest.approx(float(expected), rel=1e-12)
 
 
+@pytest.mark.parametrize("has_targets", [False, True])
+def test_invariance_has_the_gradient_of_cosines(has_targets: bool) -> None:
+    """Where projections come out of a normalisation, as they do: it takes away what cosines do not see, the length."""
+
+    def cosines(z: Tensor, targets: Tensor | None) -> Tensor:
+        centre = (z if targets is None else targets).mean(dim=0, keepdim=True)
+        return -functional.cosine_similarity(z, centre, dim=2).mean()
+
+    drawn = torch.randn(6, 5, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
+    gradients = []
+    for loss in (invariance_loss, cosines):
+        z = functional.normalize(drawn, dim=2)
+        value = loss(z[:4], z[4:]) if has_targets else loss(z, None)
+        gradients.append(torch.autograd.grad(value, drawn)[0])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-10, atol=1e-14)
+
+
 @pytest.mark.parametrize("temperature", [0.07, 0.5])
 def test_nt_xent_equals_algorithm_1(temperature: float) -> None:
     num_images = 6
