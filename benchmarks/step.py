@@ -4,17 +4,19 @@
     python -m benchmarks.step --net laptop         # the laptop preset's
     python -m benchmarks.step --batch-size 100 --device cuda
 
-Both sides take turns in one process, on real images (CIFAR-10 where --data-root leads to it as an image folder, else
-digits enlarged). A replay includes its share of the views of its batch. Then the loss alone, at 100 images.
+Both sides take turns, each in a process of its own, on real images (CIFAR-10 where --data-root leads to it as an image
+folder, else digits enlarged). A replay includes its share of the views of its batch. Then the loss alone, at 100 images.
 """
 
 import argparse
 import contextlib
-import copy
 import math
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,16 +28,17 @@ from torch.utils.data import DataLoader
 
 from benchmarks.plain_baseline import PlainPretraining, Stopwatch, emp_ssl_loss, view_loader
 from study.environment import git_revision
-from trainables.cost import train_pflop_per_batch
+from trainables.cost import count_pass_cost, train_pflop_per_batch
 from trainables.datasets import load_data
-from trainables.encoders import Encoder
+from trainables.encoders import build_encoder
+from trainables.heap import freed_memory_kept
 from trainables.pretrain import Pretraining
 from trainables.ssl_losses import ssl_loss
 from trainables.trial_config import PRESETS, TrialConfig
 
 PARTS = ("views", "forward", "loss", "backward", "optimiser", "perturbation")
 LOSS_SHAPE = (16, 100, 1024)  # views, images, projected features
-MATMUL_SIDE = 8192
+MATMUL_SIDE = {"cuda": 8192, "cpu": 2048}
 Step = Callable[[], None]
 
 
@@ -122,6 +125,73 @@ def take_turns(ours: Step, plain: Step, repeats: int) -> Comparison:
     return found
 
 
+Work = Callable[[TrialConfig, np.ndarray, torch.device], AbstractContextManager[tuple[Step, Stopwatch]]]
+
+
+@contextlib.contextmanager
+def our_batches(config: TrialConfig, images: np.ndarray, device: torch.device) -> Iterator[tuple[Step, Stopwatch]]:
+    """Trains one batch a call as trials do."""
+    with freed_memory_kept(device):
+        ours = WatchedPretraining(config, torch.from_numpy(images), device)
+        yield ours.train_batch, ours.watch
+
+
+@contextlib.contextmanager
+def plain_batches(config: TrialConfig, images: np.ndarray, device: torch.device) -> Iterator[tuple[Step, Stopwatch]]:
+    """Trains one batch a call in plain PyTorch."""
+    num_batches = config.epochs * (len(images) // config.batch_size)
+    plain = PlainPretraining(config, build_encoder(config, seed=0), device, num_batches)
+    loader = _Endless(view_loader(images, config, num_workers=torch.get_num_threads()))
+    train = plain.free_updates if config.adversary == "free" else plain.pgd_update
+
+    def train_batch() -> None:
+        with plain.watch.part("views"):
+            batch = loader.next()
+        train(batch)
+
+    yield train_batch, plain.watch
+
+
+class Side:
+    """One side in a process of its own, as it would be, with its own handling of memory; works when it is told to.
+
+    Args:
+        work: makes what to call for a batch, and the stopwatch at its parts.
+        config, images, device: what ``work`` is given.
+    """
+
+    def __init__(self, work: Work, config: TrialConfig, images: np.ndarray, device: torch.device) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        arguments = (theirs, work, config, images, device, torch.get_num_threads())
+        self._process = context.Process(target=_serve, args=arguments)
+        self._process.start()
+        theirs.close()  # so that the end of the process is noticed here
+
+    def step(self) -> None:
+        """One batch, from start to end."""
+        self._connection.send(True)
+        self._connection.recv()
+
+    def stop(self) -> dict[str, float]:
+        """Ends the process; seconds by part over all batches."""
+        self._connection.send(False)
+        seconds: dict[str, float] = self._connection.recv()
+        self._process.join()
+        return seconds
+
+
+def _serve(
+    connection: Connection, work: Work, config: TrialConfig, images: np.ndarray, device: torch.device, num_threads: int
+) -> None:
+    torch.set_num_threads(num_threads)
+    with work(config, images, device) as (step, watch):
+        while connection.recv():
+            step()
+            connection.send(None)
+    connection.send(dict(watch.seconds))
+
+
 def compare_steps(config: TrialConfig, images: np.ndarray, device: torch.device, repeats: int) -> list[str]:
     """Times whole batches of ``config`` on both sides and says so, in lines of Markdown.
 
@@ -131,26 +201,17 @@ def compare_steps(config: TrialConfig, images: np.ndarray, device: torch.device,
         device: where to train.
         repeats: batches a side.
     """
-    ours = WatchedPretraining(config, torch.from_numpy(images), device)
-    encoder: Encoder = copy.deepcopy(ours.encoder).to(memory_format=torch.contiguous_format)
-    plain = PlainPretraining(config, encoder, device, ours.num_batches)
-    loader = _Endless(view_loader(images, config, num_workers=torch.get_num_threads()))
-    train = plain.free_updates if config.adversary == "free" else plain.pgd_update
-
-    def train_plain() -> None:
-        with plain.watch.part("views"):
-            batch = loader.next()
-        train(batch)
-
-    compared = take_turns(ours.train_batch, train_plain, repeats)
+    ours, plain = Side(our_batches, config, images, device), Side(plain_batches, config, images, device)
+    compared = take_turns(ours.step, plain.step, repeats)
     updates = config.updates_per_batch()
     what = f"free, a replay of {updates}" if config.adversary == "free" else f"PGD-{config.pgd_steps}, an update"
     per_update = Comparison([s / updates for s in compared.ours], [s / updates for s in compared.plain])
     lines = [f"**{what}**: {per_update.describe()}", "", "| part | ours | plain |", "|---|---|---|"]
+    parts = ours.stop(), plain.stop()
     for part in PARTS:
-        shares = [_time(watch.seconds[part] / updates / (repeats + 1)) for watch in (ours.watch, plain.watch)]
+        shares = [_time(seconds.get(part, 0.0) / updates / (repeats + 1)) for seconds in parts]
         lines.append(f"| {part} | {shares[0]} | {shares[1]} |")
-    pflop = train_pflop_per_batch(config, ours.pass_cost, config.batch_size)
+    pflop = train_pflop_per_batch(config, count_pass_cost(build_encoder(config, seed=0), config), config.batch_size)
     lines += ["", _rate(device, 1000 * pflop / float(np.median(compared.ours)))]
     return lines
 
@@ -184,24 +245,24 @@ def compare_losses(config: TrialConfig, device: torch.device, repeats: int) -> s
 
 
 def _rate(device: torch.device, tflops: float) -> str:
-    if device.type != "cuda":
-        return f"Ours computes at {tflops:.2g} TFLOP/s."
-    peak = dense_bf16_tflops(device)
-    return (
-        f"Ours computes at {tflops:.0f} TFLOP/s, {100 * tflops / peak:.0f}% of the {peak:.0f} of dense bf16 products."
-    )
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    peak = dense_tflops(device, dtype)
+    of_peak = f"{100 * tflops / peak:.0f}% of the {peak:.3g} of dense {str(dtype).removeprefix('torch.')} products"
+    return f"Ours computes at {tflops:.3g} TFLOP/s, {of_peak}."
 
 
-def dense_bf16_tflops(device: torch.device, repeats: int = 20) -> float:
-    """TFLOP/s of square bf16 matrix products on ``device``."""
-    left, right = (torch.randn(MATMUL_SIDE, MATMUL_SIDE, device=device, dtype=torch.bfloat16) for _ in range(2))
+def dense_tflops(device: torch.device, dtype: torch.dtype, repeats: int = 20) -> float:
+    """TFLOP/s of square matrix products of ``dtype`` on ``device``."""
+    side = MATMUL_SIDE[device.type]
+    left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     seconds = []
     for _ in range(repeats + 3):
         started = time.perf_counter()
         left @ right
-        torch.cuda.synchronize(device)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - started)
-    return 2 * MATMUL_SIDE**3 / float(np.median(seconds[3:])) / 1e12
+    return 2 * side**3 / float(np.median(seconds[3:])) / 1e12
 
 
 def _time(seconds: float) -> str:
