@@ -4,8 +4,8 @@
     python -m benchmarks.step --net laptop         # the laptop preset's
     python -m benchmarks.step --batch-size 100 --device cuda
 
-Both sides take turns, each in a process of its own, on real images (CIFAR-10 where --data-root leads to it as an image
-folder, else digits enlarged). A replay includes its share of the views of its batch. Then the loss alone, at 100 images.
+Both sides take turns, each in a process of its own, on real images: CIFAR-10 where --data-root leads to it as an image
+folder, else digits enlarged. A replay includes its share of the views of its batch. Then the loss alone, at 100 images.
 """
 
 import argparse
