@@ -4,7 +4,7 @@
     python -m benchmarks.growth --encoder resnet18 --batch-size 8 --rounds 3
 
 Free training (m = 3), views included. Numbers of views take turns, as do numbers of images, which lie in a file that is
-read a batch at a time as an image folder's are. Memory is the peak of a process of its own that trains one batch.
+read a batch at a time as an image folder's are. Memory is the peak of a process of its own that trains two batches.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import torch
 
 from benchmarks.step import benchmark_images
 from study.environment import git_revision
+from trainables.heap import freed_memory_kept
 from trainables.memory import least_training_bytes
 from trainables.pretrain import Pretraining
 from trainables.stored_images import ImageFile, Images, StoredImages
@@ -36,13 +37,14 @@ CPU = torch.device("cpu")
 def seconds_per_pass(trainings: dict[int, Pretraining], rounds: int) -> dict[int, float]:
     """Median seconds of a view pass of each training; they take turns, a batch at a time, behind a first round."""
     found: dict[int, list[float]] = {key: [] for key in trainings}
-    for turn in range(rounds + 1):
-        for key, training in trainings.items():
-            training.encoder.train()
-            started = time.perf_counter()
-            training.train_batch()
-            if turn > 0:
-                found[key].append((time.perf_counter() - started) / training.view_passes_per_batch)
+    with freed_memory_kept(CPU):
+        for turn in range(rounds + 1):
+            for key, training in trainings.items():
+                training.encoder.train()
+                started = time.perf_counter()
+                training.train_batch()
+                if turn > 0:
+                    found[key].append((time.perf_counter() - started) / training.view_passes_per_batch)
     return {key: statistics.median(seconds) for key, seconds in found.items()}
 
 
@@ -54,24 +56,26 @@ def describe(name: str, seconds: dict[int, float]) -> list[str]:
 
 
 def peak_memory(config: TrialConfig) -> int:
-    """Peak resident bytes, above what Python and PyTorch take, of a new process that trains one batch of ``config``."""
+    """Peak resident bytes, above what Python and PyTorch take, of a process that trains two batches of ``config``."""
     code = (
         "import sys, torch\n"
-        "from benchmarks.growth import peak_of_one_batch\n"
+        "from benchmarks.growth import peak_of_two_batches\n"
         "from trainables.trial_config import TrialConfig\n"
-        "print(peak_of_one_batch(TrialConfig.model_validate_json(sys.argv[1])))"
+        "print(peak_of_two_batches(TrialConfig.model_validate_json(sys.argv[1])))"
     )
     told = subprocess.run([sys.executable, "-c", code, config.model_dump_json()], check=True, capture_output=True)
     return int(told.stdout.split()[-1])
 
 
-def peak_of_one_batch(config: TrialConfig) -> int:
-    """To be called in a fresh process: trains one batch and returns by how many bytes the peak rose."""
-    images = torch.zeros(config.batch_size, 3, config.image_size, config.image_size, dtype=torch.uint8)
+def peak_of_two_batches(config: TrialConfig) -> int:
+    """To be called in a fresh process: trains two batches and returns by how many bytes the peak rose."""
+    images = torch.zeros(2 * config.batch_size, 3, config.image_size, config.image_size, dtype=torch.uint8)
     before = _status("VmRSS")
     training = Pretraining(config, images, CPU)
     training.encoder.train()
-    training.train_batch()
+    with freed_memory_kept(CPU):
+        for _ in range(2):
+            training.train_batch()
     return _status("VmHWM") - before
 
 
