@@ -9,10 +9,10 @@ as it comes. What must hold beside the times: no attack of ours may leave more i
 """
 
 import argparse
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,28 +20,16 @@ from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
 from benchmarks.plain_baseline import plain_accuracies, plain_probe
-from benchmarks.step import Comparison
+from benchmarks.sides import Comparison, Jobs, side, take_turns
 from study.environment import git_revision
 from trainables.autoattack_adapter import correct_under_autoattack
 from trainables.datasets import load_data
+from trainables.encoders import build_encoder
+from trainables.heap import freed_memory_kept
 from trainables.pretrain import Pretraining
 from trainables.probe import ProbedClassifier, train_probe
-from trainables.robust_accuracy import correct_under_attack
+from trainables.robust_accuracy import correct_under_attack, percent_correct
 from trainables.trial_config import PRESETS, TrialConfig
-
-Timed = Callable[[], list[float]]  # what is timed returns accuracies in percent, or nothing
-
-
-def take_turns(ours: Timed, plain: Timed, repeats: int) -> tuple[Comparison, list[float], list[float]]:
-    """Seconds of both sides in turn, and what each of them found the last time."""
-    found: dict[Timed, list[float]] = {}
-    seconds: dict[Timed, list[float]] = {ours: [], plain: []}
-    for turn in range(repeats):
-        for side in (ours, plain) if turn % 2 == 0 else (plain, ours):
-            started = time.perf_counter()
-            found[side] = side()
-            seconds[side].append(time.perf_counter() - started)
-    return Comparison(seconds[ours], seconds[plain]), found[ours], found[plain]
 
 
 def plain_autoattack(model: nn.Module, images: Tensor, labels: Tensor, radius: float) -> float:
@@ -52,69 +40,110 @@ def plain_autoattack(model: nn.Module, images: Tensor, labels: Tensor, radius: f
         return 100 * float((model(attacked).argmax(dim=1) == labels).float().mean())
 
 
+ProbeName = Literal["central", "robust_central"]
+
+
+class Evaluated:
+    """An encoder and what it is evaluated on, as both sides have it in their processes.
+
+    Args:
+        config: of the trial.
+        weights: of the encoder.
+        device: where to compute.
+        num_autoattack: test images that AutoAttack sees.
+    """
+
+    def __init__(self, config: TrialConfig, weights: dict[str, Tensor], device: torch.device, num_autoattack: int):
+        data = load_data(config)
+        self.config, self.num_autoattack, self.num_classes = config, num_autoattack, data.num_classes
+        self.images, self.labels = data.train.tensors()
+        self.tested, self.targets = data.test.tensors()
+        self.encoder = build_encoder(config, seed=0).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.encoder.load_state_dict(weights)
+        self.encoder.eval()
+        head = nn.Linear(self.encoder.layer_dims[config.probe_layer], data.num_classes).to(device)
+        self.classifier = ProbedClassifier(self.encoder, head, config).eval()
+
+    def load_head(self, head: dict[str, Tensor]) -> None:
+        """Gives the classifier the head that the robust probe of our side trained."""
+        self.classifier.head.load_state_dict(head)
+
+
+@contextmanager
+def our_jobs(config: TrialConfig, weights: dict[str, Tensor], device: torch.device, num: int) -> Iterator[Jobs]:
+    """The evaluation as trials have it."""
+    given = Evaluated(config, weights, device, num)
+    radius_8 = config.replace(eval_radii_255=(8.0,), eval_autoattack_samples=num)
+    few, few_targets = given.tested[torch.arange(num)], given.targets[:num]
+
+    def probe(kind: ProbeName) -> dict[str, Tensor]:
+        (_, epochs), probed = config.probe_recipe(), config.replace(probe=kind)
+        trained = train_probe(given.encoder, given.images, given.labels, given.num_classes, probed, num_epochs=epochs)
+        return trained.head.state_dict()
+
+    def attack() -> list[float]:
+        given.encoder.requires_grad_(False)
+        found = correct_under_attack(given.classifier, given.tested, given.targets, config)
+        return [percent_correct(correct) for correct in found.values()]
+
+    def autoattack() -> list[float]:
+        given.encoder.requires_grad_(False)
+        known = correct_under_attack(given.classifier, few, few_targets, radius_8)
+        found = correct_under_autoattack(given.classifier, few, few_targets, {8.0: known["pgd_8"]}, radius_8)
+        return [percent_correct(correct) for correct in found.values()]
+
+    with freed_memory_kept(device):
+        yield {"probe": probe, "head": given.load_head, "attack": attack, "autoattack": autoattack}
+
+
+@contextmanager
+def plain_jobs(config: TrialConfig, weights: dict[str, Tensor], device: torch.device, num: int) -> Iterator[Jobs]:
+    """The evaluation in plain PyTorch."""
+    given = Evaluated(config, weights, device, num)
+    pixels, test_pixels = (_pixels(part, device) for part in (given.images, given.tested))
+    labels, targets = given.labels.to(device), given.targets.to(device)
+    given.encoder.requires_grad_(True)
+
+    def probe(kind: ProbeName) -> None:
+        _, epochs = config.probe_recipe()
+        plain_probe(given.encoder, pixels, labels, given.num_classes, config, epochs, kind == "robust_central")
+
+    def attack() -> list[float]:
+        return plain_accuracies(given.classifier, test_pixels, targets, config)
+
+    def autoattack() -> list[float]:
+        return [plain_autoattack(given.classifier, test_pixels[:num], targets[:num], 8 / 255)]
+
+    yield {"probe": probe, "head": given.load_head, "attack": attack, "autoattack": autoattack}
+
+
 def compare(config: TrialConfig, device: torch.device, repeats: int, num_autoattack: int) -> list[str]:
     """Trains an encoder, evaluates it on both sides, and says what it took, as lines of Markdown."""
     data = load_data(config)
-    images, labels = data.train.tensors()
-    tested, targets = data.test.tensors()
+    images, _ = data.train.tensors()
     pretraining = Pretraining(config, images, device)
     for _ in pretraining.run():
         pass
-    encoder = pretraining.encoder
-    classes, (_, epochs) = data.num_classes, config.probe_recipe()
-    central = config.replace(probe="central")
-    pixels, test_pixels = (_pixels(part, device) for part in (images, tested))
-    labels, targets = labels.to(device), targets.to(device)
-    kept: dict[str, ProbedClassifier] = {}
+    weights = {name: tensor.cpu() for name, tensor in pretraining.encoder.state_dict().items()}
+    _, epochs = config.probe_recipe()
+    sizes = f"{len(images)} training and {len(data.test.labels)} test images"
+    lines = [f"| {sizes} | | accuracies, ours / plain |", "|---|---|---|"]
+    given = config, weights, device, num_autoattack
+    with side(our_jobs, *given) as ours, side(plain_jobs, *given) as plain:
 
-    def probe_ours(probed: TrialConfig) -> Timed:
-        def run() -> list[float]:
-            kept[probed.probe] = train_probe(encoder, images, labels.cpu(), classes, probed, num_epochs=epochs)
-            return []
+        def compared(repeats: int, *job: Any) -> Comparison:
+            return take_turns(lambda: ours.do(*job), lambda: plain.do(*job), repeats, warm_up=False)
 
-        return run
-
-    def probe_plain(robust: bool) -> Timed:
-        def run() -> list[float]:
-            encoder.requires_grad_(True)
-            plain_probe(encoder, pixels, labels, classes, config, epochs, robust)
-            return []
-
-        return run
-
-    lines = [f"| {len(images)} training and {len(tested)} test images | | accuracies, ours / plain |", "|---|---|---|"]
-    probes = [("clean probe", probe_ours(central), probe_plain(False)),
-              ("robust probe (r-LE)", probe_ours(config), probe_plain(True))]  # fmt: skip
-    for name, ours, plain in probes:
-        lines.append(f"| {name}, {epochs} epochs | {take_turns(ours, plain, repeats)[0].describe()} | |")
-    classifier = kept[config.probe]
-
-    def pgd_ours() -> list[float]:
-        encoder.requires_grad_(False)
-        found = correct_under_attack(classifier, tested, targets.cpu(), config)
-        return [100 * float(correct.mean()) for correct in found.values()]
-
-    def pgd_plain() -> list[float]:
-        encoder.requires_grad_(True)
-        return plain_accuracies(classifier, test_pixels, targets, config)
-
-    what = f"PGD-{config.eval_pgd_steps} at " + ", ".join(f"{radius:g}" for radius in config.eval_radii_255)
-    lines.append(_row(f"clean and {what} / 255", *take_turns(pgd_ours, pgd_plain, repeats)))
-    one = config.replace(eval_radii_255=(8.0,), eval_autoattack_samples=num_autoattack)
-    few, few_targets = tested[torch.arange(num_autoattack)], targets[:num_autoattack]
-
-    def autoattack_ours() -> list[float]:
-        encoder.requires_grad_(False)
-        known = correct_under_attack(classifier, few, few_targets.cpu(), one)
-        found = correct_under_autoattack(classifier, few, few_targets.cpu(), {8.0: known["pgd_8"]}, one)
-        return [100 * float(correct.mean()) for correct in found.values()]
-
-    def autoattack_plain() -> list[float]:
-        encoder.requires_grad_(True)
-        return [plain_autoattack(classifier, test_pixels[:num_autoattack], few_targets, 8 / 255)]
-
-    lines.append(_row(f"AutoAttack at 8 / 255, {num_autoattack} images (ours with the PGD before it)",
-                      *take_turns(autoattack_ours, autoattack_plain, 1)))  # fmt: skip
+        for name, kind in (("clean probe", "central"), ("robust probe (r-LE)", "robust_central")):
+            probed = compared(repeats, "probe", kind)
+            lines.append(f"| {name}, {epochs} epochs | {probed.describe()} | |")
+        for one in (ours, plain):
+            one.do("head", probed.results["ours"])
+        radii = ", ".join(f"{radius:g}" for radius in config.eval_radii_255)
+        attacks = f"clean and PGD-{config.eval_pgd_steps} at {radii} / 255"
+        lines.append(_row(attacks, compared(repeats, "attack")))
+        autoattack = f"AutoAttack at 8 / 255, {num_autoattack} images (ours with the PGD before it)"
+        lines.append(_row(autoattack, compared(1, "autoattack")))
     return lines
 
 
@@ -122,8 +151,9 @@ def _pixels(images: Any, device: torch.device) -> Tensor:
     return torch.as_tensor(np.asarray(images[torch.arange(len(images))])).to(device).float() / 255
 
 
-def _row(name: str, compared: Comparison, ours: list[float], plain: list[float]) -> str:
-    accuracies = ", ".join(f"{a:.1f} / {b:.1f}" for a, b in zip(ours, plain, strict=True))
+def _row(name: str, compared: Comparison) -> str:
+    pairs = zip(compared.results["ours"], compared.results["plain"], strict=True)
+    accuracies = ", ".join(f"{ours:.1f} / {plain:.1f}" for ours, plain in pairs)
     return f"| {name} | {compared.describe()} | {accuracies} |"
 
 

@@ -10,13 +10,8 @@ folder, else digits enlarged. A replay includes its share of the views of its ba
 
 import argparse
 import contextlib
-import math
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from benchmarks.plain_baseline import PlainPretraining, Stopwatch, emp_ssl_loss, view_loader
+from benchmarks.sides import Jobs, format_seconds, side, take_turns
 from study.environment import git_revision
 from trainables.cost import count_pass_cost, train_pflop_per_batch
 from trainables.datasets import load_data
@@ -39,7 +35,6 @@ from trainables.trial_config import PRESETS, TrialConfig
 PARTS = ("views", "forward", "loss", "backward", "optimiser", "perturbation")
 LOSS_SHAPE = (16, 100, 1024)  # views, images, projected features
 MATMUL_SIDE = {"cuda": 8192, "cpu": 2048}
-Step = Callable[[], None]
 
 
 class WatchedPretraining(Pretraining):
@@ -96,49 +91,17 @@ class WatchedPretraining(Pretraining):
             yield
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Seconds of two sides that took turns."""
-
-    ours: list[float]
-    plain: list[float]
-
-    def describe(self) -> str:
-        """Medians and the ratio of medians, with the quartiles of the ratios of neighbours."""
-        ratios = np.array(self.plain) / np.array(self.ours)
-        low, high = np.quantile(ratios, [0.25, 0.75])
-        ours, plain = float(np.median(self.ours)), float(np.median(self.plain))
-        return f"ours {_time(ours)}, plain {_time(plain)}: {plain / ours:.2f}x (quartiles {low:.2f} to {high:.2f})"
-
-
-def take_turns(ours: Step, plain: Step, repeats: int) -> Comparison:
-    """Runs both sides once to warm up, then ``repeats`` times each in turn, timed."""
-    ours()
-    plain()
-    found = Comparison([], [])
-    for turn in range(repeats):
-        sides = [(ours, found.ours), (plain, found.plain)]
-        for step, seconds in sides if turn % 2 == 0 else sides[::-1]:
-            started = time.perf_counter()
-            step()
-            seconds.append(time.perf_counter() - started)
-    return found
-
-
-Work = Callable[[TrialConfig, np.ndarray, torch.device], AbstractContextManager[tuple[Step, Stopwatch]]]
-
-
 @contextlib.contextmanager
-def our_batches(config: TrialConfig, images: np.ndarray, device: torch.device) -> Iterator[tuple[Step, Stopwatch]]:
-    """Trains one batch a call as trials do."""
+def our_batches(config: TrialConfig, images: np.ndarray, device: torch.device) -> Iterator[Jobs]:
+    """Trains as trials do."""
     with freed_memory_kept(device):
         ours = WatchedPretraining(config, torch.from_numpy(images), device)
-        yield ours.train_batch, ours.watch
+        yield {"batch": ours.train_batch, "seconds": lambda: dict(ours.watch.seconds)}
 
 
 @contextlib.contextmanager
-def plain_batches(config: TrialConfig, images: np.ndarray, device: torch.device) -> Iterator[tuple[Step, Stopwatch]]:
-    """Trains one batch a call in plain PyTorch."""
+def plain_batches(config: TrialConfig, images: np.ndarray, device: torch.device) -> Iterator[Jobs]:
+    """Trains in plain PyTorch."""
     num_batches = config.epochs * (len(images) // config.batch_size)
     plain = PlainPretraining(config, build_encoder(config, seed=0), device, num_batches)
     loader = _Endless(view_loader(images, config, num_workers=torch.get_num_threads()))
@@ -149,47 +112,7 @@ def plain_batches(config: TrialConfig, images: np.ndarray, device: torch.device)
             batch = loader.next()
         train(batch)
 
-    yield train_batch, plain.watch
-
-
-class Side:
-    """One side in a process of its own, as it would be, with its own handling of memory; works when it is told to.
-
-    Args:
-        work: makes what to call for a batch, and the stopwatch at its parts.
-        config, images, device: what ``work`` is given.
-    """
-
-    def __init__(self, work: Work, config: TrialConfig, images: np.ndarray, device: torch.device) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        arguments = (theirs, work, config, images, device, torch.get_num_threads())
-        self._process = context.Process(target=_serve, args=arguments)
-        self._process.start()
-        theirs.close()  # so that the end of the process is noticed here
-
-    def step(self) -> None:
-        """One batch, from start to end."""
-        self._connection.send(True)
-        self._connection.recv()
-
-    def stop(self) -> dict[str, float]:
-        """Ends the process; seconds by part over all batches."""
-        self._connection.send(False)
-        seconds: dict[str, float] = self._connection.recv()
-        self._process.join()
-        return seconds
-
-
-def _serve(
-    connection: Connection, work: Work, config: TrialConfig, images: np.ndarray, device: torch.device, num_threads: int
-) -> None:
-    torch.set_num_threads(num_threads)
-    with work(config, images, device) as (step, watch):
-        while connection.recv():
-            step()
-            connection.send(None)
-    connection.send(dict(watch.seconds))
+    yield {"batch": train_batch, "seconds": lambda: dict(plain.watch.seconds)}
 
 
 def compare_steps(config: TrialConfig, images: np.ndarray, device: torch.device, repeats: int) -> list[str]:
@@ -201,15 +124,15 @@ def compare_steps(config: TrialConfig, images: np.ndarray, device: torch.device,
         device: where to train.
         repeats: batches a side.
     """
-    ours, plain = Side(our_batches, config, images, device), Side(plain_batches, config, images, device)
-    compared = take_turns(ours.step, plain.step, repeats)
+    given = config, images, device
+    with side(our_batches, *given) as ours, side(plain_batches, *given) as plain:
+        compared = take_turns(lambda: ours.do("batch"), lambda: plain.do("batch"), repeats)
+        parts = ours.do("seconds"), plain.do("seconds")
     updates = config.updates_per_batch()
     what = f"free, a replay of {updates}" if config.adversary == "free" else f"PGD-{config.pgd_steps}, an update"
-    per_update = Comparison([s / updates for s in compared.ours], [s / updates for s in compared.plain])
-    lines = [f"**{what}**: {per_update.describe()}", "", "| part | ours | plain |", "|---|---|---|"]
-    parts = ours.stop(), plain.stop()
+    lines = [f"**{what}**: {compared.per(updates).describe()}", "", "| part | ours | plain |", "|---|---|---|"]
     for part in PARTS:
-        shares = [_time(seconds.get(part, 0.0) / updates / (repeats + 1)) for seconds in parts]
+        shares = [format_seconds(seconds.get(part, 0.0) / updates / (repeats + 1)) for seconds in parts]
         lines.append(f"| {part} | {shares[0]} | {shares[1]} |")
     pflop = train_pflop_per_batch(config, count_pass_cost(build_encoder(config, seed=0), config), config.batch_size)
     lines += ["", _rate(device, 1000 * pflop / float(np.median(compared.ours)))]
@@ -251,7 +174,7 @@ def _rate(device: torch.device, tflops: float) -> str:
     return f"Ours computes at {tflops:.3g} TFLOP/s, {of_peak}."
 
 
-def dense_tflops(device: torch.device, dtype: torch.dtype, repeats: int = 20) -> float:
+def dense_tflops(device: torch.device, dtype: torch.dtype, repeats: int = 10) -> float:
     """TFLOP/s of square matrix products of ``dtype`` on ``device``."""
     side = MATMUL_SIDE[device.type]
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
@@ -263,13 +186,6 @@ def dense_tflops(device: torch.device, dtype: torch.dtype, repeats: int = 20) ->
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - started)
     return 2 * side**3 / float(np.median(seconds[3:])) / 1e12
-
-
-def _time(seconds: float) -> str:
-    if seconds == 0:
-        return "–"
-    digits = max(0, 2 - math.floor(math.log10(seconds * 1000)))
-    return f"{1000 * seconds:.{digits}f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
 def benchmark_images(config: TrialConfig, count: int) -> np.ndarray:

@@ -118,6 +118,8 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
     def on_end(uid: str) -> None:
         discard_checkpoint(study_dir / "trials" / uid / CHECKPOINT_NAME)
 
+    # With a searcher Ray starts one worker after the other, each in seconds; this one never asks for too many.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.concurrency)
     for trial in engine.record.with_state(*FINISHED):  # where a driver was killed before it came to it
         on_end(trial.uid)
     trainable = tune.with_resources(

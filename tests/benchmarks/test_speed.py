@@ -1,13 +1,18 @@
 """The speed benchmarks measure what they say: on tiny inputs, every part runs and its numbers fit together."""
 
+import itertools
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 
 from benchmarks.evaluation import compare
-from benchmarks.step import Comparison, WatchedPretraining, compare_steps, take_turns
+from benchmarks.sides import Comparison, Jobs, format_seconds, side, take_turns
+from benchmarks.step import WatchedPretraining, compare_steps
 from benchmarks.views import OURS, PIL, largest_difference, makers, rates
 from trainables.pretrain import Pretraining
 from trainables.trial_config import PRESETS, TrialConfig
@@ -22,11 +27,32 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (12, 3, 8, 8), dtype=np.uint8
 
 def test_sides_take_turns_and_the_ratio_is_of_medians() -> None:
     order: list[str] = []
-    compared = take_turns(lambda: order.append("ours"), lambda: order.append("plain"), 2)
+    compared = take_turns(lambda: order.append("ours") or 1, lambda: order.append("plain") or 2, 2)
     assert order == ["ours", "plain", "ours", "plain", "plain", "ours"]
-    assert len(compared.ours) == len(compared.plain) == 2
+    assert len(compared.ours) == len(compared.plain) == 2 and compared.results == {"ours": 1, "plain": 2}
     told = Comparison([1.0, 2.0, 3.0], [4.0, 8.0, 12.0]).describe()
     assert told == "ours 2.00 s, plain 8.00 s: 4.00x (quartiles 4.00 to 4.00)"
+    assert [format_seconds(seconds) for seconds in (0, 0.0123456, 0.5, 0.123456)] == [
+        "–",
+        "12.3 ms",
+        "500 ms",
+        "123 ms",
+    ]
+
+
+@contextmanager
+def counting(first: int) -> Iterator[Jobs]:
+    count = itertools.count(first)
+    yield {"count": lambda: next(count), "process": os.getpid, "add": int.__add__, "fail": lambda: 1 / 0}
+
+
+def test_a_side_works_in_a_process_of_its_own_and_keeps_its_state() -> None:
+    with side(counting, 5) as one, side(counting, 7) as other:
+        assert [one.do("count"), other.do("count"), one.do("count")] == [5, 7, 6]
+        assert len({os.getpid(), one.do("process"), other.do("process")}) == 3
+        assert one.do("add", 2, 3) == 5
+        with pytest.raises(EOFError):
+            other.do("fail")
 
 
 @pytest.mark.parametrize("adversary", ["free", "pgd"])
