@@ -30,37 +30,43 @@ class Shares:
     after_last_end: float  # report, MLflow, Ray's end
     places: int  # trials at a time
     busy: float  # inside trials: pretraining, rungs and evaluation
+    workers_start: float  # of the first trial in each place: until its worker works on it, and what follows its end
     idle_at_end: float  # of places with nothing left to start
     num_trials: int
 
     def describe(self) -> list[str]:
         """Lines of Markdown."""
         available = self.places * (self.wall - self.until_first_launch - self.after_last_end)
-        between = available - self.busy - self.idle_at_end
+        between = available - self.busy - self.workers_start - self.idle_at_end
         total = self.places * self.wall
         outside = total - self.busy
         rows = {
             "inside trials": self.busy,
             "start: Python, data, Ray, until the first trial is handed out": self.places * self.until_first_launch,
-            "between: workers' start, hand-over, decisions, MLflow": between,
+            "start of the workers: Python and PyTorch, once a place": self.workers_start,
+            "between trials: hand-over, decisions, MLflow": between,
             "places with nothing left to start": self.idle_at_end,
             "end: report, MLflow, Ray": self.places * self.after_last_end,
         }
         lines = [f"{self.num_trials} trials, {self.places} at a time, {self.wall:.0f} s", "",
                  "| part | seconds of all places | share |", "|---|---|---|"]  # fmt: skip
         lines += [f"| {name} | {seconds:.1f} | {100 * seconds / total:.1f}% |" for name, seconds in rows.items()]
-        each = between / self.num_trials
-        return [*lines, "", f"Outside of trials: {100 * outside / total:.1f}%; between trials {each:.2f} s a trial."]
+        each = between / (self.num_trials - self.places)
+        return [*lines, "", f"Outside of trials: {100 * outside / total:.1f}%; {each:.2f} s between two trials."]
 
 
 def read_shares(study: StudyRecord, began: float, ended: float) -> Shares:
     """What the journal of a finished study tells; its command ``began`` and ``ended`` at these seconds of the epoch."""
-    launched = min(trial.launched_at or ended for trial in study.trials.values())
-    ends = sorted(trial.ended_at or ended for trial in study.trials.values())
+    trials = sorted(study.trials.values(), key=lambda trial: trial.launched_at or ended)
+    ends = sorted(trial.ended_at or ended for trial in trials)
     places = study.environments[-1]["concurrency"]
     idle = sum(ends[-1] - end for end in ends[-places:])
-    busy = sum(busy_seconds(study).values())
-    return Shares(ended - began, launched - began, ended - ends[-1], places, busy, idle, len(ends))
+    busy = busy_seconds(study)
+    waits = [(trial.ended_at or ended) - (trial.launched_at or ended) - busy[trial.uid] for trial in trials[:places]]
+    launched = trials[0].launched_at or ended
+    return Shares(
+        ended - began, launched - began, ended - ends[-1], places, sum(busy.values()), sum(waits), idle, len(trials)
+    )
 
 
 def busy_seconds(study: StudyRecord) -> dict[str, float]:

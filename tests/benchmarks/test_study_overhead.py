@@ -20,6 +20,6 @@ def test_shares_of_a_study_of_three_trials_at_two_places() -> None:
         ]
     shares = read_shares(replay(events), began=0.0, ended=33.0)
     assert (shares.until_first_launch, shares.after_last_end, shares.places) == (10.0, 3.0, 2)
-    assert (shares.busy, shares.idle_at_end, shares.num_trials) == (29.0, 6.0, 3)
+    assert (shares.busy, shares.workers_start, shares.idle_at_end, shares.num_trials) == (29.0, 4.0, 6.0, 3)
     *_, last = shares.describe()
-    assert last == f"Outside of trials: {100 * 37 / 66:.1f}%; between trials {(40 - 29 - 6) / 3:.2f} s a trial."
+    assert last == f"Outside of trials: {100 * 37 / 66:.1f}%; {(40 - 29 - 4 - 6) / 1:.2f} s between two trials."
