@@ -16,7 +16,7 @@ from torch import nn
 from reports.compared_trials import EvaluatedTrial, Flags, accuracy_of
 from reports.intervals import wilson_95
 from trainables.datasets import ImageSet
-from trainables.robust_accuracy import correct_under_attack
+from trainables.robust_accuracy import correct_under_attack, percent_correct
 from trainables.trial_config import TrialConfig
 
 CURVE_RADII_255 = tuple(float(radius) for radius in range(17))
@@ -89,10 +89,10 @@ def curve_points(flags: Mapping[float, Flags], trial: EvaluatedTrial) -> list[Cu
     points = []
     withstood = np.logical_and.accumulate(list(flags.values()))
     for (radius, correct), all_withstood in zip(flags.items(), withstood, strict=True):
-        accuracy, num_images = 100 * float(correct.mean()), len(correct)
+        accuracy, num_images = percent_correct(correct), len(correct)
         recorded, num_differing = _recorded(trial, "test_clean" if radius == 0 else f"test_pgd_{radius:g}", correct)
         points.append(
-            CurvePoint(radius, num_images, accuracy, wilson_95(accuracy, num_images), 100 * float(all_withstood.mean()),
+            CurvePoint(radius, num_images, accuracy, wilson_95(accuracy, num_images), percent_correct(all_withstood),
                        recorded, num_differing)
         )  # fmt: skip
     return points
@@ -101,7 +101,7 @@ def curve_points(flags: Mapping[float, Flags], trial: EvaluatedTrial) -> list[Cu
 def _recorded(trial: EvaluatedTrial, name: str, correct: Flags) -> tuple[float | None, int | None]:
     if name in trial.flags and len(trial.flags[name]) >= len(correct):
         recorded = trial.flags[name][: len(correct)]
-        return 100 * float(recorded.mean()), int((recorded != correct).sum())
+        return percent_correct(recorded), int((recorded != correct).sum())
     known = accuracy_of(trial, name)
     return (known[0] if known is not None and known[1] == len(correct) else None), None
 

@@ -108,7 +108,7 @@ def accuracy_of(trial: EvaluatedTrial, name: str) -> tuple[float, int] | None:
     """An accuracy in percent and the number of images, from the flags or else the metrics; None where it is missing."""
     if name in trial.flags:
         flags = trial.flags[name]
-        return 100 * float(flags.mean()), len(flags)
+        return 100 * int(flags.sum()) / len(flags), len(flags)
     match = ACCURACY.fullmatch(name)
     assert match is not None
     count = trial.metrics.get("test_aa_n" if match["attack"] == "aa" else f"{match['split']}_n")
