@@ -50,12 +50,11 @@ class Evaluated:
         config: of the trial.
         weights: of the encoder.
         device: where to compute.
-        num_autoattack: test images that AutoAttack sees.
     """
 
-    def __init__(self, config: TrialConfig, weights: dict[str, Tensor], device: torch.device, num_autoattack: int):
+    def __init__(self, config: TrialConfig, weights: dict[str, Tensor], device: torch.device) -> None:
         data = load_data(config)
-        self.config, self.num_autoattack, self.num_classes = config, num_autoattack, data.num_classes
+        self.num_classes = data.num_classes
         self.images, self.labels = data.train.tensors()
         self.tested, self.targets = data.test.tensors()
         self.encoder = build_encoder(config, seed=0).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -72,7 +71,7 @@ class Evaluated:
 @contextmanager
 def our_jobs(config: TrialConfig, weights: dict[str, Tensor], device: torch.device, num: int) -> Iterator[Jobs]:
     """The evaluation as trials have it."""
-    given = Evaluated(config, weights, device, num)
+    given = Evaluated(config, weights, device)
     radius_8 = config.replace(eval_radii_255=(8.0,), eval_autoattack_samples=num)
     few, few_targets = given.tested[torch.arange(num)], given.targets[:num]
 
@@ -99,7 +98,7 @@ def our_jobs(config: TrialConfig, weights: dict[str, Tensor], device: torch.devi
 @contextmanager
 def plain_jobs(config: TrialConfig, weights: dict[str, Tensor], device: torch.device, num: int) -> Iterator[Jobs]:
     """The evaluation in plain PyTorch."""
-    given = Evaluated(config, weights, device, num)
+    given = Evaluated(config, weights, device)
     pixels, test_pixels = (_pixels(part, device) for part in (given.images, given.tested))
     labels, targets = given.labels.to(device), given.targets.to(device)
     given.encoder.requires_grad_(True)

@@ -83,7 +83,10 @@ class _HalfLogDet(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, rate_gradient: Tensor) -> tuple[Tensor, None]:
         projections, factor = ctx.saved_tensors
-        inverse = torch.cholesky_inverse(factor) * (ctx.scale * rate_gradient)[:, None, None]
+        identity = torch.eye(factor.shape[1], device=factor.device, dtype=factor.dtype)
+        # cholesky_inverse would check for errors, for which it has to wait for the device.
+        half = torch.linalg.solve_triangular(factor, identity, upper=False)
+        inverse = half.mT @ half * (ctx.scale * rate_gradient)[:, None, None]
         return inverse @ projections if projections.shape[1] <= projections.shape[2] else projections @ inverse, None
 
 

@@ -155,3 +155,12 @@ def test_gradients_of_collapsed_projections_are_finite(
     loss = ssl_loss(projections, tiny(**changes))
     (gradient,) = torch.autograd.grad(loss, projections)
     assert torch.isfinite(loss) and torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_not_finite_is_told_by_the_loss_and_raises_nothing(bad: float) -> None:
+    projections = unit_vectors(2, 6, 8, dtype=torch.float32)
+    projections[0, 0, 0] = bad
+    loss = ssl_loss(projections.requires_grad_(), TrialConfig())
+    loss.backward()
+    assert not torch.isfinite(loss)
