@@ -29,8 +29,8 @@ def require_memory(encoder: Encoder, config: TrialConfig, device: torch.device) 
 def least_training_bytes(encoder: Encoder, config: TrialConfig) -> int:
     """What an update keeps at a time: activations of all views for the backward pass, weights, gradients, momentum.
 
-    A lower bound: what operations need for themselves, the views, and on a CPU the gaps of the heap come on top (measured
-    there: half as much for ResNet-18, as much again for large batches of the laptop preset's small network).
+    A lower bound: what operations need for themselves, the views, and on a CPU the gaps of the heap come on top, as
+    measured there half as much for ResNet-18, as much again for large batches of the laptop preset's small network.
     torch.compile may keep less, by computing some activations twice.
     """
     num_views = config.num_views * config.batch_size

@@ -68,5 +68,7 @@ def test_the_trials_of_a_lost_node_go_on_elsewhere(cluster: Cluster, tmp_path: P
     assert began_before, "a trial was on its way when the node was lost"
     events = [json.loads(line) for line in (study_dir / JOURNAL_NAME).read_text().splitlines()]
     assert [event["event"] for event in events].count("resumed") == 0, "the driver never stopped"
+    first, second, *_ = [event["time"] for event in events if event["event"] == "launched"]
+    assert second - first < 1.0, "both places are filled at once, not one when the worker of the other has come up"
     environment = record.environments[0]
     assert environment["concurrency"] == 2
