@@ -103,7 +103,7 @@ def test_probe_and_attack_say_what_the_project_says() -> None:
     torch.manual_seed(0)
     config = CONFIG.replace(
         train_images=600, batch_size=50, epochs=2, num_views=4, probe="central", probe_batch_size=50, eval_samples=100,
-        eval_pgd_steps=4, eval_radii_255=(2.0, 8.0),
+        eval_pgd_steps=4, eval_radii_255=(2.0, 8.0), projector_hidden_dim=128, projector_dim=64,
     )  # fmt: skip
     data = load_data(config)
     images, labels = data.train.tensors()
@@ -117,6 +117,6 @@ def test_probe_and_attack_say_what_the_project_says() -> None:
     assert isinstance(tested, Tensor)
     plain = plain_accuracies(classifier, tested.float() / 255, targets, config)
     ours = list(accuracies(correct_under_attack(classifier, tested, targets, config), "test").values())[:3]
-    assert plain[0] == ours[0] > 20
+    assert plain[0] == ours[0] > 50
     assert all(tighter <= loose + 1e-9 for tighter, loose in zip(ours, plain, strict=True))
     assert plain == pytest.approx(ours, abs=4), "an image that falls and rises again within the steps"
