@@ -19,9 +19,9 @@ def freed_memory_kept(device: torch.device) -> Iterator[None]:
 
     An update on a CPU frees and allocates the same activations again and again. By default glibc gives large ones back
     at once, and the kernel fills every page of the next ones with zeros. Numbers do not change; peak memory may, as the
-    heap has gaps. That heap is the main thread's; behind a failed allocation glibc may turn to others, whose large
-    blocks come from the kernel as ever. Does nothing for other devices, whose tensors PyTorch keeps itself, nor with
-    other C libraries.
+    heap has gaps. Behind it gaps hold no memory, but later allocations that fit may use them again. That heap is the
+    main thread's; behind a failed allocation glibc may turn to others, whose large blocks come from the kernel as ever.
+    Does nothing for other devices, whose tensors PyTorch keeps itself, nor with other C libraries.
 
     Source: mallopt(3), malloc_trim(3).
     """
