@@ -88,8 +88,10 @@ def rung_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
                 continue  # the check of the order says so
             values = [report.get(name) for name in spec.stopping.objectives]
             is_kept = rule.decide(uid, milestone, values, _compared_with(trial, record, spec))
-            is_exempt = trial.params in spec.references or trial.purpose == "confirmation"
-            allowed = {"continue"} if is_kept or is_exempt else {"stop", "audit"} if spec.stopping.audit else {"stop"}
+            may_be_stopped = not is_kept and trial.params not in spec.references
+            allowed = {"stop"} if may_be_stopped else {"continue"}
+            if may_be_stopped and spec.stopping.audit:
+                allowed.add("audit")
         if decided not in allowed:
             expected = " or ".join(sorted(allowed))
             found.append(f"{uid}: {decided!r} at {milestone:,} view passes, the reports lead to {expected!r}")

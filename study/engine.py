@@ -73,7 +73,10 @@ class StudyEngine:
         self._trained: set[str] = {self._encoder_of(trial) for trial in self.record.with_state("complete")}
         self._stopping = self._early_stopping()
         self._restore_decisions()
-        self._waiting = [trial.uid for trial in self.record.trials.values() if trial.state not in FINISHED]
+        unfinished = [trial for trial in self.record.trials.values() if trial.state not in FINISHED]
+        # Killed between the decision and the end of the trial: the decision stands.
+        self._to_be_stopped = [t.uid for t in unfinished if any(d["decision"] == "stop" for d in t.decisions)]
+        self._waiting = [trial.uid for trial in unfinished if trial.uid not in self._to_be_stopped]
 
     @property
     def record(self) -> StudyRecord:
@@ -90,15 +93,17 @@ class StudyEngine:
         return all(trial.state in FINISHED for trial in self.record.trials.values()) and self._next() is None
 
     def is_exhausted(self) -> bool:
-        """Whether no trial is left to hand out, now or later."""
-        return not self._waiting and self._next() is None
+        """Whether no trial is left to hand out, now or later; one that runs may yet have to be run again."""
+        return not self._waiting and not self._running and self._next() is None
 
     def next_assignment(self) -> Assignment | None:
         """The next trial to run, or None where there is none at the moment (see ``is_exhausted``)."""
+        while self._to_be_stopped:
+            self.stop(self._to_be_stopped.pop(0))
         trial = self._startable()
         while trial is None:
             upcoming = self._next()
-            if not isinstance(upcoming, Upcoming) or len(self._waiting) >= MAX_DEFERRED or self._runs_alone():
+            if not isinstance(upcoming, Upcoming) or len(self._waiting) >= MAX_DEFERRED or self._one_is_to_run_alone():
                 return None
             self._waiting.append(self._propose(upcoming).uid)
             trial = self._startable()
@@ -107,7 +112,7 @@ class StudyEngine:
         self._write("launched", uid=trial.uid, attempt=trial.attempts + 1)
         config = TrialConfig(**trial.config)
         decided = {decision["milestone"] for decision in trial.decisions}
-        milestones = [m for m in self.milestones(config) if m not in decided]
+        milestones = [m for m in self.milestones(config) if m not in decided] if self._is_compared(trial) else []
         return Assignment(trial.uid, config, milestones, trial.runs_alone)
 
     def milestones(self, config: TrialConfig) -> list[int]:
@@ -182,7 +187,7 @@ class StudyEngine:
 
     def _startable(self) -> TrialRecord | None:
         """The first waiting trial that may run now."""
-        if self._runs_alone():
+        if any(self.record.trials[uid].runs_alone for uid in self._running):
             return None
         training = {self._encoder_of(self.record.trials[uid]) for uid in self._running} - self._trained
         for uid in self._waiting:
@@ -193,8 +198,17 @@ class StudyEngine:
                 return trial
         return None
 
-    def _runs_alone(self) -> bool:
-        return any(self.record.trials[uid].runs_alone for uid in self._running)
+    def _one_is_to_run_alone(self) -> bool:
+        """Whether a trial runs, or waits to run, with nothing beside it: until it has ended nothing new is proposed."""
+        return any(self.record.trials[uid].runs_alone for uid in [*self._running, *self._waiting])
+
+    def _is_compared(self, trial: TrialRecord) -> bool:
+        """Whether rungs decide about a trial.
+
+        They decide about configurations, by their first trials. Further seeds and confirmations repeat one that has
+        survived; at the rungs they would compete with their own equals.
+        """
+        return trial.purpose == "search" and self.record.searched[trial.configuration][0].uid == trial.uid
 
     def _encoder_of(self, trial: TrialRecord) -> str:
         if trial.uid not in self._encoders:
@@ -241,8 +255,6 @@ class StudyEngine:
         reason = f"{self._stopping.explain(trial.uid, milestone)} at {milestone:,} view passes ({shown})"
         if trial.params in self.spec.references:
             return "continue", f"reference, {reason}"
-        if trial.purpose == "confirmation":
-            return "continue", f"confirmation, {reason}"
         if not kept and self._is_drawn_for_audit(trial):
             return "audit", f"audited, {reason}"
         return ("continue" if kept else "stop"), reason
@@ -273,10 +285,6 @@ class StudyEngine:
                     self._stopping.restore(uid, milestone, values, decision["decision"] == "continue")
                 if decision["decision"] == "audit":
                     audited.add(uid)
-        for trial in self.record.trials.values():
-            # Killed between the decision and the end of the trial: the decision stands.
-            if trial.state not in FINISHED and any(d["decision"] == "stop" for d in trial.decisions):
-                self.stop(trial.uid)
 
     def _write(self, event: str, **fields: Any) -> None:
         self._num_events += 1

@@ -107,7 +107,8 @@ class StudyRecord:
 def apply(record: StudyRecord, event: Event) -> None:
     """Brings ``record`` up to date with one more event; events of unknown kinds are passed over."""
     kind = event["event"]
-    if kind not in ("created", "resumed") and record.last_event_at is not None:
+    # Under a driver; "ended" may have to be written by a later one that finds nothing left to run.
+    if kind not in ("created", "resumed", "ended") and record.last_event_at is not None:
         record.active_seconds += event["time"] - record.last_event_at
     record.last_event_at = event["time"]
     trial = record.trials.get(event.get("uid", ""))

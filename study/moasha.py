@@ -52,6 +52,8 @@ class MultiObjectiveAsha:
             if kept:
                 rung.vectors[uid] = vector
                 compared = [other for other in rung.vectors if among is None or other in among or other == uid]
+                if among is not None:  # what is compared is given, so the order in which it came must not break ties
+                    compared.sort()
                 points = np.array([rung.vectors[other] for other in compared])
                 place = place_of(compared.index(uid), points, self.maximise)
                 self._standings[uid, milestone] = place, len(compared)

@@ -9,7 +9,7 @@ from study.configurations import Configuration, configurations
 from study.confirmation import next_confirmation
 from study.journal import FINISHED, Purpose, StudyRecord, TrialRecord
 from study.proposals import enumerate_grid
-from study.spec import Ablation, Grid, NoStopping, Params, Search, StudySpec
+from study.spec import Ablation, Budget, Grid, NoStopping, Params, Search, StudySpec
 
 if TYPE_CHECKING:
     from study.optuna_search import OptunaSearch
@@ -82,8 +82,8 @@ class Plan:
         if self._num_when_exhausted == len(known):
             return len(known)
         match self._spec.design:
-            case Search(trials=trials):
-                return len(known) if self._is_spent(record) else trials
+            case Search(trials=trials, budget=budget):
+                return len(known) if is_spent(record, budget) else trials
             case Grid():
                 return len(self._grid)
             case Ablation():
@@ -116,8 +116,8 @@ class Plan:
                 if wanted:
                     return Upcoming(as_params(wanted[0], spec), seed_offset)
                 return WAIT if any(configuration.state == "running" for configuration in known) else None
-            case Search(trials=trials):
-                if len(known) >= trials or self._is_spent(record) or self._num_when_exhausted == len(known):
+            case Search(trials=trials, budget=budget):
+                if len(known) >= trials or is_spent(record, budget) or self._num_when_exhausted == len(known):
                     return None
                 if len(known) < len(spec.references):
                     return Upcoming(dict(spec.references[len(known)]), seed_offset)
@@ -155,15 +155,14 @@ class Plan:
             outcomes[as_choice(configuration.params)] = Outcome(configuration.state != "running", value)
         return outcomes
 
-    def _is_spent(self, record: StudyRecord) -> bool:
-        """Whether a search has used up its budget."""
-        assert isinstance(self._spec.design, Search)
-        budget = self._spec.design.budget
-        limits = {"view_passes": budget.view_passes, "train_pflop": budget.pflop}
-        for name, limit in limits.items():
-            if limit is not None and sum(_spent(trial, name) for trial in record.trials.values()) >= limit:
-                return True
-        return budget.hours is not None and record.active_seconds >= 3600 * budget.hours
+
+def is_spent(record: StudyRecord, budget: Budget) -> bool:
+    """Whether the trials of a search, all together, have cost what they may."""
+    limits = {"view_passes": budget.view_passes, "train_pflop": budget.pflop}
+    for name, limit in limits.items():
+        if limit is not None and sum(_spent(trial, name) for trial in record.trials.values()) >= limit:
+            return True
+    return budget.hours is not None and record.active_seconds >= 3600 * budget.hours
 
 
 def _spent(trial: TrialRecord, cost: str) -> float:

@@ -11,6 +11,7 @@ from rich.text import Text
 from reports.configurations import Row
 from study.engine import StudyEngine
 from study.journal import FINISHED, Event
+from study.planning import is_spent
 from study.spec import Search
 from study.trial_tables import clock, describe_factors, describe_objectives, front_of, front_table, new_table
 
@@ -59,8 +60,9 @@ class ProgressDisplay:
         counts = ", ".join(f"{len(record.with_state(state))} {state}" for state in FINISHED)
         self._console.print(f"{len(record.trials)} trials: {counts}", highlight=False)
         design = self._engine.spec.design
-        if record.ended and isinstance(design, Search) and len(record.trials) < design.trials:
-            self._console.print(f"The space has no more than these configs; {design.trials} trials were asked for.")
+        if record.ended and isinstance(design, Search) and len(record.searched) < design.trials:
+            reason = "the budget is spent" if is_spent(record, design.budget) else "the space has no more"
+            self._console.print(f"{len(record.searched)} of {design.trials} configs: {reason}.", highlight=False)
         front = front_of(record)
         if front:
             self._console.print(front_table(record, front, "front on validation"))

@@ -205,10 +205,10 @@ def resume_from(study_dir: Path, lines: list[str], spec: StudySpec, *, concurren
     cut = replay(json.loads(line) for line in lines)
     driver = Driver(study_dir, spec, concurrency=concurrency)
     stopped = [t.uid for t in cut.trials.values() if t.decisions and t.decisions[-1]["decision"] == "stop"]
-    assert set(stopped) <= {trial.uid for trial in driver.engine.record.with_state("stopped")}
     unfinished = [uid for uid, trial in cut.trials.items() if trial.state not in FINISHED and uid not in stopped]
     driver.run()
     driver.close()
+    assert set(stopped) <= {trial.uid for trial in driver.engine.record.with_state("stopped")}
     assert driver.engine.is_complete()
     assert [assignment.uid for assignment in driver.assigned[: len(unfinished)]] == unfinished
     for assignment in driver.assigned[: len(unfinished)]:

@@ -56,6 +56,27 @@ def test_further_seeds_are_for_what_survived_the_first(make_spec: MakeSpec, tmp_
     assert driver.engine.num_planned == len(record.trials)
 
 
+@pytest.mark.parametrize("order_seed", range(5))
+def test_rungs_decide_about_first_seeds_alone(make_spec: MakeSpec, tmp_path: Path, order_seed: int) -> None:
+    """At the rungs further seeds and confirmations would compete with their own equals, and most would be stopped."""
+    spec = make_spec(
+        factors=FACTORS,
+        design=Grid(),
+        seeds=(0, 1, 2),
+        stopping=MoAsha(first_rung=2, eta=3, audit=0.3),
+        confirmation=Confirmation(runs=3, settings={}),
+    )
+    driver = run_study(tmp_path, spec, concurrency=3, order_seed=order_seed, made_up=steady)
+    record = read_study(tmp_path)
+    assert len({trial.purpose for trial in record.trials.values()}) == 2
+    for assignment in driver.assigned:
+        trial = record.trials[assignment.uid]
+        is_first = trial.purpose == "search" and trial.seed == 0
+        assert bool(assignment.milestones) == bool(trial.decisions) == is_first
+    for configuration in configurations(record, 3):
+        assert configuration.state == configuration.trials[0].state
+
+
 def test_seeds_are_told_to_optuna_as_one_mean(make_spec: MakeSpec, tmp_path: Path) -> None:
     spec = make_spec(factors=FACTORS, design=Search(trials=3, sampler="random"), seeds=(0, 1))
     run_study(tmp_path, spec, made_up=steady)
@@ -104,13 +125,21 @@ def test_the_cost_of_stopped_trials_is_spent_too(make_spec: MakeSpec, tmp_path: 
     assert sum(spent) >= 300_000 > sum(spent[:-1])
 
 
+def test_begun_configurations_get_their_seeds_whatever_the_budget(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """Or they would be neither complete nor comparable."""
+    design = Search(trials=20, sampler="random", budget=Budget(pflop=1e-9))
+    run_study(tmp_path, make_spec(design=design, factors=FACTORS, seeds=(0, 1, 2)), made_up=steady)
+    (only,) = configurations(read_study(tmp_path), 3)
+    assert only.state == "complete" and len(only.trials) == 3
+
+
 def test_hours_count_while_a_driver_is_there(make_spec: MakeSpec, tmp_path: Path) -> None:
     spec = make_spec(design=Search(trials=10, sampler="random", budget=Budget(hours=1)))
     journal = Journal(tmp_path)
     journal.write("created", study="s", spec={}, environment={})
     record = journal.record
     assert record.last_event_at is not None
-    for kind, hours in (("a", 0.4), ("resumed", 30.0), ("b", 0.5)):
+    for kind, hours in (("a", 0.4), ("resumed", 30.0), ("b", 0.5), ("ended", 40.0)):
         record.last_event_at -= 3600 * hours
         journal.write(kind, spec={}, environment={})
     assert record.active_seconds == pytest.approx(0.9 * 3600, abs=5)
@@ -308,6 +337,15 @@ def test_what_ran_out_of_memory_is_run_once_more_alone(make_spec: MakeSpec, tmp_
     assert engine.record.trials[second.uid].reason == "out of memory, also alone: OutOfMemoryError"
     following = engine.next_assignment()
     assert following is not None and following.uid == "t0003"
+
+
+def test_nothing_is_proposed_while_one_waits_to_run_alone(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """It would be chosen without the results of what is being run."""
+    engine = Driver(tmp_path, make_spec(design=Search(trials=20, sampler="random"))).engine
+    first, second = engine.next_assignment(), engine.next_assignment()
+    assert first is not None and second is not None
+    engine.fail(second.uid, "OutOfMemoryError", out_of_memory=True)
+    assert engine.next_assignment() is None and len(engine.record.trials) == 2
 
 
 def test_running_out_of_memory_without_company_is_tried_again_too(make_spec: MakeSpec, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.tune.search import Searcher
 
 from study.engine import StudyEngine
 from study.journal import Journal
@@ -60,6 +61,21 @@ def test_a_trial_whose_worker_died_goes_on_before_anything_new(make_tune: Callab
     trial, _ = tune.start()
     tune.searcher.on_trial_complete(trial, final())
     assert (tune.state("t0000"), tune.ended) == ("complete", ["t0000"])
+
+
+def test_the_study_is_not_finished_while_a_trial_runs(make_tune: Callable[[int], Tune]) -> None:
+    """Ray never asks again where it was told so, and what runs may have to be run again."""
+    tune = make_tune(4)
+    started = [tune.start() for _ in range(3)]
+    assert tune.start()[1] is None
+    for trial, _ in started[:2]:
+        tune.searcher.on_trial_complete(trial, final())
+    assert tune.start()[1] is None
+    tune.searcher.on_trial_complete(started[2][0], error=True)
+    trial, suggested = tune.start()
+    assert suggested == {"uid": "t0002"}
+    tune.searcher.on_trial_complete(trial, final())
+    assert tune.start()[1] == Searcher.FINISHED
 
 
 def test_a_trial_whose_workers_die_again_and_again_has_failed(make_tune: Callable[[int], Tune]) -> None:
