@@ -62,6 +62,10 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
         value = getattr(command, option)
         if value is not None and value <= 0:
             raise ValueError(f"--{option.replace('_', '-')} must be positive: {value}")
+    if command.seed < 0:
+        raise ValueError(f"--seed must not be negative: {command.seed}")
+    if command.address is not None and command.device not in (None, "cpu", "cuda"):
+        raise ValueError(f"--device must be cpu or cuda, of which Ray gives each trial its own: {command.device!r}")
     device = parse_device(command.device).type if command.address is None else command.device
     if device == "cpu" and command.gpus_per_trial is not None:
         raise ValueError("--gpus-per-trial needs a GPU: there is none here, or --device cpu was given")
@@ -194,11 +198,22 @@ def _require_same_study(study_dir: Path, identity: dict[str, Any]) -> None:
     known = read_study(study_dir).spec
     if not known:
         return
-    differences = [difference for difference in _differences(known, identity) if not _is_extension(*difference)]
+    found = _differences(_defining_part(known), _defining_part(identity))
+    differences = [difference for difference in found if not _is_extension(*difference)]
     if differences:
         shown = "; ".join(f"{path}: {old!r} there, {new!r} now" for path, old, new in differences[:5])
         more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
         raise ValueError(f"{study_dir} holds a different study ({shown}{more}); choose another folder with --name")
+
+
+def _defining_part(identity: dict[str, Any]) -> dict[str, Any]:
+    """The identity without what changes no number: the question, and where images lie that are known by checksum."""
+    left = identity | {"question": None}
+    if identity["base"]["dataset"] == "imagefolder":  # its path tells the trials of one folder from those of another
+        return left
+    nowhere = {"data_root": None}
+    ends = {end: identity["design"][end] | nowhere for end in ("from_", "to") if end in identity["design"]}
+    return left | {"base": identity["base"] | nowhere, "design": identity["design"] | ends}
 
 
 def _is_extension(path: str, old: Any, new: Any) -> bool:

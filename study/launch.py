@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def plan_resources(
     """Fills in what the user left open, from the resources of the Ray cluster that is connected.
 
     Without a ``device`` it is cuda where the cluster has a GPU. On GPUs a trial gets one of its own unless told
-    otherwise, on CPUs one core. Raises ``ValueError`` where not a single trial would fit, or where ``gpus_per_trial``
+    otherwise, on CPUs one core. Raises ``ValueError`` where no node has room for a trial, or where ``gpus_per_trial``
     is given and there are only CPUs.
     """
     available = ray.cluster_resources()
@@ -62,19 +63,36 @@ def plan_resources(
         raise ValueError("--gpus-per-trial needs a GPU, and the cluster has none or --device cpu was given")
     cpus = cpus_per_trial or 1
     gpus = 0.0 if device == "cpu" else (gpus_per_trial or 1.0)
-    fitting = int(available.get("CPU", 0) // cpus)
-    if gpus > 0:
-        fitting = min(fitting, int(available.get("GPU", 0) / gpus + 1e-9))
-    memory = available.get("memory", 0) / GIB
-    if gib_per_trial is not None:
-        fitting = min(fitting, int(memory / gib_per_trial))
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fitting = sum(num_fitting(node, cpus, gpus, gib_per_trial) for node in nodes)
     if fitting < 1:
-        needed, there = (f", {gib_per_trial:g} GiB", f", {memory:.1f} GiB") if gib_per_trial is not None else ("", "")
-        raise ValueError(
-            f"no trial fits: it needs {cpus} CPU(s), {gpus:g} GPU(s){needed}, "
-            f"Ray has {available.get('CPU', 0):g} CPU(s), {available.get('GPU', 0):g} GPU(s){there}"
-        )
+        has_cap = gib_per_trial is not None
+        there = "; ".join(_describe_node(node, has_cap) for node in nodes)
+        needed = f"{cpus} CPU(s), {gpus:g} GPU(s)" + (f", {gib_per_trial:g} GiB" if has_cap else "")
+        raise ValueError(f"no trial fits: it needs {needed}, Ray's nodes have {there}")
     return Resources(device, cpus, gpus, min(concurrency or fitting, fitting), gib_per_trial)
+
+
+def num_fitting(node: Mapping[str, float], cpus: int, gpus: float, gib: float | None) -> int:
+    """How many trials have room on a node, as Ray places them: a share of a GPU lies on one GPU.
+
+    Args:
+        node: its resources, with Ray's names; ``memory`` in bytes.
+        cpus, gpus, gib: what a trial gets; ``gpus`` may be 0 or a fraction, None means no cap on memory.
+    """
+    fitting = node.get("CPU", 0) // cpus
+    if 0 < gpus < 1:
+        fitting = min(fitting, int(node.get("GPU", 0)) * int(1 / gpus + 1e-9))
+    elif gpus > 0:
+        fitting = min(fitting, node.get("GPU", 0) // gpus)
+    if gib is not None:
+        fitting = min(fitting, node.get("memory", 0) // (gib * GIB))
+    return int(fitting)
+
+
+def _describe_node(node: Mapping[str, float], with_memory: bool) -> str:
+    memory = f", {node.get('memory', 0) / GIB:.1f} GiB" if with_memory else ""
+    return f"{node.get('CPU', 0):g} CPU(s), {node.get('GPU', 0):g} GPU(s){memory}"
 
 
 def start_ray(address: str | None) -> None:
@@ -100,7 +118,9 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
         resources: from ``plan_resources``.
     """
 
-    encoders = study_dir.parent / "encoders"
+    # What a study of another time has left would decide which trials report at rungs: not where all is to repeat.
+    is_repeatable = engine.spec.window is not None
+    encoders = (study_dir if is_repeatable else study_dir.parent) / "encoders"
 
     def as_ray_config(assignment: Assignment) -> dict[str, Any]:
         return {

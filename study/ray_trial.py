@@ -59,25 +59,26 @@ class StudyTrial(tune.Trainable):
             return {"kind": "failed", "report": json.dumps(report), "done": True}
 
     def _begin(self, config: dict[str, Any]) -> None:
-        torch.set_num_threads(config["num_threads"])
         self._config = TrialConfig(**config["trial"])
         self._seconds = 0.0  # of this attempt, in pretraining, probes and attacks
-        self._folder, self._encoder_path = Path(config["folder"]), Path(config["encoder"])
+        self._folder = Path(config["folder"])
+        self._reports = self._run(config)
+
+    def _run(self, config: dict[str, Any]) -> Iterator[Progress | InterimReport | FinalReport]:
+        """Everything that may fail is done here and not in ``setup``, where Ray would lose the reason."""
+        torch.set_num_threads(config["num_threads"])
         device = torch.device(config["device"])
         cap_process(config["memory"], self._baseline)
         cap_device(config["gpu_share"], device)
-        self._reports = self._run(device, config["milestones"])
-
-    def _run(self, device: torch.device, milestones: list[int]) -> Iterator[Progress | InterimReport | FinalReport]:
-        self._data = available_here(self._data, self._config)  # not in setup: here a failure is one of the trial
+        self._data = available_here(self._data, self._config)
         yield from run_trial(
             self._config,
             self._data,
             device,
-            milestones=milestones,
+            milestones=config["milestones"],
             checkpoint_path=self._folder / CHECKPOINT_NAME,
             checkpoint_seconds=CHECKPOINT_SECONDS,
-            encoder_path=self._encoder_path,
+            encoder_path=Path(config["encoder"]),
         )
 
     def _advance(self) -> dict[str, Any]:

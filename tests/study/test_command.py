@@ -15,8 +15,9 @@ from study.command import prepare, run, start
 from study.engine import StudyEngine
 from study.journal import JOURNAL_NAME, Journal
 from study.launch import Resources
-from study.options import StudyCommand, study_parser
+from study.options import StudyCommand, requested_spec, study_parser
 from study.run import main
+from study.spec import Search
 from trainables.datasets import TrialData, load_data
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +97,12 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
         (["--cpus-per-trial", "-2"], "--cpus-per-trial must be positive: -2"),
         (["--gpus-per-trial", "-0.5"], "--gpus-per-trial must be positive: -0.5"),
         (["--set", "seed=7"], "--set seed: use --seed"),
+        (["--seed", "-1"], "--seed must not be negative: -1"),
+        (["--deterministic", "0"], "window must be at least 1: window=0"),
+        (
+            ["--address", "auto", "--device", "gpu"],
+            "--device must be cpu or cuda, of which Ray gives each trial its own",
+        ),
         (["--name", "a/b"], "name is made of letters, digits"),
         (["--device", "warp"], "no device 'warp' here"),
         (["--device", "cpu", "--gpus-per-trial", "0.5"], "--gpus-per-trial needs a GPU"),
@@ -154,6 +161,24 @@ def test_the_same_study_is_gone_on_with(tmp_path: Path) -> None:
     for options in ((), ("--trials", "14"), ("--trials", "20")):
         prepared = prepare(prepared_command(tmp_path, *options), Console(quiet=True))
         assert prepared.study_dir == study_dir
+
+
+def test_a_study_is_gone_on_with_wherever_its_images_lie(tmp_path: Path) -> None:
+    """They are known by their checksum, and digits lie nowhere."""
+    from rich.console import Console
+
+    study_dir = begin_study(tmp_path)
+    prepared = prepare(prepared_command(tmp_path, "--data-root", str(tmp_path / "moved")), Console(quiet=True))
+    assert prepared.study_dir == study_dir
+
+
+def test_options_leave_the_rest_of_a_search_as_it_is(tmp_path: Path) -> None:
+    space = tmp_path / "space.py"
+    space.write_text(SHIPPED.read_text().replace("design=Search(", "design=Search(cheapest_of=1, "))
+    spec = requested_spec(
+        StudyCommand(**vars(study_parser().parse_args(["--space", str(space), "--trials", "20", "--sampler", "gp"])))
+    )
+    assert spec.design == Search(trials=20, sampler="gp", cheapest_of=1)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import ray
 
-from study.launch import plan_resources, start_ray
+from study.launch import num_fitting, plan_resources, start_ray
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,3 +51,22 @@ def test_a_cluster_that_happens_to_run_here_is_not_joined(monkeypatch: pytest.Mo
     start_ray(None)
     start_ray("auto")
     assert asked == ["local", "auto"]  # with None, Ray joins one that another user or another test has started
+
+
+@pytest.mark.parametrize(
+    ("node", "cpus", "gpus", "gib", "fitting"),
+    [
+        ({"CPU": 1.0}, 2, 0.0, None, 0),
+        ({"CPU": 5.0}, 2, 0.0, None, 2),
+        ({"CPU": 16.0, "GPU": 3.0}, 1, 0.4, None, 6),  # two on each GPU, though 3 / 0.4 is 7.5
+        ({"CPU": 16.0, "GPU": 1.0}, 1, 0.1, None, 10),
+        ({"CPU": 4.0, "GPU": 1.0}, 1, 0.1, None, 4),
+        ({"CPU": 16.0, "GPU": 3.0}, 1, 2.0, None, 1),
+        ({"CPU": 16.0}, 1, 1.0, None, 0),
+        ({"CPU": 16.0, "memory": 5.0 * 2**30}, 1, 0.0, 2.0, 2),
+    ],
+)
+def test_a_trial_lies_on_one_node_and_a_share_on_one_gpu(
+    node: dict[str, float], cpus: int, gpus: float, gib: float | None, fitting: int
+) -> None:
+    assert num_fitting(node, cpus, gpus, gib) == fitting

@@ -43,13 +43,15 @@ def config(
     return CONFIG.replace(data_root=str(make_photographs(tmp_path / "photographs", 4)))
 
 
-def run_to_end(config: TrialConfig, data: TrialData, folder: Path, memory: int | None = None) -> dict[str, Any]:
+def run_to_end(
+    config: TrialConfig, data: TrialData, folder: Path, *, memory: int | None = None, device: str = "cpu"
+) -> dict[str, Any]:
     """The last result of a worker that unpickles ``data`` and may allocate ``memory`` bytes; no Ray is started."""
     trial = StudyTrial.__new__(StudyTrial)
     plain = {"uid": "t0000", "trial": config.model_dump(mode="json"), "milestones": []}
     trial.setup(
         plain
-        | {"folder": str(folder), "encoder": str(folder / "encoder.pt"), "device": "cpu"}
+        | {"folder": str(folder), "encoder": str(folder / "encoder.pt"), "device": device}
         | {"num_threads": torch.get_num_threads(), "memory": memory, "gpu_share": 0.0},
         pickle.loads(pickle.dumps(data)),
     )
@@ -101,3 +103,9 @@ def test_a_trial_that_needs_more_than_its_cap_is_out_of_memory(config: TrialConf
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
     assert run_to_end(big, data, tmp_path / "free")["kind"] == "final"
+
+
+def test_a_device_that_the_node_does_not_have_is_the_reason_of_the_failure(config: TrialConfig, tmp_path: Path) -> None:
+    """Raised while the worker is set up it would be lost: to Ray the worker has died."""
+    result = run_to_end(config, load_data(config), tmp_path, device="warp")
+    assert result["kind"] == "failed" and "warp" in result["report"]["reason"], result
