@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from study.load_space import load_space
-from study.spec import Ablation, Confirmation, Grid, MoAsha, NoStopping, RayAsha, Sampler, Search, StudySpec
+from study.spec import Ablation, Confirmation, Grid, MoAsha, NoStopping, RayAsha, Sampler, StudySpec
 from study.warm_start import prior_trials
 from trainables.trial_config import PRESETS, parse_settings, resolve_paths
 
@@ -66,7 +66,7 @@ def study_parser() -> argparse.ArgumentParser:
     add("--trials", type=int, help="how many trials a search has; more than before extends a study")
     add("--sampler", choices=[*get_args(Sampler), "grid"], help="how Optuna proposes; grid: every combination")
     add("--warm-start", type=Path, metavar="PATH", help="a study's folder or a CSV of trials to start from")
-    add("--budget-view-passes", type=float, metavar="N", help="propose nothing more once the trials have cost so much")
+    add("--budget-view-passes", type=float, metavar="N", help="no further configs once the trials have cost so much")
     add("--budget-pflop", type=float, metavar="N", help="the same in PFLOP of pretraining")
     add("--budget-hours", type=float, metavar="N", help="the same in hours of wall time")
     add("--stopping", choices=STOPPING, help="multi-objective ASHA, Ray's ASHA for one objective, or none")
@@ -124,7 +124,7 @@ def requested_spec(command: StudyCommand) -> StudySpec:
         spec = dataclasses.replace(spec, confirmation=confirmation)
     if command.warm_start is not None:
         spec = dataclasses.replace(spec, warm_start=prior_trials(command.warm_start, spec))
-    return dataclasses.replace(spec, window=command.deterministic or spec.window)
+    return spec if command.deterministic is None else dataclasses.replace(spec, window=command.deterministic)
 
 
 def _with_design(spec: StudySpec, command: StudyCommand) -> StudySpec:
@@ -144,10 +144,11 @@ def _with_design(spec: StudySpec, command: StudyCommand) -> StudySpec:
             "--trials, --sampler, --warm-start and budgets are for a search; "
             f"{command.space} is a {type(spec.design).__name__}"
         )
-    design = Search(
+    design = dataclasses.replace(
+        spec.design,
         trials=spec.design.trials if command.trials is None else command.trials,
         sampler=command.sampler or spec.design.sampler,  # type: ignore[arg-type]
-        budget=dataclasses.replace(spec.design.budget, **given) if given else spec.design.budget,
+        budget=dataclasses.replace(spec.design.budget, **given),
     )
     return dataclasses.replace(spec, design=design)
 

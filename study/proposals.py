@@ -135,7 +135,8 @@ def _suggest(trial: OptunaTrial, factor: Factor) -> Any:
         case IntDistribution(low=low, high=high, step=step, log=log):
             return trial.suggest_int(factor.name, low, high, step=step, log=log)
         case FloatDistribution(low=low, high=high, step=step, log=log):
-            return _without_noise(trial.suggest_float(factor.name, low, high, step=step, log=log))
+            value = _without_noise(trial.suggest_float(factor.name, low, high, step=step, log=log))
+            return min(max(value, low), high)  # a bound such as 2 / 3 has more digits than are kept
     raise AssertionError(factor)
 
 

@@ -23,7 +23,12 @@ from trainables.trial_config import FIXED_NUM_VIEWS, PRESETS, TrialConfig, requi
 
 Direction = Literal["maximize", "minimize"]
 Sampler = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random"]
+LEARN_FROM_PRIORS = ("tpe", "gp")  # the genetic samplers breed from their own generations, the others learn nothing
 Params = dict[str, Any]
+# What tables of a study have columns for, beside those of its factors.
+COLUMN_NAMES = frozenset(
+    ["uid", "number", "trial", "trials", "state", "reason", "purpose", "seed", "seeds", "num_lost", "budget", "command"]
+) | {"front_probability", "P(front)", "view_passes", "train_pflop", "train_seconds"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,7 @@ class Factor:
     """One thing that varies: a field over a distribution, or named levels that each set several fields.
 
     Args:
-        name: the field, or for levels a name of its own.
+        name: the field, or for levels a name of its own, which must be none of ``COLUMN_NAMES``.
         distribution: the values of the field; its choices or bounds must be valid for it.
         levels: level -> the fields it sets.
         when: the factor is active only where each of these fields has one of these values, as set by the base and by
@@ -59,6 +64,8 @@ class Factor:
         for name, allowed in self.when.items():
             if not isinstance(allowed, tuple | list):
                 raise ValueError(f"factor {self.name!r}: when[{name!r}] must be a tuple of values, not {allowed!r}")
+        if self.name in COLUMN_NAMES or self.name.startswith(("val_", "test_")):
+            raise ValueError(f"a factor must not have the name of a column of the report: {self.name!r}")
         if self.levels is not None and len(self.levels) < 2:
             raise ValueError(f"factor {self.name!r} needs at least two levels")
 
@@ -131,7 +138,9 @@ class Constraint:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a search may spend, whichever is reached first: no config is proposed behind it, running trials go on.
+    """What a search may spend, whichever is reached first: then no further config is proposed.
+
+    Trials that run go on, and configs that have been begun get their seeds; confirmations have a limit of their own.
 
     Args:
         view_passes, pflop: of pretraining, summed over all trials, stopped ones included.
@@ -264,6 +273,11 @@ class Ablation:
         grouped = [name for fields in self.groups.values() for name in fields]
         if len(set(grouped)) < len(grouped):
             raise ValueError(f"the groups of an ablation must not share fields: {grouped}")
+        for name in grouped:
+            require_known_field(name)
+        for name, fields in self.groups.items():
+            if name in TrialConfig.model_fields and name not in fields:
+                raise ValueError(f"a group of an ablation has the name of a field that is not in it: {name!r}")
         if len(self.factors()) < 2:
             raise ValueError("an ablation needs two configs that differ in at least two factors")
 
@@ -341,8 +355,8 @@ class StudySpec:
     trials of a search, and are never stopped early. An ``Ablation`` brings its own base and factors.
 
     Args:
-        seeds: each config is run with each of them, added to the seed of the study; later ones once the first is done,
-            where trials may be stopped early.
+        seeds: each config is run with each of them, added to the seed of the study. Where trials may be stopped early,
+            rungs decide about the first seed; the others follow once it is done, and run to their ends.
         window: None, or how many trials may be under way while nothing is learned from them: every decision then
             depends on trials at least so many numbers back, whatever the order in which trials end.
         warm_start: results that the sampler is told before the first trial; they are not on the front.
@@ -387,6 +401,10 @@ class StudySpec:
             raise ValueError(f"the ablation chooses by {self.design.objective!r}, which is no objective of the study")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(f"seeds must be different and not negative: {self.seeds}")
+        if self.warm_start and isinstance(self.design, Search) and self.design.sampler not in LEARN_FROM_PRIORS:
+            raise ValueError(
+                f"a warm start is for the samplers {' and '.join(LEARN_FROM_PRIORS)}: sampler={self.design.sampler!r}"
+            )
         if self.window is not None:
             if self.window < 1:
                 raise ValueError(f"window must be at least 1: window={self.window}")
@@ -401,12 +419,12 @@ class StudySpec:
             return self
         laptop = self.laptop
         overlay = dict(PRESETS[preset])
+        if self.base.method in FIXED_NUM_VIEWS:
+            del overlay["num_views"]
         design = laptop.design or self.design
         if isinstance(design, Ablation) and laptop.design is None:
             varied = {name for factor in self.factors for name in factor.fields()}
-            design = design.with_changes({k: v for k, v in overlay.items() if k not in varied})
-        if self.base.method in FIXED_NUM_VIEWS:
-            del overlay["num_views"]
+            design = design.with_changes({k: v for k, v in overlay.items() if k not in varied} | dict(laptop.base))
         return dataclasses.replace(
             self,
             base=self.base.replace(**(overlay | dict(laptop.base))),

@@ -154,6 +154,20 @@ def test_equal_configs_under_other_names_are_one(make_spec: MakeSpec) -> None:
     assert len(proposed) == 1
 
 
+@pytest.mark.parametrize("sampler", get_args(Sampler))
+def test_bounds_of_many_digits_are_kept_to(make_spec: MakeSpec, sampler: Sampler) -> None:
+    """What is recorded is rounded; Optuna would refuse the whole history for one value beyond its bound."""
+    factors = (Factor(name="view_scale_min", distribution=FloatDistribution(1 / 3, 2 / 3)),)
+    spec = make_spec(factors=factors, objectives=ACCURACIES, design=Search(trials=14, sampler=sampler))
+    record = StudyRecord()
+    for number in range(14):
+        proposal = OptunaSearch(spec, 0).propose(record)
+        assert proposal is not None
+        scale = proposal.params["view_scale_min"]
+        assert 1 / 3 <= scale <= 2 / 3
+        record.add(trial(number, proposal.params, metrics={"val_clean": 90 * scale, "val_pgd_8": 9 * scale}))
+
+
 # Cost.
 
 ACCURACIES = (Objective("val_clean", "maximize"), Objective("val_pgd_8", "maximize"))

@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from study.spec import Factor, Grid, LaptopPreset, MoAsha, NoStopping, Objective, Search, StudySpec
+from study.spec import (
+    Ablation,
+    Factor,
+    Grid,
+    LaptopPreset,
+    MoAsha,
+    NoStopping,
+    Objective,
+    PriorTrial,
+    Search,
+    StudySpec,
+)
 from trainables.trial_config import LAPTOP, TrialConfig
 
 MakeSpec = Callable[..., StudySpec]
@@ -17,6 +28,7 @@ KINDS = {
     "patch": {"view_scale_min": 0.2, "view_scale_max": 0.2, "view_ratio_min": 1.0, "view_ratio_max": 1.0},
 }
 VIEW_KIND = Factor(name="view_kind", levels=KINDS)
+PRIORS = (PriorTrial({"num_views": 2}, (50.0, 20.0, 0.5)),)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +47,8 @@ VIEW_KIND = Factor(name="view_kind", levels=KINDS)
         ({"name": "kind", "levels": {"a": {"epochs": 2}, "b": {"eval_samples": 50}}}, "eval_samples must be the same"),
         ({"name": "seed", "distribution": CHOICES}, "seed must be the same for all trials"),
         ({"name": "kind", "levels": {"a": {"epochs": 2}}}, "factor 'kind' needs at least two levels"),
+        ({"name": "budget", "levels": KINDS}, "name of a column of the report: 'budget'"),
+        ({"name": "test_clean", "levels": KINDS}, "name of a column of the report: 'test_clean'"),
     ],
 )
 def test_impossible_factors_are_refused(arguments: dict[str, Any], message: str) -> None:
@@ -66,6 +80,10 @@ def test_extremes_are_all_categories_or_both_bounds() -> None:
         ({"factors": (Factor(name="epochs", distribution=CHOICES),) * 2}, "different names"),
         ({"objectives": (Objective("val_clean", "maximize"),)}, "at least two different objectives"),
         ({"objectives": (Objective("val_clean", "maximize"),) * 2}, "at least two different objectives"),
+        *(
+            ({"warm_start": PRIORS, "design": Search(trials=5, sampler=sampler)}, f"tpe and gp: sampler='{sampler}'")
+            for sampler in ("random", "qmc", "nsga2", "nsga3")
+        ),
     ],
 )
 def test_impossible_specs_are_refused(make_spec: MakeSpec, changes: dict[str, Any], message: str) -> None:
@@ -160,3 +178,36 @@ def test_sequences_in_levels_are_plain_too(make_spec: MakeSpec) -> None:
     factor = Factor(name="radii", levels={"a": {"eval_radii_255": (4.0, 8.0)}, "b": {"eval_radii_255": (8.0,)}})
     plain = make_spec(factors=(factor,)).to_plain()
     assert json.loads(json.dumps(plain)) == plain
+
+
+SIMCLR = {"method": "simclr", "num_views": 2, "batch_size": 100}
+
+
+def test_an_ablation_keeps_the_number_of_views_of_a_method_under_a_preset() -> None:
+    ends = TrialConfig(**SIMCLR), TrialConfig(**(SIMCLR | {"adversary": "pgd", "learning_rate": 0.1}))
+    spec = StudySpec(name="a", question="?", design=Ablation(from_=ends[0], to=ends[1])).with_preset("laptop")
+    assert isinstance(spec.design, Ablation)
+    assert spec.design.from_.num_views == spec.design.to.num_views == 2
+    assert spec.design.from_.dataset == LAPTOP["dataset"]
+
+
+def test_the_base_of_a_laptop_preset_holds_for_both_ends_of_an_ablation() -> None:
+    design = Ablation(from_=TrialConfig(adversary="none"), to=TrialConfig(adversary="pgd", learning_rate=0.1))
+    laptop = LaptopPreset(base={"train_images": 77})
+    spec = StudySpec(name="a", question="?", design=design, laptop=laptop).with_preset("laptop")
+    assert isinstance(spec.design, Ablation)
+    assert [end.train_images for end in (spec.design.from_, spec.design.to, spec.base)] == [77] * 3
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"speed": ("learning_rat",)}, "unknown field 'learning_rat'"),
+        ({"adversary": ("learning_rate",)}, "name of a field that is not in it: 'adversary'"),
+        ({"a": ("learning_rate",), "b": ("learning_rate",)}, "must not share fields"),
+    ],
+)
+def test_groups_of_an_ablation_are_checked(groups: dict[str, tuple[str, ...]], message: str) -> None:
+    ends = TrialConfig(adversary="none"), TrialConfig(adversary="pgd", learning_rate=0.1, momentum=0.5)
+    with pytest.raises(ValueError, match=message):
+        Ablation(from_=ends[0], to=ends[1], groups=groups)
