@@ -17,6 +17,7 @@ from optuna.distributions import (
     IntDistribution,
     distribution_to_json,
 )
+from pydantic import ValidationError
 
 from trainables.datasets import DATA_FIELDS
 from trainables.trial_config import FIXED_NUM_VIEWS, PRESETS, TrialConfig, require_known_field
@@ -255,7 +256,8 @@ class Ablation:
     (2016): from ``from_``, at each step the factor that betters ``objective`` most, until ``to`` is reached.
 
     Args:
-        from_, to: the two configs.
+        from_, to: the two configs; a field that has no effect in one of them (``replays`` without free training) must
+            be grouped with what decides on that, or else be equal in both.
         groups: factor -> the fields that change together; every other field that differs is a factor of its own.
         objective: by which the greedy path chooses, an objective of the study.
         leave_one_out, add_one_in, greedy: what is trained.
@@ -280,6 +282,13 @@ class Ablation:
                 raise ValueError(f"a group of an ablation has the name of a field that is not in it: {name!r}")
         if len(self.factors()) < 2:
             raise ValueError("an ablation needs two configs that differ in at least two factors")
+        for factor in self.factors():
+            for end, config, other in (("from_", self.from_, "to"), ("to", self.to, "from")):
+                if _changes_nothing(factor.changes(other), config):
+                    raise ValueError(
+                        f"{factor.name!r} changes nothing where the other fields are as in {end}: "
+                        "leave it equal, or group it with the field on which that depends"
+                    )
 
     def factors(self) -> tuple[Factor, ...]:
         """The differences, each a factor with the levels ``from`` and ``to``."""
@@ -499,6 +508,13 @@ def _part_to_plain(part: Design | Stopping) -> dict[str, Any]:
         plain[name] = dict(value) if isinstance(value, Mapping) else value
     copied: dict[str, Any] = json.loads(json.dumps(plain))
     return copied
+
+
+def _changes_nothing(changes: Mapping[str, Any], config: TrialConfig) -> bool:
+    try:
+        return config.replace(**changes).content_hash() == config.content_hash()
+    except ValidationError:  # between the two ends of an ablation some configs are impossible
+        return False
 
 
 def _check_rungs(first_rung: int, eta: int) -> None:

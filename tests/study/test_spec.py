@@ -211,3 +211,14 @@ def test_groups_of_an_ablation_are_checked(groups: dict[str, tuple[str, ...]], m
     ends = TrialConfig(adversary="none"), TrialConfig(adversary="pgd", learning_rate=0.1, momentum=0.5)
     with pytest.raises(ValueError, match=message):
         Ablation(from_=ends[0], to=ends[1], groups=groups)
+
+
+def test_a_factor_of_an_ablation_has_an_effect_at_both_ends() -> None:
+    """Alone it would be the same config again; together with what it depends on it makes a difference."""
+    ends = TrialConfig(adversary="pgd", replays=5, learning_rate=0.1), TrialConfig(adversary="free", replays=3)
+    with pytest.raises(ValueError, match="'replays' changes nothing where the other fields are as in from_"):
+        Ablation(from_=ends[0], to=ends[1])
+    with pytest.raises(ValueError, match="'replays' changes nothing where the other fields are as in to"):
+        Ablation(from_=ends[1], to=ends[0])
+    grouped = Ablation(from_=ends[0], to=ends[1], groups={"adversary": ("adversary", "replays")})
+    assert {factor.name for factor in grouped.factors()} == {"adversary", "learning_rate"}
