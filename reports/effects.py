@@ -26,9 +26,9 @@ class Effect:
         factors: the factor, or the two factors of an interaction.
         contrast: the levels, as text.
         measure: a metric.
-        mean: over the pairs: percentage points, for costs the natural logarithm of the ratio.
+        mean: over the pairs of encoders: percentage points, for costs the natural logarithm of the ratio.
         low, high: bootstrap 95% interval; NaN below five pairs.
-        pairs: how many there are.
+        pairs: how many there are; trials that share their encoders are one (``MatchedTrials``).
         p_value: of the sign-flip test; NaN for costs.
         p_holm: the same, corrected by Holm's method over all rows of the table.
     """

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import ValidationError
 
 from reports.front_probability import as_drawn
 from reports.trials import FACTOR_PREFIX, TrialTable
+from trainables.trial_config import TrialConfig
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -47,6 +49,9 @@ class MatchedTrials:
 
     Trials match where every other factor and the seed are equal. A factor that is active only under some values of
     another (replays under free training) makes one level with it: else no trial with replays had a partner without.
+
+    Trials that differ in probe and evaluation alone have one pretrained encoder, and share its luck. Matched pairs of
+    the same two encoders are therefore averaged: they are one observation of what the factor does.
     """
 
     def __init__(self, table: TrialTable, measures: list[str]) -> None:
@@ -60,6 +65,9 @@ class MatchedTrials:
         names = ["seed", *columns]
         self._trials = [dict(zip(names, map(_hashable, row), strict=True)) for row in joined[names].to_numpy(object)]
         self._values = {measure: values[measure].to_numpy(dtype=float) for measure in measures}
+        uids = table.trusted.drop_duplicates(["configuration", "seed"]).set_index(["configuration", "seed"])["uid"]
+        rows = zip(values["configuration"], values["seed"], strict=True)
+        self._encoders = [_encoder(table.study.trials[uids[row]].config) for row in rows]
         self._dependents = _dependents(table)
         self._cells: dict[tuple[str, ...], Cells] = {}
 
@@ -110,19 +118,27 @@ class MatchedTrials:
         return [level for level in levels if any(len(values[context]) > 1 for context in cells[level,])]
 
     def differences(self, contrast: Contrast, measure: str) -> Floats:
-        """``measure`` at the high level less that at the low one, for every matched pair with finite values."""
+        """``measure`` at the high level less that at the low one, for every two encoders of finite matched pairs.
+
+        Both are one encoder where the factor is of the probe.
+        """
         return self._differences((contrast,), measure)
 
     def interaction(self, first: Contrast, second: Contrast, measure: str) -> Floats:
         """How much the effect of ``first`` differs between the high and the low level of ``second``: one number for
-        every four trials that are equal but for the two factors."""
+        every four encoders of trials that are equal but for the two factors."""
         return self._differences((first, second), measure)
 
     def _differences(self, contrasts: tuple[Contrast, ...], measure: str) -> Floats:
-        values = self._values[measure][self._matched(contrasts)]
+        matched = self._matched(contrasts)
+        values = self._values[measure][matched]
         for _ in contrasts:
             values = values[:, 1] - values[:, 0]
-        return values[np.isfinite(values)]
+        of_encoders = defaultdict[tuple[str, ...], list[float]](list)
+        for value, trials in zip(values, matched.reshape(len(matched), 2 ** len(contrasts)), strict=True):
+            if np.isfinite(value):
+                of_encoders[tuple(self._encoders[trial] for trial in trials)].append(value)
+        return np.array([np.mean(found) for found in of_encoders.values()], dtype=float)
 
     def _matched(self, contrasts: tuple[Contrast, ...]) -> Ints:
         """The trials that are equal but for the contrasts' factors, shape (contexts, 2) or (contexts, 2, 2).
@@ -174,6 +190,15 @@ def _hashable(value: Any) -> Any:
     if isinstance(value, list | dict):
         return json.dumps(value, sort_keys=True)
     return None if value is None or pd.isna(value) else value
+
+
+def _encoder(config: dict[str, Any]) -> str:
+    """What is equal for trials that have one pretrained encoder."""
+    try:
+        return TrialConfig(**config).pretraining_hash()
+    except ValidationError:  # of another version: its fields as they are
+        fields = {name: value for name, value in config.items() if not name.startswith(("probe", "eval_", "rung_"))}
+        return json.dumps(fields, sort_keys=True)
 
 
 def _dependents(table: TrialTable) -> dict[str, tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """Effects, corrections and matching on data that were built with known answers."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -91,6 +92,35 @@ def test_other_factors_must_be_equal(new_study: NewStudy) -> None:
         ("none", None),
         ("free", 3),
     ]
+
+
+def test_pairs_of_the_same_two_encoders_are_one_observation(new_study: NewStudy) -> None:
+    study, luck = new_study(factors=[{"name": name} for name in ("adversary", "probe", "probe_layer")]), {}
+    for seed, adversary in itertools.product(range(6), ("none", "free")):
+        luck[adversary, seed] = float(np.random.default_rng(len(luck)).normal())
+        for probe, layer in itertools.product(("central", "robust_central"), ("hidden", "backbone")):
+            clean = 70 + luck[adversary, seed] + 2 * (probe == "central") + (layer == "hidden")
+            params = {"adversary": adversary, "probe": probe, "probe_layer": layer}
+            study.complete(clean, 20.0, 1.0, params, seed=seed)
+    table = tabulate(study.read())
+    adversary, probe, layer = main_effects(table, ["val_clean"])
+    sign = 1 if adversary.contrast == "none → free" else -1
+    differences = sign * np.array([luck["free", seed] - luck["none", seed] for seed in range(6)])
+    assert (adversary.pairs, adversary.mean) == (6, pytest.approx(differences.mean()))
+    assert adversary.p_value == sign_flip_p(differences) > 0.05
+    # Of the probe's factors, both sides share an encoder: there are twelve.
+    assert (probe.pairs, abs(probe.mean), layer.pairs) == (12, pytest.approx(2), 12)
+    assert [effect.pairs for effect in interactions(table, ["val_clean"])] == [6, 6, 12]
+
+
+def test_trials_of_another_version_share_encoders_too(new_study: NewStudy) -> None:
+    study = new_study(factors=[{"name": "num_views"}, {"name": "probe"}])
+    for views, probe in itertools.product((4, 8), ("central", "robust_central")):
+        study.complete(70.0 + views, 20.0, 1.0, {"num_views": views, "probe": probe})
+    record = study.read()
+    for trial in record.trials.values():
+        trial.config["a_field_of_old"] = 1
+    assert [effect.pairs for effect in main_effects(tabulate(record), ["val_clean"])] == [1, 2]
 
 
 def test_sign_flips_by_hand() -> None:
