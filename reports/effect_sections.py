@@ -18,9 +18,8 @@ from reports.trials import TrialTable
 HOW_TESTED = (
     "Each row compares trials that are equal in every other factor and in the seed. Trials of one pretrained encoder, "
     "which differ in probe or evaluation alone, share its luck: pairs of the same encoders are averaged and count as "
-    "one. Effects on accuracies are in percentage points, on costs factors; brackets are percentile bootstrap 95% "
-    f"intervals over the pairs (from {MIN_PAIRS} pairs on), p is of the two-sided sign-flip test, corrected by Holm's "
-    "method over all rows."
+    "one. Effects on accuracies are in percentage points, on costs factors; brackets are 95% t intervals over pairs "
+    f"(from {MIN_PAIRS} on), p is of the two-sided sign-flip test, corrected by Holm's method over all rows."
 )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 
-from reports.effects import bootstrap_interval, holm, interactions, main_effects, sign_flip_p
+from reports.effects import holm, interactions, main_effects, mean_interval, sign_flip_p
 from reports.importance import importances
 from reports.matched_pairs import MatchedTrials
 from reports.trials import TrialTable, tabulate
@@ -148,13 +149,20 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_the_bootstrap_interval_is_that_of_the_normal_for_many_pairs() -> None:
-    differences = np.random.default_rng(0).normal(3.0, 2.0, size=400)
-    reach = 1.96 * differences.std() / 20
-    assert bootstrap_interval(differences) == pytest.approx(
-        (differences.mean() - reach, differences.mean() + reach), abs=0.02
-    )
-    assert all(math.isnan(value) for value in bootstrap_interval(np.array([1.0, 2.0, 3.0, 4.0])))
+def test_the_interval_of_a_mean_is_that_of_the_t_test() -> None:
+    differences = np.random.default_rng(0).normal(3.0, 2.0, size=7)
+    reference = scipy.stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
+    assert mean_interval(differences) == pytest.approx((reference.low, reference.high))
+    assert mean_interval(np.full(5, 2.0)) == (2.0, 2.0)
+    assert all(math.isnan(value) for value in mean_interval(np.array([1.0, 2.0, 3.0, 4.0])))
+
+
+@pytest.mark.parametrize("pairs", [5, 6, 8, 12, 24, 50])
+def test_intervals_of_normal_differences_hold_their_mean_in_95_of_100(pairs: int) -> None:
+    drawn = np.random.default_rng(pairs).normal(1.0, 2.0, size=(2000, pairs))
+    intervals = np.array([mean_interval(differences) for differences in drawn])
+    covered = np.mean((intervals[:, 0] <= 1.0) & (intervals[:, 1] >= 1.0))
+    assert covered == pytest.approx(0.95, abs=0.015)  # three standard errors of 2,000 draws
 
 
 def test_importance_is_that_of_the_factor_that_matters(new_study: NewStudy) -> None:
