@@ -28,7 +28,7 @@ def effect_sections(table: TrialTable) -> list[Section]:
     if table.trusted.empty or not table.objectives:
         return []
     sections = [_effects(table)]
-    if len(table.configurations) > 1 and varying_factors(table):
+    if len(table.whole) > 1 and varying_factors(table):
         sections += [*_importance(table), *_space(table)]
     return sections
 
@@ -117,7 +117,7 @@ def _importance(table: TrialTable) -> list[Section]:
 
 def _space(table: TrialTable) -> list[Section]:
     accuracies = [objective.name for objective in table.objectives if is_accuracy(objective.name)]
-    shown = [name for name in accuracies if table.configurations[name].notna().any()]
+    shown = [name for name in accuracies if table.whole[name].notna().any()]
     if not shown:
         return []
     sections = []

@@ -77,7 +77,7 @@ def _configurations(name: str, title: str, table: TrialTable, frame: pd.DataFram
 def _numbers(row: Row, table: TrialTable) -> dict[str, Any]:
     """A configuration with one number a column: means, spreads, intervals, numbers of images and of seeds."""
     plain: dict[str, Any] = {"uid": row["uid"], "trials": " ".join(row["uids"])}
-    plain |= {"seeds": " ".join(str(seed) for seed in row["seeds"]), "num_lost": row["num_lost"]}
+    plain |= {"seeds": " ".join(str(seed) for seed in row["seeds"])}
     plain |= {factor: row[FACTOR_PREFIX + factor] for factor in table.factors}
     for name in [*table.accuracies("val"), *table.accuracies("test")]:
         low, high = interval_of(row, name) or (math.nan, math.nan)

@@ -71,8 +71,9 @@ def hypervolume_growth(study: StudyRecord, objectives: list[Objective], box: Ref
     """The hypervolume after each trial that ended, in the order in which they ended.
 
     A configuration counts with the mean of the seeds that were complete by then, so the hypervolume can fall when a
-    further seed corrects a lucky one, or when a check of a trial fails. Stopped and failed trials add no point, but
-    their cost up to their last report is spent; what a trial spent behind its last report is not known and left out.
+    further seed corrects a lucky one or does not complete, or when a check of a trial fails. Stopped and failed trials
+    add no point, but their cost up to their last report is spent; what a trial spent behind its last report is not
+    known and left out.
 
     Returns:
         Columns ``uid``, ``state``, ``spent_pflop`` (sum over the trials that ended), ``hypervolume`` (share of box).
@@ -92,6 +93,8 @@ def hypervolume_growth(study: StudyRecord, objectives: list[Objective], box: Ref
             is_broken = any((trial.metrics.get(c["name"]) or 0) > c["at_most"] for c in constraints)
             if trial.metrics.get("validity") or is_broken:
                 doubtful.add(trial.configuration)
+        else:
+            doubtful.add(trial.configuration)
         trusted = np.array([mean for name, mean in means.items() if name not in doubtful])
         points = trusted[np.isfinite(trusted).all(axis=1)] if len(trusted) else trusted
         rows.append((trial.uid, trial.state, spent, box.share(points)))

@@ -32,8 +32,7 @@ def _front_rows(row: Row, table: TrialTable, tests: list[str], costs: list[str])
     seeds = (
         f"<small>mean of seeds {', '.join(str(seed) for seed in row['seeds'])}</small>" if row["num_seeds"] > 1 else ""
     )
-    lost = f'<small class="doubt">{row["num_lost"]} more stopped or failed</small>' if row["num_lost"] else ""
-    cells = [f'<th scope="row">{_uid(row)}{seeds}{lost}</th>', f'<td class="factors">{factors or "–"}</td>']
+    cells = [f'<th scope="row">{_uid(row)}{seeds}</th>', f'<td class="factors">{factors or "–"}</td>']
     cells += [f'<td class="number">{_accuracy_cell(row, name)}</td>' for name in tests]
     cells += [f'<td class="number">{_esc(format_cost(name, row[name]))}</td>' for name in costs]
     cells.append(f'<td class="number">{row["front_probability"]:.2f}</td>')

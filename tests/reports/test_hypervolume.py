@@ -65,6 +65,16 @@ def test_a_second_seed_and_a_warning_take_back_what_luck_had_added(new_study: Ne
     assert growth["hypervolume"].tolist() == pytest.approx([0.30, 0.25, 0.0])
 
 
+def test_a_seed_that_fails_takes_its_configuration_away(new_study: NewStudy) -> None:
+    study = new_study()
+    study.complete(50.0, 50.0, 1.0, {"num_views": 8})
+    study.complete(60.0, 50.0, 1.0, {"num_views": 4}, seed=0)
+    study.finish(study.start(seed=1, num_views=4), "failed", reason="diverged")
+    box = reference_box(np.array([[60.0, 50.0]]), [CLEAN, ROBUST])
+    growth = hypervolume_growth(study.read(), [CLEAN, ROBUST], box)
+    assert growth["hypervolume"].tolist() == pytest.approx([0.25, 0.30, 0.25])
+
+
 def test_trials_count_in_the_order_in_which_they_ended(new_study: NewStudy) -> None:
     study = new_study()
     slow, fast = study.start(num_views=4), study.start(num_views=8)
