@@ -1,5 +1,6 @@
 """Tables and figures as files: what is in them, and what is said where they cannot be made."""
 
+import ast
 import csv
 import io
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from reports.table_formats import to_csv, to_latex, to_markdown
 from reports.trials import tabulate
 
 NewStudy = Callable[..., Any]
+REPOSITORY = Path(__file__).parents[2]
 TABLE = ReportTable(
     "two_rows",
     "Share of 50% & more_or_less",
@@ -55,6 +57,30 @@ def test_no_special_character_reaches_latex(character: str) -> None:
     table = ReportTable("t", "t", pd.DataFrame(), pd.DataFrame({"head": [f"a{character}b"]}))
     row = next(line for line in to_latex(table).splitlines() if line.startswith("a"))
     assert row.startswith(("a\\", "a\\text")) and f"a{character}b" not in row
+
+
+def own_texts(path: Path) -> str:
+    """All strings in a module's code, one after the other."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return "".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def test_what_the_reports_write_is_ascii_in_latex() -> None:
+    # Other than the page's style, which no table is made of.
+    modules = [path for path in (REPOSITORY / "reports").glob("*.py") if path.name != "page_style.py"]
+    used = {character for path in modules for character in own_texts(path) if not character.isascii()}
+    assert {"±", "×", "−", "≥", "–"} <= used
+    tables = {one: ReportTable("t", one, pd.DataFrame(), pd.DataFrame({one: [one]})) for one in used}
+    assert [character for character, table in tables.items() if not to_latex(table).isascii()] == []
+    assert to_latex(tables["−"]).count("$-$") == 3  # caption, head and cell
+
+
+def test_a_text_with_a_carriage_return_stays_one_row() -> None:
+    reasons = ["download 10%\rdownload 20%\rreset", "a\r\nb", "c"]
+    text = to_csv(ReportTable("t", "t", pd.DataFrame({"uid": [0, 1, 2], "reason": reasons}), pd.DataFrame()))
+    read = pd.read_csv(io.StringIO(text, newline=""))
+    assert read["uid"].tolist() == [0, 1, 2]
+    assert read["reason"].tolist() == ["download 10% download 20% reset", "a\nb", "c"]
 
 
 def test_csv_has_numbers() -> None:
