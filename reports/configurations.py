@@ -64,7 +64,7 @@ def configuration_frame(
     frame[factors] = first[factors]
     per_seed = seed_frame(trials, measures).groupby("configuration", sort=False)[list(measures)]
     # Rounding: the mean of three equal costs must not lose a tie to the cost itself by its last bit.
-    means, spreads, counts = per_seed.mean().map(_rounded), per_seed.std(ddof=1).map(_rounded), per_seed.count()
+    means, spreads, counts = per_seed.mean().map(rounded), per_seed.std(ddof=1).map(rounded), per_seed.count()
     for objective in objectives:
         means.loc[counts[objective.name] < frame["num_seeds"], objective.name] = np.nan
     spreads, counts = spreads.add_prefix(SPREAD_PREFIX), counts.add_prefix(COUNT_PREFIX)
@@ -90,7 +90,8 @@ def whisker_of(row: Row, name: str) -> tuple[float, float] | None:
     return (row[name] - interval[0], interval[1] - row[name]) if interval else None
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """``value`` without what a mean has in its last bits."""
     return float(f"{value:.12g}")
 
 
