@@ -53,7 +53,7 @@ def budget_table(table: TrialTable, measure: str, cost: str) -> ReportTable:
     title = (
         f"Best {split_of(measure)} {label(measure, table.pgd_steps)} within a budget of {COSTS[cost][0]}. {NOTATION}"
     )
-    found = _configurations("best_within_budget", title, table, members)
+    found = _configurations(f"best_within_budget_{cost}", title, table, members)
     found.text.insert(0, "budget", budgets)
     found.data.insert(0, f"budget_{cost}", best["budget"].tolist())
     found.text.insert(len(table.factors) + 2, short_label(measure),

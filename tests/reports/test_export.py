@@ -17,6 +17,7 @@ from reports.report_table import ReportTable
 from reports.sections import sections_of
 from reports.table_formats import to_csv, to_latex, to_markdown
 from reports.trials import tabulate
+from tests.reports.conftest import SPEC
 
 NewStudy = Callable[..., Any]
 REPOSITORY = Path(__file__).parents[2]
@@ -96,7 +97,7 @@ def test_every_table_and_figure_of_the_report_is_a_file(new_study: NewStudy, mon
     sections = sections_of(tabulate(study.read()))
     tables = {table.name for section in sections for table in (*section.tables, *section.exports)}
     figures = {name for section in sections for name in section.figures}
-    assert {"front", "trials", "main_effects", "best_within_budget"} <= tables
+    assert {"front", "trials", "main_effects", "best_within_budget_train_pflop"} <= tables
     assert {"front_val_clean_val_pgd_8", "hypervolume", "slices"} <= figures
     expected = {f"{name}.{suffix}" for name in tables for suffix in ("csv", "md", "tex")}
     assert {path.name for path in (folder / "tables").iterdir()} == expected
@@ -104,6 +105,16 @@ def test_every_table_and_figure_of_the_report_is_a_file(new_study: NewStudy, mon
     assert "pip install 'kaleido>=1'" in said[-1] and len(said) == 3
     page = (folder / "figures" / "slices.html").read_text(encoding="utf-8")
     assert "plotly.js v" in page and '<script src="http' not in page
+
+
+def test_each_cost_has_a_budget_table_of_its_own(new_study: NewStudy) -> None:
+    study = new_study(objectives=[*SPEC["objectives"], {"name": "view_passes", "direction": "minimize"}])
+    fill(study)
+    page = build_report(study.study_dir, lambda line: None)
+    names = [f"best_within_budget_{cost}" for cost in ("train_pflop", "view_passes")]
+    assert sorted(path.stem for path in (page.parent / "tables").glob("best_within_budget*.csv")) == names
+    html = page.read_text(encoding="utf-8")
+    assert [html.count(f'id="{name}"') for name in names] == [1, 1]
 
 
 def test_the_front_in_numbers(new_study: NewStudy) -> None:
