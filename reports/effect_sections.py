@@ -143,11 +143,12 @@ def _agreement_table(agreement: pd.DataFrame) -> ReportTable:
     def interval(low: float, high: float) -> str:
         return "–" if math.isnan(low) else f"[{low:.2f}, {high:.2f}]"
 
-    return table_of("rank_agreement", "Kendall's tau between the ranking at a rung and at the end",
+    title = "Kendall's tau between the ranking of configurations at a rung and at the end, means over seeds"
+    return table_of("rank_agreement", title,
                     agreement.to_dict("records"), {
         "rung (view passes)": lambda row: row["milestone"],
         "objective": lambda row: short_label(row["objective"]),
-        "trials": lambda row: row["trials"],
+        "configurations": lambda row: row["configurations"],
         "tau": lambda row: f"{row['tau']:.2f}",
         "95% interval": lambda row: interval(row["low"], row["high"]),
     })  # fmt: skip
