@@ -17,7 +17,7 @@ from reports.effect_figures import p_text
 from reports.effects import holm
 from reports.figure_style import short_percent, value_text
 from reports.intervals import wilson_95
-from reports.measures import COSTS, format_cost, short_label
+from reports.measures import COSTS, format_cost, images_text, short_label
 from reports.page import Section
 from reports.report_table import ReportTable, table_of
 
@@ -47,6 +47,7 @@ def study_section(chosen: Mapping[str, ChosenConfiguration]) -> Section:
         "Below, one trial of each configuration is compared, of a seed that both have where there is one."
     )
     title = "Chosen configurations: mean ± standard deviation over seeds, or [Wilson 95% interval] of one seed"
+    title = f"{title}. {images_text([choice.row for choice in chosen.values()], names)}".strip()
     return Section("Studies", caption, tables=(table_of("compared_studies", title, rows, columns),))
 
 

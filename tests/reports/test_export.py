@@ -98,6 +98,9 @@ def test_every_table_and_figure_of_the_report_is_a_file(new_study: NewStudy, mon
     tables = {table.name for section in sections for table in (*section.tables, *section.exports)}
     figures = {name for section in sections for name in section.figures}
     assert {"front", "trials", "main_effects", "best_within_budget_train_pflop"} <= tables
+    for name in ("front", "trials", "best_within_budget_train_pflop"):
+        text = (folder / "tables" / f"{name}.tex").read_text(encoding="utf-8")
+        assert "test n = 360" in text and ("validation n = 144" in text) == (name != "front")
     assert {"front_val_clean_val_pgd_8", "hypervolume", "slices"} <= figures
     expected = {f"{name}.{suffix}" for name in tables for suffix in ("csv", "md", "tex")}
     assert {path.name for path in (folder / "tables").iterdir()} == expected
