@@ -29,7 +29,9 @@ def waterfall_figure(found: Sequence[Waterfall], objectives: Sequence[Objective]
     for column, one in enumerate(found, start=1):
         scale = _scale(one)
         size = scale.size if scale else 1.0
-        better = {objective.name: objective.maximise for objective in objectives}.get(one.measure, True)
+        better = {objective.name: objective.maximise for objective in objectives}.get(
+            one.measure, one.measure not in COSTS
+        )
         names = [bar.name for bar in one.bars]
         marks = [(one.start, "from"), *((bar.after, bar.name) for bar in one.bars)]
         marks += [(one.bars[-1].after, "to")] if one.reaches_end else []

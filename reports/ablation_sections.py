@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from reports.ablation_figures import change_of, change_words, singles_figure, waterfall_figure
@@ -17,7 +18,7 @@ from reports.executed_ablation import (
     standing,
 )
 from reports.figure_style import value_text
-from reports.measures import COSTS, format_cost, is_accuracy, on_split, short_label
+from reports.measures import COSTS, format_cost, images_text, is_accuracy, on_split, short_label
 from reports.page import Section
 from reports.report_table import ReportTable, table_of
 from reports.trials import TrialTable
@@ -43,10 +44,11 @@ def ablation_sections(table: TrialTable) -> list[Section]:
     measured = measures + [
         name for measure in measures if (name := on_split(measure, "test")) not in measures and name in table.frame
     ]
-    tables = [_differences_table(ablation)]
-    if path:
-        tables.append(_path_table(ablation, path, measured))
+    tables = [_path_table(ablation, path, measured)] if path else []
     tables.append(_singles_table(ablation, singles, measured))
+    images = images_text(table.complete.to_dict("records"), measured)
+    tables = [replace(found, title=f"{found.title}. {images}".strip()) for found in tables]
+    tables = [_differences_table(ablation), *tables]
     return [Section(TITLE, _caption(ablation, path, falls), figures=figures, tables=tuple(tables))]
 
 

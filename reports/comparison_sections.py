@@ -17,7 +17,7 @@ from reports.effect_figures import p_text
 from reports.effects import holm
 from reports.figure_style import short_percent, value_text
 from reports.intervals import wilson_95
-from reports.measures import COSTS, format_cost, short_label
+from reports.measures import COSTS, format_cost, images_text, short_label
 from reports.page import Section
 from reports.report_table import ReportTable, table_of
 
@@ -47,6 +47,7 @@ def study_section(chosen: Mapping[str, ChosenConfiguration]) -> Section:
         "Below, one trial of each configuration is compared, of a seed that both have where there is one."
     )
     title = "Chosen configurations: mean ± standard deviation over seeds, or [Wilson 95% interval] of one seed"
+    title = f"{title}. {images_text([choice.row for choice in chosen.values()], names)}".strip()
     return Section("Studies", caption, tables=(table_of("compared_studies", title, rows, columns),))
 
 
@@ -81,10 +82,10 @@ def _differences_table(first: EvaluatedTrial, second: EvaluatedTrial) -> ReportT
 
 def _accuracies_caption(first: EvaluatedTrial, second: EvaluatedTrial) -> str:
     words = [
-        "Brackets are Wilson 95% intervals over images. Where both were evaluated on the same images, p is of "
-        "McNemar's exact test on the images that only one of them classified correctly, two-sided, and corrected by "
-        "Holm's method over the rows. It compares these two trained classifiers; what other seeds would give, "
-        "it does not say."
+        "Brackets are Wilson 95% intervals over images. Where both were evaluated on the same images, B - A is over "
+        "these common images, and p is of McNemar's exact test on those that only one of the two classified correctly, "
+        "two-sided, and corrected by Holm's method over the rows. It compares these two trained classifiers; what "
+        "other seeds would give, it does not say."
     ]
     unlike = [name for name in ATTACK_FIELDS if getattr(first.config, name) != getattr(second.config, name)]
     if unlike:
@@ -130,6 +131,8 @@ def _accuracy_row(first: EvaluatedTrial, second: EvaluatedTrial, name: str) -> d
     if not row["unpaired"]:
         test = paired_test(first.flags[name], second.flags[name])
         row |= {"images": test.num_images, "only_A": test.only_first, "only_B": test.only_second, "p": test.p_value}
+        # AutoAttack may have run on more images of one of the two.
+        row["difference"] = 100 * (test.only_second - test.only_first) / test.num_images
     return row
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from reports.measures import Objective, interval_of
 
 SPREAD_PREFIX, COUNT_PREFIX = "sd_", "seeds_of_"
+LOST = ("failed", "stopped")  # the worse first
 Row = Mapping[Any, Any]
 
 
@@ -37,14 +38,15 @@ def configuration_frame(
     Returns:
         Columns ``configuration``, ``uid`` (of the first complete trial), ``uids``, ``seeds`` (those complete),
         ``num_seeds``, ``num_lost`` (its trials that were stopped or failed: the mean is over the rest), ``purposes``,
-        ``state`` (always 'complete'), ``validity`` (warnings of any of its trials), the ``factor_*`` columns, and for
-        each measure its mean over seeds under its own name, ``sd_<measure>`` (sample standard deviation over seeds,
-        NaN for fewer than two) and ``seeds_of_<measure>``.
+        ``state`` (what the study calls it: 'failed' or 'stopped' as soon as a trial is, else 'complete', although seeds
+        may still be running), ``validity`` (warnings of any of its trials), the ``factor_*`` columns, and for each
+        measure its mean over seeds under its own name, ``sd_<measure>`` (sample standard deviation over seeds, NaN for
+        fewer than two) and ``seeds_of_<measure>``.
     """
     complete = trials[trials["state"] == "complete"]
     groups = complete.groupby("configuration", sort=False)
     factors = [name for name in trials.columns if name.startswith("factor_")]
-    lost = trials[trials["state"].isin(("stopped", "failed"))].groupby("configuration").size()
+    lost = trials[trials["state"].isin(LOST)]
     frame = pd.DataFrame(
         {
             "uid": groups["uid"].first(),
@@ -55,13 +57,14 @@ def configuration_frame(
         },
     )
     frame["num_seeds"] = frame["seeds"].map(len).astype(int)
-    frame["num_lost"] = lost.reindex(frame.index).fillna(0).astype(int)
-    frame["state"] = "complete"
+    frame["num_lost"] = lost.groupby("configuration").size().reindex(frame.index).fillna(0).astype(int)
+    worst = lost.groupby("configuration")["state"].agg(lambda states: min(states, key=LOST.index))
+    frame["state"] = worst.reindex(frame.index).fillna("complete").astype(object)
     first = complete.drop_duplicates("configuration").set_index("configuration")
     frame[factors] = first[factors]
     per_seed = seed_frame(trials, measures).groupby("configuration", sort=False)[list(measures)]
     # Rounding: the mean of three equal costs must not lose a tie to the cost itself by its last bit.
-    means, spreads, counts = per_seed.mean().map(_rounded), per_seed.std(ddof=1).map(_rounded), per_seed.count()
+    means, spreads, counts = per_seed.mean().map(rounded), per_seed.std(ddof=1).map(rounded), per_seed.count()
     for objective in objectives:
         means.loc[counts[objective.name] < frame["num_seeds"], objective.name] = np.nan
     spreads, counts = spreads.add_prefix(SPREAD_PREFIX), counts.add_prefix(COUNT_PREFIX)
@@ -87,7 +90,8 @@ def whisker_of(row: Row, name: str) -> tuple[float, float] | None:
     return (row[name] - interval[0], interval[1] - row[name]) if interval else None
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """``value`` without what a mean has in its last bits."""
     return float(f"{value:.12g}")
 
 

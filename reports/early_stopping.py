@@ -1,8 +1,10 @@
 """Whether early stopping can be trusted: do rungs rank trials as their ends do, and what did stopping cost."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, norm
 
@@ -40,11 +42,12 @@ def audit_of(table: TrialTable) -> Audit:
 def rank_agreement(table: TrialTable) -> pd.DataFrame:
     """Kendall's tau-b between the ranking at each rung and at the end, for every objective that is no cost.
 
-    Over trusted complete trials that reported at the rung. Those that the rung stopped are missing, so agreement is
-    that among the survivors; audited trials are what is seen of the rest.
+    Over the means of configurations: seeds of one are no further evidence on how well rungs tell configurations apart.
+    Each mean is over its trusted complete trials that reported at the rung. Those that the rung stopped are missing, so
+    agreement is that among the survivors; audited trials are what is seen of the rest.
 
     Returns:
-        Columns ``milestone``, ``objective``, ``trials``, ``tau``, ``low``, ``high`` (``tau_interval``).
+        Columns ``milestone``, ``objective``, ``configurations``, ``tau``, ``low``, ``high`` (``tau_interval``).
     """
     trials = [table.study.trials[uid] for uid in table.trusted["uid"]]
     names = [objective.name for objective in table.objectives if objective.name not in COSTS]
@@ -52,18 +55,22 @@ def rank_agreement(table: TrialTable) -> pd.DataFrame:
     rows = []
     for milestone in milestones:
         for name in names:
-            pairs = [pair for trial in trials if (pair := _rung_and_end(trial, milestone, name)) is not None]
-            if len(pairs) > 1:
-                tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
-                rows.append((milestone, name, len(pairs), tau, *tau_interval(tau, len(pairs))))
-    return pd.DataFrame(rows, columns=["milestone", "objective", "trials", "tau", "low", "high"])
+            of_seeds = defaultdict[str, list[tuple[float, float]]](list)
+            for trial in trials:
+                if (pair := _rung_and_end(trial, milestone, name)) is not None:
+                    of_seeds[trial.configuration].append(pair)
+            if len(of_seeds) > 1:
+                means = np.array([np.mean(pairs, axis=0) for pairs in of_seeds.values()])
+                tau = float(kendalltau(means[:, 0], means[:, 1]).statistic)
+                rows.append((milestone, name, len(means), tau, *tau_interval(tau, len(means))))
+    return pd.DataFrame(rows, columns=["milestone", "objective", "configurations", "tau", "low", "high"])
 
 
 def tau_interval(tau: float, count: int) -> tuple[float, float]:
     """The 95% interval of Kendall's tau from Fisher's z, whose variance is 0.437 / (n - 4).
 
     Fieller, Hartley and Pearson (1957), doi:10.1093/biomet/44.3-4.470: for n of at least 10 and tau up to 0.8, above
-    which it is somewhat too wide. (NaN, NaN) below 10 trials, or where tau is 1 or -1, at which it has no width.
+    which it is somewhat too wide. (NaN, NaN) for a ``count`` below 10, or for a tau of 1 or -1, which has no width.
     """
     if count < MIN_FOR_INTERVAL or not abs(tau) < 1 - 1e-12:
         return math.nan, math.nan

@@ -16,9 +16,10 @@ from reports.space_figures import has_views_and_epochs, parallel_coordinates, sl
 from reports.trials import TrialTable
 
 HOW_TESTED = (
-    "Each row compares trials that are equal in every other factor and in the seed. Effects on accuracies are in "
-    "percentage points, on costs factors; brackets are percentile bootstrap 95% intervals over the pairs (from "
-    f"{MIN_PAIRS} pairs on), p is of the two-sided sign-flip test, corrected by Holm's method over all rows."
+    "Each row compares trials that are equal in every other factor and in the seed. Trials of one pretrained encoder, "
+    "which differ in probe or evaluation alone, share its luck: pairs of the same encoders are averaged and count as "
+    "one. Effects on accuracies are in percentage points, on costs factors; brackets are 95% t intervals over pairs "
+    f"(from {MIN_PAIRS} on), p is of the two-sided sign-flip test, corrected by Holm's method over all rows."
 )
 
 
@@ -27,7 +28,7 @@ def effect_sections(table: TrialTable) -> list[Section]:
     if table.trusted.empty or not table.objectives:
         return []
     sections = [_effects(table)]
-    if len(table.configurations) > 1 and varying_factors(table):
+    if len(table.whole) > 1 and varying_factors(table):
         sections += [*_importance(table), *_space(table)]
     return sections
 
@@ -116,7 +117,7 @@ def _importance(table: TrialTable) -> list[Section]:
 
 def _space(table: TrialTable) -> list[Section]:
     accuracies = [objective.name for objective in table.objectives if is_accuracy(objective.name)]
-    shown = [name for name in accuracies if table.configurations[name].notna().any()]
+    shown = [name for name in accuracies if table.whole[name].notna().any()]
     if not shown:
         return []
     sections = []
@@ -142,11 +143,12 @@ def _agreement_table(agreement: pd.DataFrame) -> ReportTable:
     def interval(low: float, high: float) -> str:
         return "–" if math.isnan(low) else f"[{low:.2f}, {high:.2f}]"
 
-    return table_of("rank_agreement", "Kendall's tau between the ranking at a rung and at the end",
+    title = "Kendall's tau between the ranking of configurations at a rung and at the end, means over seeds"
+    return table_of("rank_agreement", title,
                     agreement.to_dict("records"), {
         "rung (view passes)": lambda row: row["milestone"],
         "objective": lambda row: short_label(row["objective"]),
-        "trials": lambda row: row["trials"],
+        "configurations": lambda row: row["configurations"],
         "tau": lambda row: f"{row['tau']:.2f}",
         "95% interval": lambda row: interval(row["low"], row["high"]),
     })  # fmt: skip

@@ -1,4 +1,4 @@
-"""Effects of factors from matched pairs: means, bootstrap intervals, and tests corrected for their number."""
+"""Effects of factors from matched pairs: means, t intervals, and tests corrected for their number."""
 
 import math
 from collections.abc import Sequence
@@ -7,14 +7,15 @@ from itertools import combinations, product
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import t as student_t
 
 from reports.matched_pairs import MatchedTrials
 from reports.measures import COSTS
 from reports.trials import TrialTable
 
 Floats = npt.NDArray[np.float64]
-MIN_PAIRS = 5  # for an interval: below that a bootstrap over pairs is far too narrow
-NUM_RESAMPLES = 10_000
+MIN_PAIRS = 5  # for an interval: fewer do not show whether the differences are anything like normal
+NUM_FLIPS = 10_000
 MAX_EXACT_PAIRS = 12
 
 
@@ -26,9 +27,9 @@ class Effect:
         factors: the factor, or the two factors of an interaction.
         contrast: the levels, as text.
         measure: a metric.
-        mean: over the pairs: percentage points, for costs the natural logarithm of the ratio.
-        low, high: bootstrap 95% interval; NaN below five pairs.
-        pairs: how many there are.
+        mean: over the pairs of encoders: percentage points, for costs the natural logarithm of the ratio.
+        low, high: 95% t interval of the mean; NaN below five pairs.
+        pairs: how many there are; trials that share their encoders are one (``MatchedTrials``).
         p_value: of the sign-flip test; NaN for costs.
         p_holm: the same, corrected by Holm's method over all rows of the table.
     """
@@ -70,22 +71,26 @@ def interactions(table: TrialTable, measures: Sequence[str]) -> list[Effect]:
 
 
 def _effect(factors: tuple[str, ...], contrast: str, measure: str, differences: Floats) -> Effect:
-    low, high = bootstrap_interval(differences)
+    low, high = mean_interval(differences)
     p_value = math.nan if measure in COSTS else sign_flip_p(differences)  # costs follow from the factors: no test
     return Effect(factors, contrast, measure, float(differences.mean()), low, high, len(differences), p_value)
 
 
-def bootstrap_interval(differences: Floats, seed: int = 0) -> tuple[float, float]:
-    """The percentile bootstrap 95% interval of the mean of matched differences; (NaN, NaN) below five of them.
+def mean_interval(differences: Floats) -> tuple[float, float]:
+    """The 95% t interval of the mean of matched differences; (NaN, NaN) below five of them.
 
-    Pairs are resampled. It speaks of the settings that the study compared, not of settings that it never ran.
+    Exact for normal differences (Student 1908, Biometrika 6). A bootstrap is not, for few pairs: in simulations the
+    percentile bootstrap of five covers the mean in 84%, expanded for its bias (Hesterberg 2015,
+    doi:10.1080/00031305.2015.1089789) in 91%; the studentised one covers, but has no end where differences are equal.
+    For differences that are skewed as an exponential distribution is, five cover in 88%, fifty in 95%.
+
+    It speaks of the settings that the study compared, not of settings that it never ran.
     """
     if len(differences) < MIN_PAIRS:
         return math.nan, math.nan
-    generator = np.random.default_rng(seed)
-    rows = generator.integers(0, len(differences), size=(NUM_RESAMPLES, len(differences)))
-    low, high = np.percentile(differences[rows].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
+    mean, error = float(differences.mean()), float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    reach = float(student_t.ppf(0.975, len(differences) - 1)) * error
+    return mean - reach, mean + reach
 
 
 def sign_flip_p(differences: Floats, seed: int = 0) -> float:
@@ -99,8 +104,8 @@ def sign_flip_p(differences: Floats, seed: int = 0) -> float:
         signs = np.array(list(product((1.0, -1.0), repeat=count)))
         return float(np.mean(np.abs(signs @ differences) >= observed - 1e-9))
     generator = np.random.default_rng(seed)
-    signs = generator.choice((1.0, -1.0), size=(NUM_RESAMPLES, count))
-    return float((1 + np.sum(np.abs(signs @ differences) >= observed - 1e-9)) / (1 + NUM_RESAMPLES))
+    signs = generator.choice((1.0, -1.0), size=(NUM_FLIPS, count))
+    return float((1 + np.sum(np.abs(signs @ differences) >= observed - 1e-9)) / (1 + NUM_FLIPS))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

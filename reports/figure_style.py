@@ -118,7 +118,8 @@ def hover_text(row: Mapping[Any, Any], table: TrialTable) -> str:
             if text != "–":
                 lines.append(f"{SPLIT_WORDS[split]} {label(name, table.pgd_steps)}: {text}")
     lines += [f"{COSTS[name][0]}: {format_cost(name, row[name])}" for name in COSTS if name in row]
-    lines += [f"⚠ {row['num_lost']} of its trials were stopped or failed"] if row["num_lost"] else []
+    if row["num_lost"]:
+        lines.append(f"⚠ {row['state']}: {row['num_lost']} of its trials were stopped or failed, so it is on no front")
     lines += [f"⚠ {warning}" for warning in row["validity"]]
     command = rerun_command(table.study.trials[row["uid"]].config)
     lines += textwrap.wrap(command, HOVER_WIDTH, break_on_hyphens=False) if command else []

@@ -32,8 +32,11 @@ def three_objectives(table: TrialTable, objectives: Sequence[Objective]) -> go.F
     shown = frame[np.isfinite(frame[names].to_numpy(dtype=float)).all(axis=1)]
     scales = {name: cost_scale(name, shown[name]) for name in names if name in COSTS}
     figure = go.Figure()
-    groups = [shown[~shown["on_front"]], shown[shown["on_front"]]]
-    looks = (("behind the front", "circle", 4, BLUE), ("on the front", "diamond", 6, ORANGE))
+    is_whole = shown["state"] == "complete"
+    groups = [shown[is_whole & ~shown["on_front"]], shown[shown["on_front"]], shown[~is_whole]]
+    looks = [("behind the front", "circle", 4, BLUE), ("on the front", "diamond", 6, ORANGE)]
+    looks += [("a seed failed or stopped", "x", 3, GRAY)] if len(groups[2]) else []
+    groups = groups[: len(looks)]
     for rows, (name, symbol, size, color) in zip(groups, looks, strict=True):
         figure.add_scatter3d(
             name=name, mode="markers", hovertext=[hover_text(row, table) for row in rows.to_dict("records")],

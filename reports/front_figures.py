@@ -31,6 +31,7 @@ from reports.pareto import front_mask
 from reports.trials import TrialTable
 from study.journal import TrialRecord
 
+NOT_COMPARABLE = {"stopped": "circle-open", "failed": "x-thin-open"}
 MAX_WITH_WHISKERS = 60  # above so many configurations, only those on the front have whiskers
 
 
@@ -93,7 +94,8 @@ def _visible(layers: list[Layer], split: str) -> list[bool | str]:
 
 def _configurations(pair: Pair, shown: pd.DataFrame, cost: CostScale | None) -> list[Layer]:
     """The marks: on the front or not, of one seed (Wilson's interval) or several (standard deviation over them)."""
-    layers = []
+    layers = _lost(pair, shown[shown["state"] != "complete"])
+    shown = shown[shown["state"] == "complete"]
     looks = {False: ("behind", "circle", 9, BLUE), True: ("front", "diamond", 13, ORANGE)}
     for is_front, has_seeds in itertools.product((False, True), repeat=2):
         place, symbol, size, color = looks[is_front]
@@ -111,6 +113,20 @@ def _configurations(pair: Pair, shown: pd.DataFrame, cost: CostScale | None) -> 
         )  # fmt: skip
         bars = {"thickness": 2, "width": 4} if has_seeds else {"thickness": 1, "width": 0}
         layers.append(_with_whiskers(pair, trace, rows, bars, is_front or len(shown) <= MAX_WITH_WHISKERS))
+    return layers
+
+
+def _lost(pair: Pair, rows: pd.DataFrame) -> list[Layer]:
+    """Configurations that the study calls failed or stopped, at the mean of the seeds that they have left."""
+    layers = []
+    for state, own in rows.groupby("state"):
+        marker = {"symbol": NOT_COMPARABLE[str(state)], "size": 9, "color": GRAY, "line": {"color": GRAY, "width": 2}}
+        trace = go.Scatter(
+            name=f"{state} in a seed, mean of the others", mode="markers", marker=marker,
+            hovertext=[hover_text(row, pair.table) for row in own.to_dict("records")],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )  # fmt: skip
+        layers.append(Layer(trace, {split: pair.at(own, split) for split in SPLIT_WORDS}))
     return layers
 
 
@@ -176,7 +192,7 @@ def _staircase(pair: Pair, shown: pd.DataFrame) -> Layer:
 def _not_comparable(pair: Pair) -> list[Layer]:
     """Stopped and failed trials at their last report: hollow, gray, and only after a click in the legend."""
     layers = []
-    for state, symbol in (("stopped", "circle-open"), ("failed", "x-thin-open")):
+    for state, symbol in NOT_COMPARABLE.items():
         trials = [trial for trial in pair.table.study.with_state(state) if pair.last_report(trial) is not None]  # type: ignore[arg-type]
         if not trials:
             continue

@@ -65,7 +65,8 @@ def with_front_probability(
     """``configurations`` with their ``front_probability`` (0 for those kept off the front), and the noise assumed."""
     frame = configurations.assign(front_probability=0.0)
     names = [objective.name for objective in objectives]
-    takes_part = np.isfinite(frame[names]).all(axis=1) & (frame["validity"].map(len) == 0)
+    is_trusted = (frame["state"] == "complete") & (frame["validity"].map(len) == 0)
+    takes_part = np.isfinite(frame[names]).all(axis=1) & is_trusted
     if not names or not takes_part.any():
         return frame, None
     members = frame[takes_part]

@@ -22,7 +22,7 @@ LEVEL_LINES = {
 def growth_of(table: TrialTable) -> tuple[ReferenceBox, pd.DataFrame] | None:
     """The box of the study's objectives and the growth of the hypervolume in it; None without complete trials."""
     names = [objective.name for objective in table.objectives]
-    values = table.configurations[table.configurations["validity"].map(len) == 0][names].to_numpy(dtype=float)
+    values = table.whole[table.whole["validity"].map(len) == 0][names].to_numpy(dtype=float)
     points = values[np.isfinite(values).all(axis=1)]
     if len(points) == 0:
         return None

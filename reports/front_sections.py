@@ -85,7 +85,7 @@ def _growth_sections(table: TrialTable) -> list[Section]:
         f"The front covers {100 * last['hypervolume']:.2f}% of the box between the reference point ({corner}) and the "
         f"ideal point, for {format_cost('train_pflop', last['spent_pflop'])} of pretraining in all trials that ended. "
         "Stopped and failed trials count with the cost of their last report. A fall of the line is a further seed that "
-        "corrects a lucky one."
+        "corrects a lucky one or does not complete."
     )
     return [Section("What the search bought", caption, figures={"hypervolume": growth_figure(growth)})]
 
@@ -101,6 +101,9 @@ def _front_caption(table: TrialTable) -> str:
     doubtful = int((table.configurations["validity"].map(len) > 0).sum())
     why_off = "failed a check or break a constraint (⚠) and are kept off the front"
     doubt = f" {doubtful} configurations {why_off}." if doubtful else ""
+    lost = total - len(table.whole)
+    flattery = "failed or were stopped in a seed and are kept off the front: the mean of the seeds left flatters"
+    doubt += f" {lost} configurations {flattery}." if lost else ""
     sharing = max((start.get("concurrency") or 1 for start in table.study.environments), default=1)
     shared = (
         f" Training time was measured with {sharing} trials at a time on shared hardware; compare training compute."
@@ -148,6 +151,7 @@ def _scatter_caption(table: TrialTable) -> str:
         f"{len(table.objectives)} objectives. Bars of a mean of seeds are one standard deviation "
         "over the seeds; those of one seed (a dot in the mark) are Wilson 95% intervals, which cover the drawing of "
         f"the images and not the seed.{few} The star is the knee: of the members of this line, scaled to [0, 1] in "
-        "each measure, the one with the largest sum. Stopped and failed trials are hidden until their name in the "
+        "each measure, the one with the largest sum. Gray marks are configurations of which a trial failed or was "
+        "stopped, at the mean of the seeds left. Stopped and failed trials are hidden until their name in the "
         "legend is clicked; they are never on a front."
     )

@@ -1,6 +1,7 @@
 """The tables about the front: its members, those that may belong to it, and the best for a budget."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,7 +9,17 @@ import pandas as pd
 from reports.configurations import spread_of
 from reports.figure_style import short_percent, value_text
 from reports.front_marks import best_within_budgets
-from reports.measures import COSTS, format_cost, images_behind, interval_of, is_accuracy, label, short_label, split_of
+from reports.measures import (
+    COSTS,
+    format_cost,
+    images_behind,
+    images_text,
+    interval_of,
+    is_accuracy,
+    label,
+    short_label,
+    split_of,
+)
 from reports.report_table import ReportTable, Row, table_of
 from reports.rerun import rerun_command
 from reports.trials import FACTOR_PREFIX, TrialTable
@@ -53,7 +64,7 @@ def budget_table(table: TrialTable, measure: str, cost: str) -> ReportTable:
     title = (
         f"Best {split_of(measure)} {label(measure, table.pgd_steps)} within a budget of {COSTS[cost][0]}. {NOTATION}"
     )
-    found = _configurations("best_within_budget", title, table, members)
+    found = _configurations(f"best_within_budget_{cost}", title, table, members, [measure])
     found.text.insert(0, "budget", budgets)
     found.data.insert(0, f"budget_{cost}", best["budget"].tolist())
     found.text.insert(len(table.factors) + 2, short_label(measure),
@@ -61,15 +72,18 @@ def budget_table(table: TrialTable, measure: str, cost: str) -> ReportTable:
     return found
 
 
-def _configurations(name: str, title: str, table: TrialTable, frame: pd.DataFrame) -> ReportTable:
-    """``frame``'s configurations as rows of numbers and of text."""
+def _configurations(
+    name: str, title: str, table: TrialTable, frame: pd.DataFrame, more: Sequence[str] = ()
+) -> ReportTable:
+    """``frame``'s configurations as rows of numbers and of text; the title names the images of tests and ``more``."""
     tests, costs = table.accuracies("test"), [cost for cost in COSTS if cost in frame]
+    rows = frame.to_dict("records")
+    title = f"{title} {images_text(rows, [*tests, *more])}".strip()
     columns: dict[str, Any] = {"trial": lambda row: row["uid"]}
     columns |= {factor: lambda row, factor=factor: value_text(row[FACTOR_PREFIX + factor]) for factor in table.factors}
     columns |= {short_label(test): lambda row, test=test: short_percent(row, test) for test in tests}
     columns |= {COSTS[cost][0]: lambda row, cost=cost: format_cost(cost, row[cost]) for cost in costs}
     columns |= {"seeds": lambda row: row["num_seeds"], "P(front)": lambda row: f"{row['front_probability']:.2f}"}
-    rows = frame.to_dict("records")
     text = table_of(name, title, rows, columns).text
     return ReportTable(name, title, pd.DataFrame([_numbers(row, table) for row in rows], dtype=object), text)
 
@@ -77,7 +91,7 @@ def _configurations(name: str, title: str, table: TrialTable, frame: pd.DataFram
 def _numbers(row: Row, table: TrialTable) -> dict[str, Any]:
     """A configuration with one number a column: means, spreads, intervals, numbers of images and of seeds."""
     plain: dict[str, Any] = {"uid": row["uid"], "trials": " ".join(row["uids"])}
-    plain |= {"seeds": " ".join(str(seed) for seed in row["seeds"]), "num_lost": row["num_lost"]}
+    plain |= {"seeds": " ".join(str(seed) for seed in row["seeds"])}
     plain |= {factor: row[FACTOR_PREFIX + factor] for factor in table.factors}
     for name in [*table.accuracies("val"), *table.accuracies("test")]:
         low, high = interval_of(row, name) or (math.nan, math.nan)

@@ -1,13 +1,16 @@
 """How much of the objective space a front covers, and how that grew with the compute spent."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import moocore
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from reports.configurations import rounded
 from reports.measures import COSTS, Objective, is_accuracy
 from study.journal import StudyRecord, TrialRecord
 
@@ -71,33 +74,52 @@ def hypervolume_growth(study: StudyRecord, objectives: list[Objective], box: Ref
     """The hypervolume after each trial that ended, in the order in which they ended.
 
     A configuration counts with the mean of the seeds that were complete by then, so the hypervolume can fall when a
-    further seed corrects a lucky one, or when a check of a trial fails. Stopped and failed trials add no point, but
-    their cost up to their last report is spent; what a trial spent behind its last report is not known and left out.
+    further seed corrects a lucky one or does not complete, or when a check of a trial fails. Stopped and failed trials
+    add no point, but their cost up to their last report is spent; what a trial spent behind its last report is not
+    known and left out.
 
     Returns:
         Columns ``uid``, ``state``, ``spent_pflop`` (sum over the trials that ended), ``hypervolume`` (share of box).
     """
     ended = [trial for trial in study.with_state("complete", "stopped", "failed") if trial.ended_at is not None]
-    values: dict[str, dict[int, Floats]] = {}
-    means: dict[str, Floats] = {}
-    doubtful: set[str] = set()
+    so_far = defaultdict[str, list[TrialRecord]](list)
+    points: dict[str, Floats] = {}
     spent, rows = 0.0, []
     for trial in sorted(ended, key=lambda trial: trial.ended_at or 0.0):
         spent += spent_pflop(trial)
-        if trial.state == "complete":
-            seeds = values.setdefault(trial.configuration, {})
-            seeds[trial.seed] = _vector(trial, objectives)
-            means[trial.configuration] = np.mean(list(seeds.values()), axis=0)
-            constraints = study.spec.get("constraints", [])
-            is_broken = any((trial.metrics.get(c["name"]) or 0) > c["at_most"] for c in constraints)
-            if trial.metrics.get("validity") or is_broken:
-                doubtful.add(trial.configuration)
-        trusted = np.array([mean for name, mean in means.items() if name not in doubtful])
-        points = trusted[np.isfinite(trusted).all(axis=1)] if len(trusted) else trusted
-        rows.append((trial.uid, trial.state, spent, box.share(points)))
+        so_far[trial.configuration].append(trial)
+        point = _per_seed(so_far[trial.configuration], [objective.name for objective in objectives]).mean(axis=0)
+        if np.isfinite(point).all() and _is_trusted(so_far[trial.configuration], study.spec.get("constraints", [])):
+            points[trial.configuration] = point
+        else:
+            points.pop(trial.configuration, None)
+        rows.append((trial.uid, trial.state, spent, box.share(np.array(list(points.values())))))
     return pd.DataFrame(rows, columns=["uid", "state", "spent_pflop", "hypervolume"])
 
 
-def _vector(trial: TrialRecord, objectives: list[Objective]) -> Floats:
-    values = [trial.metrics.get(objective.name) for objective in objectives]
+def _is_trusted(trials: list[TrialRecord], constraints: list[dict[str, Any]]) -> bool:
+    """Whether all trials completed and passed their checks, and their means break no constraint."""
+    if any(trial.state != "complete" or trial.metrics.get("validity") for trial in trials):
+        return False
+    means = _mean(_per_seed(trials, [constraint["name"] for constraint in constraints]))
+    return not any(rounded(mean) > constraint["at_most"] for mean, constraint in zip(means, constraints, strict=True))
+
+
+def _per_seed(trials: list[TrialRecord], names: list[str]) -> Floats:
+    """(seeds, measures); the trials of a seed that was run twice count as one, as in ``seed_frame``."""
+    seeds = defaultdict[int, list[Floats]](list)
+    for trial in trials:
+        seeds[trial.seed].append(_vector(trial, names))
+    return np.array([_mean(np.array(values)) for values in seeds.values()])
+
+
+def _mean(values: Floats) -> Floats:
+    """Of (rows, measures) the mean over the rows that have the measure; NaN where none has."""
+    counts = (~np.isnan(values)).sum(axis=0)
+    means: Floats = np.nansum(values, axis=0) / np.where(counts > 0, counts, np.nan)
+    return means
+
+
+def _vector(trial: TrialRecord, names: list[str]) -> Floats:
+    values = [trial.metrics.get(name) for name in names]
     return np.array([math.nan if value is None else float(value) for value in values])

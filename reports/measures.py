@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from reports.intervals import wilson_95
@@ -131,6 +132,22 @@ def images_behind(row: Mapping[str, Any], name: str) -> int | None:
         return None
     count = row.get("test_aa_n" if match["attack"] == "aa" else f"{match['split']}_n", math.nan)
     return int(count) if math.isfinite(count) and count >= 1 else None
+
+
+def images_text(rows: Iterable[Mapping[Any, Any]], names: Sequence[str]) -> str:
+    """The numbers of images behind accuracies, for a caption: 'Images: test n = 360, AutoAttack n = 50 to 100.'
+
+    Args:
+        rows: of trials or configurations; those without the accuracy do not count.
+        names: measures; '' where none of them is an accuracy with a known number.
+    """
+    counts: dict[str, set[int]] = {}
+    for row, name in product(rows, names):
+        count = images_behind(row, name)
+        if count is not None and math.isfinite(row.get(name, math.nan)):
+            counts.setdefault("AutoAttack" if "_aa_" in name else split_of(name), set()).add(count)
+    spans = {kind: dict.fromkeys(f"{count:,}" for count in (min(found), max(found))) for kind, found in counts.items()}
+    return f"Images: {', '.join(f'{kind} n = ' + ' to '.join(span) for kind, span in spans.items())}." if spans else ""
 
 
 def interval_of(row: Mapping[str, Any], name: str) -> tuple[float, float] | None:

@@ -11,11 +11,12 @@ from reports.measures import Objective
 
 
 def front_mask(trials: pd.DataFrame, objectives: Sequence[Objective]) -> npt.NDArray[np.bool_]:
-    """Marks the rows of ``trials`` that no other row dominates in all ``objectives``.
+    """Marks the rows of ``trials``, or of configurations, that no other row dominates in all ``objectives``.
 
-    Only trials in state ``complete``, with finite values of every objective and without validity warnings take part,
+    Only rows in state ``complete``, with finite values of every objective and without validity warnings take part,
     as members or as those that dominate: a trial that was stopped early must not look optimal for being cheap, nor one
-    whose encoder collapsed or whose attack is broken. Equal vectors are all kept.
+    whose encoder collapsed or whose attack is broken, nor a configuration for the mean of those seeds that did not
+    fail. Equal vectors are all kept.
 
     Args:
         trials: one row a trial, with columns ``state`` and ``validity`` (list of warnings) and one column an objective

@@ -19,7 +19,8 @@ def sections_of(table: TrialTable) -> list[Section]:
         sections.append(
             Section(
                 "No front",
-                "No complete trial has a finite value of every objective and passed its checks: there is no front.",
+                "No configuration without a stopped or failed trial has a finite value of every objective and passed "
+                "its checks: there is no front.",
             )
         )
     sections += front_sections(table)
@@ -57,10 +58,11 @@ def _selection(table: TrialTable) -> str:
         f"Trials are selected on {names}, where val_* is measured on validation images cut from the training images; "
         "the numbers reported are test_*, measured on test images that take no part in the selection. A validation "
         "value of what was selected is therefore optimistic, its test value far less so. Trials that differ in their "
-        "seed alone are one configuration. The front holds configurations whose validity checks passed, those that no "
-        "other one beats in the mean of one objective without losing in another. Wilson 95% intervals cover the "
-        "drawing of the n evaluated images and not the seed of the training; standard deviations over seeds cover the "
-        "seed and not the images. They are never mixed: each number says which of them it has."
+        "seed alone are one configuration. The front holds configurations of which no trial failed, was stopped or did "
+        "not pass its validity checks, those that no other one beats in the mean of one objective without losing in "
+        "another. Wilson 95% intervals cover the drawing of the n evaluated images and not the seed of the training; "
+        "standard deviations over seeds cover the seed and not the images. They are never mixed: each number says "
+        "which of them it has."
     )
 
 

@@ -31,13 +31,13 @@ VIEWS, EPOCHS = FACTOR_PREFIX + "num_views", FACTOR_PREFIX + "epochs"
 
 
 def varying_factors(table: TrialTable) -> list[str]:
-    """The factors of which complete trials have more than one value."""
+    """The factors of which whole configurations have more than one value."""
     return [name for name in table.factors if _texts(table, name).nunique() > 1]
 
 
 def parallel_coordinates(table: TrialTable, color_by: str) -> go.Figure:
     """One line a configuration through its factors and objectives, coloured by one of the objectives."""
-    frame = table.configurations
+    frame = table.whole
     dimensions = [_factor_axis(table, name) for name in varying_factors(table)]
     dimensions += [_objective_axis(frame, objective.name) for objective in table.objectives]
     figure = go.Figure(
@@ -58,13 +58,13 @@ def slices(table: TrialTable) -> go.Figure:
     names = varying_factors(table)
     measures = [objective.name for objective in table.objectives if is_accuracy(objective.name)]
     method = next((name for name in METHOD_FACTORS if name in names), None)
-    groups = _texts(table, method) if method else pd.Series("all", index=table.configurations.index)
+    groups = _texts(table, method) if method else pd.Series("all", index=table.whole.index)
     figure = make_subplots(rows=len(measures), cols=len(names), shared_xaxes=True, shared_yaxes=True,
                            horizontal_spacing=0.02, vertical_spacing=0.06)  # fmt: skip
     for row, measure in enumerate(measures, start=1):
         for column, name in enumerate(names, start=1):
             for group, color in zip(sorted(groups.unique()), METHOD_COLORS * 9, strict=False):
-                rows = table.configurations[groups == group]
+                rows = table.whole[groups == group]
                 figure.add_scatter(
                     x=_slice_values(rows, name), y=plain_numbers(rows[measure]), mode="markers", name=group,
                     legendgroup=group, showlegend=bool(method) and row == column == 1, row=row, col=column,
@@ -86,7 +86,7 @@ def has_views_and_epochs(table: TrialTable) -> bool:
 
 def views_by_epochs(table: TrialTable, measure: str) -> go.Figure:
     """The mean of an accuracy for every number of views and of epochs, with lines of equal views times epochs."""
-    rows = table.configurations[table.configurations["validity"].map(len) == 0].dropna(subset=[VIEWS, EPOCHS, measure])
+    rows = table.whole[table.whole["validity"].map(len) == 0].dropna(subset=[VIEWS, EPOCHS, measure])
     rows = rows.assign(**{VIEWS: rows[VIEWS].astype(float), EPOCHS: rows[EPOCHS].astype(float)})
     cells = rows.groupby([EPOCHS, VIEWS])[measure].agg(["mean", "size"])
     views, epochs = sorted(rows[VIEWS].unique()), sorted(rows[EPOCHS].unique())
@@ -142,7 +142,7 @@ def iso_line(product: float, views: list[float], epochs: list[float]) -> list[tu
 
 
 def _texts(table: TrialTable, name: str) -> pd.Series:
-    return table.configurations[FACTOR_PREFIX + name].map(value_text)
+    return table.whole[FACTOR_PREFIX + name].map(value_text)
 
 
 def _is_numeric(values: pd.Series) -> bool:
@@ -157,7 +157,7 @@ def _slice_values(rows: pd.DataFrame, name: str) -> list[Any]:
 
 def _factor_axis(table: TrialTable, name: str) -> dict[str, Any]:
     """A factor as a dimension: every value that occurs is a position, numbers in their order."""
-    values = table.configurations[FACTOR_PREFIX + name]
+    values = table.whole[FACTOR_PREFIX + name]
     is_number = _is_numeric(values)
     by_text = {value_text(value): value for value in values}
     order = sorted(by_text, key=lambda text: (text == "–", by_text[text] if is_number and text != "–" else 0, text))

@@ -7,7 +7,8 @@ from reports.report_table import ReportTable
 LATEX_SPECIALS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "±": r"$\pm$", "×": r"$\times$", "→": r"$\to$", "≤": r"$\le$", "–": "--", "⚠": "(!)", "…": r"\dots{}",
+    "±": r"$\pm$", "×": r"$\times$", "→": r"$\to$", "≤": r"$\le$", "≥": r"$\ge$", "−": "$-$", "∞": r"$\infty$",
+    "·": r"$\cdot$", "μ": r"$\mu$", "–": "--", "⚠": "(!)", "✗": "(x)", "…": r"\dots{}",
 }  # fmt: skip
 NUMBER = re.compile(r"(?:< |× )?[+-]?[\d,.]+(?: ± [\d.]+| \[.*\]| \w+)?|–")
 
@@ -15,7 +16,8 @@ NUMBER = re.compile(r"(?:< |× )?[+-]?[\d,.]+(?: ± [\d.]+| \[.*\]| \w+)?|–")
 def to_csv(table: ReportTable) -> str:
     """The numbers as they are, one a column; empty where there is none."""
     text: str = table.data.to_csv(index=False, lineterminator="\n")
-    return text
+    # A carriage return, as of a progress bar in an error's message, ends a row for readers; pandas does not quote it.
+    return text.replace("\r\n", "\n").replace("\r", " ")
 
 
 def to_markdown(table: ReportTable) -> str:

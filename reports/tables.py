@@ -8,7 +8,7 @@ from typing import Any
 from reports.configurations import spread_of
 from reports.figure_style import value_text
 from reports.front_tables import sorted_front
-from reports.measures import COSTS, format_cost, images_behind, interval_of, label, short_label
+from reports.measures import COSTS, format_cost, images_behind, images_text, interval_of, label, short_label
 from reports.report_table import ReportTable, table_of
 from reports.rerun import rerun_command
 from reports.trials import FACTOR_PREFIX, TrialTable
@@ -32,8 +32,7 @@ def _front_rows(row: Row, table: TrialTable, tests: list[str], costs: list[str])
     seeds = (
         f"<small>mean of seeds {', '.join(str(seed) for seed in row['seeds'])}</small>" if row["num_seeds"] > 1 else ""
     )
-    lost = f'<small class="doubt">{row["num_lost"]} more stopped or failed</small>' if row["num_lost"] else ""
-    cells = [f'<th scope="row">{_uid(row)}{seeds}{lost}</th>', f'<td class="factors">{factors or "–"}</td>']
+    cells = [f'<th scope="row">{_uid(row)}{seeds}</th>', f'<td class="factors">{factors or "–"}</td>']
     cells += [f'<td class="number">{_accuracy_cell(row, name)}</td>' for name in tests]
     cells += [f'<td class="number">{_esc(format_cost(name, row[name]))}</td>' for name in costs]
     cells.append(f'<td class="number">{row["front_probability"]:.2f}</td>')
@@ -78,9 +77,9 @@ def trials_export(table: TrialTable) -> ReportTable:
     columns |= {name: lambda row, name=name: value_text(row[FACTOR_PREFIX + name]) for name in table.factors}
     columns |= {short_label(name): lambda row, name=name: _measure_text(row, name) for name in measures}
     plain = table.frame.drop(columns=["configuration"]).rename(columns=lambda name: name.removeprefix(FACTOR_PREFIX))
-    text = table_of(
-        "trials", "All trials; accuracies and costs of complete ones", table.frame.to_dict("records"), columns
-    )
+    rows = table.frame.to_dict("records")
+    title = f"All trials; accuracies and costs of complete ones. {images_text(rows, measures)}".strip()
+    text = table_of("trials", title, rows, columns)
     return ReportTable(text.name, text.title, plain.assign(validity=plain["validity"].map("; ".join)), text.text)
 
 

@@ -49,6 +49,11 @@ class TrialTable:
         return self.configurations[self.configurations["on_front"]]
 
     @property
+    def whole(self) -> pd.DataFrame:
+        """The configurations of which no trial was stopped or failed."""
+        return self.configurations[self.configurations["state"] == "complete"]
+
+    @property
     def trusted(self) -> pd.DataFrame:
         """The complete trials of configurations of which no trial failed a validity check."""
         doubtful = self.configurations.loc[self.configurations["validity"].map(len) > 0, "configuration"]

@@ -1,13 +1,19 @@
 """The ablation on the page: what the figures draw, what the tables say, and what is said of what is missing."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from ablation_study import ablation_spec, additive, run, unless
 
+from reports.ablation_figures import waterfall_figure
 from reports.ablation_sections import TITLE
+from reports.ablation_waterfall import Bar, Waterfall
 from reports.build import build_report
+from reports.executed_ablation import Change
+from reports.figure_style import VERMILLION
+from reports.measures import Objective
 from reports.page import Section
 from reports.sections import sections_of
 from reports.trials import tabulate
@@ -73,6 +79,14 @@ def test_single_changes_as_a_table_and_a_figure() -> None:
     )
     costs = [trace for trace in figure.data if trace.xaxis == "x3"]
     assert dict(zip(costs[0].y, costs[0].x, strict=True))["method"] == pytest.approx(2.0)
+
+
+def test_more_cost_is_for_the_worse_where_it_is_no_objective() -> None:
+    dearer = Bar("+ method", 1.0, 6.0, Change(5.0, math.nan, math.nan, (0,)), is_step=True)
+    fall = Waterfall("train_pflop", (0,), 1.0, (dearer,), reaches_end=True)
+    robust, cost = Objective("val_pgd_8", maximise=True), Objective("train_pflop", maximise=False)
+    for objectives in ([robust], [robust, cost]):
+        assert list(waterfall_figure([fall], objectives).data[1].marker.color) == [VERMILLION]
 
 
 def test_one_seed_has_no_interval_and_says_so() -> None:

@@ -72,6 +72,8 @@ def test_accuracies_with_intervals_and_paired_tests(tmp_path: Path) -> None:
     assert (clean["B - A"], clean["only A"], clean["only B"], clean["p"]) == ("-75.0", "7", "1", "0.07")
     assert clean["p (Holm)"] == "0.21" and (pgd["p"], pgd["p (Holm)"]) == ("0.5", "1")
     assert (aa["common images"], aa["only A"], aa["only B"], aa["p"]) == ("3", "2", "0", "0.5")
+    # A has all of its three images, B three of five, but of the common three a single one.
+    assert (aa["A"][:5], aa["B"][:4], aa["B - A"]) == ("100.0", "60.0", "-66.7")
     compute = rows_of(sections, "compared_costs")[0]
     assert (compute["A"], compute["B"], compute["B / A"]) == ("500 TFLOP", "1.25 PFLOP", "× 2.5")
     assert rows_of(sections, "config_differences") == [{"field": "num_views", "A": "4", "B": "8"}]

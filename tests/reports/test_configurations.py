@@ -8,6 +8,7 @@ import pytest
 
 from reports.configurations import spread_of, whisker_of
 from reports.trials import tabulate
+from study.configurations import configurations
 
 NewStudy = Callable[..., Any]
 FOUR, EIGHT = {"num_views": 4}, {"num_views": 8}
@@ -62,7 +63,24 @@ def test_a_lost_seed_is_counted_and_not_averaged(new_study: NewStudy) -> None:
     study.finish(study.start(seed=2, **FOUR), "stopped", {"val_clean": 10.0}, "rung 10")
     study.start(seed=3, **FOUR)
     (row,) = tabulate(study.read()).configurations.to_dict("records")
-    assert (row["val_clean"], row["num_seeds"], row["num_lost"]) == (70.0, 1, 2)
+    assert (row["val_clean"], row["num_seeds"], row["num_lost"], row["state"]) == (70.0, 1, 2, "failed")
+
+
+@pytest.mark.parametrize("lost", ["failed", "stopped"])
+def test_a_configuration_that_lost_a_seed_is_what_the_study_calls_it_and_on_no_front(
+    new_study: NewStudy, lost: str
+) -> None:
+    study = new_study(seeds=[0, 1])
+    study.complete(90.0, 90.0, 1.0, FOUR, seed=0)
+    study.complete(70.0, 40.0, 2.0, EIGHT, seed=0)
+    study.start(seed=1, **EIGHT)
+    assert tabulate(study.read()).front["uid"].tolist() == ["t000"]
+    study.finish(study.start(seed=1, **FOUR), lost, reason="the loss is not finite")
+    table = tabulate(study.read())
+    assert table.front["uid"].tolist() == ["t001"], "a seed that still runs is not lost"
+    assert table.certainty[0]["front_probability"].tolist() == [0.0, 1.0]
+    assert table.configurations["state"].tolist() == [lost, "complete"]
+    assert configurations(table.study, num_seeds=2)[0].state == lost
 
 
 def test_a_warning_of_one_seed_keeps_the_configuration_off_the_front(new_study: NewStudy) -> None:

@@ -1,13 +1,15 @@
 """Effects, corrections and matching on data that were built with known answers."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 
-from reports.effects import bootstrap_interval, holm, interactions, main_effects, sign_flip_p
+from reports.effects import holm, interactions, main_effects, mean_interval, sign_flip_p
 from reports.importance import importances
 from reports.matched_pairs import MatchedTrials
 from reports.trials import TrialTable, tabulate
@@ -93,6 +95,35 @@ def test_other_factors_must_be_equal(new_study: NewStudy) -> None:
     ]
 
 
+def test_pairs_of_the_same_two_encoders_are_one_observation(new_study: NewStudy) -> None:
+    study, luck = new_study(factors=[{"name": name} for name in ("adversary", "probe", "probe_layer")]), {}
+    for seed, adversary in itertools.product(range(6), ("none", "free")):
+        luck[adversary, seed] = float(np.random.default_rng(len(luck)).normal())
+        for probe, layer in itertools.product(("central", "robust_central"), ("hidden", "backbone")):
+            clean = 70 + luck[adversary, seed] + 2 * (probe == "central") + (layer == "hidden")
+            params = {"adversary": adversary, "probe": probe, "probe_layer": layer}
+            study.complete(clean, 20.0, 1.0, params, seed=seed)
+    table = tabulate(study.read())
+    adversary, probe, layer = main_effects(table, ["val_clean"])
+    sign = 1 if adversary.contrast == "none → free" else -1
+    differences = sign * np.array([luck["free", seed] - luck["none", seed] for seed in range(6)])
+    assert (adversary.pairs, adversary.mean) == (6, pytest.approx(differences.mean()))
+    assert adversary.p_value == sign_flip_p(differences) > 0.05
+    # Of the probe's factors, both sides share an encoder: there are twelve.
+    assert (probe.pairs, abs(probe.mean), layer.pairs) == (12, pytest.approx(2), 12)
+    assert [effect.pairs for effect in interactions(table, ["val_clean"])] == [6, 6, 12]
+
+
+def test_trials_of_another_version_share_encoders_too(new_study: NewStudy) -> None:
+    study = new_study(factors=[{"name": "num_views"}, {"name": "probe"}])
+    for views, probe in itertools.product((4, 8), ("central", "robust_central")):
+        study.complete(70.0 + views, 20.0, 1.0, {"num_views": views, "probe": probe})
+    record = study.read()
+    for trial in record.trials.values():
+        trial.config["a_field_of_old"] = 1
+    assert [effect.pairs for effect in main_effects(tabulate(record), ["val_clean"])] == [1, 2]
+
+
 def test_sign_flips_by_hand() -> None:
     assert sign_flip_p(np.array([1.0, 1.0, 1.0])) == 2 / 8
     assert sign_flip_p(np.array([-1.0, 2.0, 4.0])) == 4 / 8  # of the sums 7, 5, 3, 1 and their opposites
@@ -118,13 +149,20 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_the_bootstrap_interval_is_that_of_the_normal_for_many_pairs() -> None:
-    differences = np.random.default_rng(0).normal(3.0, 2.0, size=400)
-    reach = 1.96 * differences.std() / 20
-    assert bootstrap_interval(differences) == pytest.approx(
-        (differences.mean() - reach, differences.mean() + reach), abs=0.02
-    )
-    assert all(math.isnan(value) for value in bootstrap_interval(np.array([1.0, 2.0, 3.0, 4.0])))
+def test_the_interval_of_a_mean_is_that_of_the_t_test() -> None:
+    differences = np.random.default_rng(0).normal(3.0, 2.0, size=7)
+    reference = scipy.stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
+    assert mean_interval(differences) == pytest.approx((reference.low, reference.high))
+    assert mean_interval(np.full(5, 2.0)) == (2.0, 2.0)
+    assert all(math.isnan(value) for value in mean_interval(np.array([1.0, 2.0, 3.0, 4.0])))
+
+
+@pytest.mark.parametrize("pairs", [5, 6, 8, 12, 24, 50])
+def test_intervals_of_normal_differences_hold_their_mean_in_95_of_100(pairs: int) -> None:
+    drawn = np.random.default_rng(pairs).normal(1.0, 2.0, size=(2000, pairs))
+    intervals = np.array([mean_interval(differences) for differences in drawn])
+    covered = np.mean((intervals[:, 0] <= 1.0) & (intervals[:, 1] >= 1.0))
+    assert covered == pytest.approx(0.95, abs=0.015)  # three standard errors of 2,000 draws
 
 
 def test_importance_is_that_of_the_factor_that_matters(new_study: NewStudy) -> None:

@@ -1,5 +1,6 @@
 """Tables and figures as files: what is in them, and what is said where they cannot be made."""
 
+import ast
 import csv
 import io
 from collections.abc import Callable
@@ -16,8 +17,10 @@ from reports.report_table import ReportTable
 from reports.sections import sections_of
 from reports.table_formats import to_csv, to_latex, to_markdown
 from reports.trials import tabulate
+from tests.reports.conftest import SPEC
 
 NewStudy = Callable[..., Any]
+REPOSITORY = Path(__file__).parents[2]
 TABLE = ReportTable(
     "two_rows",
     "Share of 50% & more_or_less",
@@ -57,6 +60,30 @@ def test_no_special_character_reaches_latex(character: str) -> None:
     assert row.startswith(("a\\", "a\\text")) and f"a{character}b" not in row
 
 
+def own_texts(path: Path) -> str:
+    """All strings in a module's code, one after the other."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return "".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def test_what_the_reports_write_is_ascii_in_latex() -> None:
+    # Other than the page's style, which no table is made of.
+    modules = [path for path in (REPOSITORY / "reports").glob("*.py") if path.name != "page_style.py"]
+    used = {character for path in modules for character in own_texts(path) if not character.isascii()}
+    assert {"±", "×", "−", "≥", "–"} <= used
+    tables = {one: ReportTable("t", one, pd.DataFrame(), pd.DataFrame({one: [one]})) for one in used}
+    assert [character for character, table in tables.items() if not to_latex(table).isascii()] == []
+    assert to_latex(tables["−"]).count("$-$") == 3  # caption, head and cell
+
+
+def test_a_text_with_a_carriage_return_stays_one_row() -> None:
+    reasons = ["download 10%\rdownload 20%\rreset", "a\r\nb", "c"]
+    text = to_csv(ReportTable("t", "t", pd.DataFrame({"uid": [0, 1, 2], "reason": reasons}), pd.DataFrame()))
+    read = pd.read_csv(io.StringIO(text, newline=""))
+    assert read["uid"].tolist() == [0, 1, 2]
+    assert read["reason"].tolist() == ["download 10% download 20% reset", "a\nb", "c"]
+
+
 def test_csv_has_numbers() -> None:
     assert to_csv(TABLE) == "name,value\na|b,1.5\nc,\n"
 
@@ -70,7 +97,10 @@ def test_every_table_and_figure_of_the_report_is_a_file(new_study: NewStudy, mon
     sections = sections_of(tabulate(study.read()))
     tables = {table.name for section in sections for table in (*section.tables, *section.exports)}
     figures = {name for section in sections for name in section.figures}
-    assert {"front", "trials", "main_effects", "best_within_budget"} <= tables
+    assert {"front", "trials", "main_effects", "best_within_budget_train_pflop"} <= tables
+    for name in ("front", "trials", "best_within_budget_train_pflop"):
+        text = (folder / "tables" / f"{name}.tex").read_text(encoding="utf-8")
+        assert "test n = 360" in text and ("validation n = 144" in text) == (name != "front")
     assert {"front_val_clean_val_pgd_8", "hypervolume", "slices"} <= figures
     expected = {f"{name}.{suffix}" for name in tables for suffix in ("csv", "md", "tex")}
     assert {path.name for path in (folder / "tables").iterdir()} == expected
@@ -78,6 +108,16 @@ def test_every_table_and_figure_of_the_report_is_a_file(new_study: NewStudy, mon
     assert "pip install 'kaleido>=1'" in said[-1] and len(said) == 3
     page = (folder / "figures" / "slices.html").read_text(encoding="utf-8")
     assert "plotly.js v" in page and '<script src="http' not in page
+
+
+def test_each_cost_has_a_budget_table_of_its_own(new_study: NewStudy) -> None:
+    study = new_study(objectives=[*SPEC["objectives"], {"name": "view_passes", "direction": "minimize"}])
+    fill(study)
+    page = build_report(study.study_dir, lambda line: None)
+    names = [f"best_within_budget_{cost}" for cost in ("train_pflop", "view_passes")]
+    assert sorted(path.stem for path in (page.parent / "tables").glob("best_within_budget*.csv")) == names
+    html = page.read_text(encoding="utf-8")
+    assert [html.count(f'id="{name}"') for name in names] == [1, 1]
 
 
 def test_the_front_in_numbers(new_study: NewStudy) -> None:

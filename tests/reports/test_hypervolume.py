@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reports.front_progress import growth_of
 from reports.hypervolume import hypervolume_growth, reference_box, spent_pflop
 from reports.measures import Objective
 from reports.trials import tabulate
@@ -63,6 +64,38 @@ def test_a_second_seed_and_a_warning_take_back_what_luck_had_added(new_study: Ne
     box = reference_box(np.array([[60.0, 50.0]]), [CLEAN, ROBUST])
     growth = hypervolume_growth(study.read(), [CLEAN, ROBUST], box)
     assert growth["hypervolume"].tolist() == pytest.approx([0.30, 0.25, 0.0])
+
+
+def test_a_seed_that_fails_takes_its_configuration_away(new_study: NewStudy) -> None:
+    study = new_study()
+    study.complete(50.0, 50.0, 1.0, {"num_views": 8})
+    study.complete(60.0, 50.0, 1.0, {"num_views": 4}, seed=0)
+    study.finish(study.start(seed=1, num_views=4), "failed", reason="diverged")
+    box = reference_box(np.array([[60.0, 50.0]]), [CLEAN, ROBUST])
+    growth = hypervolume_growth(study.read(), [CLEAN, ROBUST], box)
+    assert growth["hypervolume"].tolist() == pytest.approx([0.25, 0.30, 0.25])
+
+
+@pytest.mark.parametrize("luck", range(6))
+def test_growth_ends_where_the_front_is(new_study: NewStudy, luck: int) -> None:
+    # Seeds that are repeated, miss a measure, fail or fail a check, and means over seeds at the edge of a constraint.
+    generator, constraints = np.random.default_rng(luck), [{"name": "train_seconds", "at_most": 100.0}]
+    study = new_study(constraints=constraints)
+    for _ in range(40):
+        params, seed = {"num_views": int(generator.integers(2, 10))}, int(generator.integers(0, 3))
+        if generator.random() < 0.03:
+            study.finish(study.start(seed=seed, **params), "failed", reason="diverged")
+            continue
+        clean, robust = generator.uniform(30, 70, size=2)
+        changes = {"train_seconds": generator.normal(97, 5), "validity": ["masked"] * int(generator.random() < 0.03)}
+        changes |= {"train_seconds": None} if generator.random() < 0.2 else {}
+        changes |= {"val_pgd_8": None} if generator.random() < 0.03 else {}
+        study.complete(clean, robust, 1.0, params, seed=seed, **changes)
+    table = tabulate(study.read())
+    found = growth_of(table)
+    assert found is not None and 0 < len(table.front_configurations) < len(table.configurations)
+    front = table.front_configurations[[objective.name for objective in table.objectives]].to_numpy(dtype=float)
+    assert found[1]["hypervolume"].iloc[-1] == pytest.approx(found[0].share(front))
 
 
 def test_trials_count_in_the_order_in_which_they_ended(new_study: NewStudy) -> None:

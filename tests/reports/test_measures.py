@@ -4,7 +4,16 @@ import math
 
 import pytest
 
-from reports.measures import cost_scale, format_cost, images_behind, interval_of, label, log_ticks, on_split
+from reports.measures import (
+    cost_scale,
+    format_cost,
+    images_behind,
+    images_text,
+    interval_of,
+    label,
+    log_ticks,
+    on_split,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +32,25 @@ from reports.measures import cost_scale, format_cost, images_behind, interval_of
 def test_the_unit_suits_the_values(name: str, values: list[float], unit: str, is_log: bool) -> None:
     scale = cost_scale(name, values)
     assert (scale.unit, scale.is_log) == (unit, is_log)
+
+
+def test_the_numbers_of_images_in_words() -> None:
+    rows = [
+        {"val_clean": 80.0, "test_pgd_8": 30.0, "test_aa_8": 20.0, "val_n": 144.0, "test_n": 1360.0, "test_aa_n": 50.0},
+        {
+            "val_clean": 80.0,
+            "test_pgd_8": 30.0,
+            "test_aa_8": 20.0,
+            "val_n": 144.0,
+            "test_n": 1360.0,
+            "test_aa_n": 100.0,
+        },
+        {"val_clean": math.nan, "test_pgd_8": math.nan, "val_n": 7.0, "test_n": math.nan},
+    ]
+    assert images_text(rows, ["val_clean"]) == "Images: validation n = 144."
+    found = images_text(rows, ["test_pgd_8", "test_aa_8", "train_pflop"])
+    assert found == "Images: test n = 1,360, AutoAttack n = 50 to 100."
+    assert images_text(rows, ["train_pflop"]) == images_text([], ["val_clean"]) == ""
 
 
 def test_one_cost_in_its_own_unit() -> None:

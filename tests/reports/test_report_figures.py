@@ -14,6 +14,7 @@ from reports.intervals import wilson_95
 from reports.learning_curves import learning_curves
 from reports.measures import Objective
 from reports.objective_pair import drawable_pairs
+from reports.sections import sections_of
 from reports.trials import TrialTable, tabulate
 
 NewStudy = Callable[..., Any]
@@ -89,6 +90,27 @@ def test_a_mean_of_seeds_has_its_spread_as_bar_and_its_own_name(new_study: NewSt
     assert list(several.x) == [73.0] and list(several.error_x.array) == list(several.error_x.arrayminus) == [3.6056]
     assert (several.marker.symbol, one.marker.symbol) == ("diamond", "diamond-dot")
     assert "73.0 ± 3.6 (sd, 3 seeds)" in several.hovertext[0] and "90.0 [84.3, 94.1]" in one.hovertext[0]
+
+
+def test_a_configuration_that_lost_a_seed_is_gray_and_on_no_line(new_study: NewStudy) -> None:
+    study = new_study()
+    study.complete(90.0, 90.0, 0.01, {"num_views": 4}, seed=0)
+    study.finish(study.start(seed=1, num_views=4), "failed", reason="diverged")
+    study.complete(70.0, 40.0, 0.02, {"num_views": 8}, seed=0)
+    table = tabulate(study.read())
+    shown = press(front_figure(table, CLEAN, ROBUST), 0)
+    lost = shown["failed in a seed, mean of the others"]
+    assert (
+        list(lost.x) == [90]
+        and "failed: 1 of its trials were stopped or failed, so it is on no front" in lost.hovertext[0]
+    )
+    assert list(shown["front of these two"].x) == list(shown["front, one seed"].x) == [70]
+    in_space = three_objectives(table, table.objectives).data
+    assert [(trace.name, len(trace.x)) for trace in in_space] == [
+        ("behind the front", 0), ("on the front", 1), ("a seed failed or stopped", 1),
+    ]  # fmt: skip
+    (front,) = (section for section in sections_of(table) if section.title == "The front")
+    assert "1 configurations failed or were stopped in a seed" in front.caption
 
 
 def test_in_a_crowd_only_the_front_has_whiskers(new_study: NewStudy) -> None:
