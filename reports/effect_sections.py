@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.early_stopping import audit_of, rank_agreement
 from reports.effect_figures import effect_text, effects_figure, importance_figure, p_text
-from reports.effects import MIN_PAIRS, Effect, interactions, main_effects
+from reports.effects import MIN_BOOTSTRAP_PAIRS, MIN_PAIRS, Effect, interactions, main_effects
 from reports.importance import importances
 from reports.measures import COSTS, is_accuracy, short_label
 from reports.page import Section
@@ -18,8 +18,9 @@ from reports.trials import TrialTable
 HOW_TESTED = (
     "Each row compares trials that are equal in every other factor and in the seed. Trials of one pretrained encoder, "
     "which differ in probe or evaluation alone, share its luck: pairs of the same encoders are averaged and count as "
-    "one. Effects on accuracies are in percentage points, on costs factors; brackets are 95% t intervals over pairs "
-    f"(from {MIN_PAIRS} on), p is of the two-sided sign-flip test, corrected by Holm's method over all rows."
+    "one. Effects on accuracies are in percentage points, on costs factors; brackets are 95% intervals over pairs, "
+    f"bootstrapped from {MIN_BOOTSTRAP_PAIRS} on, t intervals from {MIN_PAIRS} on; p is of the two-sided sign-flip "
+    "test, corrected by Holm's method over all rows."
 )
 
 
