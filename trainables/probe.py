@@ -37,7 +37,11 @@ class ProbedClassifier(nn.Module):
         self.encoder, self.head = encoder, head
         self.layer: ProbeLayer = config.probe_layer if config.method != "supervised" else "backbone"
         self._config = config
-        self._draws = itertools.count()
+        self.redraw_for()
+
+    def redraw_for(self, *purpose: str | int) -> None:
+        """Begins the draws of redrawn views for ``purpose``: they do not depend on how often anybody looked before."""
+        self._purpose, self._draws = purpose, itertools.count()
 
     @property
     def is_stochastic(self) -> bool:
@@ -76,13 +80,13 @@ class ProbedClassifier(nn.Module):
         """Views (N, n, 3, S, S) of images: crops and flips at the scales of pretraining, differentiable, no colour.
 
         Fixed views are the same n boxes for every image and every look, so that the classifier is a function of the
-        image alone; redrawn ones are new boxes for every image at every look.
+        image alone; redrawn ones are new boxes for every image at every look since ``redraw_for``.
         """
         num_images, num_views, config = len(images), self._config.probe_views, self._config
-        draw = next(self._draws) if self.is_stochastic else 0
+        draw = (*self._purpose, next(self._draws)) if self.is_stochastic else (0,)
         rows = num_views * num_images if self.is_stochastic else num_views
         geometric = config.replace(augmentation="none")
-        random = stream(config.seed, "n_views", draw)
+        random = stream(config.seed, "n_views", *draw)
         params = sample_view_params(rows, images.shape[2], images.shape[3], geometric, random)
         if not self.is_stochastic:
             params = _repeat_rows(params, num_images)

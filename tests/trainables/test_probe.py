@@ -182,6 +182,20 @@ def test_fixed_views_are_those_of_the_image_alone(tiny: Callable[..., TrialConfi
     assert not torch.equal(together[:, 0], together[:, 1])
 
 
+def test_fixed_views_have_no_purpose_and_redrawn_ones_begin_anew_for_each(tiny: Callable[..., TrialConfig]) -> None:
+    images = coloured_images(2)[0].float() / 255
+    fixed = n_views_classifier(tiny(probe="n_views", probe_views=4))
+    redrawn = n_views_classifier(tiny(probe="n_views", probe_views=4, probe_view_draw="redrawn"))
+    seen = []
+    for classifier in (fixed, redrawn):
+        looks = [classifier.views(images)]
+        for purpose in ("one", "other", "one"):
+            classifier.redraw_for(purpose)
+            looks.append(classifier.views(images))
+        seen.append([torch.equal(first, looks[1]) for first in looks])
+    assert seen == [[True, True, True, True], [False, True, False, True]]
+
+
 def test_redrawn_views_differ_between_looks_and_images(tiny: Callable[..., TrialConfig]) -> None:
     classifier = n_views_classifier(tiny(probe="n_views", probe_views=4, probe_view_draw="redrawn"))
     images = coloured_images(1)[0].repeat(2, 1, 1, 1).float() / 255
