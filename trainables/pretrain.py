@@ -169,11 +169,22 @@ class Pretraining:
         clean, target = self._split(views)
         self.optimiser.zero_grad()
         if config.adversary == "pgd":
-            self.encoder.train(config.attack_batchnorm == "train")
-            anchored = [target] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
-            with torch.no_grad():
-                anchors = [self._project(views) for views in anchored]
-            target = linf_pgd(
+            target = self._attacked(clean, target, labels)
+        loss = self._loss([self._project(views) for views in [*clean, target]], labels)
+        loss.backward()
+        self._step(loss)
+
+    def _attacked(self, clean: list[Tensor], target: Tensor, labels: Tensor | None) -> Tensor:
+        """PGD examples of the views ``target`` (V, B, 3, S, S)."""
+        config = self.config
+        self.encoder.train(config.attack_batchnorm == "train")
+        anchored = [target] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
+        with torch.no_grad():
+            anchors = [self._project(views) for views in anchored]
+        # A compiled graph computes the gradients of all that requires them in its forward pass, whoever asks for which.
+        self.encoder.requires_grad_(config.gradient_leak)
+        try:
+            return linf_pgd(
                 lambda perturbed: self._loss([*anchors, self._project(perturbed)], labels),
                 target,
                 radius=config.attack_radius_255 / 255,
@@ -181,10 +192,8 @@ class Pretraining:
                 num_steps=config.pgd_steps,
                 leak_into=list(self.encoder.parameters()) if config.gradient_leak else (),
             )
-            self.encoder.train()
-        loss = self._loss([self._project(views) for views in [*clean, target]], labels)
-        loss.backward()
-        self._step(loss)
+        finally:
+            self.encoder.requires_grad_(True).train()
 
     def _free_update(self, views: Tensor, labels: Tensor | None, replay: int) -> None:
         """One replay: a single backward pass gives the gradients of the weights and of the perturbation."""

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func
 from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
 
 from trainables.encoders import ProjectedEncoder
 from trainables.pretrain import Pretraining, TrialDiverged, build_optimiser, learning_rate_at
@@ -475,6 +477,53 @@ def test_a_compiled_training_computes_the_same_and_is_compiled_once_for_all_tria
         assert losses[True] == pytest.approx(losses[False], rel=1e-4)
         graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
     assert graphs[0] > 0 and graphs == graphs[:1] * 3
+
+
+def counted_backward_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Compiles without generating code; the list grows by the number of gradients of each backward pass that runs."""
+    num_gradients: list[int] = []
+
+    def watch_backward(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        (output,) = (node for node in graph.graph.nodes if node.op == "output")
+        computed = sum(gradient is not None for gradient in output.args[0])
+
+        def run(*arguments: Any) -> Any:
+            num_gradients.append(computed)
+            return graph(*arguments)
+
+        return make_boxed_func(run)
+
+    backend = aot_autograd(fw_compiler=lambda graph, inputs: make_boxed_func(graph), bw_compiler=watch_backward)
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    return num_gradients
+
+
+@pytest.mark.parametrize("method", ["pgd", "simclr-pgd", "pgd-clean-target", "leak"])
+def test_a_compiled_attack_computes_no_gradients_of_weights_unless_they_leak(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    num_gradients = counted_backward_passes(monkeypatch)
+    leaks = method == "leak"
+    config = tiny(**METHODS["pgd" if leaks else method], gradient_leak=leaks, pgd_steps=3)
+    eager, compiled = (Pretraining(config.replace(compile=on), noise_images, CPU) for on in (False, True))
+    for pretraining in (eager, compiled):
+        pretraining.encoder.train()
+        pretraining.train_batch()
+    num_weights = len(list(compiled.encoder.parameters()))
+    updates = [num_weights] * (2 if config.num_clean_views() else 1)
+    assert num_gradients == [1 + num_weights if leaks else 1] * 3 + updates
+    assert compiled.mean_loss() == pytest.approx(eager.mean_loss(), rel=1e-4)
+    assert all(parameter.requires_grad and parameter.grad is not None for parameter in compiled.encoder.parameters())
+
+
+def test_weights_require_gradients_again_where_an_attack_fails(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretraining = Pretraining(tiny(adversary="pgd"), noise_images, CPU)
+    monkeypatch.setattr(pretraining, "_loss", lambda *given: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        pretraining.train_batch()
+    assert all(parameter.requires_grad for parameter in pretraining.encoder.parameters())
 
 
 def test_compilation_is_for_gpus_unless_asked_for(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
