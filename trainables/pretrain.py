@@ -53,8 +53,8 @@ class Pretraining:
         encoder = build_encoder(config, stream_seed(config.seed, "weights"), num_classes)
         self.pass_cost = count_pass_cost(encoder, config)
         self.encoder: Encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        is_compiled = device.type == "cuda" if config.compile is None else config.compile
-        self._forward = torch.compile(self.encoder, dynamic=False) if is_compiled else self.encoder
+        self.is_compiled = device.type == "cuda" if config.compile is None else config.compile
+        self._forward = torch.compile(self.encoder, dynamic=False) if self.is_compiled else self.encoder
         self.optimiser = build_optimiser(self.encoder, config)
         self.perturbation: Tensor | None = None  # of adversary free: (V or 1, B, 3, S, S)
         self.batches_per_epoch = len(images) // config.batch_size
@@ -87,6 +87,8 @@ class Pretraining:
     def run(self) -> Iterator[None]:
         """Trains to the end, handing over after every batch; may be left and gone on with at any of them."""
         self.encoder.train()
+        if self.is_compiled and self.batches_done < self.num_batches:
+            self.compile_graphs()
         while self.batches_done < self.num_batches:
             started = time.perf_counter()
             self.train_batch()
@@ -95,14 +97,33 @@ class Pretraining:
             yield
             self.encoder.train()
 
+    def compile_graphs(self) -> None:
+        """Compiles what training runs, by the passes of its next batch, and leaves everything as it was.
+
+        The clock does not count it: which trial has to compile depends on what its process has run before.
+        """
+        buffers = [(buffer, buffer.clone()) for buffer in self.encoder.buffers()]
+        perturbation = self.perturbation
+        views, labels = self._next_batch()
+        if self.config.adversary == "free":
+            self._free_gradients(views, labels, replay=0)
+        else:
+            self._gradients(views, labels)
+        self.optimiser.zero_grad()
+        self.perturbation = perturbation
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        self._synchronise()
+
     def train_batch(self) -> None:
         """Draws the views of the next batch and makes its update, or its updates for free adversarial training."""
         views, labels = self._next_batch()
         if self.config.adversary == "free":
             for replay in range(self.config.replays):
-                self._free_update(views, labels, replay)
+                self._step(self._free_gradients(views, labels, replay), replay)
         else:
-            self._update(views, labels)
+            self._step(self._gradients(views, labels))
         self.batches_done += 1
 
     def mean_loss(self) -> float:
@@ -163,16 +184,15 @@ class Pretraining:
         labels = None if self.labels is None else self.labels[chosen].to(self.device, non_blocking=True)
         return make_views(images, self.config, stream(seed, "views", epoch, batch)), labels
 
-    def _update(self, views: Tensor, labels: Tensor | None) -> None:
-        """One update, on PGD examples where ``config.adversary`` is pgd."""
-        config = self.config
+    def _gradients(self, views: Tensor, labels: Tensor | None) -> Tensor:
+        """The loss, on PGD examples where ``config.adversary`` is pgd; its gradients are left at the weights."""
         clean, target = self._split(views)
         self.optimiser.zero_grad()
-        if config.adversary == "pgd":
+        if self.config.adversary == "pgd":
             target = self._attacked(clean, target, labels)
         loss = self._loss([self._project(views) for views in [*clean, target]], labels)
         loss.backward()
-        self._step(loss)
+        return loss
 
     def _attacked(self, clean: list[Tensor], target: Tensor, labels: Tensor | None) -> Tensor:
         """PGD examples of the views ``target`` (V, B, 3, S, S)."""
@@ -195,8 +215,8 @@ class Pretraining:
         finally:
             self.encoder.requires_grad_(True).train()
 
-    def _free_update(self, views: Tensor, labels: Tensor | None, replay: int) -> None:
-        """One replay: a single backward pass gives the gradients of the weights and of the perturbation."""
+    def _free_gradients(self, views: Tensor, labels: Tensor | None, replay: int) -> Tensor:
+        """The loss of one replay: a single backward pass gives the gradients of the weights and of the perturbation."""
         config = self.config
         radius = config.attack_radius_255 / 255
         step = radius if config.free_step == "radius" else config.attack_step_255 / 255
@@ -207,10 +227,10 @@ class Pretraining:
         self.optimiser.zero_grad()
         loss = self._loss([self._project(views) for views in [*clean, perturbed]], labels)
         loss.backward()
-        self._step(loss, replay)
         assert perturbed.grad is not None
         moved = (perturbed.detach() + step * perturbed.grad.sign() - target).clamp(-radius, radius)
         self.perturbation = (target + moved).clamp(0, 1) - target
+        return loss
 
     def _loss(self, projected: list[Tensor], labels: Tensor | None) -> Tensor:
         """The training loss of projections, or logits, (V, B, D) that were made in one or more parts."""

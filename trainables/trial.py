@@ -222,7 +222,11 @@ def discard_checkpoint(path: Path) -> None:
 
 
 def cost_metrics(pretraining: Pretraining) -> Metrics:
-    """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``."""
+    """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``.
+
+    The seconds are those of batches; torch.compile, which the first trial of a process does for those of equal shapes
+    that follow, is not among them.
+    """
     return {
         "view_passes": pretraining.view_passes,
         "train_pflop": pretraining.train_pflop,

@@ -516,6 +516,64 @@ def test_a_compiled_attack_computes_no_gradients_of_weights_unless_they_leak(
     assert all(parameter.requires_grad and parameter.grad is not None for parameter in compiled.encoder.parameters())
 
 
+def graphs_compiled() -> int:
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_compilation_comes_before_the_clock_and_changes_nothing(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    config = tiny(**METHODS[method], replays=2, pgd_steps=2, epochs=1, compile=True)
+    pretraining = Pretraining(config, noise_images, CPU)
+    timed: list[tuple[int, int]] = []  # graphs before and after each batch
+    train_batch, before = pretraining.train_batch, graphs_compiled()
+
+    def watched() -> None:
+        started = graphs_compiled()
+        train_batch()
+        timed.append((started, graphs_compiled()))
+
+    monkeypatch.setattr(pretraining, "train_batch", watched)
+    found = finish(pretraining)
+    assert len(timed) == 2 and before < timed[0][0] == timed[-1][1]
+    unwarmed = Pretraining(config, noise_images, CPU)
+    monkeypatch.setattr(unwarmed, "compile_graphs", lambda: None)
+    assert_bitwise_equal(found, finish(unwarmed))
+
+
+@pytest.mark.parametrize("method", ["pgd", "free"])
+@pytest.mark.usefixtures("global_rng_untouched")
+def test_compilation_leaves_a_resumed_training_as_it_was(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    pretraining = Pretraining(tiny(**METHODS[method], compile=True), noise_images, CPU)
+    trained = pretraining.run()
+    next(trained)
+    before = copy.deepcopy(pretraining.state_dict())
+    pretraining.encoder.train()
+    pretraining.compile_graphs()
+    after = io.BytesIO(), io.BytesIO()
+    for file, state in zip(after, (before, copy.deepcopy(pretraining.state_dict())), strict=True):
+        torch.save(state, file)
+    assert after[0].getvalue() == after[1].getvalue()
+    assert all(parameter.grad is None for parameter in pretraining.encoder.parameters())
+
+
+def test_nothing_is_compiled_for_a_training_that_has_ended_or_is_not_compiled(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pretraining, "compile_graphs", lambda self: pytest.fail("compiled"))
+    pretraining = Pretraining(tiny(), noise_images, CPU)
+    finish(pretraining)
+    ended = Pretraining(tiny(compile=True), noise_images, CPU)
+    ended.load_state_dict(pretraining.state_dict())
+    finish(ended)
+
+
 def test_weights_require_gradients_again_where_an_attack_fails(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
