@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from trainables.robust_accuracy import Flags, evaluation_batch, is_stochastic, m
 from trainables.stored_images import Images
 from trainables.streams import stream_seed
 from trainables.trial_config import TrialConfig
+from trainables.whole_files import replacing
 
 MIN_AUTOATTACK_CLASSES = 4  # its targeted loss compares the four largest logits
 STANDARD_ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")
@@ -84,23 +84,23 @@ def correct_under_autoattack(
 
 
 class _Progress:
-    """The outcome of each attack so far, in a JSON file that is replaced whole."""
+    """The outcome of each attack so far, in a JSON file that is replaced whole; a damaged one counts as none."""
 
     def __init__(self, path: Path | None, fingerprint: str) -> None:
         self._path, self._fingerprint = path, fingerprint
         self.done: dict[str, list[bool]] = {}
-        if path is not None and path.exists():
-            noted = json.loads(path.read_text())
-            if noted["fingerprint"] == fingerprint:
-                self.done = noted["done"]
+        try:
+            noted = {} if path is None else json.loads(path.read_text())
+        except (FileNotFoundError, ValueError):
+            return
+        if noted.get("fingerprint") == fingerprint:
+            self.done = noted["done"]
 
     def note(self, name: str, survives: np.ndarray) -> None:
         self.done[name] = survives.tolist()
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = self._path.with_suffix(".tmp")
-            unfinished.write_text(json.dumps({"fingerprint": self._fingerprint, "done": self.done}))
-            os.replace(unfinished, self._path)
+            with replacing(self._path) as unfinished:
+                unfinished.write_text(json.dumps({"fingerprint": self._fingerprint, "done": self.done}))
 
 
 def _fingerprint(classifier: nn.Module, pixels: Tensor, targets: Tensor, config: TrialConfig) -> str:

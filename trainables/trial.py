@@ -7,7 +7,6 @@ Test images are touched by the final evaluation alone; interim evaluations, by w
 validation images only.
 """
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from trainables.robust_accuracy import Flags, accuracies, correct_under_attack, 
 from trainables.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
 from trainables.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
+from trainables.whole_files import DamagedFile, load_state, replacing
 
 SECONDS_BETWEEN_LOOKS = 1.0  # for an encoder that another trial is training
 Metrics = dict[str, Any]
@@ -89,7 +89,7 @@ def run_trial(
     Raises:
         TrialDiverged: where the training loss is not finite.
         MemoryError: where the pretraining cannot fit; see ``require_memory``.
-        ValueError: where config and data do not fit, or the checkpoint is of another config.
+        ValueError: where config and data do not fit, or the checkpoint is damaged or of another config.
     """
     with freed_memory_kept(device):
         require_fitting(config, data)
@@ -262,17 +262,15 @@ def _autoattack_progress(checkpoint_path: Path) -> Path:
 
 
 def _save_checkpoint(path: Path, config: TrialConfig, pretraining: Pretraining) -> None:
-    """Writes the state beside ``path`` and moves it there, so that ``path`` always holds a whole checkpoint."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save({"config": config.pretraining_hash(), "state": pretraining.state_dict()}, unfinished)
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        torch.save({"config": config.pretraining_hash(), "state": pretraining.state_dict()}, unfinished)
 
 
 def _load_checkpoint(path: Path, config: TrialConfig) -> dict[str, Tensor]:
-    saved = torch.load(path, weights_only=True, map_location="cpu")
+    try:
+        saved = load_state(path)
+    except DamagedFile as error:
+        raise ValueError(f"the checkpoint {error}; without it the trial begins anew") from None
     if saved["config"] != config.pretraining_hash():
         raise ValueError(f"the checkpoint {path} is of another pretraining config")
     state: dict[str, Tensor] = saved["state"]

@@ -1,5 +1,6 @@
 """AutoAttack on a linear classifier of known robustness, and what the wrapper puts back."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -107,6 +108,18 @@ def test_an_interrupted_run_goes_on_behind_the_attacks_that_are_done(
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "progress.json")
     assert len(ran) == 6
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b'{"fingerprint": "'])
+def test_a_damaged_note_of_progress_counts_as_none(
+    sign_classifier: Callable[..., nn.Module], tmp_path: Path, content: bytes
+) -> None:
+    classifier, labels, path = sign_classifier(10), torch.tensor([3]), tmp_path / "progress.json"
+    images = classifier.images(labels, torch.tensor([2.0]))
+    path.write_bytes(content)
+    flags = correct_under_autoattack(classifier, images, labels, everything_survived(1), CONFIG, path)
+    assert not flags["aa_4"].any()
+    assert len(json.loads(path.read_text())["done"]) == 8 and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_random_classifier_is_attacked_anew_and_looked_at_once_at_each_radius(

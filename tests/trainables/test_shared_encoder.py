@@ -123,6 +123,29 @@ def test_an_own_checkpoint_comes_before_an_encoder_of_others(
     assert (tmp_path / "e.pt").exists()
 
 
+@pytest.mark.parametrize("kind", ["empty", "half", "zeros in the weights"])
+def test_a_damaged_encoder_is_trained_anew_and_replaced(
+    config: TrialConfig, data: TrialData, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "e.pt"
+    first, _ = finish(config, data, path)
+    whole = path.read_bytes()
+    weights = torch.load(path)["encoder"]["hidden.0.weight"].numpy().tobytes()
+    damaged = {
+        "empty": b"",
+        "half": whole[: len(whole) // 2],
+        "zeros in the weights": whole.replace(weights, bytes(len(weights))),
+    }
+    assert damaged[kind] != whole
+    path.write_bytes(damaged[kind])
+    again, _ = finish(config, data, path)
+    assert untimed(again) == untimed(first), "is_encoder_shared among them"
+    third, _ = finish(config, data, path)
+    assert third.metrics["is_encoder_shared"]
+    assert untimed(third, "is_encoder_shared") == untimed(first, "is_encoder_shared")
+    assert [file.name for file in tmp_path.iterdir()] == ["e.pt"]
+
+
 def test_nothing_is_shared_without_a_path() -> None:
     with SharedEncoder(None) as nothing:
         assert nothing.load() is None and nothing.take_over()

@@ -202,6 +202,16 @@ def test_checkpoint_of_another_pretraining_is_refused(data: TrialData, tmp_path:
     assert report.view_passes == 2 * VIEW_PASSES_PER_BATCH  # another probe may go on from it
 
 
+def test_a_damaged_checkpoint_is_refused(data: TrialData, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    first = run_trial(CONFIG, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
+    next(first), next(first)
+    first.close()
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"the checkpoint .*checkpoint\.pt is damaged.*begins anew"):
+        next(run_trial(CONFIG, data, CPU, checkpoint_path=path))
+
+
 def test_divergence_ends_the_trial(data: TrialData) -> None:
     with pytest.raises(TrialDiverged, match="training loss is"):
         list(run_trial(CONFIG.replace(learning_rate=1e38, momentum=0.0), data, CPU))
