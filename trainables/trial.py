@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from trainables.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
+from trainables.checkpoint import TrialCheckpoint
 from trainables.datasets import ImageSet, TrialData
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
@@ -26,7 +26,6 @@ from trainables.robust_accuracy import Flags, accuracies, correct_under_attack, 
 from trainables.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
 from trainables.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
-from trainables.whole_files import DamagedFile, load_state, replacing
 
 SECONDS_BETWEEN_LOOKS = 1.0  # for an encoder that another trial is training
 Metrics = dict[str, Any]
@@ -89,27 +88,26 @@ def run_trial(
     Raises:
         TrialDiverged: where the training loss is not finite.
         MemoryError: where the pretraining cannot fit; see ``require_memory``.
-        ValueError: where config and data do not fit, or the checkpoint is damaged or of another config.
+        ValueError: where config and data do not fit, or the checkpoint is damaged, of another config or other images.
     """
     with freed_memory_kept(device):
         require_fitting(config, data)
         images, labels = data.train.tensors()
         pretraining = Pretraining(config, images, device, labels if config.method == "supervised" else None)
+        checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
         with SharedEncoder(encoder_path) as shared:
-            is_shared = False
-            if checkpoint_path is not None and checkpoint_path.exists():
-                pretraining.load_state_dict(_load_checkpoint(checkpoint_path, config))
-            else:
+            if not checkpoint.load(pretraining):
                 while not (is_shared := _load_shared(shared, pretraining)) and not shared.take_over():
                     yield Progress(0, 0.0)
                     time.sleep(SECONDS_BETWEEN_LOOKS)
-                is_shared = is_shared or _load_shared(shared, pretraining)  # finished between the two looks
-            yield from _pretrain(pretraining, data, config, milestones, checkpoint_path, checkpoint_seconds)
-            if not is_shared:
+                # Else it may have been finished between the two looks.
+                checkpoint.is_encoder_shared = is_shared or _load_shared(shared, pretraining)
+            yield from _pretrain(pretraining, data, config, milestones, checkpoint, checkpoint_seconds)
+            if not checkpoint.is_encoder_shared:
                 shared.save(pretraining.finished_state())
         attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
         metrics, flags, classifier = evaluate_final(pretraining, data, config, attacks_done)
-        metrics |= {"train_loss": pretraining.mean_loss(), "is_encoder_shared": is_shared}
+        metrics |= {"train_loss": pretraining.mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
         yield FinalReport(metrics, flags, classifier)
 
 
@@ -126,7 +124,7 @@ def _pretrain(
     data: TrialData,
     config: TrialConfig,
     milestones: Sequence[int],
-    checkpoint_path: Path | None,
+    checkpoint: TrialCheckpoint,
     checkpoint_seconds: float,
 ) -> Iterator[Progress | InterimReport]:
     """Pretrains to the end, reporting at milestones and keeping checkpoints."""
@@ -138,14 +136,10 @@ def _pretrain(
     if pretraining.batches_done < pretraining.num_batches:
         require_memory(pretraining.encoder, config, pretraining.device)
 
-    def save() -> None:
-        if checkpoint_path is not None:
-            _save_checkpoint(checkpoint_path, config, pretraining)
-
     def reports_due() -> Iterator[InterimReport]:
         if pending and pretraining.view_passes >= pending[0]:
             train_loss = pretraining.mean_loss()
-            save()
+            checkpoint.save(pretraining)
             metrics = evaluate_interim(pretraining, data, config) | {"train_loss": train_loss}
             while pending and pretraining.view_passes >= pending[0]:
                 yield InterimReport({"milestone": pending.pop(0)} | metrics)
@@ -157,10 +151,10 @@ def _pretrain(
         yield from reports_due()
         if time.monotonic() - saved_at > checkpoint_seconds:
             pretraining.check_finite()
-            save()
+            checkpoint.save(pretraining)
             saved_at = time.monotonic()
     pretraining.check_finite()
-    save()
+    checkpoint.save(pretraining)
 
 
 def require_fitting(config: TrialConfig, data: TrialData) -> None:
@@ -259,19 +253,3 @@ def _autoattack(
 
 def _autoattack_progress(checkpoint_path: Path) -> Path:
     return checkpoint_path.with_suffix(".autoattack.json")
-
-
-def _save_checkpoint(path: Path, config: TrialConfig, pretraining: Pretraining) -> None:
-    with replacing(path) as unfinished:
-        torch.save({"config": config.pretraining_hash(), "state": pretraining.state_dict()}, unfinished)
-
-
-def _load_checkpoint(path: Path, config: TrialConfig) -> dict[str, Tensor]:
-    try:
-        saved = load_state(path)
-    except DamagedFile as error:
-        raise ValueError(f"the checkpoint {error}; without it the trial begins anew") from None
-    if saved["config"] != config.pretraining_hash():
-        raise ValueError(f"the checkpoint {path} is of another pretraining config")
-    state: dict[str, Tensor] = saved["state"]
-    return state

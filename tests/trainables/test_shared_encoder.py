@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from trainables import trial
 from trainables.datasets import TrialData, load_data
 from trainables.shared_encoder import SharedEncoder, encoder_name
 from trainables.trial import FinalReport, InterimReport, Progress, run_trial
@@ -121,6 +122,19 @@ def test_an_own_checkpoint_comes_before_an_encoder_of_others(
     alone, _ = finish(config, data, None)
     assert untimed(found) == untimed(alone)
     assert (tmp_path / "e.pt").exists()
+
+
+def test_a_trial_that_found_an_encoder_still_says_so_where_it_goes_on_after_an_interruption(
+    config: TrialConfig, data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = finish(config, data, tmp_path / "e.pt")
+    kept = {"checkpoint_path": tmp_path / "c.pt"}
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(trial, "correct_under_attack", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        finish(config, data, tmp_path / "e.pt", **kept)
+    resumed, _ = finish(config, data, tmp_path / "e.pt", **kept)
+    assert resumed.metrics["is_encoder_shared"]
+    assert untimed(resumed, "is_encoder_shared") == untimed(first, "is_encoder_shared")
 
 
 @pytest.mark.parametrize("kind", ["empty", "half", "zeros in the weights"])

@@ -202,6 +202,15 @@ def test_checkpoint_of_another_pretraining_is_refused(data: TrialData, tmp_path:
     assert report.view_passes == 2 * VIEW_PASSES_PER_BATCH  # another probe may go on from it
 
 
+def test_checkpoint_of_other_images_is_refused(data: TrialData, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    first = run_trial(CONFIG, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
+    next(first), next(first)
+    first.close()
+    with pytest.raises(ValueError, match=r"checkpoint .*checkpoint\.pt is of other images .*remove it"):
+        next(run_trial(CONFIG, replace(data, checksum="of others"), CPU, checkpoint_path=path))
+
+
 def test_a_damaged_checkpoint_is_refused(data: TrialData, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     first = run_trial(CONFIG, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
