@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from trainables.pretrain import Pretraining
 from trainables.trial_config import TrialConfig
@@ -10,7 +11,7 @@ from trainables.whole_files import DamagedFile, load_state, replacing
 
 
 class TrialCheckpoint:
-    """The pretraining of a trial and whose encoder it is.
+    """The pretraining of a trial, whose encoder it is, and the head of its probe once that is trained.
 
     Args:
         path: the file; its folder is made where it is missing. None: nothing is kept.
@@ -21,6 +22,7 @@ class TrialCheckpoint:
     def __init__(self, path: Path | None, config: TrialConfig, data_checksum: str) -> None:
         self._path, self._config, self._data_checksum = path, config, data_checksum
         self.is_encoder_shared = False  # another trial trained it
+        self.head: dict[str, Tensor] | None = None  # of the final evaluation's probe
 
     def save(self, pretraining: Pretraining) -> None:
         """Keeps all there is so far."""
@@ -30,13 +32,14 @@ class TrialCheckpoint:
             "config": self._config.pretraining_hash(),
             "data": self._data_checksum,
             "is_encoder_shared": self.is_encoder_shared,
-            "state": pretraining.state_dict(),
+            "head": None if self.head is None else {"config": self._config.content_hash(), "state": self.head},
+            "state": pretraining.finished_state() if pretraining.is_finished else pretraining.state_dict(),
         }
         with replacing(self._path) as unfinished:
             torch.save(saved, unfinished)
 
     def load(self, pretraining: Pretraining) -> bool:
-        """Goes back to what was saved; False where nothing was.
+        """Goes back to what was saved; False where nothing was. A head is for an equal config alone.
 
         Raises:
             ValueError: where the file is damaged, or of another pretraining config or other images.
@@ -56,4 +59,6 @@ class TrialCheckpoint:
             )
         pretraining.load_state_dict(saved["state"])
         self.is_encoder_shared = saved["is_encoder_shared"]
+        head = saved["head"]
+        self.head = head["state"] if head is not None and head["config"] == self._config.content_hash() else None
         return True

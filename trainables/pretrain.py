@@ -70,6 +70,11 @@ class Pretraining:
         return self.config.epochs * self.batches_per_epoch
 
     @property
+    def is_finished(self) -> bool:
+        """Whether it ran to its end."""
+        return self.batches_done == self.num_batches
+
+    @property
     def view_passes_per_batch(self) -> int:
         """View passes of one batch, its attack steps and replays included."""
         return self.config.batch_size * self.config.view_passes_per_image()
@@ -87,9 +92,9 @@ class Pretraining:
     def run(self) -> Iterator[None]:
         """Trains to the end, handing over after every batch; may be left and gone on with at any of them."""
         self.encoder.train()
-        if self.is_compiled and self.batches_done < self.num_batches:
+        if self.is_compiled and not self.is_finished:
             self.compile_graphs()
-        while self.batches_done < self.num_batches:
+        while not self.is_finished:
             started = time.perf_counter()
             self.train_batch()
             self._synchronise()
@@ -159,7 +164,7 @@ class Pretraining:
 
     def finished_state(self) -> dict[str, Any]:
         """The state without what only further updates would need, for a pretraining that ran to its end."""
-        assert self.batches_done == self.num_batches
+        assert self.is_finished
         return self.state_dict() | {"optimiser": None, "perturbation": None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import skip_init
 
 from trainables.encoders import Encoder, HeadedEncoder, ProbeLayer
 from trainables.linf_attack import linf_pgd
@@ -135,6 +136,15 @@ def train_probe(
         schedule.step()
     head.requires_grad_(False)
     return classifier
+
+
+def frozen_classifier(encoder: Encoder, head: dict[str, Tensor], config: TrialConfig) -> ProbedClassifier:
+    """The classifier that ``train_probe`` returned when its head had the state ``head``; nothing is trained."""
+    num_classes, num_features = head["weight"].shape
+    linear = encoder.head if isinstance(encoder, HeadedEncoder) else skip_init(nn.Linear, num_features, num_classes)
+    linear.load_state_dict(head)
+    linear.to(next(encoder.parameters()).device)
+    return ProbedClassifier(encoder, linear, config).eval().requires_grad_(False)
 
 
 def to_pixels(images: Images, device: torch.device) -> Tensor:

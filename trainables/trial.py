@@ -21,7 +21,7 @@ from trainables.datasets import ImageSet, TrialData
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
 from trainables.pretrain import Pretraining
-from trainables.probe import ProbedClassifier, train_probe
+from trainables.probe import ProbedClassifier, frozen_classifier, train_probe
 from trainables.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
 from trainables.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
@@ -106,7 +106,7 @@ def run_trial(
             if not checkpoint.is_encoder_shared:
                 shared.save(pretraining.finished_state())
         attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
-        metrics, flags, classifier = evaluate_final(pretraining, data, config, attacks_done)
+        metrics, flags, classifier = evaluate_final(pretraining, data, config, checkpoint, attacks_done)
         metrics |= {"train_loss": pretraining.mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
         yield FinalReport(metrics, flags, classifier)
 
@@ -133,7 +133,7 @@ def _pretrain(
     passed = pretraining.view_passes - pretraining.view_passes_per_batch
     pending = [milestone for milestone in milestones if passed < milestone < total]
 
-    if pretraining.batches_done < pretraining.num_batches:
+    if not pretraining.is_finished:
         require_memory(pretraining.encoder, config, pretraining.device)
 
     def reports_due() -> Iterator[InterimReport]:
@@ -181,14 +181,24 @@ def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialCon
 
 
 def evaluate_final(
-    pretraining: Pretraining, data: TrialData, config: TrialConfig, attacks_done: Path | None = None
+    pretraining: Pretraining,
+    data: TrialData,
+    config: TrialConfig,
+    checkpoint: TrialCheckpoint,
+    attacks_done: Path | None,
 ) -> tuple[Metrics, Flags, ProbedClassifier]:
     """The probe of ``config`` on all training images, then accuracies, checks and costs.
 
-    AutoAttack, the one part that can take hours, keeps its progress in the file ``attacks_done``.
+    The head is kept in ``checkpoint``, or found there. AutoAttack, the one part that can take hours, keeps its progress
+    in the file ``attacks_done``, which is of that head to the bit.
     """
     started = time.monotonic()
-    classifier = _probe(pretraining, data, config, None, config.probe_recipe()[1])
+    if checkpoint.head is not None:
+        classifier = frozen_classifier(pretraining.encoder, checkpoint.head, config)
+    else:
+        classifier = _probe(pretraining, data, config, None, config.probe_recipe()[1])
+        checkpoint.head = classifier.head.state_dict()
+        checkpoint.save(pretraining)
     metrics: Metrics = cost_metrics(pretraining)
     flags: Flags = {}
     for split, part in (("val", data.validation), ("test", data.test)):
