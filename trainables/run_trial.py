@@ -50,8 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"trial {config.content_hash()}: {config.dataset}, {config.encoder}, {config.method}, {config.adversary}")
     try:
         _run(config, data, device, options.output)
-    except (ValueError, TrialDiverged) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, TrialDiverged, MemoryError, torch.OutOfMemoryError) as error:
+        message, *_ = str(error).splitlines() or ["out of memory"]
+        print(f"error: {message}", file=sys.stderr)
         return 1
     return 0
 
