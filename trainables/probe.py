@@ -124,7 +124,7 @@ def train_probe(
     cached = None if config.probe == "robust_central" else frozen_features(classifier, images)
     for epoch in range(num_epochs):
         order = torch.randperm(len(images), generator=stream(config.seed, "probe", epoch))
-        for chosen in order.split(config.probe_batch_size):
+        for chosen in order.split(config.probe_recipe().batch_size):
             targets = labels[chosen].to(device)
             if cached is None:
                 features = _adversarial_features(classifier, to_pixels(images[chosen], device), targets, config)
@@ -181,7 +181,7 @@ def _new_head(num_features: int, num_classes: int, config: TrialConfig) -> nn.Li
 def _build_optimiser(
     head: nn.Linear, config: TrialConfig, num_epochs: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    learning_rate, _ = config.probe_recipe()
+    learning_rate = config.probe_recipe().learning_rate
     if config.probe == "n_views":
         optimiser: torch.optim.Optimizer = torch.optim.SGD(
             head.parameters(),

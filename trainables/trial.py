@@ -196,7 +196,7 @@ def evaluate_final(
     if checkpoint.head is not None:
         classifier = frozen_classifier(pretraining.encoder, checkpoint.head, config)
     else:
-        classifier = _probe(pretraining, data, config, None, config.probe_recipe()[1])
+        classifier = _probe(pretraining, data, config, None, config.probe_recipe().epochs)
         checkpoint.head = classifier.head.state_dict()
         checkpoint.save(pretraining)
     metrics: Metrics = cost_metrics(pretraining)

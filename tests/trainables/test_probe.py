@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from trainables import probe as probe_module
 from trainables.encoders import ProjectedEncoder, build_encoder
@@ -93,6 +94,19 @@ def test_features_in_a_file_give_the_same_probe(
     assert opened == [1, 1]
     assert torch.equal(mapped, features) and features.shape == (40, 16)
     assert torch.equal(in_file.head.weight, in_memory.head.weight)
+
+
+@pytest.mark.parametrize(("probe", "updates"), [("central", 1 + 2), ("n_views", 3 + 5)])
+def test_batches_are_of_the_recipes_size_unless_given(
+    tiny: Callable[..., TrialConfig], probe: str, updates: int
+) -> None:
+    made: list[int] = []
+    hook = register_optimizer_step_post_hook(lambda *_: made.append(1))
+    for size, num_images in ((None, 256), (128, 256)) if probe == "central" else ((None, 256), (60, 300)):
+        config = tiny(probe=probe, probe_views=1, probe_batch_size=size)
+        train_probe(build_encoder(config, 0), *coloured_images(num_images), 3, config, num_epochs=1)
+    hook.remove()
+    assert len(made) == updates
 
 
 @pytest.mark.parametrize(
