@@ -76,7 +76,7 @@ def our_jobs(config: TrialConfig, weights: dict[str, Tensor], device: torch.devi
     few, few_targets = given.tested[torch.arange(num)], given.targets[:num]
 
     def probe(kind: ProbeName) -> dict[str, Tensor]:
-        (_, epochs), probed = config.probe_recipe(), config.replace(probe=kind)
+        epochs, probed = config.probe_recipe().epochs, config.replace(probe=kind)
         trained = train_probe(given.encoder, given.images, given.labels, given.num_classes, probed, num_epochs=epochs)
         return trained.head.state_dict()
 
@@ -104,7 +104,7 @@ def plain_jobs(config: TrialConfig, weights: dict[str, Tensor], device: torch.de
     given.encoder.requires_grad_(True)
 
     def probe(kind: ProbeName) -> None:
-        _, epochs = config.probe_recipe()
+        epochs = config.probe_recipe().epochs
         plain_probe(given.encoder, pixels, labels, given.num_classes, config, epochs, kind == "robust_central")
 
     def attack() -> list[float]:
@@ -124,7 +124,7 @@ def compare(config: TrialConfig, device: torch.device, repeats: int, num_autoatt
     for _ in pretraining.run():
         pass
     weights = {name: tensor.cpu() for name, tensor in pretraining.encoder.state_dict().items()}
-    _, epochs = config.probe_recipe()
+    epochs = config.probe_recipe().epochs
     sizes = f"{len(images)} training and {len(data.test.labels)} test images"
     lines = [f"| {sizes} | | accuracies, ours / plain |", "|---|---|---|"]
     given = config, weights, device, num_autoattack

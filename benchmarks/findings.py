@@ -68,13 +68,13 @@ Key = tuple[str, str]  # row, probe
 def run_row(row: str, seed: int, base: dict[str, Any], output: Path) -> None:
     """Pretrains one row for one seed and evaluates it under all of its probes, from the checkpoint of the first."""
     torch.set_num_threads(1)
-    changes, probes, epochs_factor = ROWS[row]
+    probes = ROWS[row].probes
     first = output / _folder(row, probes[0], seed)
     for probe in probes:
-        epochs = base["epochs"] * epochs_factor
-        config = TrialConfig(**(base | changes | {"epochs": epochs, "probe": probe, "seed": seed}))
+        config = row_config(row, probe, seed, base)
         folder = output / _folder(row, probe, seed)
         if (folder / "result.json").exists():
+            read_metrics(folder / "result.json", config)
             continue
         checkpoint = folder / "checkpoint.pt"
         if folder != first and not checkpoint.exists():
@@ -86,14 +86,39 @@ def run_row(row: str, seed: int, base: dict[str, Any], output: Path) -> None:
                 print(f"{row}, {probe}, seed {seed}: {_short(report.metrics)}", flush=True)
 
 
-def read_results(output: Path, seeds: list[int]) -> dict[Key, list[dict[str, Any]]]:
-    """The metrics of every row and probe that has all of its seeds, in the order of ``seeds``."""
+def row_config(row: str, probe: str, seed: int, base: dict[str, Any]) -> TrialConfig:
+    """The trial of one row, under one of its probes."""
+    changes, _, epochs_factor = ROWS[row]
+    own = {"epochs": base["epochs"] * epochs_factor, "probe": probe, "seed": seed}
+    return TrialConfig(**(base | changes | own))
+
+
+def read_metrics(path: Path, config: TrialConfig) -> dict[str, Any]:
+    """The metrics in a ``result.json``; raises ``ValueError`` where they are of a config other than ``config``."""
+    result = json.loads(path.read_text())
+    found, asked = TrialConfig(**result["config"]).effective(), config.effective()
+    differing = sorted(field for field in found | asked if found.get(field) != asked.get(field))
+    if differing:
+        raise ValueError(
+            f"{path} is of another config, by {', '.join(differing)}; give another --output, or remove its folder"
+        )
+    return result["metrics"]
+
+
+def read_results(output: Path, seeds: list[int], base: dict[str, Any]) -> dict[Key, list[dict[str, Any]]]:
+    """The metrics of every row and probe that has all of its seeds, in the order of ``seeds``.
+
+    Raises:
+        ValueError: where a result is of another config than that of its row with ``base``.
+    """
     results: dict[Key, list[dict[str, Any]]] = {}
     for row, (_, probes, _) in ROWS.items():
         for probe in probes:
-            paths = [output / _folder(row, probe, seed) / "result.json" for seed in seeds]
-            if all(path.exists() for path in paths):
-                results[row, probe] = [json.loads(path.read_text())["metrics"] for path in paths]
+            paths = {seed: output / _folder(row, probe, seed) / "result.json" for seed in seeds}
+            if all(path.exists() for path in paths.values()):
+                results[row, probe] = [
+                    read_metrics(path, row_config(row, probe, seed, base)) for seed, path in paths.items()
+                ]
     return results
 
 
@@ -142,12 +167,13 @@ def main() -> None:
         "epochs": options.epochs,
     }
     load_data(TrialConfig(**base))  # decodes once, before the processes start
+    read_results(options.output, options.seeds, base)  # says what does not belong there before hours are spent
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(run_row, row, seed, base, options.output) for seed in options.seeds for row in ROWS]
         for job in jobs:
             job.result()
     print(f"\nrevision {git_revision()}, base {base}\n")
-    print(as_markdown(read_results(options.output, options.seeds)))
+    print(as_markdown(read_results(options.output, options.seeds, base)))
 
 
 def _folder(row: str, probe: str, seed: int) -> str:

@@ -245,7 +245,7 @@ def plain_probe(
     optimiser = torch.optim.Adam(head.parameters(), lr=3e-4)
     for _ in range(epochs):
         order = torch.randperm(len(images), device=images.device)
-        for chosen in order.split(config.probe_batch_size):
+        for chosen in order.split(config.probe_recipe().batch_size):
             batch, targets = images[chosen], labels[chosen]
             if robust:
                 radius, step = config.probe_attack_radius_255 / 255, config.probe_attack_step_255 / 255

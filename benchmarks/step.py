@@ -126,17 +126,28 @@ def compare_steps(config: TrialConfig, images: np.ndarray, device: torch.device,
     """
     given = config, images, device
     with side(our_batches, *given) as ours, side(plain_batches, *given) as plain:
-        compared = take_turns(lambda: ours.do("batch"), lambda: plain.do("batch"), repeats)
-        parts = ours.do("seconds"), plain.do("seconds")
+        for one in (ours, plain):  # to warm up; what is compiled is compiled here
+            one.do("batch")
+        before = [one.do("seconds") for one in (ours, plain)]
+        compared = take_turns(lambda: ours.do("batch"), lambda: plain.do("batch"), repeats, warm_up=False)
+        parts = [
+            part_seconds(one.do("seconds"), earlier, repeats)
+            for one, earlier in zip((ours, plain), before, strict=True)
+        ]
     updates = config.updates_per_batch()
     what = f"free, a replay of {updates}" if config.adversary == "free" else f"PGD-{config.pgd_steps}, an update"
     lines = [f"**{what}**: {compared.per(updates).describe()}", "", "| part | ours | plain |", "|---|---|---|"]
     for part in PARTS:
-        shares = [format_seconds(seconds.get(part, 0.0) / updates / (repeats + 1)) for seconds in parts]
+        shares = [format_seconds(seconds.get(part, 0.0) / updates) for seconds in parts]
         lines.append(f"| {part} | {shares[0]} | {shares[1]} |")
     pflop = train_pflop_per_batch(config, count_pass_cost(build_encoder(config, seed=0), config), config.batch_size)
     lines += ["", _rate(device, 1000 * pflop / float(np.median(compared.ours)))]
     return lines
+
+
+def part_seconds(watched: dict[str, float], before: dict[str, float], repeats: int) -> dict[str, float]:
+    """Seconds of each part of a batch, by what a stopwatch showed behind and before ``repeats`` batches."""
+    return {part: (seconds - before.get(part, 0.0)) / repeats for part, seconds in watched.items()}
 
 
 class _Endless:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,13 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from trainables.probe import ProbedClassifier, to_pixels
-from trainables.robust_accuracy import Flags, evaluation_batch
+from trainables.robust_accuracy import Flags, evaluation_batch, is_stochastic, most_damaging
 from trainables.stored_images import Images
 from trainables.streams import stream_seed
 from trainables.trial_config import TrialConfig
+from trainables.whole_files import replacing
 
 MIN_AUTOATTACK_CLASSES = 4  # its targeted loss compares the four largest logits
 STANDARD_ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")
+RAND_ATTACKS = ("apgd-ce", "apgd-dlr")
 
 
 def correct_under_autoattack(
@@ -34,10 +35,14 @@ def correct_under_autoattack(
 ) -> Flags:
     """Which images withstand AutoAttack (Croce and Hein, arXiv:2003.01690) at every radius.
 
-    The version is ``standard``, and ``rand`` for a classifier whose views are redrawn at every look.
     The package trusts its own bookkeeping; here each returned example is checked to lie in the ball and classified
     again. Only images that survived PGD, every smaller radius and every attack before are attacked: the others are
     broken already.
+
+    A classifier whose views are redrawn at every look meets the attacks of version ``rand`` in place of ``standard``.
+    It is looked at once at each radius, and nothing that was found before counts, as more looks would find more images
+    broken whatever the attack. Of each attack it is shown the example of the highest loss: the package itself keeps
+    what was misclassified at any of its hundreds of looks, and leaves an image alone that was misclassified as it is.
 
     Args:
         classifier: in evaluation mode, maps pixels (N, 3, S, S) in [0, 1] to logits (N, K), K >= 4.
@@ -61,7 +66,7 @@ def correct_under_autoattack(
     survives = np.ones(len(images), dtype=bool)
     flags: Flags = {}
     for radius_255 in config.eval_radii_255:
-        survives = survives & known[radius_255]
+        survives = np.ones_like(survives) if is_stochastic(classifier) else survives & known[radius_255]
         for attacks in _stages(classifier):
             name = f"{radius_255:g} {'+'.join(attacks)}"
             if name in progress.done:
@@ -69,6 +74,8 @@ def correct_under_autoattack(
                 continue
             rows = torch.from_numpy(survives.nonzero()[0]).to(device)
             if len(rows) > 0:
+                if isinstance(classifier, ProbedClassifier):
+                    classifier.redraw_for("autoattack", name)
                 broken = _broken_by(attacks, classifier, pixels[rows], targets[rows], radius_255 / 255, config)
                 survives[rows.cpu().numpy()] = ~broken
             progress.note(name, survives)
@@ -77,23 +84,23 @@ def correct_under_autoattack(
 
 
 class _Progress:
-    """The outcome of each attack so far, in a JSON file that is replaced whole."""
+    """The outcome of each attack so far, in a JSON file that is replaced whole; a damaged one counts as none."""
 
     def __init__(self, path: Path | None, fingerprint: str) -> None:
         self._path, self._fingerprint = path, fingerprint
         self.done: dict[str, list[bool]] = {}
-        if path is not None and path.exists():
-            noted = json.loads(path.read_text())
-            if noted["fingerprint"] == fingerprint:
-                self.done = noted["done"]
+        try:
+            noted = {} if path is None else json.loads(path.read_text())
+        except (FileNotFoundError, ValueError):
+            return
+        if noted.get("fingerprint") == fingerprint:
+            self.done = noted["done"]
 
     def note(self, name: str, survives: np.ndarray) -> None:
         self.done[name] = survives.tolist()
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = self._path.with_suffix(".tmp")
-            unfinished.write_text(json.dumps({"fingerprint": self._fingerprint, "done": self.done}))
-            os.replace(unfinished, self._path)
+            with replacing(self._path) as unfinished:
+                unfinished.write_text(json.dumps({"fingerprint": self._fingerprint, "done": self.done}))
 
 
 def _fingerprint(classifier: nn.Module, pixels: Tensor, targets: Tensor, config: TrialConfig) -> str:
@@ -105,11 +112,7 @@ def _fingerprint(classifier: nn.Module, pixels: Tensor, targets: Tensor, config:
 
 def _stages(classifier: nn.Module) -> list[tuple[str, ...]]:
     """The attacks, each a stage of its own; those on a random classifier share one, so that it is looked at once."""
-    return [("apgd-ce", "apgd-dlr")] if _is_stochastic(classifier) else [(attack,) for attack in STANDARD_ATTACKS]
-
-
-def _is_stochastic(classifier: nn.Module) -> bool:
-    return isinstance(classifier, ProbedClassifier) and classifier.is_stochastic
+    return [RAND_ATTACKS] if is_stochastic(classifier) else [(attack,) for attack in STANDARD_ATTACKS]
 
 
 def _broken_by(
@@ -124,13 +127,30 @@ def _broken_by(
     batch_size = evaluation_batch(classifier)
     with _package_contained(pixels.device):
         attack = _build_attack(classifier, pixels, radius, config)
-        attack.attacks_to_run = list(attacks)
-        attacked, _ = attack.run_standard_evaluation(pixels, targets, batch_size=batch_size)
+        if is_stochastic(classifier):
+            parts = zip(pixels.split(batch_size), targets.split(batch_size), strict=True)
+            attacked = torch.cat([_most_damaging_of(attacks, attack.apgd, classifier, *part, config) for part in parts])
+        else:
+            attack.attacks_to_run = list(attacks)
+            attacked, _ = attack.run_standard_evaluation(pixels, targets, batch_size=batch_size)
     attacked = attacked.to(pixels.device)
     assert float((attacked - pixels).abs().max()) <= radius + 1e-5
     with torch.no_grad():
         found = torch.cat([classifier(part).argmax(dim=1) for part in attacked.split(batch_size)])
     return (found != targets).cpu().numpy()
+
+
+def _most_damaging_of(
+    attacks: tuple[str, ...], apgd: Any, classifier: nn.Module, pixels: Tensor, targets: Tensor, config: TrialConfig
+) -> Tensor:
+    """Of the attacked images (N, 3, S, S) of every attack, all of them APGD, the one of the highest mean loss."""
+    torch.manual_seed(apgd.seed)  # of the starts, as the package does where it returns what was misclassified
+    attempts = []
+    for attack in attacks:
+        apgd.loss = attack.removeprefix("apgd-")
+        with torch.no_grad():
+            attempts.append(apgd.perturb(pixels, targets, best_loss=True))
+    return most_damaging(classifier, attempts, targets, config)
 
 
 def _build_attack(classifier: nn.Module, pixels: Tensor, radius: float, config: TrialConfig) -> Any:
@@ -140,11 +160,11 @@ def _build_attack(classifier: nn.Module, pixels: Tensor, radius: float, config: 
         classifier,
         norm="Linf",
         eps=radius,
-        version="rand" if _is_stochastic(classifier) else "standard",
+        version="rand" if is_stochastic(classifier) else "standard",
         device=pixels.device,
         seed=stream_seed(config.seed, "autoattack") % 2**32,
     )
-    if _is_stochastic(classifier):
+    if is_stochastic(classifier):
         attack.apgd.eot_iter = config.eval_eot_samples
     with torch.no_grad():
         num_classes = classifier(pixels[:1]).shape[1]

@@ -19,7 +19,8 @@ def linf_pgd(
 ) -> Tensor:
     """Ascends ``loss_fn`` by signed gradient steps, projected after each onto the ball and onto [0, 1].
 
-    Only the gradient for the input is computed and no ``.grad`` changes, unless ``leak_into`` is given.
+    Only the gradient for the input is computed and no ``.grad`` changes, unless ``leak_into`` is given. (Where
+    ``loss_fn`` is compiled, the gradients of all parameters that require them are computed too, and thrown away.)
 
     Args:
         loss_fn: maps a perturbed batch shaped like ``clean`` to a scalar.

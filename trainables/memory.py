@@ -63,9 +63,10 @@ def _saved_bytes(encoder: Encoder, config: TrialConfig, num_views: int) -> int:
 
 
 def available_bytes(device: torch.device) -> int:
-    """All memory of ``device``; of a CPU what machine, container and this process's own limit allow."""
+    """This process's share of a CUDA device; of a CPU what machine, container and the process's own limit allow."""
     if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
+        share = torch.cuda.get_per_process_memory_fraction(device)
+        return int(share * torch.cuda.get_device_properties(device).total_memory)
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if soft != resource.RLIM_INFINITY:

@@ -53,8 +53,8 @@ class Pretraining:
         encoder = build_encoder(config, stream_seed(config.seed, "weights"), num_classes)
         self.pass_cost = count_pass_cost(encoder, config)
         self.encoder: Encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        is_compiled = device.type == "cuda" if config.compile is None else config.compile
-        self._forward = torch.compile(self.encoder, dynamic=False) if is_compiled else self.encoder
+        self.is_compiled = device.type == "cuda" if config.compile is None else config.compile
+        self._forward = torch.compile(self.encoder, dynamic=False) if self.is_compiled else self.encoder
         self.optimiser = build_optimiser(self.encoder, config)
         self.perturbation: Tensor | None = None  # of adversary free: (V or 1, B, 3, S, S)
         self.batches_per_epoch = len(images) // config.batch_size
@@ -68,6 +68,11 @@ class Pretraining:
     def num_batches(self) -> int:
         """Batches of the whole pretraining."""
         return self.config.epochs * self.batches_per_epoch
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it ran to its end."""
+        return self.batches_done == self.num_batches
 
     @property
     def view_passes_per_batch(self) -> int:
@@ -87,7 +92,9 @@ class Pretraining:
     def run(self) -> Iterator[None]:
         """Trains to the end, handing over after every batch; may be left and gone on with at any of them."""
         self.encoder.train()
-        while self.batches_done < self.num_batches:
+        if self.is_compiled and not self.is_finished:
+            self.compile_graphs()
+        while not self.is_finished:
             started = time.perf_counter()
             self.train_batch()
             self._synchronise()
@@ -95,14 +102,33 @@ class Pretraining:
             yield
             self.encoder.train()
 
+    def compile_graphs(self) -> None:
+        """Compiles what training runs, by the passes of its next batch, and leaves everything as it was.
+
+        The clock does not count it: which trial has to compile depends on what its process has run before.
+        """
+        buffers = [(buffer, buffer.clone()) for buffer in self.encoder.buffers()]
+        perturbation = self.perturbation
+        views, labels = self._next_batch()
+        if self.config.adversary == "free":
+            self._free_gradients(views, labels, replay=0)
+        else:
+            self._gradients(views, labels)
+        self.optimiser.zero_grad()
+        self.perturbation = perturbation
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        self._synchronise()
+
     def train_batch(self) -> None:
         """Draws the views of the next batch and makes its update, or its updates for free adversarial training."""
         views, labels = self._next_batch()
         if self.config.adversary == "free":
             for replay in range(self.config.replays):
-                self._free_update(views, labels, replay)
+                self._step(self._free_gradients(views, labels, replay), replay)
         else:
-            self._update(views, labels)
+            self._step(self._gradients(views, labels))
         self.batches_done += 1
 
     def mean_loss(self) -> float:
@@ -138,7 +164,7 @@ class Pretraining:
 
     def finished_state(self) -> dict[str, Any]:
         """The state without what only further updates would need, for a pretraining that ran to its end."""
-        assert self.batches_done == self.num_batches
+        assert self.is_finished
         return self.state_dict() | {"optimiser": None, "perturbation": None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -163,17 +189,27 @@ class Pretraining:
         labels = None if self.labels is None else self.labels[chosen].to(self.device, non_blocking=True)
         return make_views(images, self.config, stream(seed, "views", epoch, batch)), labels
 
-    def _update(self, views: Tensor, labels: Tensor | None) -> None:
-        """One update, on PGD examples where ``config.adversary`` is pgd."""
-        config = self.config
+    def _gradients(self, views: Tensor, labels: Tensor | None) -> Tensor:
+        """The loss, on PGD examples where ``config.adversary`` is pgd; its gradients are left at the weights."""
         clean, target = self._split(views)
         self.optimiser.zero_grad()
-        if config.adversary == "pgd":
-            self.encoder.train(config.attack_batchnorm == "train")
-            anchored = [target] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
-            with torch.no_grad():
-                anchors = [self._project(views) for views in anchored]
-            target = linf_pgd(
+        if self.config.adversary == "pgd":
+            target = self._attacked(clean, target, labels)
+        loss = self._loss([self._project(views) for views in [*clean, target]], labels)
+        loss.backward()
+        return loss
+
+    def _attacked(self, clean: list[Tensor], target: Tensor, labels: Tensor | None) -> Tensor:
+        """PGD examples of the views ``target`` (V, B, 3, S, S)."""
+        config = self.config
+        self.encoder.train(config.attack_batchnorm == "train")
+        anchored = [target] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
+        with torch.no_grad():
+            anchors = [self._project(views) for views in anchored]
+        # A compiled graph computes the gradients of all that requires them in its forward pass, whoever asks for which.
+        self.encoder.requires_grad_(config.gradient_leak)
+        try:
+            return linf_pgd(
                 lambda perturbed: self._loss([*anchors, self._project(perturbed)], labels),
                 target,
                 radius=config.attack_radius_255 / 255,
@@ -181,13 +217,11 @@ class Pretraining:
                 num_steps=config.pgd_steps,
                 leak_into=list(self.encoder.parameters()) if config.gradient_leak else (),
             )
-            self.encoder.train()
-        loss = self._loss([self._project(views) for views in [*clean, target]], labels)
-        loss.backward()
-        self._step(loss)
+        finally:
+            self.encoder.requires_grad_(True).train()
 
-    def _free_update(self, views: Tensor, labels: Tensor | None, replay: int) -> None:
-        """One replay: a single backward pass gives the gradients of the weights and of the perturbation."""
+    def _free_gradients(self, views: Tensor, labels: Tensor | None, replay: int) -> Tensor:
+        """The loss of one replay: a single backward pass gives the gradients of the weights and of the perturbation."""
         config = self.config
         radius = config.attack_radius_255 / 255
         step = radius if config.free_step == "radius" else config.attack_step_255 / 255
@@ -198,10 +232,10 @@ class Pretraining:
         self.optimiser.zero_grad()
         loss = self._loss([self._project(views) for views in [*clean, perturbed]], labels)
         loss.backward()
-        self._step(loss, replay)
         assert perturbed.grad is not None
         moved = (perturbed.detach() + step * perturbed.grad.sign() - target).clamp(-radius, radius)
         self.perturbation = (target + moved).clamp(0, 1) - target
+        return loss
 
     def _loss(self, projected: list[Tensor], labels: Tensor | None) -> Tensor:
         """The training loss of projections, or logits, (V, B, D) that were made in one or more parts."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import skip_init
 
 from trainables.encoders import Encoder, HeadedEncoder, ProbeLayer
 from trainables.linf_attack import linf_pgd
@@ -37,7 +38,11 @@ class ProbedClassifier(nn.Module):
         self.encoder, self.head = encoder, head
         self.layer: ProbeLayer = config.probe_layer if config.method != "supervised" else "backbone"
         self._config = config
-        self._draws = itertools.count()
+        self.redraw_for()
+
+    def redraw_for(self, *purpose: str | int) -> None:
+        """Begins the draws of redrawn views for ``purpose``: they do not depend on how often anybody looked before."""
+        self._purpose, self._draws = purpose, itertools.count()
 
     @property
     def is_stochastic(self) -> bool:
@@ -76,13 +81,13 @@ class ProbedClassifier(nn.Module):
         """Views (N, n, 3, S, S) of images: crops and flips at the scales of pretraining, differentiable, no colour.
 
         Fixed views are the same n boxes for every image and every look, so that the classifier is a function of the
-        image alone; redrawn ones are new boxes for every image at every look.
+        image alone; redrawn ones are new boxes for every image at every look since ``redraw_for``.
         """
         num_images, num_views, config = len(images), self._config.probe_views, self._config
-        draw = next(self._draws) if self.is_stochastic else 0
+        draw = (*self._purpose, next(self._draws)) if self.is_stochastic else (0,)
         rows = num_views * num_images if self.is_stochastic else num_views
         geometric = config.replace(augmentation="none")
-        random = stream(config.seed, "n_views", draw)
+        random = stream(config.seed, "n_views", *draw)
         params = sample_view_params(rows, images.shape[2], images.shape[3], geometric, random)
         if not self.is_stochastic:
             params = _repeat_rows(params, num_images)
@@ -119,7 +124,7 @@ def train_probe(
     cached = None if config.probe == "robust_central" else frozen_features(classifier, images)
     for epoch in range(num_epochs):
         order = torch.randperm(len(images), generator=stream(config.seed, "probe", epoch))
-        for chosen in order.split(config.probe_batch_size):
+        for chosen in order.split(config.probe_recipe().batch_size):
             targets = labels[chosen].to(device)
             if cached is None:
                 features = _adversarial_features(classifier, to_pixels(images[chosen], device), targets, config)
@@ -131,6 +136,15 @@ def train_probe(
         schedule.step()
     head.requires_grad_(False)
     return classifier
+
+
+def frozen_classifier(encoder: Encoder, head: dict[str, Tensor], config: TrialConfig) -> ProbedClassifier:
+    """The classifier that ``train_probe`` returned when its head had the state ``head``; nothing is trained."""
+    num_classes, num_features = head["weight"].shape
+    linear = encoder.head if isinstance(encoder, HeadedEncoder) else skip_init(nn.Linear, num_features, num_classes)
+    linear.load_state_dict(head)
+    linear.to(next(encoder.parameters()).device)
+    return ProbedClassifier(encoder, linear, config).eval().requires_grad_(False)
 
 
 def to_pixels(images: Images, device: torch.device) -> Tensor:
@@ -167,7 +181,7 @@ def _new_head(num_features: int, num_classes: int, config: TrialConfig) -> nn.Li
 def _build_optimiser(
     head: nn.Linear, config: TrialConfig, num_epochs: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    learning_rate, _ = config.probe_recipe()
+    learning_rate = config.probe_recipe().learning_rate
     if config.probe == "n_views":
         optimiser: torch.optim.Optimizer = torch.optim.SGD(
             head.parameters(),

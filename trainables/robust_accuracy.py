@@ -1,6 +1,6 @@
-"""Clean and PGD accuracy, kept per image and monotone in the radius."""
+"""Clean and PGD accuracy, kept per image; monotone in the radius unless the classifier is random."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -28,7 +28,9 @@ def correct_under_attack(
     """Which images are classified correctly, clean and under PGD at every radius of ``config.eval_radii_255``.
 
     An image that is misclassified clean or at a smaller radius counts as broken at every larger one: that perturbation
-    lies in the larger ball too, so this is a tighter bound and saves attacking it again.
+    lies in the larger ball too, so this is a tighter bound and saves attacking it again. Not so where the classifier
+    draws new views at every look: each radius and restart would be another chance of an unlucky draw. There every image
+    is attacked at every radius, and looked at once, behind all restarts.
 
     Args:
         classifier: in evaluation mode, maps pixels (N, 3, S, S) in [0, 1] to logits (N, K).
@@ -81,6 +83,8 @@ def _attack_batch(
     pixels, targets = to_pixels(images, device), labels.to(device)
     if isinstance(classifier, ProbedClassifier):
         pixels = classifier.attack_space(pixels)
+        if classifier.is_stochastic:
+            return _attack_batch_of_redrawn_views(classifier, pixels, targets, config, radii_255, batch_number)
     with torch.no_grad():
         correct = classifier(pixels).argmax(dim=1) == targets
     flags = {"clean": _snapshot(correct)}
@@ -90,14 +94,53 @@ def _attack_batch(
             survivors = correct.nonzero().squeeze(1)
             if len(survivors) == 0:
                 break
-            start = None
-            if restart > 0:
-                random = stream(config.seed, "restart", restart, batch_number, str(radius_255))
-                start = (torch.rand(pixels.shape, generator=random) * 2 - 1)[survivors.cpu()].to(device) * radius
+            start = _random_start(pixels, radius_255, restart, batch_number, config)
+            start = None if start is None else start[survivors]
             _, broken = attacked_by_pgd(classifier, pixels[survivors], targets[survivors], radius, config, start)
             correct[survivors] = ~broken
         flags[f"pgd_{radius_255:g}"] = _snapshot(correct)
     return flags
+
+
+def _attack_batch_of_redrawn_views(
+    classifier: ProbedClassifier,
+    pixels: Tensor,
+    targets: Tensor,
+    config: TrialConfig,
+    radii_255: Sequence[float],
+    batch_number: int,
+) -> Flags:
+    """One look at every image, clean and at each radius; each looks at draws of its own, whatever else is attacked."""
+    flags = {}
+    for name, radius_255 in (("clean", 0.0), *((f"pgd_{radius:g}", radius) for radius in radii_255)):
+        attacked = pixels
+        if radius_255 > 0:
+            classifier.redraw_for("pgd", str(radius_255), batch_number)
+            attempts = []
+            for restart in range(config.eval_restarts):
+                start = _random_start(pixels, radius_255, restart, batch_number, config)
+                radius, num_steps = radius_255 / 255, config.eval_pgd_steps
+                attempts.append(_ascend(classifier, pixels, targets, radius, num_steps, config, start))
+            attacked = most_damaging(classifier, attempts, targets, config)
+        classifier.redraw_for("look", str(radius_255), batch_number)
+        with torch.no_grad():
+            flags[name] = _snapshot(classifier(attacked).argmax(dim=1) == targets)
+    return flags
+
+
+def most_damaging(classifier: nn.Module, attempts: Sequence[Tensor], targets: Tensor, config: TrialConfig) -> Tensor:
+    """Of several attacks on images (N, ...) the one, for each image, of the highest mean loss.
+
+    The mean is over ``config.eval_eot_samples`` looks: to count an image as broken takes a look that chose nothing.
+    """
+    if len(attempts) == 1:
+        return attempts[0]
+    losses = torch.zeros(len(attempts), len(targets), device=targets.device)
+    with torch.no_grad():
+        for attempt, loss in zip(attempts, losses, strict=True):
+            for _ in range(config.eval_eot_samples):
+                loss += functional.cross_entropy(classifier(attempt), targets, reduction="none")
+    return torch.stack(list(attempts))[losses.argmax(dim=0), torch.arange(len(targets), device=targets.device)]
 
 
 def attacked_by_pgd(
@@ -123,30 +166,54 @@ def attacked_by_pgd(
     """
     broken = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
     attacked = clean.clone() if start is None else clean + start
-    is_stochastic = isinstance(classifier, ProbedClassifier) and classifier.is_stochastic
     # Looking at a random classifier more than once would give the attacker the luck of several draws.
-    stride = config.eval_pgd_steps if is_stochastic else STEPS_BETWEEN_LOOKS
+    stride = config.eval_pgd_steps if is_stochastic(classifier) else STEPS_BETWEEN_LOOKS
     for done in range(0, config.eval_pgd_steps, stride):
         left = (~broken).nonzero().squeeze(1)
         if len(left) == 0:
             break
-        attacked[left] = linf_pgd(
-            _attack_loss(classifier, targets[left]),
-            clean[left],
-            radius=radius,
-            step=config.eval_step_255 / 255,
-            num_steps=min(stride, config.eval_pgd_steps - done),
-            start=attacked[left] - clean[left],
-            num_draws=config.eval_eot_samples if is_stochastic else 1,
-        )
+        num_steps = min(stride, config.eval_pgd_steps - done)
+        start_here = attacked[left] - clean[left]
+        attacked[left] = _ascend(classifier, clean[left], targets[left], radius, num_steps, config, start_here)
         with torch.no_grad():
             broken[left] = classifier(attacked[left]).argmax(dim=1) != targets[left]
     return attacked, broken
 
 
-def _attack_loss(classifier: nn.Module, targets: Tensor) -> Callable[[Tensor], Tensor]:
-    # The sum, not the mean: the gradient of an image must not shrink with the number of images beside it.
-    return lambda perturbed: functional.cross_entropy(classifier(perturbed), targets, reduction="sum")
+def is_stochastic(classifier: nn.Module) -> bool:
+    """Whether two looks at an image may differ."""
+    return isinstance(classifier, ProbedClassifier) and classifier.is_stochastic
+
+
+def _ascend(
+    classifier: nn.Module,
+    clean: Tensor,
+    targets: Tensor,
+    radius: float,
+    num_steps: int,
+    config: TrialConfig,
+    start: Tensor | None,
+) -> Tensor:
+    return linf_pgd(
+        # The sum, not the mean: the gradient of an image must not shrink with the number of images beside it.
+        lambda perturbed: functional.cross_entropy(classifier(perturbed), targets, reduction="sum"),
+        clean,
+        radius=radius,
+        step=config.eval_step_255 / 255,
+        num_steps=num_steps,
+        start=start,
+        num_draws=config.eval_eot_samples if is_stochastic(classifier) else 1,
+    )
+
+
+def _random_start(
+    clean: Tensor, radius_255: float, restart: int, batch_number: int, config: TrialConfig
+) -> Tensor | None:
+    """A perturbation of ``clean``, uniform in the ball; none for the first start, which is ``clean`` itself."""
+    if restart == 0:
+        return None
+    random = stream(config.seed, "restart", restart, batch_number, str(radius_255))
+    return (torch.rand(clean.shape, generator=random) * 2 - 1).to(clean.device) * (radius_255 / 255)
 
 
 def _snapshot(correct: Tensor) -> np.ndarray:

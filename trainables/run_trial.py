@@ -7,7 +7,6 @@ trains on scikit-learn's digits with the laptop preset; ``--preset paper`` is th
 
 import argparse
 import json
-import pickle
 import sys
 import time
 from pathlib import Path
@@ -24,6 +23,7 @@ from trainables.pretrain import TrialDiverged
 from trainables.probe import ProbedClassifier
 from trainables.trial import FinalReport, Metrics, Progress, run_trial
 from trainables.trial_config import PRESETS, TrialConfig, explain, parse_settings, resolve_paths
+from trainables.whole_files import DamagedFile, load_state, replacing
 
 CLASSIFIER_NAME = "classifier.pt"
 
@@ -50,8 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"trial {config.content_hash()}: {config.dataset}, {config.encoder}, {config.method}, {config.adversary}")
     try:
         _run(config, data, device, options.output)
-    except (ValueError, TrialDiverged) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, TrialDiverged, MemoryError, torch.OutOfMemoryError) as error:
+        message, *_ = str(error).splitlines() or ["out of memory"]
+        print(f"error: {message}", file=sys.stderr)
         return 1
     return 0
 
@@ -79,14 +80,14 @@ def make_folder(path: Path) -> None:
 
 
 def save_result(report: FinalReport, config: TrialConfig, folder: Path) -> None:
-    """Writes ``result.json`` (config and metrics), ``flags.npz`` (per image) and ``classifier.pt`` (weights)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / "flags.npz", **report.flags)  # type: ignore[arg-type]
-    torch.save(
-        {"config": config.content_hash(), "classifier": report.classifier.state_dict()}, folder / CLASSIFIER_NAME
-    )
+    """Writes ``flags.npz`` (per image), ``classifier.pt`` (weights) and last ``result.json`` (config and metrics)."""
+    with replacing(folder / "flags.npz") as unfinished, unfinished.open("wb") as file:
+        np.savez_compressed(file, **report.flags)  # type: ignore[arg-type]
+    with replacing(folder / CLASSIFIER_NAME) as unfinished:
+        torch.save({"config": config.content_hash(), "classifier": report.classifier.state_dict()}, unfinished)
     result = {"config": config.model_dump(mode="json"), "metrics": report.metrics}
-    (folder / "result.json").write_text(json.dumps(result, indent=2))
+    with replacing(folder / "result.json") as unfinished:
+        unfinished.write_text(json.dumps(result, indent=2))
 
 
 def load_classifier(folder: Path, config: TrialConfig, device: torch.device) -> ProbedClassifier:
@@ -101,9 +102,9 @@ def load_classifier(folder: Path, config: TrialConfig, device: torch.device) -> 
     if not path.is_file():
         raise ValueError(f"no weights in {folder}: it has no {CLASSIFIER_NAME}")
     try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
+        saved = load_state(path)
         config_hash, weights = saved["config"], saved["classifier"]
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+    except (DamagedFile, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no weights of a trial, or damaged ones: {type(error).__name__}") from None
     if config_hash != config.content_hash():
         raise ValueError(f"{path} is of another config than the result beside it, or of another version")

@@ -3,13 +3,13 @@
 import fcntl
 import functools
 import hashlib
-import os
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
 from trainables.trial_config import TrialConfig
+from trainables.whole_files import DamagedFile, load_state, replacing
 
 
 def encoder_name(config: TrialConfig, data_checksum: str, device_type: str) -> str:
@@ -50,10 +50,17 @@ class SharedEncoder:
             self._lock.close()
 
     def load(self) -> dict[str, Any] | None:
-        """The state, or None where nobody has finished it yet."""
-        if self._path is None or not self._path.exists():
+        """The state, or None where nobody has finished it yet; a damaged file is removed, to be trained anew."""
+        if self._path is None:
             return None
-        state: dict[str, Any] = torch.load(self._path, weights_only=True, map_location="cpu")
+        try:
+            state: dict[str, Any] = load_state(self._path)
+        except FileNotFoundError:
+            return None
+        except DamagedFile:
+            # Somebody may have replaced it between the two; that encoder is trained once more, which costs time alone.
+            self._path.unlink(missing_ok=True)
+            return None
         return state
 
     def take_over(self) -> bool:
@@ -74,6 +81,5 @@ class SharedEncoder:
     def save(self, state: dict[str, Any]) -> None:
         """Keeps the state of a finished pretraining, whole or not at all."""
         if self._path is not None and not self._path.exists():
-            unfinished = self._path.with_suffix(f".{os.getpid()}.tmp")
-            torch.save(state, unfinished)
-            os.replace(unfinished, self._path)
+            with replacing(self._path) as unfinished:
+                torch.save(state, unfinished)

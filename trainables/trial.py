@@ -7,7 +7,6 @@ Test images are touched by the final evaluation alone; interim evaluations, by w
 validation images only.
 """
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from trainables.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
+from trainables.checkpoint import TrialCheckpoint
 from trainables.datasets import ImageSet, TrialData
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
 from trainables.pretrain import Pretraining
-from trainables.probe import ProbedClassifier, train_probe
+from trainables.probe import ProbedClassifier, frozen_classifier, train_probe
 from trainables.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
 from trainables.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
@@ -89,27 +88,26 @@ def run_trial(
     Raises:
         TrialDiverged: where the training loss is not finite.
         MemoryError: where the pretraining cannot fit; see ``require_memory``.
-        ValueError: where config and data do not fit, or the checkpoint is of another config.
+        ValueError: where config and data do not fit, or the checkpoint is damaged, of another config or other images.
     """
     with freed_memory_kept(device):
         require_fitting(config, data)
         images, labels = data.train.tensors()
         pretraining = Pretraining(config, images, device, labels if config.method == "supervised" else None)
+        checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
         with SharedEncoder(encoder_path) as shared:
-            is_shared = False
-            if checkpoint_path is not None and checkpoint_path.exists():
-                pretraining.load_state_dict(_load_checkpoint(checkpoint_path, config))
-            else:
+            if not checkpoint.load(pretraining):
                 while not (is_shared := _load_shared(shared, pretraining)) and not shared.take_over():
                     yield Progress(0, 0.0)
                     time.sleep(SECONDS_BETWEEN_LOOKS)
-                is_shared = is_shared or _load_shared(shared, pretraining)  # finished between the two looks
-            yield from _pretrain(pretraining, data, config, milestones, checkpoint_path, checkpoint_seconds)
-            if not is_shared:
+                # Else it may have been finished between the two looks.
+                checkpoint.is_encoder_shared = is_shared or _load_shared(shared, pretraining)
+            yield from _pretrain(pretraining, data, config, milestones, checkpoint, checkpoint_seconds)
+            if not checkpoint.is_encoder_shared:
                 shared.save(pretraining.finished_state())
         attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
-        metrics, flags, classifier = evaluate_final(pretraining, data, config, attacks_done)
-        metrics |= {"train_loss": pretraining.mean_loss(), "is_encoder_shared": is_shared}
+        metrics, flags, classifier = evaluate_final(pretraining, data, config, checkpoint, attacks_done)
+        metrics |= {"train_loss": pretraining.mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
         yield FinalReport(metrics, flags, classifier)
 
 
@@ -126,7 +124,7 @@ def _pretrain(
     data: TrialData,
     config: TrialConfig,
     milestones: Sequence[int],
-    checkpoint_path: Path | None,
+    checkpoint: TrialCheckpoint,
     checkpoint_seconds: float,
 ) -> Iterator[Progress | InterimReport]:
     """Pretrains to the end, reporting at milestones and keeping checkpoints."""
@@ -135,17 +133,13 @@ def _pretrain(
     passed = pretraining.view_passes - pretraining.view_passes_per_batch
     pending = [milestone for milestone in milestones if passed < milestone < total]
 
-    if pretraining.batches_done < pretraining.num_batches:
+    if not pretraining.is_finished:
         require_memory(pretraining.encoder, config, pretraining.device)
-
-    def save() -> None:
-        if checkpoint_path is not None:
-            _save_checkpoint(checkpoint_path, config, pretraining)
 
     def reports_due() -> Iterator[InterimReport]:
         if pending and pretraining.view_passes >= pending[0]:
             train_loss = pretraining.mean_loss()
-            save()
+            checkpoint.save(pretraining)
             metrics = evaluate_interim(pretraining, data, config) | {"train_loss": train_loss}
             while pending and pretraining.view_passes >= pending[0]:
                 yield InterimReport({"milestone": pending.pop(0)} | metrics)
@@ -157,10 +151,10 @@ def _pretrain(
         yield from reports_due()
         if time.monotonic() - saved_at > checkpoint_seconds:
             pretraining.check_finite()
-            save()
+            checkpoint.save(pretraining)
             saved_at = time.monotonic()
     pretraining.check_finite()
-    save()
+    checkpoint.save(pretraining)
 
 
 def require_fitting(config: TrialConfig, data: TrialData) -> None:
@@ -187,14 +181,24 @@ def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialCon
 
 
 def evaluate_final(
-    pretraining: Pretraining, data: TrialData, config: TrialConfig, attacks_done: Path | None = None
+    pretraining: Pretraining,
+    data: TrialData,
+    config: TrialConfig,
+    checkpoint: TrialCheckpoint,
+    attacks_done: Path | None,
 ) -> tuple[Metrics, Flags, ProbedClassifier]:
     """The probe of ``config`` on all training images, then accuracies, checks and costs.
 
-    AutoAttack, the one part that can take hours, keeps its progress in the file ``attacks_done``.
+    The head is kept in ``checkpoint``, or found there. AutoAttack, the one part that can take hours, keeps its progress
+    in the file ``attacks_done``, which is of that head to the bit.
     """
     started = time.monotonic()
-    classifier = _probe(pretraining, data, config, None, config.probe_recipe()[1])
+    if checkpoint.head is not None:
+        classifier = frozen_classifier(pretraining.encoder, checkpoint.head, config)
+    else:
+        classifier = _probe(pretraining, data, config, None, config.probe_recipe().epochs)
+        checkpoint.head = classifier.head.state_dict()
+        checkpoint.save(pretraining)
     metrics: Metrics = cost_metrics(pretraining)
     flags: Flags = {}
     for split, part in (("val", data.validation), ("test", data.test)):
@@ -222,7 +226,11 @@ def discard_checkpoint(path: Path) -> None:
 
 
 def cost_metrics(pretraining: Pretraining) -> Metrics:
-    """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``."""
+    """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``.
+
+    The seconds are those of batches; torch.compile, which the first trial of a process does for those of equal shapes
+    that follow, is not among them.
+    """
     return {
         "view_passes": pretraining.view_passes,
         "train_pflop": pretraining.train_pflop,
@@ -255,21 +263,3 @@ def _autoattack(
 
 def _autoattack_progress(checkpoint_path: Path) -> Path:
     return checkpoint_path.with_suffix(".autoattack.json")
-
-
-def _save_checkpoint(path: Path, config: TrialConfig, pretraining: Pretraining) -> None:
-    """Writes the state beside ``path`` and moves it there, so that ``path`` always holds a whole checkpoint."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save({"config": config.pretraining_hash(), "state": pretraining.state_dict()}, unfinished)
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-
-
-def _load_checkpoint(path: Path, config: TrialConfig) -> dict[str, Tensor]:
-    saved = torch.load(path, weights_only=True, map_location="cpu")
-    if saved["config"] != config.pretraining_hash():
-        raise ValueError(f"the checkpoint {path} is of another pretraining config")
-    state: dict[str, Tensor] = saved["state"]
-    return state

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shlex
 from pathlib import Path
-from typing import Any, Literal, Self, get_origin
+from typing import Any, Literal, NamedTuple, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -98,7 +98,7 @@ class TrialConfig(BaseModel):
     probe: Literal["central", "robust_central", "n_views", "own_head"] = "robust_central"
     probe_layer: Literal["hidden", "backbone"] = "hidden"
     probe_epochs: int | None = Field(None, ge=1, description="none: 10, or 100 for n_views, on cached features")
-    probe_batch_size: int = Field(256, ge=1)
+    probe_batch_size: int | None = Field(None, ge=1, description="none: 256, or 100 for n_views")
     probe_learning_rate: float | None = Field(None, gt=0, description="none: 3e-4 (Adam), or 0.03 (SGD) for n_views")
     probe_attack_radius_255: float = Field(8.0, ge=0, le=255)
     probe_attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
@@ -183,10 +183,12 @@ class TrialConfig(BaseModel):
         views = self.num_perturbed_views() + self.num_clean_views()
         return views * self.updates_per_batch() + self.num_perturbed_views() * attack_steps
 
-    def probe_recipe(self) -> tuple[float, int]:
-        """Learning rate and epochs of the probe, those of its recipe where the fields leave them open."""
-        rate, epochs = (0.03, 100) if self.probe == "n_views" else (3e-4, 10)
-        return self.probe_learning_rate or rate, self.probe_epochs or epochs
+    def probe_recipe(self) -> "ProbeRecipe":
+        """How the probe is trained: as its own recipe has it where the fields leave that open."""
+        rate, epochs, batch_size = (0.03, 100, 100) if self.probe == "n_views" else (3e-4, 10, 256)
+        return ProbeRecipe(
+            self.probe_learning_rate or rate, self.probe_epochs or epochs, self.probe_batch_size or batch_size
+        )
 
     def updates_per_batch(self) -> int:
         """Optimizer steps on each batch of views: m for free adversarial training, else 1."""
@@ -202,8 +204,14 @@ class TrialConfig(BaseModel):
         return {k: v for k, v in self.model_dump(mode="json").items() if k not in dropped}
 
     def content_hash(self) -> str:
-        """16 hex digits that are equal exactly where every effective field is."""
-        return _hash(self.effective())
+        """16 hex digits that are equal exactly where every effective field is.
+
+        The probe's batch size counts as what it comes to, so that a default has the hash of its value.
+        """
+        fields = self.effective()
+        if "probe_batch_size" in fields:
+            fields["probe_batch_size"] = self.probe_recipe().batch_size
+        return _hash(fields)
 
     def pretraining_hash(self) -> str:
         """16 hex digits over the effective fields that influence the pretrained encoder alone."""
@@ -227,6 +235,14 @@ class TrialConfig(BaseModel):
         if self.adversary == "free" and self.replays == 1:
             found.add("lr_horizon")
         return found
+
+
+class ProbeRecipe(NamedTuple):
+    """How a probe is trained."""
+
+    learning_rate: float
+    epochs: int
+    batch_size: int
 
 
 PROBE_ATTACK = ("probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps")

@@ -33,6 +33,7 @@ def feature_effective_rank(classifier: ProbedClassifier, images: Images) -> floa
 
     Source: Roy and Vetterli (EUSIPCO 2007), the exponential of the entropy of the normalised singular values.
     """
+    classifier.redraw_for("effective_rank")
     features = frozen_features(classifier, images[:MAX_CHECKED_IMAGES])
     singular = torch.linalg.svdvals((features - features.mean(dim=0)).double())
     share = singular / singular.sum().clamp(min=1e-12)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from trainables.probe import ProbedClassifier
 from trainables.trial_config import TrialConfig
 
 TINY: dict[str, Any] = {
@@ -92,6 +93,55 @@ class SignClassifier(nn.Module):
             distance = torch.where(labels == other, float("inf"), 255 * difference / norm)
             nearest = torch.minimum(nearest, distance)
         return nearest.detach().numpy()
+
+
+class Sides(nn.Module):
+    """Features of 8x8 images whose left half may be brighter than their right half, or the other way round.
+
+    With the head of ``coin_classifier`` the margin of class 0 is, in 1/255, the mean of the image above mid-gray plus
+    a ``swing`` whose sign is the brighter side.
+    """
+
+    def __init__(self, swing_255: float) -> None:
+        super().__init__()
+        self.swing = nn.Parameter(torch.tensor(swing_255 / 255))
+
+    def features(self, images: Tensor, layer: str) -> Tensor:
+        """The margin (N, 1), a thousandfold."""
+        brighter = (images[..., :4].mean(dim=(1, 2, 3)) - images[..., 4:].mean(dim=(1, 2, 3))).sign()
+        return 1000 * (images.mean(dim=(1, 2, 3)) - 128 / 255 + self.swing * brighter)[:, None]
+
+
+@pytest.fixture
+def coin_classifier(
+    tiny: Callable[..., TrialConfig],
+) -> Callable[..., tuple[TrialConfig, ProbedClassifier, Tensor, Tensor]]:
+    """Makes a classifier that flips a coin at every look, and images of class 0 that it is right on when it falls well.
+
+    The only view is the whole image, mirrored or not; the margin is ``mean_255`` plus or minus ``swing_255``, and an
+    attack of radius r takes r from it whatever the coin. So each look is right with probability 1/2 up to a radius of
+    ``mean_255 + swing_255`` (a brighter side of 100 cannot be turned round), and never above it.
+    """
+
+    def make(
+        num_images: int, mean_255: float, swing_255: float, **changes: Any
+    ) -> tuple[TrialConfig, ProbedClassifier, Tensor, Tensor]:
+        config = tiny(
+            probe="n_views", probe_views=1, probe_view_draw="redrawn", view_scale_min=1.0, view_ratio_min=1.0,
+            view_ratio_max=1.0, eval_eot_samples=4, **changes,
+        )  # fmt: skip
+        head = nn.Linear(1, 4)
+        with torch.no_grad():
+            head.weight.copy_(torch.tensor([[0.5], [-0.5], [0.0], [0.0]]))
+            head.bias.copy_(torch.tensor([0.0, 0.0, -50.0, -60.0]))
+        images = torch.full((num_images, 3, 8, 8), 128 + mean_255)
+        images[..., :4] += 50
+        images[..., 4:] -= 50
+        classifier = ProbedClassifier(Sides(swing_255), head, config).eval()  # type: ignore[arg-type]
+        labels = torch.zeros(num_images, dtype=torch.int64)
+        return config, classifier.requires_grad_(False), images.to(torch.uint8), labels
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """AutoAttack on a linear classifier of known robustness, and what the wrapper puts back."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -107,6 +108,58 @@ def test_an_interrupted_run_goes_on_behind_the_attacks_that_are_done(
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "progress.json")
     assert len(ran) == 6
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b'{"fingerprint": "'])
+def test_a_damaged_note_of_progress_counts_as_none(
+    sign_classifier: Callable[..., nn.Module], tmp_path: Path, content: bytes
+) -> None:
+    classifier, labels, path = sign_classifier(10), torch.tensor([3]), tmp_path / "progress.json"
+    images = classifier.images(labels, torch.tensor([2.0]))
+    path.write_bytes(content)
+    flags = correct_under_autoattack(classifier, images, labels, everything_survived(1), CONFIG, path)
+    assert not flags["aa_4"].any()
+    assert len(json.loads(path.read_text())["done"]) == 8 and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_random_classifier_is_attacked_anew_and_looked_at_once_at_each_radius(
+    coin_classifier: Callable[..., Any],
+) -> None:
+    config, classifier, images, labels = coin_classifier(160, mean_255=1, swing_255=6, eval_radii_255=(2.0, 4.0, 16.0))
+    nothing_survived = {radius: np.zeros(160, dtype=bool) for radius in config.eval_radii_255}
+    flags = correct_under_autoattack(classifier, images, labels, nothing_survived, config)
+    for name in ("aa_2", "aa_4"):
+        assert abs(flags[name].mean() - 0.5) < 0.2, name  # five standard deviations
+    assert not np.array_equal(flags["aa_2"], flags["aa_4"])
+    assert not flags["aa_16"].any()  # nor is an image spared that is misclassified before it is attacked
+
+
+def test_an_interrupted_run_on_a_random_classifier_goes_on_to_equal_flags(
+    coin_classifier: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = autoattack_adapter._broken_by
+    left = [2]
+
+    def interrupted_after_one(*given: Any) -> np.ndarray:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    def run() -> dict[str, np.ndarray]:
+        config, classifier, images, labels = coin_classifier(40, mean_255=1, swing_255=6, eval_radii_255=(4.0, 6.0))
+        known = {radius: np.ones(40, dtype=bool) for radius in config.eval_radii_255}
+        path = tmp_path / "progress.json"
+        return correct_under_autoattack(classifier, images, labels, known, config, path)
+
+    monkeypatch.setattr(autoattack_adapter, "_broken_by", interrupted_after_one)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    resumed = run()
+    (tmp_path / "progress.json").unlink()
+    whole = run()
+    assert all(np.array_equal(resumed[name], whole[name]) for name in whole)
+    assert 0 < whole["aa_6"].mean() < 1
 
 
 def test_training_mode_is_refused(sign_classifier: Callable[..., nn.Module]) -> None:

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -44,6 +45,12 @@ def test_what_cannot_fit_is_said_before_it_begins() -> None:
         MemoryError, match=r"256 views of 10000000 images need at least [0-9.]+ GiB in training, cpu has"
     ):
         require_memory(build_encoder(huge, 0), huge, CPU)
+
+
+def test_a_share_of_a_gpu_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=8 * 2**30))
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 0.25)
+    assert available_bytes(torch.device("cuda")) == 2 * 2**30
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is that of Linux")

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func
 from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
 
 from trainables.encoders import ProjectedEncoder
 from trainables.pretrain import Pretraining, TrialDiverged, build_optimiser, learning_rate_at
@@ -475,6 +477,111 @@ def test_a_compiled_training_computes_the_same_and_is_compiled_once_for_all_tria
         assert losses[True] == pytest.approx(losses[False], rel=1e-4)
         graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
     assert graphs[0] > 0 and graphs == graphs[:1] * 3
+
+
+def counted_backward_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Compiles without generating code; the list grows by the number of gradients of each backward pass that runs."""
+    num_gradients: list[int] = []
+
+    def watch_backward(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        (output,) = (node for node in graph.graph.nodes if node.op == "output")
+        computed = sum(gradient is not None for gradient in output.args[0])
+
+        def run(*arguments: Any) -> Any:
+            num_gradients.append(computed)
+            return graph(*arguments)
+
+        return make_boxed_func(run)
+
+    backend = aot_autograd(fw_compiler=lambda graph, inputs: make_boxed_func(graph), bw_compiler=watch_backward)
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    return num_gradients
+
+
+@pytest.mark.parametrize("method", ["pgd", "simclr-pgd", "pgd-clean-target", "leak"])
+def test_a_compiled_attack_computes_no_gradients_of_weights_unless_they_leak(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    num_gradients = counted_backward_passes(monkeypatch)
+    leaks = method == "leak"
+    config = tiny(**METHODS["pgd" if leaks else method], gradient_leak=leaks, pgd_steps=3)
+    eager, compiled = (Pretraining(config.replace(compile=on), noise_images, CPU) for on in (False, True))
+    for pretraining in (eager, compiled):
+        pretraining.encoder.train()
+        pretraining.train_batch()
+    num_weights = len(list(compiled.encoder.parameters()))
+    updates = [num_weights] * (2 if config.num_clean_views() else 1)
+    assert num_gradients == [1 + num_weights if leaks else 1] * 3 + updates
+    assert compiled.mean_loss() == pytest.approx(eager.mean_loss(), rel=1e-4)
+    assert all(parameter.requires_grad and parameter.grad is not None for parameter in compiled.encoder.parameters())
+
+
+def graphs_compiled() -> int:
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_compilation_comes_before_the_clock_and_changes_nothing(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    config = tiny(**METHODS[method], replays=2, pgd_steps=2, epochs=1, compile=True)
+    pretraining = Pretraining(config, noise_images, CPU)
+    timed: list[tuple[int, int]] = []  # graphs before and after each batch
+    train_batch, before = pretraining.train_batch, graphs_compiled()
+
+    def watched() -> None:
+        started = graphs_compiled()
+        train_batch()
+        timed.append((started, graphs_compiled()))
+
+    monkeypatch.setattr(pretraining, "train_batch", watched)
+    found = finish(pretraining)
+    assert len(timed) == 2 and before < timed[0][0] == timed[-1][1]
+    unwarmed = Pretraining(config, noise_images, CPU)
+    monkeypatch.setattr(unwarmed, "compile_graphs", lambda: None)
+    assert_bitwise_equal(found, finish(unwarmed))
+
+
+@pytest.mark.parametrize("method", ["pgd", "free"])
+@pytest.mark.usefixtures("global_rng_untouched")
+def test_compilation_leaves_a_resumed_training_as_it_was(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    pretraining = Pretraining(tiny(**METHODS[method], compile=True), noise_images, CPU)
+    trained = pretraining.run()
+    next(trained)
+    before = copy.deepcopy(pretraining.state_dict())
+    pretraining.encoder.train()
+    pretraining.compile_graphs()
+    after = io.BytesIO(), io.BytesIO()
+    for file, state in zip(after, (before, copy.deepcopy(pretraining.state_dict())), strict=True):
+        torch.save(state, file)
+    assert after[0].getvalue() == after[1].getvalue()
+    assert all(parameter.grad is None for parameter in pretraining.encoder.parameters())
+
+
+def test_nothing_is_compiled_for_a_training_that_has_ended_or_is_not_compiled(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pretraining, "compile_graphs", lambda self: pytest.fail("compiled"))
+    pretraining = Pretraining(tiny(), noise_images, CPU)
+    finish(pretraining)
+    ended = Pretraining(tiny(compile=True), noise_images, CPU)
+    ended.load_state_dict(pretraining.state_dict())
+    finish(ended)
+
+
+def test_weights_require_gradients_again_where_an_attack_fails(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretraining = Pretraining(tiny(adversary="pgd"), noise_images, CPU)
+    monkeypatch.setattr(pretraining, "_loss", lambda *given: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        pretraining.train_batch()
+    assert all(parameter.requires_grad for parameter in pretraining.encoder.parameters())
 
 
 def test_compilation_is_for_gpus_unless_asked_for(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from trainables import probe as probe_module
 from trainables.encoders import ProjectedEncoder, build_encoder
@@ -95,6 +96,19 @@ def test_features_in_a_file_give_the_same_probe(
     assert torch.equal(in_file.head.weight, in_memory.head.weight)
 
 
+@pytest.mark.parametrize(("probe", "updates"), [("central", 1 + 2), ("n_views", 3 + 5)])
+def test_batches_are_of_the_recipes_size_unless_given(
+    tiny: Callable[..., TrialConfig], probe: str, updates: int
+) -> None:
+    made: list[int] = []
+    hook = register_optimizer_step_post_hook(lambda *_: made.append(1))
+    for size, num_images in ((None, 256), (128, 256)) if probe == "central" else ((None, 256), (60, 300)):
+        config = tiny(probe=probe, probe_views=1, probe_batch_size=size)
+        train_probe(build_encoder(config, 0), *coloured_images(num_images), 3, config, num_epochs=1)
+    hook.remove()
+    assert len(made) == updates
+
+
 @pytest.mark.parametrize(
     ("size", "views", "images"), [(8, 1, 500), (64, 1, 500), (65, 1, 484), (224, 1, 40), (224, 3, 13), (512, 50, 1)]
 )
@@ -180,6 +194,20 @@ def test_fixed_views_are_those_of_the_image_alone(tiny: Callable[..., TrialConfi
     alone = torch.cat([classifier.views(image[None]) for image in images])
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
     assert not torch.equal(together[:, 0], together[:, 1])
+
+
+def test_fixed_views_have_no_purpose_and_redrawn_ones_begin_anew_for_each(tiny: Callable[..., TrialConfig]) -> None:
+    images = coloured_images(2)[0].float() / 255
+    fixed = n_views_classifier(tiny(probe="n_views", probe_views=4))
+    redrawn = n_views_classifier(tiny(probe="n_views", probe_views=4, probe_view_draw="redrawn"))
+    seen = []
+    for classifier in (fixed, redrawn):
+        looks = [classifier.views(images)]
+        for purpose in ("one", "other", "one"):
+            classifier.redraw_for(purpose)
+            looks.append(classifier.views(images))
+        seen.append([torch.equal(first, looks[1]) for first in looks])
+    assert seen == [[True, True, True, True], [False, True, False, True]]
 
 
 def test_redrawn_views_differ_between_looks_and_images(tiny: Callable[..., TrialConfig]) -> None:

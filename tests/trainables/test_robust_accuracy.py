@@ -3,13 +3,14 @@
 import copy
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.robust_accuracy import accuracies, attacked_by_pgd, correct_under_attack
+from trainables.robust_accuracy import accuracies, attacked_by_pgd, correct_under_attack, most_damaging
 from trainables.trial_config import TrialConfig
 
 DISTANCES_255 = (-3.0, 1.0, 3.0, 5.0, 7.0, 9.5, 14.0, 18.0, 25.0)
@@ -151,6 +152,37 @@ def test_leaves_classifier_and_generators_alone(tiny: Callable[..., TrialConfig]
     correct_under_attack(network, images, labels, tiny(eval_restarts=2))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+# A classifier that draws new views at every look.
+
+
+def test_each_radius_is_one_fair_look(coin_classifier: Callable[..., Any]) -> None:
+    config, classifier, images, labels = coin_classifier(600, mean_255=1, swing_255=6)
+    config = config.replace(eval_radii_255=(1.0, 2.0, 4.0, 10.0), eval_restarts=3)
+    flags = correct_under_attack(classifier, images, labels, config)
+    for name in ("clean", "pgd_1", "pgd_2", "pgd_4"):
+        assert abs(flags[name].mean() - 0.5) < 0.1, name  # five standard deviations; 0.03 in the end of a cascade
+    assert not flags["pgd_10"].any()
+    assert (flags["pgd_4"] & ~flags["pgd_2"]).any()  # each is a look of its own
+
+
+def test_what_else_is_attacked_changes_no_look(coin_classifier: Callable[..., Any]) -> None:
+    config, classifier, images, labels = coin_classifier(600, mean_255=1, swing_255=6)
+    config = config.replace(eval_radii_255=(1.0, 4.0))
+    both = correct_under_attack(classifier, images, labels, config)
+    for changes in ({"eval_radii_255": (4.0,)}, {"eval_radii_255": (2.0, 4.0, 10.0)}, {"eval_restarts": 3}):
+        found = correct_under_attack(classifier, images, labels, config.replace(**changes))
+        assert np.array_equal(found["pgd_4"], both["pgd_4"]), changes
+
+
+def test_of_several_attacks_the_most_damaging_is_chosen_for_each_image(coin_classifier: Callable[..., Any]) -> None:
+    config, classifier, images, labels = coin_classifier(40, mean_255=1, swing_255=0)
+    weak, strong = images.float() / 255, images.float() / 255 - 8 / 255
+    mixed = torch.where((torch.arange(40) % 2 == 0)[:, None, None, None], strong, weak)
+    found = most_damaging(classifier, [weak, mixed], labels, config)
+    assert torch.equal(found, mixed)
+    assert torch.equal(most_damaging(classifier, [mixed, weak], labels, config), mixed)
 
 
 def test_training_mode_is_refused(tiny: Callable[..., TrialConfig]) -> None:

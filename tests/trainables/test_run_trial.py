@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from trainables import trial as trial_module
 from trainables.datasets import load_data
 from trainables.run_trial import CLASSIFIER_NAME, load_classifier, main, save_result
 from trainables.trial import FinalReport, run_trial
@@ -155,6 +156,22 @@ def test_bad_input_is_one_line_and_exit_code_2(
 def test_batch_that_does_not_fit_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments("batch_size=101")) == 1
     assert "error: batch_size must not exceed the training images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError("out of memory before it began"), "error: out of memory before it began"),
+        (MemoryError(), "error: out of memory"),
+        (torch.OutOfMemoryError("CUDA out of memory.\nSee documentation"), "error: CUDA out of memory."),
+    ],
+)
+def test_out_of_memory_is_one_line_and_exit_code_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    monkeypatch.setattr(trial_module, "require_memory", lambda *given: (_ for _ in ()).throw(error))
+    assert main(arguments()) == 1
+    assert capsys.readouterr().err.splitlines() == [line]
 
 
 def test_output_of_another_config_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

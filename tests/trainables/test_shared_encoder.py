@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from trainables import trial
 from trainables.datasets import TrialData, load_data
 from trainables.shared_encoder import SharedEncoder, encoder_name
 from trainables.trial import FinalReport, InterimReport, Progress, run_trial
@@ -121,6 +122,42 @@ def test_an_own_checkpoint_comes_before_an_encoder_of_others(
     alone, _ = finish(config, data, None)
     assert untimed(found) == untimed(alone)
     assert (tmp_path / "e.pt").exists()
+
+
+def test_a_trial_that_found_an_encoder_still_says_so_where_it_goes_on_after_an_interruption(
+    config: TrialConfig, data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = finish(config, data, tmp_path / "e.pt")
+    kept = {"checkpoint_path": tmp_path / "c.pt"}
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(trial, "correct_under_attack", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        finish(config, data, tmp_path / "e.pt", **kept)
+    resumed, _ = finish(config, data, tmp_path / "e.pt", **kept)
+    assert resumed.metrics["is_encoder_shared"]
+    assert untimed(resumed, "is_encoder_shared") == untimed(first, "is_encoder_shared")
+
+
+@pytest.mark.parametrize("kind", ["empty", "half", "zeros in the weights"])
+def test_a_damaged_encoder_is_trained_anew_and_replaced(
+    config: TrialConfig, data: TrialData, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "e.pt"
+    first, _ = finish(config, data, path)
+    whole = path.read_bytes()
+    weights = torch.load(path)["encoder"]["hidden.0.weight"].numpy().tobytes()
+    damaged = {
+        "empty": b"",
+        "half": whole[: len(whole) // 2],
+        "zeros in the weights": whole.replace(weights, bytes(len(weights))),
+    }
+    assert damaged[kind] != whole
+    path.write_bytes(damaged[kind])
+    again, _ = finish(config, data, path)
+    assert untimed(again) == untimed(first), "is_encoder_shared among them"
+    third, _ = finish(config, data, path)
+    assert third.metrics["is_encoder_shared"]
+    assert untimed(third, "is_encoder_shared") == untimed(first, "is_encoder_shared")
+    assert [file.name for file in tmp_path.iterdir()] == ["e.pt"]
 
 
 def test_nothing_is_shared_without_a_path() -> None:

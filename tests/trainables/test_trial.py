@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from trainables import trial
 from trainables.datasets import ImageSet, TrialData, load_data
 from trainables.pretrain import TrialDiverged
 from trainables.trial import FinalReport, InterimReport, Metrics, Progress, reported_metrics, run_trial
@@ -202,6 +203,25 @@ def test_checkpoint_of_another_pretraining_is_refused(data: TrialData, tmp_path:
     assert report.view_passes == 2 * VIEW_PASSES_PER_BATCH  # another probe may go on from it
 
 
+def test_checkpoint_of_other_images_is_refused(data: TrialData, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    first = run_trial(CONFIG, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
+    next(first), next(first)
+    first.close()
+    with pytest.raises(ValueError, match=r"checkpoint .*checkpoint\.pt is of other images .*remove it"):
+        next(run_trial(CONFIG, replace(data, checksum="of others"), CPU, checkpoint_path=path))
+
+
+def test_a_damaged_checkpoint_is_refused(data: TrialData, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    first = run_trial(CONFIG, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
+    next(first), next(first)
+    first.close()
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"the checkpoint .*checkpoint\.pt is damaged.*begins anew"):
+        next(run_trial(CONFIG, data, CPU, checkpoint_path=path))
+
+
 def test_divergence_ends_the_trial(data: TrialData) -> None:
     with pytest.raises(TrialDiverged, match="training loss is"):
         list(run_trial(CONFIG.replace(learning_rate=1e38, momentum=0.0), data, CPU))
@@ -218,6 +238,30 @@ def test_autoattack_is_reported_on_the_first_test_images(data: TrialData) -> Non
     assert report.metrics["test_aa_n"] == 12 and report.flags["test_aa_64"].shape == (12,)
     assert not (report.flags["test_aa_64"] & ~report.flags["test_pgd_64"][:12]).any()
     assert report.metrics["test_aa_64"] == pytest.approx(100 * report.flags["test_aa_64"].mean())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"probe": "n_views", "probe_views": 2}, {"method": "supervised", "num_views": 1, "probe": "own_head"}],
+    ids=["robust_central", "n_views", "own_head"],
+)
+def test_an_evaluation_goes_on_with_the_head_it_had(
+    data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    config, path = CONFIG.replace(epochs=1, **changes), tmp_path / "checkpoint.pt"
+    whole = final(list(run_trial(config, data, CPU)))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(trial, "correct_under_attack", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        list(run_trial(config, data, CPU, checkpoint_path=path))
+    with monkeypatch.context() as patched:
+        patched.setattr(trial, "train_probe", lambda *given, **more: pytest.fail("trained once more"))
+        resumed = final(list(run_trial(config, data, CPU, checkpoint_path=path)))
+        assert_equal_results(resumed, whole)
+        assert not any(parameter.requires_grad for parameter in resumed.classifier.parameters())
+    other = config.replace(probe="central", probe_epochs=2) if changes == {} else config
+    assert_equal_results(
+        final(list(run_trial(other, data, CPU, checkpoint_path=path))), final(list(run_trial(other, data, CPU)))
+    )
 
 
 @pytest.mark.usefixtures("global_rng_untouched")

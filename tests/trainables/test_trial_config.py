@@ -259,11 +259,22 @@ def test_passes_and_updates(fields: dict[str, Any], view_passes_per_image: int, 
     assert config.updates_per_batch() == updates_per_batch
 
 
-@pytest.mark.parametrize(("probe", "recipe"), [("robust_central", (3e-4, 10)), ("n_views", (0.03, 100))])
+@pytest.mark.parametrize(("probe", "recipe"), [("robust_central", (3e-4, 10, 256)), ("n_views", (0.03, 100, 100))])
 def test_probes_have_recipes_of_their_own(probe: str, recipe: tuple[float, int]) -> None:
     config = TrialConfig(probe="central").replace(probe=probe)
     assert config.probe_recipe() == recipe
-    assert config.replace(probe_learning_rate=0.5, probe_epochs=7).probe_recipe() == (0.5, 7)
+    given = config.replace(probe_learning_rate=0.5, probe_epochs=7, probe_batch_size=30)
+    assert given.probe_recipe() == (0.5, 7, 30)
+
+
+def test_a_default_batch_of_the_probe_has_the_hash_of_its_size() -> None:
+    assert TrialConfig().content_hash() == TrialConfig(probe_batch_size=256).content_hash()
+    by_views = TrialConfig(probe="n_views")
+    assert by_views.content_hash() == by_views.replace(probe_batch_size=100).content_hash()
+    assert by_views.content_hash() != by_views.replace(probe_batch_size=256).content_hash()
+    assert command_line(by_views.replace(probe_batch_size=256)).endswith(
+        "--set probe=n_views --set probe_batch_size=256"
+    )
 
 
 def test_resolve_paths_makes_the_data_root_absolute(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,64 @@
+"""The state of an unfinished trial, in one file that is replaced whole."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trainables.pretrain import Pretraining
+from trainables.trial_config import TrialConfig
+from trainables.whole_files import DamagedFile, load_state, replacing
+
+
+class TrialCheckpoint:
+    """The pretraining of a trial, whose encoder it is, and the head of its probe once that is trained.
+
+    Args:
+        path: the file; its folder is made where it is missing. None: nothing is kept.
+        config: of the trial.
+        data_checksum: of its images.
+    """
+
+    def __init__(self, path: Path | None, config: TrialConfig, data_checksum: str) -> None:
+        self._path, self._config, self._data_checksum = path, config, data_checksum
+        self.is_encoder_shared = False  # another trial trained it
+        self.head: dict[str, Tensor] | None = None  # of the final evaluation's probe
+
+    def save(self, pretraining: Pretraining) -> None:
+        """Keeps all there is so far."""
+        if self._path is None:
+            return
+        saved = {
+            "config": self._config.pretraining_hash(),
+            "data": self._data_checksum,
+            "is_encoder_shared": self.is_encoder_shared,
+            "head": None if self.head is None else {"config": self._config.content_hash(), "state": self.head},
+            "state": pretraining.finished_state() if pretraining.is_finished else pretraining.state_dict(),
+        }
+        with replacing(self._path) as unfinished:
+            torch.save(saved, unfinished)
+
+    def load(self, pretraining: Pretraining) -> bool:
+        """Goes back to what was saved; False where nothing was. A head is for an equal config alone.
+
+        Raises:
+            ValueError: where the file is damaged, or of another pretraining config or other images.
+        """
+        if self._path is None or not self._path.exists():
+            return False
+        try:
+            saved = load_state(self._path)
+        except DamagedFile as error:
+            raise ValueError(f"the checkpoint {error}; without it the trial begins anew") from None
+        if saved["config"] != self._config.pretraining_hash():
+            raise ValueError(f"the checkpoint {self._path} is of another pretraining config")
+        if saved.get("data") != self._data_checksum:
+            raise ValueError(
+                f"the checkpoint {self._path} is of other images than those that are there now, or of an older "
+                "version; remove it to train on these"
+            )
+        pretraining.load_state_dict(saved["state"])
+        self.is_encoder_shared = saved["is_encoder_shared"]
+        head = saved["head"]
+        self.head = head["state"] if head is not None and head["config"] == self._config.content_hash() else None
+        return True
