@@ -120,7 +120,7 @@ def attack_page(
     classifier = load_classifier(chosen.folder, config, device)
     data = load_verified(trial, samples)
     flags = attack_flags(classifier, data.test, config, tell)
-    points = curve_points(flags, trial)
+    points = curve_points(flags, trial, is_stochastic=classifier.is_stochastic)
     shown = attacked_images(classifier, data, config, falls_at_255(flags), radius_255, SHOWN_IMAGES)
     name = chosen.uid if chosen.study_dir is None else f"{chosen.study_dir.resolve().name}, trial {chosen.uid}"
     sections = [curve_section(points, config), sheet_section(shown, radius_255, config)]
@@ -137,12 +137,12 @@ def _header(name: str, trial: EvaluatedTrial, points: Sequence[CurvePoint], clas
         "Computed": f"{utc_text()}, on {classifier.head.weight.device.type}, torch {torch.__version__}",
     }
     notes = [f"The trial failed a check: {warning}." for warning in trial.metrics.get("validity") or []]
-    notes += disagreements(points, is_stochastic=classifier.is_stochastic)
+    notes += disagreements(points)
     shown = "".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
     return f"<header><h1>{html.escape(name)}: attack</h1>{shown}{fact_list(facts)}</header>"
 
 
-def disagreements(points: Sequence[CurvePoint], *, is_stochastic: bool) -> list[str]:
+def disagreements(points: Sequence[CurvePoint]) -> list[str]:
     """In words, where the curve does not go through what the trial recorded of the same images."""
     found = [
         f"{point.recorded:.2f} recorded and {point.accuracy:.2f} found at {point.radius_255:g}/255"
@@ -151,11 +151,7 @@ def disagreements(points: Sequence[CurvePoint], *, is_stochastic: bool) -> list[
     ]
     if not found:
         return []
-    why = (
-        "the classifier draws new views at every look, so that no two evaluations are equal"
-        if is_stochastic
-        else "it was computed on another device or by another version of torch, or the weights are not those recorded"
-    )
+    why = "it was computed on another device or by another version of torch, or the weights are not those recorded"
     return [f"Not the recorded numbers, because {why}: {'; '.join(found)}."]
 
 

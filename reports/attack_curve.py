@@ -16,7 +16,7 @@ from torch import nn
 from reports.compared_trials import EvaluatedTrial, Flags, accuracy_of
 from reports.intervals import wilson_95
 from trainables.datasets import ImageSet
-from trainables.robust_accuracy import correct_under_attack, percent_correct
+from trainables.robust_accuracy import correct_under_attack, is_stochastic, percent_correct
 from trainables.trial_config import TrialConfig
 
 CURVE_RADII_255 = tuple(float(radius) for radius in range(17))
@@ -30,7 +30,8 @@ class CurvePoint:
         radius_255: in units of 1/255 of the pixel range; 0 is clean.
         accuracy: by the rule of the evaluation.
         interval: Wilson 95% of ``accuracy``, (low, high).
-        worst_case: what is left where every image that an attack of any radius up to this one breaks counts as broken.
+        worst_case: what is left where every image that an attack of any radius up to this one breaks counts as broken;
+            of a classifier that draws new views at every look it is ``accuracy``, as more looks break more by chance.
         recorded: what the trial recorded of these images; None where it did not.
         num_differing: images whose recorded flag is another one; None where there are no flags of them.
     """
@@ -64,6 +65,8 @@ def attack_flags(
     for radius in sorted({*CURVE_RADII_255, *evaluated}):
         if radius not in evaluated:
             survivors = evaluated[max(smaller for smaller in evaluated if smaller < radius)]
+            if is_stochastic(classifier):  # one unlucky look says nothing of the next radius
+                survivors = np.ones_like(survivors)
             flags[radius] = _attacked_once(classifier, test, survivors, radius, config)
         else:
             flags[radius] = evaluated[radius]
@@ -84,10 +87,12 @@ def _attacked_once(
     return correct
 
 
-def curve_points(flags: Mapping[float, Flags], trial: EvaluatedTrial) -> list[CurvePoint]:
+def curve_points(
+    flags: Mapping[float, Flags], trial: EvaluatedTrial, *, is_stochastic: bool = False
+) -> list[CurvePoint]:
     """The curve of ``attack_flags``, beside what ``trial`` recorded of the same images."""
     points = []
-    withstood = np.logical_and.accumulate(list(flags.values()))
+    withstood = list(flags.values()) if is_stochastic else np.logical_and.accumulate(list(flags.values()))
     for (radius, correct), all_withstood in zip(flags.items(), withstood, strict=True):
         accuracy, num_images = percent_correct(correct), len(correct)
         recorded, num_differing = _recorded(trial, "test_clean" if radius == 0 else f"test_pgd_{radius:g}", correct)

@@ -71,6 +71,7 @@ def attacked_images(
     """
     images, labels = data.test.tensors(count)
     device = next(classifier.parameters()).device
+    classifier.redraw_for("attacked_images")
     clean, targets = classifier.attack_space(to_pixels(images, device)), labels.to(device)
     before = classifier(clean).argmax(dim=1)
     adversarial, after = clean.clone(), before.clone()

@@ -87,7 +87,7 @@ def test_the_curve_goes_through_the_recorded_accuracies(lone: Path) -> None:
         assert by_radius[radius].accuracy == by_radius[radius].recorded == metrics[name]
         assert by_radius[radius].num_differing == 0
     assert by_radius[16].recorded is None and by_radius[16].accuracy <= by_radius[8].accuracy
-    assert disagreements(list(by_radius.values()), is_stochastic=False) == []
+    assert disagreements(list(by_radius.values())) == []
 
 
 def test_page_of_a_lone_trial(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,10 +128,9 @@ def test_disagreements_name_each_number() -> None:
         CurvePoint(4, 50, 40.0, (30.0, 50.0), 40.0, 42.0, 1),
         CurvePoint(8, 50, 20.0, (10.0, 30.0), 20.0, 20.0, 2),  # equally many, but other images
     ]
-    (found,) = disagreements(points, is_stochastic=False)
+    (found,) = disagreements(points)
     assert "another device" in found
     assert found.endswith(": 42.00 recorded and 40.00 found at 4/255; 20.00 recorded and 20.00 found at 8/255.")
-    assert "draws new views at every look" in disagreements(points, is_stochastic=True)[0]
 
 
 def test_page_of_a_trial_of_a_study_is_linked_and_nothing_else_is_made(

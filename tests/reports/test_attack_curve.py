@@ -14,6 +14,7 @@ from reports.compared_trials import EvaluatedTrial
 from reports.export import export_report
 from reports.intervals import wilson_95
 from trainables.datasets import ImageSet
+from trainables.probe import ProbedClassifier
 from trainables.trial_config import LAPTOP, TrialConfig
 
 CONFIG = TrialConfig(**LAPTOP).replace(eval_radii_255=(4.0, 8.0), eval_pgd_steps=10)
@@ -46,6 +47,21 @@ class Pocket(nn.Module):
         mean = self.gain * pixels.flatten(1).mean(dim=1)
         is_inside = ((mean * 255 - 133).abs() < 0.4).float()
         return torch.stack([torch.ones_like(mean), 2 * is_inside + 0.1 * mean], dim=1)
+
+
+class Coin(ProbedClassifier):
+    """Right with a chance of one half at every look, whatever the image and the attack."""
+
+    def __init__(self) -> None:
+        config = CONFIG.replace(probe="n_views", probe_view_draw="redrawn", eval_eot_samples=1, eval_pgd_steps=2)
+        super().__init__(Brightness(), nn.Linear(1, 2), config)  # type: ignore[arg-type]
+        self.num_looks = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, 2)."""
+        self.num_looks += 1
+        is_right = torch.rand(len(images), generator=torch.Generator().manual_seed(self.num_looks)) < 0.5
+        return torch.stack([~is_right, is_right], dim=1).float() + 0 * images.mean()
 
 
 def gray(levels: np.ndarray, label: int) -> ImageSet:
@@ -90,6 +106,12 @@ def test_what_falls_at_a_radius_of_the_evaluation_is_carried_on_and_no_other(rad
     assert fallen == ({5} if 5 not in radii else set(range(5, 17)))
     points = curve_points(flags, evaluated())
     assert [point.worst_case for point in points] == [100.0] * 5 + [0.0] * 12
+
+
+def test_an_unlucky_look_of_a_random_classifier_is_not_carried_on() -> None:
+    flags = attack_flags(Coin().eval(), gray(np.full(400, 128), 1), CONFIG.replace(eval_pgd_steps=2), lambda line: None)
+    for point in curve_points(flags, evaluated(), is_stochastic=True):
+        assert point.worst_case == point.accuracy == pytest.approx(50, abs=10), point  # four standard errors
 
 
 def test_points_have_intervals_and_what_was_recorded() -> None:
