@@ -18,7 +18,7 @@ MAX_FIRST_FIGURE_SECONDS = 10.0  # under 3 on an idle machine; those that run te
 WAIT_MS = 60_000
 # Marks of configurations that are really drawn in a figure; lines and rings are other traces.
 NUM_MARKS = """place => [...place.querySelectorAll(".scatterlayer .trace")]
-  .filter(trace => /^(front|behind), /.test(trace.__data__[0].trace.name))
+  .filter(trace => /^(front|behind), | in a seed, /.test(trace.__data__[0].trace.name))
   .reduce((count, trace) => count + trace.querySelectorAll("path.point").length, 0)"""
 Open = Callable[[Path], Any]
 
