@@ -145,7 +145,7 @@ def split_rows(labels: np.ndarray, config: TrialConfig) -> tuple[np.ndarray, np.
 
 
 def stratified_rows(labels: np.ndarray, cap: int | None, seed: int) -> np.ndarray:
-    """At most ``cap`` rows of ``labels`` with the classes in proportion, shuffled by ``seed``; all for None."""
+    """At most ``cap`` rows of ``labels`` (all for None) with the classes in proportion, shuffled by ``seed``."""
     from sklearn.model_selection import train_test_split
 
     rows = np.random.default_rng(seed).permutation(len(labels))

@@ -39,7 +39,7 @@ def least_training_bytes(encoder: Encoder, config: TrialConfig) -> int:
 
 
 def activation_bytes_per_view(encoder: Encoder, config: TrialConfig) -> int:
-    """Bytes that the forward pass of one more view keeps for the backward pass; by a copy of the encoder on the CPU."""
+    """Bytes that the forward pass of one more view keeps for the backward pass, measured on a CPU copy of the model."""
     probe = copy.deepcopy(encoder).to("cpu").train()
     return (_saved_bytes(probe, config, 4) - _saved_bytes(probe, config, 2)) // 2
 
