@@ -178,7 +178,7 @@ def _load_digits(image_size: int) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
     large = torch.nn.functional.interpolate(gray, size=size, mode="bilinear", antialias=True, align_corners=False)
     images = (large * 255).round().clamp(0, 255).byte().expand(-1, 3, -1, -1).numpy().copy()
     labels = digits.target.astype(np.int64)
-    # Fixed, whatever the split seed: it must not move images between training and test.
+    # Independent of the split seed, which must not move images between training and test.
     train, test = train_test_split(
         np.arange(len(labels)), test_size=DIGITS_TEST_FRACTION, stratify=labels, random_state=0
     )

@@ -22,7 +22,7 @@ from trainables.views import ViewParams, render_views, sample_view_params
 
 N_VIEWS_MOMENTUM, N_VIEWS_WEIGHT_DECAY = 0.9, 5e-5  # as in the paper's code
 MAX_PASSES_AT_ONCE = 4096  # views in memory at a time where no gradient is kept
-FULL_BATCH_PIXELS = 64  # up to this side, batches hold as many images as of the smallest
+FULL_BATCH_PIXELS = 64  # side of the largest images whose batches are of full size
 MAX_FEATURE_BYTES = 2**30  # larger feature matrices are kept in a file
 
 

@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse_device(name: str | None) -> torch.device:
-    """The device called ``name``; for None ``cuda`` where there is one, else ``cpu``.
+    """The device called ``name``; for None ``cuda`` if there is one, else ``cpu``.
 
     Raises:
         ValueError: if there is no such device here.

@@ -225,7 +225,7 @@ def _render_chunk(pixels: Tensor, params: ViewParams, size: int) -> Tensor:
 def _change_rows(
     views: Tensor, mask: Tensor, operation: Callable[[Tensor, Tensor], Tensor], strength: Tensor | None = None
 ) -> None:
-    """Replaces, in place, the views where ``mask`` (n,) holds by ``operation(those views, their strengths)``.
+    """Replaces, in place, the views where ``mask`` (n,) holds with ``operation(those views, their strengths)``.
 
     Mask and strengths lie on the CPU, so the host knows every size and never waits for the device. Autograd works,
     because nothing that writes to ``views`` keeps them for its backward pass.
