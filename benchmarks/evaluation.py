@@ -4,8 +4,9 @@
     python -m benchmarks.evaluation --data-root DIR --train-images 2000      # an image folder of CIFAR-10
 
 An encoder of the laptop preset is trained first (free, m = 3); both sides then probe and attack it in turn. Plain runs
-every attack on all images to its last step and computes gradients of the weights as well; its AutoAttack is the package
-as it comes. What must hold beside the times: no attack of ours may leave more images standing than plain's.
+every attack on all images to its last step and also computes gradients of the weights; its AutoAttack is the unmodified
+package. Besides the times, one thing must hold: no attack of ours may leave more images correctly classified than
+plain's.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from trainables.trial_config import PRESETS, TrialConfig
 
 
 def plain_autoattack(model: nn.Module, images: Tensor, labels: Tensor, radius: float) -> float:
-    """Accuracy in percent under AutoAttack's standard suite, of the package without an adapter."""
+    """Accuracy in percent under AutoAttack's standard suite, from the package without an adapter."""
     attack = AutoAttack(model, norm="Linf", eps=radius, version="standard", device=images.device, seed=0)
     attacked, _ = attack.run_standard_evaluation(images, labels, batch_size=len(images))
     with torch.no_grad():
@@ -44,7 +45,7 @@ ProbeName = Literal["central", "robust_central"]
 
 
 class Evaluated:
-    """An encoder and what it is evaluated on, as both sides have it in their processes.
+    """An encoder and the data it is evaluated on, as both sides hold them in their processes.
 
     Args:
         config: of the trial.
@@ -64,13 +65,13 @@ class Evaluated:
         self.classifier = ProbedClassifier(self.encoder, head, config).eval()
 
     def load_head(self, head: dict[str, Tensor]) -> None:
-        """Gives the classifier the head that the robust probe of our side trained."""
+        """Gives the classifier the head trained by our side's robust probe."""
         self.classifier.head.load_state_dict(head)
 
 
 @contextmanager
 def our_jobs(config: TrialConfig, weights: dict[str, Tensor], device: torch.device, num: int) -> Iterator[Jobs]:
-    """The evaluation as trials have it."""
+    """The evaluation as trials run it."""
     given = Evaluated(config, weights, device)
     radius_8 = config.replace(eval_radii_255=(8.0,), eval_autoattack_samples=num)
     few, few_targets = given.tested[torch.arange(num)], given.targets[:num]
@@ -117,7 +118,7 @@ def plain_jobs(config: TrialConfig, weights: dict[str, Tensor], device: torch.de
 
 
 def compare(config: TrialConfig, device: torch.device, repeats: int, num_autoattack: int) -> list[str]:
-    """Trains an encoder, evaluates it on both sides, and says what it took, as lines of Markdown."""
+    """Trains an encoder, evaluates it on both sides, and reports times and accuracies as lines of Markdown."""
     data = load_data(config)
     images, _ = data.train.tensors()
     pretraining = Pretraining(config, images, device)

@@ -2,9 +2,9 @@
 
     python -m benchmarks.findings --data-root DIR --output runs/findings
 
-Every row of ``ROWS`` is pretrained once a seed and evaluated under each of its probes, two trials at a time with one
-thread each. A result that is there already is not computed again, so the command may be repeated after an interruption.
-The table says mean and standard deviation over seeds; differences are paired by seed, with a 95% t interval.
+Every row of ``ROWS`` is pretrained once per seed and evaluated under each of its probes, two trials at a time with one
+thread each. An existing result is not computed again, so the command may be repeated after an interruption. The table
+gives mean and standard deviation over seeds; differences are paired by seed, with a 95% t interval.
 """
 
 import argparse
@@ -29,15 +29,15 @@ PATCH = {"view_scale_min": 0.25, "view_scale_max": 0.25, "view_ratio_min": 1.0, 
 
 
 class Row(NamedTuple):
-    """One pretraining: what it changes of the base, how many times its epochs it trains, and what evaluates it."""
+    """One pretraining: its changes to the base, the factor on the base's epochs, and the probes that evaluate it."""
 
     changes: dict[str, Any]
     probes: tuple[str, ...] = ("robust_central",)
     epochs_factor: int = 1
 
 
-# Free training makes m = 3 updates on each batch; rows of three times the epochs make as many updates as it does.
-# The longest rows come first, so that the processes end together.
+# Free training makes m = 3 updates on each batch; rows with three times the epochs make as many updates.
+# The longest rows come first, so that the processes end at about the same time.
 ROWS = {
     "pgd, 3x epochs": Row({"adversary": "pgd"}, epochs_factor=3),
     "pgd, gradient leak": Row({"adversary": "pgd", "gradient_leak": True}),
@@ -66,7 +66,7 @@ Key = tuple[str, str]  # row, probe
 
 
 def run_row(row: str, seed: int, base: dict[str, Any], output: Path) -> None:
-    """Pretrains one row for one seed and evaluates it under all of its probes, from the checkpoint of the first."""
+    """Pretrains one row for one seed and evaluates it under all its probes, from the checkpoint of the first one."""
     torch.set_num_threads(1)
     probes = ROWS[row].probes
     first = output / _folder(row, probes[0], seed)
@@ -94,7 +94,7 @@ def row_config(row: str, probe: str, seed: int, base: dict[str, Any]) -> TrialCo
 
 
 def read_metrics(path: Path, config: TrialConfig) -> dict[str, Any]:
-    """The metrics in a ``result.json``; raises ``ValueError`` where they are of a config other than ``config``."""
+    """The metrics in a ``result.json``; raises ``ValueError`` if they belong to a config other than ``config``."""
     result = json.loads(path.read_text())
     found, asked = TrialConfig(**result["config"]).effective(), config.effective()
     differing = sorted(field for field in found | asked if found.get(field) != asked.get(field))
@@ -109,7 +109,7 @@ def read_results(output: Path, seeds: list[int], base: dict[str, Any]) -> dict[K
     """The metrics of every row and probe that has all of its seeds, in the order of ``seeds``.
 
     Raises:
-        ValueError: where a result is of another config than that of its row with ``base``.
+        ValueError: if a result belongs to a config other than its row's with ``base``.
     """
     results: dict[Key, list[dict[str, Any]]] = {}
     for row, (_, probes, _) in ROWS.items():
@@ -167,7 +167,7 @@ def main() -> None:
         "epochs": options.epochs,
     }
     load_data(TrialConfig(**base))  # decodes once, before the processes start
-    read_results(options.output, options.seeds, base)  # says what does not belong there before hours are spent
+    read_results(options.output, options.seeds, base)  # reports results that do not belong there before hours are spent
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(run_row, row, seed, base, options.output) for seed in options.seeds for row in ROWS]
         for job in jobs:

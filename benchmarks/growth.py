@@ -1,10 +1,11 @@
-"""Does a view pass cost the same whatever the number of views and of training images? And what memory does it take?
+"""Is the cost of a view pass independent of the numbers of views and training images, and how much memory does it take?
 
     python -m benchmarks.growth
     python -m benchmarks.growth --encoder resnet18 --batch-size 8 --rounds 3
 
-Free training (m = 3), views included. Numbers of views take turns, as do numbers of images, which lie in a file that is
-read a batch at a time as an image folder's are. Memory is the peak of a process of its own that trains two batches.
+Free training (m = 3), including the making of views. The numbers of views are measured in turn, as are the numbers of
+images, which lie in a file that is read one batch at a time, as for an image folder. Memory is the peak of a separate
+process that trains two batches.
 """
 
 import argparse
@@ -35,7 +36,7 @@ CPU = torch.device("cpu")
 
 
 def seconds_per_pass(trainings: dict[int, Pretraining], rounds: int) -> dict[int, float]:
-    """Median seconds of a view pass of each training; they take turns, a batch at a time, behind a first round."""
+    """Median seconds per view pass of each training; they take turns, one batch at a time, after a warm-up round."""
     found: dict[int, list[float]] = {key: [] for key in trainings}
     with freed_memory_kept(CPU):
         for turn in range(rounds + 1):
@@ -49,7 +50,7 @@ def seconds_per_pass(trainings: dict[int, Pretraining], rounds: int) -> dict[int
 
 
 def describe(name: str, seconds: dict[int, float]) -> list[str]:
-    """Rows of Markdown: microseconds of a view pass, and its ratio to the mean of all."""
+    """Rows of Markdown: microseconds per view pass, and their ratio to the mean of all."""
     mean = statistics.mean(seconds.values())
     rows = [f"| {key:,} | {1e6 * value:.0f} | {value / mean:.2f} |" for key, value in seconds.items()]
     return [f"| {name} | microseconds a view pass | of the mean |", "|---|---|---|", *rows, ""]
@@ -68,7 +69,7 @@ def peak_memory(config: TrialConfig) -> int:
 
 
 def peak_of_two_batches(config: TrialConfig) -> int:
-    """To be called in a fresh process: trains two batches and returns by how many bytes the peak rose."""
+    """To be called in a fresh process: trains two batches and returns by how many bytes peak memory rose."""
     images = torch.zeros(2 * config.batch_size, 3, config.image_size, config.image_size, dtype=torch.uint8)
     before = _status("VmRSS")
     training = Pretraining(config, images, CPU)
@@ -85,7 +86,7 @@ def _status(name: str) -> int:
 
 
 def stored(images: np.ndarray, count: int, folder: Path) -> Images:
-    """``count`` images in a file, ``images`` again and again."""
+    """``count`` images in a file, ``images`` repeated as often as needed."""
     path = folder / f"{count}.npy"
     np.save(path, images[np.arange(count) % len(images)])
     return StoredImages(ImageFile(path), np.arange(count))

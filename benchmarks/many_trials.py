@@ -3,8 +3,8 @@
     python -m benchmarks.many_trials --output /tmp/many
     python -m benchmarks.many_trials --output /tmp/many_tpe --sampler tpe
 
-The driver is ``python -m study.run`` itself. Its CPU time a trial is taken over the 50 trials up to the 100th, 300th
-and 1,000th one, with its memory after them; then journal and report are opened.
+The driver is ``python -m study.run`` itself. Its CPU time per trial is measured over the 50 trials up to the 100th,
+300th and 1,000th one, and its memory after them; then the journal is read and the report built.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class Sample:
 
 
 def watch(process: subprocess.Popen[bytes], journal: Path) -> list[Sample]:
-    """Samples of the driver ``process``, one for each time that a trial was seen to have ended, until it ends."""
+    """Samples of the driver ``process``, one each time that a trial is seen to have ended, until the driver ends."""
     samples: list[Sample] = []
     num_finished, offset = 0, 0
     while process.poll() is None:
@@ -89,10 +89,10 @@ def _sample(pid: int, num_finished: int) -> Sample | None:
 
 
 def summarise(samples: list[Sample], marks: tuple[int, ...] = MARKS) -> list[str]:
-    """Rows of a Markdown table, one a mark that was reached; the ratio is to the first of them.
+    """Rows of a Markdown table, one for each mark that was reached; ratios are to the first of them.
 
     Raises:
-        ValueError: where no mark was reached.
+        ValueError: if no mark was reached.
     """
     rows, first = [], None
     for mark in marks:

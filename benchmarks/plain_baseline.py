@@ -1,9 +1,9 @@
 """What a user would write without this project: the paper's recipe (EMP-SSL) in the plainest PyTorch.
 
 Views are made image by image with PIL and torchvision in loader workers; everything is fp32; each view has its own
-D x D log-determinant; LARS is a loop over parameters around SGD; attacks compute gradients of the weights too, which
-nobody uses; those of the evaluation run on all images to their last step, and a probe sees features that are made anew
-in every epoch. The mathematics is that of ``trainables`` at the paper's settings, which tests check on equal views.
+D x D log-determinant; LARS is a loop over parameters around SGD; attacks also compute gradients of the weights, which
+are not used; the attacks of the evaluation run on all images to their last step, and a probe recomputes its features in
+every epoch. The mathematics is that of ``trainables`` at the paper's settings, which tests check on equal views.
 
 Shapes: V views, B images, S pixels a side, D projected features.
 """
@@ -34,7 +34,7 @@ class Stopwatch:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Adds the time until it is left to ``name``."""
+        """Adds the time spent in the context to ``name``."""
         started = time.perf_counter()
         yield
         if self._device.type == "cuda":
@@ -62,7 +62,7 @@ def emp_ssl_augmentation(config: TrialConfig) -> transforms.Compose:
 
 
 class ViewDataset(Dataset[Tensor]):
-    """The views (V, 3, S, S) of each image, made when it is asked for.
+    """The views (V, 3, S, S) of each image, made when the image is requested.
 
     Args:
         images: (N, 3, S, S) uint8.
@@ -115,9 +115,9 @@ class LarsLoop:
     """LARS around SGD with Nesterov momentum, parameter by parameter.
 
     Args:
-        parameters: those of one dimension are neither adapted nor decayed.
+        parameters: one-dimensional ones are neither adapted nor decayed.
         config: its learning rate, momentum, weight decay and trust coefficient.
-        num_updates: over which the learning rate falls to 0, as a cosine.
+        num_updates: over which the learning rate falls to 0 along a cosine.
     """
 
     def __init__(self, parameters: list[nn.Parameter], config: TrialConfig, num_updates: int) -> None:
@@ -148,7 +148,7 @@ class PlainPretraining:
     """Free and PGD updates of EMP-SSL.
 
     Args:
-        config: the trial; of its choices only the paper's are followed.
+        config: the trial; of its options, only the paper's choices are implemented.
         encoder: trained in place.
         device: where it is.
         num_batches: of the whole training.
@@ -215,7 +215,7 @@ class PlainPretraining:
 
 
 def plain_pgd(model: nn.Module, images: Tensor, labels: Tensor, radius: float, step: float, num_steps: int) -> Tensor:
-    """PGD with cross-entropy on all images to the last step, gradients of the weights included."""
+    """PGD with cross-entropy on all images to the last step, including gradients of the weights."""
     perturbed = images
     for _ in range(num_steps):
         perturbed = perturbed.detach().requires_grad_()
@@ -229,14 +229,14 @@ def plain_pgd(model: nn.Module, images: Tensor, labels: Tensor, radius: float, s
 def plain_probe(
     encoder: Encoder, images: Tensor, labels: Tensor, num_classes: int, config: TrialConfig, epochs: int, robust: bool
 ) -> nn.Linear:
-    """A linear probe on the hidden features, trained with Adam: features are made anew for every batch.
+    """A linear probe on the hidden features, trained with Adam; features are recomputed for every batch.
 
     Args:
-        encoder: frozen, but gradients of its weights are computed all the same in attacks.
+        encoder: frozen, but attacks still compute gradients of its weights.
         images, labels: (N, 3, S, S) float in [0, 1] and (N,) int64, on the encoder's device.
         num_classes: K.
         config: its probe batch size and attack.
-        epochs: walks over the images.
+        epochs: passes over the images.
         robust: train on PGD examples.
     """
     encoder.eval()

@@ -4,10 +4,10 @@
     python -m benchmarks.search_efficiency --record runs/tradeoff_table --table benchmarks/data/tradeoff_digits.json
     python -m benchmarks.search_efficiency --table benchmarks/data/tradeoff_digits.json
 
-The table holds, for every configuration of a space, its accuracies at each rung and at its end, and what it cost. A
+The table holds, for every configuration of a space, its accuracies at each rung and at its end, and its cost. A
 replayed study proposes, stops and records through this project's own engine; only the training is looked up. Compute is
-all that trials have cost, stopped ones and unfinished parts included. A configuration counts once it is complete.
-Syne Tune's MOASHA is compared where it is installed (``pip install syne-tune``).
+everything that trials cost, including stopped trials and unfinished parts. A configuration counts once it is complete.
+Syne Tune's MOASHA is compared if it is installed (``pip install syne-tune``).
 """
 
 import argparse
@@ -61,7 +61,7 @@ class Table:
 
     @property
     def total_hypervolume(self) -> float:
-        """That of the whole table."""
+        """Hypervolume of the whole table."""
         return self.hypervolume([self.objectives(trial["metrics"]) for trial in self.trials.values()])
 
 
@@ -71,10 +71,10 @@ def table_key(params: dict[str, Any]) -> str:
 
 
 def record_table(study_dir: Path, path: Path) -> None:
-    """Writes the complete trials of a study in which everything ran to its end as a table.
+    """Writes the trials of a study in which every trial ran to its end as a table.
 
     Raises:
-        ValueError: where a trial is not complete or lacks a report at one of its rungs.
+        ValueError: if a trial is not complete or lacks a report at one of its rungs.
     """
     study = read_study(study_dir)
     trials = {}
@@ -108,7 +108,7 @@ def load_table(path: Path) -> Table:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to search: what proposes and what stops; ``stopper`` takes the place of the engine's own."""
+    """A way to search: what proposes and what stops; ``stopper`` replaces the engine's own."""
 
     sampler: str
     stopping: MoAsha | RayAsha | NoStopping
@@ -116,7 +116,7 @@ class Strategy:
 
 
 def strategies(first_rung: int, eta: int) -> dict[str, Strategy]:
-    """All that are compared, at equal rungs."""
+    """All strategies that are compared, at equal rungs."""
     rungs = MoAsha(first_rung=first_rung, eta=eta)
     found = {
         RANDOM: Strategy("random", NoStopping()),
@@ -138,7 +138,7 @@ class SyneTuneMoAsha:
         from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 
         assert isinstance(table.spec.stopping, MoAsha)
-        np.random.seed(seed)  # it draws a bracket, of which there is one, from the global generator
+        np.random.seed(seed)  # MOASHA draws a bracket, of which there is one, from the global generator
         self._new_trial = Trial
         self._scheduler = MOASHA(
             {},
@@ -154,7 +154,7 @@ class SyneTuneMoAsha:
     def decide(
         self, uid: str, milestone: int, values: Sequence[float | None], among: Collection[str] | None = None
     ) -> bool:
-        """Whether a trial goes on."""
+        """Whether a trial continues."""
         if uid not in self._trials:
             self._trials[uid] = self._new_trial(len(self._trials), {}, datetime.datetime(2000, 1, 1))
             self._scheduler.on_trial_add(self._trials[uid])
@@ -162,7 +162,7 @@ class SyneTuneMoAsha:
         return bool(self._scheduler.on_trial_result(self._trials[uid], result) == "CONTINUE")
 
     def explain(self, uid: str, milestone: int) -> str:
-        """It does not say."""
+        """Syne Tune gives no explanation."""
         return "by Syne Tune"
 
 
@@ -186,7 +186,7 @@ def replay(table: Table, strategy: Strategy, seed: int, workers: int) -> list[tu
 
 
 def _simulate(table: Table, engine: StudyEngine, workers: int) -> list[tuple[float, float]]:
-    """Runs the engine against a clock that counts PFLOP a worker."""
+    """Runs the engine against a clock that counts PFLOP per worker."""
     events: list[tuple[float, int, Assignment, list[tuple[float, dict[str, Any]]]]] = []
     begun_at: dict[str, float] = {}
     spent, clock = 0.0, 0.0
@@ -216,7 +216,7 @@ def _simulate(table: Table, engine: StudyEngine, workers: int) -> list[tuple[flo
 
 
 def _steps(table: Table, assignment: Assignment, params: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
-    """What a trial reports, each with the compute that it has cost by then."""
+    """A trial's reports, each with the compute that the trial has cost by then."""
     known = table.trials[table_key(params)]
     milestones = [m for m in assignment.milestones if str(m) in known["reports"]]
     steps = [known["reports"][str(m)] | {"milestone": m} for m in milestones] + [known["metrics"]]
@@ -230,12 +230,12 @@ def _push(
 
 
 def compute_to(curve: Sequence[tuple[float, float]], share: float) -> float:
-    """The compute after which ``share`` of the hypervolume was found; infinite where it never was."""
+    """The compute after which ``share`` of the hypervolume was found; infinite if it never was."""
     return next((compute for compute, found in curve if found >= share), math.inf)
 
 
 def least_compute(table: Table, share: float) -> float:
-    """What a search that knew the table would spend: the next trial is always the one that gains most for its cost."""
+    """Compute of a search that knows the table: the next trial is always the one that gains most for its cost."""
     points = [table.objectives(trial["metrics"]) for trial in table.trials.values()]
     costs = [trial["metrics"]["train_pflop"] for trial in table.trials.values()]
     wanted, found = share * table.total_hypervolume, 0.0

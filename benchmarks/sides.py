@@ -1,4 +1,4 @@
-"""Two sides of a comparison: each in a process of its own, taking turns, timed from outside."""
+"""Two sides of a comparison, each in its own process, taking turns and timed from outside."""
 
 import multiprocessing
 import time
@@ -15,16 +15,16 @@ Jobs = Mapping[str, Callable[..., Any]]
 
 
 class Side:
-    """What ``side`` opens a process for: does one of its jobs when it is told to, and nothing in between."""
+    """The process that ``side`` starts: it does one of its jobs when asked to, and nothing in between."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def do(self, job: str, *arguments: Any) -> Any:
-        """Has ``job`` done and returns what it returns; arguments and result are pickled.
+        """Runs ``job`` there and returns its result; arguments and result are pickled.
 
         Raises:
-            EOFError: where it failed; its process has told why.
+            EOFError: if the job failed; its process has printed why.
         """
         self._connection.send((job, arguments))
         return self._connection.recv()
@@ -32,9 +32,9 @@ class Side:
 
 @contextmanager
 def side(make_jobs: Callable[..., AbstractContextManager[Jobs]], *arguments: Any) -> Iterator[Side]:
-    """A process of its own, with its own memory, in which the jobs of ``make_jobs(*arguments)`` can be done.
+    """A separate process, with its own memory, in which the jobs of ``make_jobs(*arguments)`` can be run.
 
-    It computes with as many threads as this one.
+    It uses as many threads as this process.
     """
     context = multiprocessing.get_context("spawn")
     connection, theirs = context.Pipe()
@@ -66,18 +66,18 @@ def _serve(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Seconds of two sides that took turns, and what each of them returned the last time."""
+    """Seconds of two sides that took turns, and what each of them returned last."""
 
     ours: list[float]
     plain: list[float]
     results: dict[str, Any] = field(default_factory=dict)  # 'ours', 'plain'
 
     def per(self, count: int) -> "Comparison":
-        """The same of one of ``count`` equal parts."""
+        """The same comparison for one of ``count`` equal parts."""
         return Comparison([s / count for s in self.ours], [s / count for s in self.plain], self.results)
 
     def describe(self) -> str:
-        """Medians and the ratio of medians, with the quartiles of the ratios of neighbours."""
+        """Medians and the ratio of medians, with the quartiles of the ratios of neighbouring runs."""
         ratios = np.array(self.plain) / np.array(self.ours)
         low, high = np.quantile(ratios, [0.25, 0.75])
         ours, plain = float(np.median(self.ours)), float(np.median(self.plain))
@@ -86,7 +86,7 @@ class Comparison:
 
 
 def take_turns(ours: Callable[[], Any], plain: Callable[[], Any], repeats: int, *, warm_up: bool = True) -> Comparison:
-    """Runs both sides ``repeats`` times each in turn, timed; to warm up once before, not timed."""
+    """Runs both sides in turn, ``repeats`` times each, timed, after an untimed run of each if ``warm_up``."""
     steps = {"ours": ours, "plain": plain}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     results = {name: step() for name, step in steps.items()} if warm_up else {}

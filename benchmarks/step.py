@@ -4,8 +4,8 @@
     python -m benchmarks.step --net laptop         # the laptop preset's
     python -m benchmarks.step --batch-size 100 --device cuda
 
-Both sides take turns, each in a process of its own, on real images: CIFAR-10 where --data-root leads to it as an image
-folder, else digits enlarged. A replay includes its share of the views of its batch. Then the loss alone, at 100 images.
+Both sides take turns, each in its own process, on real images: CIFAR-10 if --data-root is an image folder of it, else
+enlarged digits. A replay includes its share of the views of its batch. The loss is then timed alone, at 100 images.
 """
 
 import argparse
@@ -38,7 +38,7 @@ MATMUL_SIDE = {"cuda": 8192, "cpu": 2048}
 
 
 class WatchedPretraining(Pretraining):
-    """This project's pretraining with a stopwatch at its parts; what none of them takes is the perturbation's."""
+    """This project's pretraining with a stopwatch on its parts; the remaining time is the perturbation's."""
 
     def __init__(self, config: TrialConfig, images: Tensor, device: torch.device) -> None:
         super().__init__(config, images, device)
@@ -46,7 +46,7 @@ class WatchedPretraining(Pretraining):
         self.encoder.train()
 
     def train_batch(self) -> None:
-        """As inherited, and starts over behind the last batch."""
+        """As inherited, but starts over after the last batch."""
         if self.batches_done >= self.num_batches:
             self.batches_done = 0
         before = sum(self.watch.seconds.values())
@@ -116,17 +116,17 @@ def plain_batches(config: TrialConfig, images: np.ndarray, device: torch.device)
 
 
 def compare_steps(config: TrialConfig, images: np.ndarray, device: torch.device, repeats: int) -> list[str]:
-    """Times whole batches of ``config`` on both sides and says so, in lines of Markdown.
+    """Times whole batches of ``config`` on both sides and reports them as lines of Markdown.
 
     Args:
         config: adversary free or pgd.
         images: (N, 3, S, S) uint8, at least one batch.
         device: where to train.
-        repeats: batches a side.
+        repeats: batches per side.
     """
     given = config, images, device
     with side(our_batches, *given) as ours, side(plain_batches, *given) as plain:
-        for one in (ours, plain):  # to warm up; what is compiled is compiled here
+        for one in (ours, plain):  # warm-up, which includes compilation
             one.do("batch")
         before = [one.do("seconds") for one in (ours, plain)]
         compared = take_turns(lambda: ours.do("batch"), lambda: plain.do("batch"), repeats, warm_up=False)
@@ -146,12 +146,12 @@ def compare_steps(config: TrialConfig, images: np.ndarray, device: torch.device,
 
 
 def part_seconds(watched: dict[str, float], before: dict[str, float], repeats: int) -> dict[str, float]:
-    """Seconds of each part of a batch, by what a stopwatch showed behind and before ``repeats`` batches."""
+    """Seconds of each part of a batch, from what a stopwatch showed after and before ``repeats`` batches."""
     return {part: (seconds - before.get(part, 0.0)) / repeats for part, seconds in watched.items()}
 
 
 class _Endless:
-    """Walks over a loader again and again."""
+    """Iterates over a loader endlessly."""
 
     def __init__(self, loader: DataLoader[Tensor]) -> None:
         self._loader, self._walk = loader, iter(loader)
@@ -207,7 +207,7 @@ def benchmark_images(config: TrialConfig, count: int) -> np.ndarray:
 
 
 def configs(net: str, data_root: Path | None, batch_size: int | None, precision: str) -> Sequence[TrialConfig]:
-    """Free and PGD training of the net asked for."""
+    """Free and PGD training of the requested net."""
     changes: dict[str, Any] = dict(PRESETS["laptop"]) if net == "laptop" else {"batch_size": 16, "dataset": "digits"}
     if data_root is not None:
         changes |= {"dataset": "imagefolder", "data_root": str(data_root), "image_size": 32, "train_images": 2000}

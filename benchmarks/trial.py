@@ -1,11 +1,11 @@
-"""Where does the time of a laptop study go? One study by the usual command, read from its journal.
+"""Where does the time of a laptop study go? One study is run with the usual command and its journal read.
 
     python -m benchmarks.trial --output /tmp/overhead
     python -m benchmarks.trial --output /tmp/overhead --trials 12
 
-Inside a trial is what its worker spends on pretraining, probing and attacks; the rest is start-up of Python, Ray and
-workers, data, decisions, MLflow and the report. Trials that share cores stretch each other, so the shares are of
-the wall time that all places for trials have had together.
+Time inside a trial is what its worker spends on pretraining, probing and attacks; the rest is start-up of Python, Ray
+and workers, data, decisions, MLflow and the report. Trials that share cores slow each other down, so the shares are of
+the total wall time of all places for trials.
 """
 
 import argparse
@@ -30,7 +30,7 @@ class Shares:
     after_last_end: float  # report, MLflow, Ray's end
     places: int  # trials at a time
     busy: float  # inside trials: pretraining, rungs and evaluation
-    workers_start: float  # of the first trial in each place: until its worker works on it, and what follows its end
+    workers_start: float  # for the first trial in each place: until its worker starts on it, and what follows its end
     idle_at_end: float  # of places with nothing left to start
     num_trials: int
 
@@ -56,7 +56,7 @@ class Shares:
 
 
 def read_shares(study: StudyRecord, began: float, ended: float) -> Shares:
-    """What the journal of a finished study tells; its command ``began`` and ``ended`` at these seconds of the epoch."""
+    """Shares from the journal of a finished study whose command ``began`` and ``ended`` at these epoch seconds."""
     trials = sorted(study.trials.values(), key=lambda trial: trial.launched_at or ended)
     ends = sorted(trial.ended_at or ended for trial in trials)
     places = study.environments[-1]["concurrency"]
@@ -70,7 +70,7 @@ def read_shares(study: StudyRecord, began: float, ended: float) -> Shares:
 
 
 def busy_seconds(study: StudyRecord) -> dict[str, float]:
-    """Seconds inside each trial, by uid and by its worker's own clock; up to its last report where it was stopped."""
+    """Seconds inside each trial, by uid, from its worker's own clock; up to its last report if it was stopped."""
     last = {uid: trial.metrics or trial.reports[-1] for uid, trial in study.trials.items()}
     return {uid: metrics["worker_seconds"] for uid, metrics in last.items()}
 

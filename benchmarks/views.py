@@ -3,7 +3,7 @@
     python -m benchmarks.views
     python -m benchmarks.views --data-root DIR      # an image folder of CIFAR-10
 
-All make EMP-SSL's augmentation of the same images and take turns. kornia is compared where it is installed
+All apply EMP-SSL's augmentation to the same images, in turn. kornia is compared if it is installed
 (``pip install kornia``). The geometric part is checked against PIL: crop, resize and flip of equal boxes.
 """
 
@@ -32,7 +32,7 @@ MakeViews = Callable[[], Any]
 
 
 def makers(images: np.ndarray, config: TrialConfig) -> dict[str, MakeViews]:
-    """Makes ``config.num_views`` views of each of ``images`` (N, 3, S, S) uint8, by name of what makes them."""
+    """Functions that make ``config.num_views`` views of each of ``images`` (N, 3, S, S) uint8, by library name."""
     tensors = torch.from_numpy(images)
     pictures = [Image.fromarray(image.transpose(1, 2, 0)) for image in images]
     through_pil, through_v2 = emp_ssl_augmentation(config), _torchvision_v2(config)
@@ -87,7 +87,7 @@ def _ratio(config: TrialConfig) -> tuple[float, float]:
 
 
 def rates(named: dict[str, MakeViews], num_views: int, repeats: int) -> dict[str, list[float]]:
-    """Views per second of each maker, ``repeats`` times in turn behind a first time to warm up."""
+    """Views per second of each maker, ``repeats`` times in turn after a warm-up run."""
     found: dict[str, list[float]] = {name: [] for name in named}
     for turn in range(repeats + 1):
         for name, make in named.items():
@@ -99,7 +99,7 @@ def rates(named: dict[str, MakeViews], num_views: int, repeats: int) -> dict[str
 
 
 def largest_difference(images: np.ndarray, config: TrialConfig) -> float:
-    """Largest difference from PIL, in 1/255, of cropped, resized and flipped views in equal boxes."""
+    """Largest difference from PIL, in 1/255, of views that are cropped, resized and flipped with equal boxes."""
     plain = config.replace(augmentation="none")
     _, _, height, width = images.shape
     params = sample_view_params(config.num_views * len(images), height, width, plain, torch.Generator().manual_seed(0))

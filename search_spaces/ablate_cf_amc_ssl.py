@@ -2,7 +2,7 @@
 
 python -m study.run --space search_spaces/ablate_cf_amc_ssl.py
 
-Really trains what lies between the two recipes: the method with its number of views, the adversary, and the epochs.
+Trains the recipes between the two; they differ in method (with number of views), adversary and epochs.
 """
 
 from study.spec import Ablation, LaptopPreset, StudySpec

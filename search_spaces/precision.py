@@ -1,4 +1,4 @@
-"""Does bf16 autocast move accuracy or robustness? CF-AMC-SSL in both precisions, over eight seeds.
+"""Does bf16 autocast change accuracy or robustness? CF-AMC-SSL in both precisions, over eight seeds.
 
 python -m study.run --space search_spaces/precision.py
 """

@@ -1,4 +1,4 @@
-"""How much of a robust accuracy is the probe's doing? Sixteen trials on two encoders, each trained once.
+"""How much of a robust accuracy is due to the probe? Sixteen trials on two encoders, each trained once.
 
 python -m study.run --space search_spaces/probe_protocols.py
 """

@@ -1,4 +1,4 @@
-"""AutoAttack through pyautoattack, with the traps of that package closed."""
+"""AutoAttack through pyautoattack, with safeguards against that package's pitfalls."""
 
 import hashlib
 import json
@@ -35,28 +35,30 @@ def correct_under_autoattack(
 ) -> Flags:
     """Which images withstand AutoAttack (Croce and Hein, arXiv:2003.01690) at every radius.
 
-    The package trusts its own bookkeeping; here each returned example is checked to lie in the ball and classified
-    again. Only images that survived PGD, every smaller radius and every attack before are attacked: the others are
-    broken already.
+    The package trusts its own bookkeeping; here each returned example is checked to lie in the ball and is classified
+    again. Only images that survived PGD, every smaller radius and every earlier attack are attacked: the others are
+    already broken.
 
-    A classifier whose views are redrawn at every look meets the attacks of version ``rand`` in place of ``standard``.
-    It is looked at once at each radius, and nothing that was found before counts, as more looks would find more images
-    broken whatever the attack. Of each attack it is shown the example of the highest loss: the package itself keeps
-    what was misclassified at any of its hundreds of looks, and leaves an image alone that was misclassified as it is.
+    A classifier whose views are redrawn at every evaluation is attacked by version ``rand`` instead of ``standard``.
+    Each image is evaluated once at each radius, and no earlier outcome counts, because more evaluations would find more
+    images broken whatever the attack. Each attack contributes its example of the highest loss. The package itself would
+    keep whatever was misclassified in any of its hundreds of evaluations, and would not attack an image that is
+    misclassified clean.
 
     Args:
         classifier: in evaluation mode, maps pixels (N, 3, S, S) in [0, 1] to logits (N, K), K >= 4.
         images, labels: (N, 3, S, S) uint8, in CPU memory or in a file, and (N,) int64.
-        known: radius (of 255) -> flags (N,) of the images that weaker attacks left correct at it.
+        known: radius (in 1/255) -> flags (N,) of the images that weaker attacks at that radius left correctly
+            classified.
         config: ``eval_radii_255`` and ``seed``.
-        progress_path: where to note each attack's outcome; after an interruption those that are noted there for the
-            same classifier and images are not run again.
+        progress_path: where to record each attack's outcome; after an interruption, attacks recorded there for the same
+            classifier and images are not run again.
 
     Returns:
         ``{"aa_4": flags, ...}``, boolean of shape (N,).
 
     Raises:
-        ValueError: where the classifier is in training mode.
+        ValueError: if the classifier is in training mode.
     """
     if classifier.training:
         raise ValueError("the classifier must be in evaluation mode: AutoAttack would change its BatchNorm")
@@ -84,7 +86,7 @@ def correct_under_autoattack(
 
 
 class _Progress:
-    """The outcome of each attack so far, in a JSON file that is replaced whole; a damaged one counts as none."""
+    """The outcome of each attack so far, in a JSON file that is replaced atomically; a damaged one counts as none."""
 
     def __init__(self, path: Path | None, fingerprint: str) -> None:
         self._path, self._fingerprint = path, fingerprint
@@ -111,7 +113,7 @@ def _fingerprint(classifier: nn.Module, pixels: Tensor, targets: Tensor, config:
 
 
 def _stages(classifier: nn.Module) -> list[tuple[str, ...]]:
-    """The attacks, each a stage of its own; those on a random classifier share one, so that it is looked at once."""
+    """The attacks, one per stage; on a random classifier all share one stage, so that each image is evaluated once."""
     return [RAND_ATTACKS] if is_stochastic(classifier) else [(attack,) for attack in STANDARD_ATTACKS]
 
 
@@ -123,7 +125,7 @@ def _broken_by(
     radius: float,
     config: TrialConfig,
 ) -> np.ndarray:
-    """Which images (N,) the attacks get misclassified, by a look of our own at what they return."""
+    """Which images (N,) the attacks get misclassified, by our own evaluation of the examples that they return."""
     batch_size = evaluation_batch(classifier)
     with _package_contained(pixels.device):
         attack = _build_attack(classifier, pixels, radius, config)
@@ -143,8 +145,8 @@ def _broken_by(
 def _most_damaging_of(
     attacks: tuple[str, ...], apgd: Any, classifier: nn.Module, pixels: Tensor, targets: Tensor, config: TrialConfig
 ) -> Tensor:
-    """Of the attacked images (N, 3, S, S) of every attack, all of them APGD, the one of the highest mean loss."""
-    torch.manual_seed(apgd.seed)  # of the starts, as the package does where it returns what was misclassified
+    """For each image (N, 3, S, S), the attacked version with the highest mean loss; all attacks must be APGD."""
+    torch.manual_seed(apgd.seed)  # for the starting points, as the package does when it returns misclassified examples
     attempts = []
     for attack in attacks:
         apgd.loss = attack.removeprefix("apgd-")
@@ -175,7 +177,7 @@ def _build_attack(classifier: nn.Module, pixels: Tensor, radius: float, config: 
 
 @contextmanager
 def _package_contained(device: torch.device) -> Iterator[None]:
-    """Puts the global RNG, the trace function and the package's logger back, all of which it changes."""
+    """Restores the global RNG, the trace function and the logger's level, all of which the package changes."""
     logger, trace = logging.getLogger("auto-attack"), sys.gettrace()
     level = logger.level
     try:

@@ -1,4 +1,4 @@
-"""The state of an unfinished trial, in one file that is replaced whole."""
+"""The state of an unfinished trial, in one file that is replaced atomically."""
 
 from pathlib import Path
 
@@ -11,21 +11,21 @@ from trainables.whole_files import DamagedFile, load_state, replacing
 
 
 class TrialCheckpoint:
-    """The pretraining of a trial, whose encoder it is, and the head of its probe once that is trained.
+    """A trial's pretraining, whether its encoder is another trial's, and the head of its probe once that is trained.
 
     Args:
-        path: the file; its folder is made where it is missing. None: nothing is kept.
+        path: the file; its folder is created if missing. None: nothing is kept.
         config: of the trial.
         data_checksum: of its images.
     """
 
     def __init__(self, path: Path | None, config: TrialConfig, data_checksum: str) -> None:
         self._path, self._config, self._data_checksum = path, config, data_checksum
-        self.is_encoder_shared = False  # another trial trained it
-        self.head: dict[str, Tensor] | None = None  # of the final evaluation's probe
+        self.is_encoder_shared = False  # whether another trial trained it
+        self.head: dict[str, Tensor] | None = None  # of the probe in the final evaluation
 
     def save(self, pretraining: Pretraining) -> None:
-        """Keeps all there is so far."""
+        """Saves the current state."""
         if self._path is None:
             return
         saved = {
@@ -39,10 +39,10 @@ class TrialCheckpoint:
             torch.save(saved, unfinished)
 
     def load(self, pretraining: Pretraining) -> bool:
-        """Goes back to what was saved; False where nothing was. A head is for an equal config alone.
+        """Restores the saved state; False if there is none. A head is restored only for an equal config.
 
         Raises:
-            ValueError: where the file is damaged, or of another pretraining config or other images.
+            ValueError: if the file is damaged, or belongs to another pretraining config or to other images.
         """
         if self._path is None or not self._path.exists():
             return False

@@ -1,4 +1,4 @@
-"""What a trial costs: floating-point operations of training, counted and not timed."""
+"""What a trial costs: floating-point operations of training, counted rather than timed."""
 
 import copy
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class PassCost:
 def count_pass_cost(encoder: Encoder, config: TrialConfig) -> PassCost:
     """Counts the operations of one view by running two through a copy of the encoder on the CPU.
 
-    The losses, the optimiser and the making of views are not counted: they are within a few percent of the rest at the
-    paper's size, as is the forward pass of the clean view that SimCLR with PGD makes before its attack. Convolutions
+    The losses, the optimiser and view generation are not counted: they amount to a few percent of the rest at the
+    paper's size, as does the forward pass of the clean view that SimCLR with PGD makes before its attack. Convolutions
     and matrix products are counted, element-wise operations are not.
     """
     probe = copy.deepcopy(encoder).to("cpu").train()
@@ -38,7 +38,7 @@ def count_pass_cost(encoder: Encoder, config: TrialConfig) -> PassCost:
 
 
 def train_pflop_per_batch(config: TrialConfig, cost: PassCost, num_images: int) -> float:
-    """PFLOP (1e15 operations) of training on one batch of ``num_images`` images, all its attack steps and replays."""
+    """PFLOP (1e15 operations) of training on a batch of ``num_images`` images, including attack steps and replays."""
     update_passes = (config.num_perturbed_views() + config.num_clean_views()) * config.updates_per_batch()
     attack_passes = config.view_passes_per_image() - update_passes
     attack_cost = cost.update if config.gradient_leak else cost.attack

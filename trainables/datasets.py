@@ -1,7 +1,7 @@
 """The images of a trial: loaded once, decoded to one size, split with a fixed seed.
 
-Test images are a set of their own; validation images are cut from the training images, stratified. Digits and CIFAR are
-arrays in memory; those of an ImageFolder, which may be any number, stay in a file.
+Test images are a separate set; validation images are a stratified sample cut from the training images. Digits and CIFAR
+are arrays in memory; the images of an ImageFolder, however many, stay in a file.
 """
 
 import hashlib
@@ -41,13 +41,13 @@ class ImageSet:
     labels: np.ndarray
 
     def take(self, indices: np.ndarray) -> "ImageSet":
-        """The images at ``indices``, in that order: copied where they are an array, left where they are in a file."""
+        """The images at ``indices``, in that order: copied from an array, or left unread in their file."""
         if isinstance(self.images, StoredImages):
             return ImageSet(self.images.narrowed(indices), self.labels[indices])
         return ImageSet(self.images[indices], self.labels[indices])
 
     def tensors(self, cap: int | None = None) -> tuple[Images, Tensor]:
-        """The first ``cap`` images and labels (all for None) as tensors over the same memory, or left in their file."""
+        """The first ``cap`` images and labels (all for None) as tensors sharing memory, or left in their file."""
         with warnings.catch_warnings():
             # Arrays of Ray's object store are read-only; nothing here writes to them.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -74,7 +74,7 @@ class TrialData:
 
     @property
     def chance_percent(self) -> float:
-        """Accuracy in percent of always guessing the commonest class of the validation images."""
+        """Accuracy in percent of always guessing the most frequent class of the validation images."""
         return 100 * float(np.bincount(self.validation.labels).max()) / len(self.validation.labels)
 
 
@@ -82,7 +82,7 @@ def load_data(config: TrialConfig, on_progress: OnProgress | None = None) -> Tri
     """Loads, caches and splits the images that ``config`` names.
 
     Raises:
-        ValueError: where the files are missing or unreadable, naming the path and what can be run without them.
+        ValueError: if the files are missing or unreadable, naming the path and what can be run without them.
     """
     match config.dataset:
         case "digits":
@@ -98,14 +98,14 @@ def load_data(config: TrialConfig, on_progress: OnProgress | None = None) -> Tri
 
 
 def available_here(data: TrialData, config: TrialConfig) -> TrialData:
-    """``data``, or the same images loaded anew where its files are not on this machine: a worker on another node.
+    """``data``, or the same images loaded again if its files are not on this machine (a worker on another node).
 
     Args:
         data: from ``load_data``, perhaps in another process.
         config: of one of the trials that share ``data``.
 
     Raises:
-        ValueError: where the images are missing here too, or are not the same.
+        ValueError: if the images are missing here too, or are not the same.
     """
     stored = [s.images for s in (data.train, data.validation, data.test) if isinstance(s.images, StoredImages)]
     if all(images.file.is_here() for images in stored):
@@ -126,7 +126,7 @@ def split_rows(labels: np.ndarray, config: TrialConfig) -> tuple[np.ndarray, np.
     """Rows for training and for validation: disjoint, stratified, seeded by ``split_seed``, each in shuffled order.
 
     The validation rows are drawn first and do not depend on ``train_images``, so that trials with fewer training images
-    are still compared on the same ones.
+    are still compared on the same validation images.
     """
     from sklearn.model_selection import train_test_split
 
@@ -145,7 +145,7 @@ def split_rows(labels: np.ndarray, config: TrialConfig) -> tuple[np.ndarray, np.
 
 
 def stratified_rows(labels: np.ndarray, cap: int | None, seed: int) -> np.ndarray:
-    """At most ``cap`` rows of ``labels`` with the classes in proportion, shuffled by ``seed``; all for None."""
+    """At most ``cap`` rows of ``labels`` (all for None) with the classes in proportion, shuffled by ``seed``."""
     from sklearn.model_selection import train_test_split
 
     rows = np.random.default_rng(seed).permutation(len(labels))
@@ -154,7 +154,8 @@ def stratified_rows(labels: np.ndarray, cap: int | None, seed: int) -> np.ndarra
     counts = np.bincount(labels)
     num_left = len(labels) - cap
     if num_left < np.count_nonzero(counts) <= cap:
-        # Too few are left out for train_test_split to have one of every class: one each of the commonest.
+        # train_test_split needs at least one left-out row per class; leave out one of each of the most frequent
+        # classes.
         left_out = [rows[labels[rows] == k][-1] for k in np.argsort(-counts, kind="stable")[:num_left]]
         return rows[~np.isin(rows, left_out)]
     try:
@@ -177,7 +178,7 @@ def _load_digits(image_size: int) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
     large = torch.nn.functional.interpolate(gray, size=size, mode="bilinear", antialias=True, align_corners=False)
     images = (large * 255).round().clamp(0, 255).byte().expand(-1, 3, -1, -1).numpy().copy()
     labels = digits.target.astype(np.int64)
-    # Fixed, whatever the split seed: test images must not move between train and test with it.
+    # Independent of the split seed, which must not move images between training and test.
     train, test = train_test_split(
         np.arange(len(labels)), test_size=DIGITS_TEST_FRACTION, stratify=labels, random_state=0
     )
@@ -228,7 +229,7 @@ def _load_image_folder(
 
 
 def _decode_folder(folder: Path, names: tuple[str, ...], image_size: int, on_progress: OnProgress | None) -> ImageSet:
-    """The images of one split; from the cache where the same files were decoded to the same size before."""
+    """The images of one split, from the cache if the same files were decoded to the same size before."""
     files = [
         (str(path), label)
         for label, name in enumerate(names)
@@ -250,7 +251,7 @@ def _decode_folder(folder: Path, names: tuple[str, ...], image_size: int, on_pro
 
 
 def _checksum(*sets: ImageSet) -> str:
-    """Over the pixels and labels of whole sets; a file's digest is the one that it was verified by."""
+    """Over the pixels and labels of whole sets; for a file, this uses the digest that it was verified by."""
     return hashlib.sha256("".join(_sha256(s.images) + _sha256(s.labels) for s in sets).encode()).hexdigest()
 
 

@@ -78,7 +78,7 @@ Encoder = ProjectedEncoder | HeadedEncoder
 
 
 class NarrowResNet(nn.Module):
-    """A ResNet of one basic block in each of three stages (16, 32, 64 channels): seconds a trial on a laptop.
+    """A ResNet of one basic block in each of three stages (16, 32, 64 channels): seconds per trial on a laptop.
 
     Maps (N, 3, S, S) to (N, 64). Not in the paper.
     """
@@ -109,8 +109,8 @@ class NarrowResNet(nn.Module):
 def build_encoder(config: TrialConfig, seed: int, num_classes: int | None = None) -> Encoder:
     """Builds the encoder of ``config`` on the CPU, its weights drawn from ``seed`` without touching the global RNG.
 
-    ``num_classes`` is for method ``supervised`` alone, which has a classifier in the place of the projector. The small
-    stem is that of the paper's encoders of 32x32 images; ``stem='auto'`` takes it up to 64 pixels.
+    ``num_classes`` is only for method ``supervised``, which has a classifier instead of the projector. The small stem
+    is the one that the paper's encoders use for 32x32 images; ``stem='auto'`` selects it up to 64 pixels.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

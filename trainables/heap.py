@@ -1,4 +1,4 @@
-"""Memory that stays with the process: large tensors are not asked of the kernel anew in every update."""
+"""Keeps freed memory in the process, so that large tensors are not requested from the kernel in every update."""
 
 import contextlib
 import ctypes
@@ -7,21 +7,22 @@ from collections.abc import Iterator
 
 import torch
 
-# Parameters of mallopt(3), from glibc's malloc.h, and what they are where nobody sets them.
+# Parameters of mallopt(3), from glibc's malloc.h, and their default values.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 DEFAULTS = {M_TRIM_THRESHOLD: 128 * 1024, M_MMAP_MAX: 65_536}
-KEPT = {M_TRIM_THRESHOLD: -1, M_MMAP_MAX: 0}  # never hand back the top of the heap, map no allocation by itself
+KEPT = {M_TRIM_THRESHOLD: -1, M_MMAP_MAX: 0}  # never return the top of the heap; no separate mapping for any allocation
 
 
 @contextlib.contextmanager
 def freed_memory_kept(device: torch.device) -> Iterator[None]:
-    """While it is open, glibc keeps what is freed for the next allocation; then all of it goes back to the kernel.
+    """While the context is open, glibc keeps freed memory for reuse; on exit all of it is returned to the kernel.
 
-    An update on a CPU frees and allocates the same activations again and again. By default glibc gives large ones back
-    at once, and the kernel fills every page of the next ones with zeros. Numbers do not change; peak memory may, as the
-    heap has gaps. Behind it gaps hold no memory, but later allocations that fit may use them again. That heap is the
-    main thread's; behind a failed allocation glibc may turn to others, whose large blocks come from the kernel as ever.
-    Does nothing for other devices, whose tensors PyTorch keeps itself, nor with other C libraries.
+    Every update on a CPU frees and allocates the same activations. By default glibc returns large ones to the kernel at
+    once, and the kernel fills every page of the next ones with zeros. Results do not change; peak memory may, because
+    the heap has gaps. After exit the gaps hold no memory, but later allocations that fit may reuse them. All this
+    concerns the main thread's heap; after a failed allocation glibc may switch to other heaps, whose large blocks come
+    from the kernel as usual. Does nothing on other devices, where PyTorch caches freed tensors itself, nor with other C
+    libraries.
 
     Source: mallopt(3), malloc_trim(3).
     """

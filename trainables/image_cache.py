@@ -1,4 +1,4 @@
-"""Image files decoded to one size, once, into a file that is checked by its checksum whenever it is loaded."""
+"""Image files decoded once, to one size, into a file whose checksum is verified whenever it is loaded."""
 
 import fcntl
 import json
@@ -15,27 +15,27 @@ import numpy as np
 
 from trainables.stored_images import ImageFile, write_header
 
-DECODED_AT_ONCE = 1000  # images between two calls of OnProgress; no more tasks are outstanding
-OnProgress = Callable[[int, int], None]  # images done, images in all
+DECODED_AT_ONCE = 1000  # images between two calls of OnProgress, and at most this many tasks outstanding
+OnProgress = Callable[[int, int], None]  # images done, images in total
 
 
 def cache_dir() -> Path:
-    """Where decoded images are kept: ``$XDG_CACHE_HOME`` or ``~/.cache``, in a folder of this project's own."""
+    """Where decoded images are kept: ``$XDG_CACHE_HOME`` or ``~/.cache``, in this project's own folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "robust-ssl-studies" / "images"
 
 
 def decoded_images(paths: list[str], name: str, image_size: int, on_progress: OnProgress | None) -> ImageFile:
-    """The images at ``paths``, from the cache where it has them; decoded into it by one process at a time otherwise.
+    """The images at ``paths``, from the cache if it has them, otherwise decoded into it by one process at a time.
 
     Args:
         paths: at least one.
-        name: of the file in the cache, without a suffix; another one wherever path, content or size differs.
+        name: of the file in the cache, without a suffix; must differ whenever path, content or size differs.
         image_size: S, in pixels.
-        on_progress: told how many images are decoded, while they are.
+        on_progress: called during decoding with the number of images decoded so far.
 
     Raises:
-        ValueError: where an image cannot be read, or the cache not be written.
+        ValueError: if an image cannot be read, or the cache cannot be written.
     """
     cached, shape = cache_dir() / f"{name}.npy", (len(paths), 3, image_size, image_size)
     found = _read_cached(cached, shape)
@@ -53,7 +53,7 @@ def decoded_images(paths: list[str], name: str, image_size: int, on_progress: On
 
 @contextmanager
 def _only_one_process(folder: Path) -> Iterator[None]:
-    """Waits until no other process decodes into ``folder``, which is made."""
+    """Creates ``folder`` if missing and waits until no other process decodes into it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -61,7 +61,7 @@ def _only_one_process(folder: Path) -> Iterator[None]:
 
 
 def _read_cached(path: Path, shape: tuple[int, ...]) -> ImageFile | None:
-    """The file at ``path``, or None where there is none or its bytes are not those that were written."""
+    """The file at ``path``, or None if there is none or its bytes are not those that were written."""
     try:
         file = ImageFile(path, json.loads(path.with_suffix(".json").read_text())["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -72,7 +72,7 @@ def _read_cached(path: Path, shape: tuple[int, ...]) -> ImageFile | None:
 def _decode_to_cache(
     paths: list[str], cached: Path, shape: tuple[int, ...], on_progress: OnProgress | None
 ) -> ImageFile:
-    """Decodes in parallel; each thread writes its image itself, so that none wait in memory whatever their number."""
+    """Decodes in parallel; each thread writes its own image, so that images never accumulate in memory."""
     needed, free = math.prod(shape), shutil.disk_usage(cached.parent).free
     if needed > free:
         raise OSError(f"{len(paths)} images need {needed / 1e9:.1f} GB there, {free / 1e9:.1f} GB are free")
@@ -109,11 +109,11 @@ def _decode_into(file: BinaryIO, start: int, paths: list[str], image_size: int, 
 def _decode(path: str, image_size: int) -> np.ndarray:
     """One file as (3, S, S) uint8 RGB: shorter side resized to S with antialiasing, then the centre cut out.
 
-    Read as torchvision's ImageFolder reads it: whatever the mode, PIL converts it to RGB, and an orientation that EXIF
-    data asks for is not applied.
+    Read as torchvision's ImageFolder reads it: whatever the mode, PIL converts it to RGB, and an EXIF orientation is
+    not applied.
 
     Raises:
-        ValueError: naming the file, where it cannot be read.
+        ValueError: if the file cannot be read, naming it.
     """
     from PIL import Image, ImageOps
 

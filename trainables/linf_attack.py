@@ -19,8 +19,8 @@ def linf_pgd(
 ) -> Tensor:
     """Ascends ``loss_fn`` by signed gradient steps, projected after each onto the ball and onto [0, 1].
 
-    Only the gradient for the input is computed and no ``.grad`` changes, unless ``leak_into`` is given. (Where
-    ``loss_fn`` is compiled, the gradients of all parameters that require them are computed too, and thrown away.)
+    Only the gradient with respect to the input is computed, and no ``.grad`` changes, unless ``leak_into`` is given.
+    (If ``loss_fn`` is compiled, the gradients of all parameters that require them are computed too, and discarded.)
 
     Args:
         loss_fn: maps a perturbed batch shaped like ``clean`` to a scalar.
@@ -28,9 +28,9 @@ def linf_pgd(
         radius, step: on the [0, 1] scale.
         num_steps: gradient steps; 0 returns the start.
         start: perturbation to begin from (default 0); it is projected first.
-        num_draws: evaluations of a random ``loss_fn`` that a gradient is averaged over (expectation over
+        num_draws: evaluations of a random ``loss_fn`` over which each gradient is averaged (expectation over
             transformation, Athalye et al., arXiv:1802.00420).
-        leak_into: parameters whose ``.grad`` also collect the gradients of every step (the paper's code does so).
+        leak_into: parameters whose ``.grad`` also accumulate the gradients of every step (as in the paper's code).
 
     Returns:
         The perturbed batch, detached, within ``radius`` of ``clean`` and within [0, 1].

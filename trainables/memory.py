@@ -1,4 +1,4 @@
-"""How much memory a pretraining needs at least, told before it begins."""
+"""The least memory that a pretraining needs, checked before it begins."""
 
 import copy
 import os
@@ -16,7 +16,7 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def require_memory(encoder: Encoder, config: TrialConfig, device: torch.device) -> None:
-    """Raises ``MemoryError`` where ``least_training_bytes`` exceeds what ``device`` has, or a cap leaves."""
+    """Raises ``MemoryError`` if ``least_training_bytes`` exceeds what ``device`` has, or what a cap allows."""
     needed, there = least_training_bytes(encoder, config), available_bytes(device)
     if needed > there:
         raise MemoryError(
@@ -27,11 +27,11 @@ def require_memory(encoder: Encoder, config: TrialConfig, device: torch.device) 
 
 
 def least_training_bytes(encoder: Encoder, config: TrialConfig) -> int:
-    """What an update keeps at a time: activations of all views for the backward pass, weights, gradients, momentum.
+    """What an update holds at once: activations of all views for the backward pass, weights, gradients, momentum.
 
-    A lower bound: what operations need for themselves, the views, and on a CPU the gaps of the heap come on top, as
-    measured there half as much for ResNet-18, as much again for large batches of the laptop preset's small network.
-    torch.compile may keep less, by computing some activations twice.
+    A lower bound: temporary memory of operations, the views and, on a CPU, gaps in the heap come on top. As measured on
+    a CPU, these add half as much again for ResNet-18, and as much again for large batches of the laptop preset's small
+    network. torch.compile may keep less, by recomputing some activations.
     """
     num_views = config.num_views * config.batch_size
     parameters = sum(p.numel() * p.element_size() for p in encoder.parameters())
@@ -39,7 +39,7 @@ def least_training_bytes(encoder: Encoder, config: TrialConfig) -> int:
 
 
 def activation_bytes_per_view(encoder: Encoder, config: TrialConfig) -> int:
-    """Bytes that the forward pass of one more view keeps for the backward pass; by a copy of the encoder on the CPU."""
+    """Bytes that the forward pass of one more view keeps for the backward pass, measured on a CPU copy of the model."""
     probe = copy.deepcopy(encoder).to("cpu").train()
     return (_saved_bytes(probe, config, 4) - _saved_bytes(probe, config, 2)) // 2
 
@@ -63,7 +63,7 @@ def _saved_bytes(encoder: Encoder, config: TrialConfig, num_views: int) -> int:
 
 
 def available_bytes(device: torch.device) -> int:
-    """This process's share of a CUDA device; of a CPU what machine, container and the process's own limit allow."""
+    """This process's share of a CUDA device; on a CPU, what the machine, the container and the process limit allow."""
     if device.type == "cuda":
         share = torch.cuda.get_per_process_memory_fraction(device)
         return int(share * torch.cuda.get_device_properties(device).total_memory)

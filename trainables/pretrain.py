@@ -1,4 +1,4 @@
-"""Pretraining, self-supervised or (to compare with) supervised: standard, against PGD, or free adversarial training.
+"""Pretraining, self-supervised or (for comparison) supervised: standard, PGD or free adversarial training.
 
 Shapes: V views, B images, C=3 channels, S pixels a side, D projected features.
 """
@@ -29,16 +29,16 @@ class TrialDiverged(RuntimeError):
 
 
 class Pretraining:
-    """The state of one pretraining: encoder, optimiser, perturbation, position and what it has cost so far.
+    """The state of one pretraining: encoder, optimiser, perturbation, position and cost so far.
 
     Args:
         config: the trial.
         images: training images (N, 3, S, S), uint8, in CPU memory or in a file.
         device: where to train.
-        labels: (N,) int64, for method ``supervised`` alone.
+        labels: (N,) int64, only for method ``supervised``.
 
     Raises:
-        ValueError: where there are fewer images than one batch, or labels are needed and missing.
+        ValueError: if there are fewer images than one batch, or labels are needed but missing.
     """
 
     def __init__(self, config: TrialConfig, images: Images, device: torch.device, labels: Tensor | None = None) -> None:
@@ -56,7 +56,7 @@ class Pretraining:
         self.is_compiled = device.type == "cuda" if config.compile is None else config.compile
         self._forward = torch.compile(self.encoder, dynamic=False) if self.is_compiled else self.encoder
         self.optimiser = build_optimiser(self.encoder, config)
-        self.perturbation: Tensor | None = None  # of adversary free: (V or 1, B, 3, S, S)
+        self.perturbation: Tensor | None = None  # for adversary free: (V or 1, B, 3, S, S)
         self.batches_per_epoch = len(images) // config.batch_size
         self.batches_done = 0
         self.train_seconds = 0.0
@@ -66,17 +66,17 @@ class Pretraining:
 
     @property
     def num_batches(self) -> int:
-        """Batches of the whole pretraining."""
+        """Number of batches in the whole pretraining."""
         return self.config.epochs * self.batches_per_epoch
 
     @property
     def is_finished(self) -> bool:
-        """Whether it ran to its end."""
+        """Whether the pretraining is complete."""
         return self.batches_done == self.num_batches
 
     @property
     def view_passes_per_batch(self) -> int:
-        """View passes of one batch, its attack steps and replays included."""
+        """View passes of one batch, including its attack steps and replays."""
         return self.config.batch_size * self.config.view_passes_per_image()
 
     @property
@@ -90,7 +90,7 @@ class Pretraining:
         return self.batches_done * train_pflop_per_batch(self.config, self.pass_cost, self.config.batch_size)
 
     def run(self) -> Iterator[None]:
-        """Trains to the end, handing over after every batch; may be left and gone on with at any of them."""
+        """Trains to the end, yielding after every batch; can be interrupted and resumed at any of these points."""
         self.encoder.train()
         if self.is_compiled and not self.is_finished:
             self.compile_graphs()
@@ -103,9 +103,9 @@ class Pretraining:
             self.encoder.train()
 
     def compile_graphs(self) -> None:
-        """Compiles what training runs, by the passes of its next batch, and leaves everything as it was.
+        """Compiles the graphs that training uses by running the passes of the next batch; the state is left unchanged.
 
-        The clock does not count it: which trial has to compile depends on what its process has run before.
+        This is not counted in ``train_seconds``: which trial has to compile depends on what its process has run before.
         """
         buffers = [(buffer, buffer.clone()) for buffer in self.encoder.buffers()]
         perturbation = self.perturbation
@@ -122,7 +122,7 @@ class Pretraining:
         self._synchronise()
 
     def train_batch(self) -> None:
-        """Draws the views of the next batch and makes its update, or its updates for free adversarial training."""
+        """Draws the views of the next batch and makes its update, or several updates in free adversarial training."""
         views, labels = self._next_batch()
         if self.config.adversary == "free":
             for replay in range(self.config.replays):
@@ -132,10 +132,10 @@ class Pretraining:
         self.batches_done += 1
 
     def mean_loss(self) -> float:
-        """Mean training loss since the last call, or what that returned where nothing was trained since.
+        """Mean training loss since the last call, or what that call returned if there was no update since.
 
         Raises:
-            TrialDiverged: where it is not finite.
+            TrialDiverged: if it is not finite.
         """
         self.check_finite()
         if self._loss_count > 0:
@@ -145,12 +145,12 @@ class Pretraining:
         return self._last_mean_loss
 
     def check_finite(self) -> None:
-        """Raises ``TrialDiverged`` where any loss since the last ``mean_loss`` was not finite."""
+        """Raises ``TrialDiverged`` if any loss since the last ``mean_loss`` was not finite."""
         if not math.isfinite(float(self._loss_sum)):
             raise TrialDiverged(f"the training loss is {float(self._loss_sum)} after {self.view_passes} view passes")
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a later ``load_state_dict`` needs to go on with equal numbers; the tensors are live, not copies."""
+        """All that ``load_state_dict`` needs to resume with identical numbers; the tensors are live, not copies."""
         return {
             "encoder": self.encoder.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -163,12 +163,12 @@ class Pretraining:
         }
 
     def finished_state(self) -> dict[str, Any]:
-        """The state without what only further updates would need, for a pretraining that ran to its end."""
+        """The state of a completed pretraining, without what only further updates would need."""
         assert self.is_finished
         return self.state_dict() | {"optimiser": None, "perturbation": None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state that ``state_dict`` returned for an equal pretraining config."""
+        """Restores a state that ``state_dict`` returned for an equal pretraining config."""
         self.encoder.load_state_dict(state["encoder"])
         if state["optimiser"] is not None:
             self.optimiser.load_state_dict(state["optimiser"])
@@ -180,7 +180,7 @@ class Pretraining:
         self._last_mean_loss = state["last_mean_loss"]
 
     def _next_batch(self) -> tuple[Tensor, Tensor | None]:
-        """Views (V, B, 3, S, S) and labels (B,) of the next batch; the remainder of an epoch is left out."""
+        """Views (V, B, 3, S, S) and labels (B,) of the next batch; an incomplete last batch of an epoch is dropped."""
         seed, size = self.config.seed, self.config.batch_size
         epoch, batch = divmod(self.batches_done, self.batches_per_epoch)
         order = torch.randperm(len(self.images), generator=stream(seed, "order", epoch))
@@ -190,7 +190,7 @@ class Pretraining:
         return make_views(images, self.config, stream(seed, "views", epoch, batch)), labels
 
     def _gradients(self, views: Tensor, labels: Tensor | None) -> Tensor:
-        """The loss, on PGD examples where ``config.adversary`` is pgd; its gradients are left at the weights."""
+        """The loss, on PGD examples if ``config.adversary`` is pgd; the weights' gradients are left in ``.grad``."""
         clean, target = self._split(views)
         self.optimiser.zero_grad()
         if self.config.adversary == "pgd":
@@ -206,7 +206,7 @@ class Pretraining:
         anchored = [target] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
         with torch.no_grad():
             anchors = [self._project(views) for views in anchored]
-        # A compiled graph computes the gradients of all that requires them in its forward pass, whoever asks for which.
+        # A compiled graph computes gradients for everything that required them in its forward pass, requested or not.
         self.encoder.requires_grad_(config.gradient_leak)
         try:
             return linf_pgd(
@@ -238,7 +238,7 @@ class Pretraining:
         return loss
 
     def _loss(self, projected: list[Tensor], labels: Tensor | None) -> Tensor:
-        """The training loss of projections, or logits, (V, B, D) that were made in one or more parts."""
+        """The training loss of projections or logits (V, B, D), given in one or more parts."""
         if self.config.method == "supervised":
             assert labels is not None
             return functional.cross_entropy(projected[0][0], labels)
@@ -250,14 +250,14 @@ class Pretraining:
         return [views[:num_clean]] if num_clean else [], views[-self.config.num_perturbed_views() :]
 
     def _project(self, views: Tensor) -> Tensor:
-        """Projections (V, B, D) of views (V, B, 3, S, S), all normalised in one batch."""
+        """Projections (V, B, D) of views (V, B, 3, S, S), all in one batch for BatchNorm."""
         flat = views.flatten(0, 1)
         with autocast(self.config, self.device):
             projected: Tensor = self._forward(flat.contiguous(memory_format=torch.channels_last))
         return projected.unflatten(0, views.shape[:2])
 
     def _step(self, loss: Tensor, replay: int = 0) -> None:
-        """One optimiser step at the learning rate of this update; ``loss`` goes into the record."""
+        """One optimiser step at the learning rate of this update; ``loss`` enters the mean loss."""
         update = self.batches_done * self.config.updates_per_batch() + replay
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(update, self.num_batches, self.config)
@@ -271,17 +271,17 @@ class Pretraining:
 
 
 def learning_rate_at(update: int, num_batches: int, config: TrialConfig) -> float:
-    """The cosine schedule's rate at ``update`` (from 0): from ``learning_rate`` to 0 without warm-up.
+    """The learning rate at ``update`` (counted from 0): a cosine from ``learning_rate`` to 0 without warm-up.
 
-    With ``lr_horizon='updates'`` it ends at 0 behind the last update; with 'batches' its horizon counts batches
-    although it moves on with every replay, as the paper's code has it, so that for m > 1 it swings up again.
+    With ``lr_horizon='updates'`` the rate reaches 0 after the last update. With 'batches' the horizon counts batches
+    although the schedule advances with every replay, as in the paper's code, so that for m > 1 the rate rises again.
     """
     horizon = num_batches * (config.updates_per_batch() if config.lr_horizon == "updates" else 1)
     return config.learning_rate * (1 + math.cos(math.pi * update / horizon)) / 2
 
 
 def build_optimiser(encoder: nn.Module, config: TrialConfig) -> Lars:
-    """SGD-Nesterov in LARS: no adaptation and no weight decay for parameters of one dimension."""
+    """LARS over Nesterov SGD, with no adaptation and no weight decay for one-dimensional parameters."""
     parameters = list(encoder.parameters())
     return Lars(
         [

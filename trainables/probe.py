@@ -1,6 +1,6 @@
-"""Linear probes on frozen features, and the classifier that attacks then see end to end.
+"""Linear probes on frozen features, and the resulting classifier, which is attacked end to end.
 
-Shapes: N images, n views of each (probe ``n_views`` alone), S pixels a side, F features, K classes.
+Shapes: N images, n views of each (only for probe ``n_views``), S pixels a side, F features, K classes.
 """
 
 import itertools
@@ -20,10 +20,10 @@ from trainables.streams import stream, stream_seed
 from trainables.trial_config import TrialConfig
 from trainables.views import ViewParams, render_views, sample_view_params
 
-N_VIEWS_MOMENTUM, N_VIEWS_WEIGHT_DECAY = 0.9, 5e-5  # of the paper's code
+N_VIEWS_MOMENTUM, N_VIEWS_WEIGHT_DECAY = 0.9, 5e-5  # as in the paper's code
 MAX_PASSES_AT_ONCE = 4096  # views in memory at a time where no gradient is kept
-FULL_BATCH_PIXELS = 64  # side of the largest images of which as many are in memory at a time as of small ones
-MAX_FEATURE_BYTES = 2**30  # more features than these are kept in a file
+FULL_BATCH_PIXELS = 64  # side of the largest images whose batches are of full size
+MAX_FEATURE_BYTES = 2**30  # larger feature matrices are kept in a file
 
 
 class ProbedClassifier(nn.Module):
@@ -41,12 +41,12 @@ class ProbedClassifier(nn.Module):
         self.redraw_for()
 
     def redraw_for(self, *purpose: str | int) -> None:
-        """Begins the draws of redrawn views for ``purpose``: they do not depend on how often anybody looked before."""
+        """Restarts the draws of redrawn views for ``purpose``, so that they do not depend on earlier evaluations."""
         self._purpose, self._draws = purpose, itertools.count()
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether two looks at an image differ: an attack then has to average over looks."""
+        """Whether two evaluations of an image differ, so that an attack has to average over several."""
         return self._config.probe == "n_views" and self._config.probe_view_draw == "redrawn"
 
     @property
@@ -55,7 +55,7 @@ class ProbedClassifier(nn.Module):
         return self._config.probe_views if self._config.probe == "n_views" else 1
 
     def images_at_once(self, max_passes: int) -> int:
-        """Images that make up ``max_passes`` encoder passes of up to 64 pixels a side, fewer by their area above it."""
+        """Number of images in ``max_passes`` encoder passes; above 64 pixels a side, fewer in proportion to area."""
         scaled = max_passes * FULL_BATCH_PIXELS**2 // max(FULL_BATCH_PIXELS, self._config.image_size) ** 2
         return max(1, scaled // self.passes_per_image)
 
@@ -80,8 +80,8 @@ class ProbedClassifier(nn.Module):
     def views(self, images: Tensor) -> Tensor:
         """Views (N, n, 3, S, S) of images: crops and flips at the scales of pretraining, differentiable, no colour.
 
-        Fixed views are the same n boxes for every image and every look, so that the classifier is a function of the
-        image alone; redrawn ones are new boxes for every image at every look since ``redraw_for``.
+        Fixed views use the same n boxes for every image and every evaluation, so that the classifier is a function of
+        the image alone; redrawn views use new boxes for every image at every evaluation since ``redraw_for``.
         """
         num_images, num_views, config = len(images), self._config.probe_views, self._config
         draw = (*self._purpose, next(self._draws)) if self.is_stochastic else (0,)
@@ -106,10 +106,10 @@ def train_probe(
         labels: (N,) int64.
         num_classes: K.
         config: ``probe`` and the ``probe_*`` fields.
-        num_epochs: walks over the images; none for ``own_head``, which is trained already.
+        num_epochs: passes over the images; not used for ``own_head``, which is already trained.
 
     Returns:
-        The classifier, in evaluation mode, no parameter of its encoder requiring gradients.
+        The classifier, in evaluation mode, with no parameter of its encoder requiring gradients.
 
     Source: the paper's central and robust central probe (r-LE, Kim et al., arXiv:2006.07589) with Adam, and its probe
     on averaged views with SGD and a cosine schedule; cross-entropy.
@@ -139,7 +139,7 @@ def train_probe(
 
 
 def frozen_classifier(encoder: Encoder, head: dict[str, Tensor], config: TrialConfig) -> ProbedClassifier:
-    """The classifier that ``train_probe`` returned when its head had the state ``head``; nothing is trained."""
+    """Rebuilds the classifier that ``train_probe`` returned from the state of its head; nothing is trained."""
     num_classes, num_features = head["weight"].shape
     linear = encoder.head if isinstance(encoder, HeadedEncoder) else skip_init(nn.Linear, num_features, num_classes)
     linear.load_state_dict(head)
@@ -154,7 +154,7 @@ def to_pixels(images: Images, device: torch.device) -> Tensor:
 
 @torch.no_grad()
 def frozen_features(classifier: ProbedClassifier, images: Images) -> Tensor:
-    """The features (N, F) of images (N, 3, S, S), uint8; where they exceed 1 GiB a map of a nameless temporary file."""
+    """The features (N, F) of uint8 images (N, 3, S, S); above 1 GiB, a memory map of an unnamed temporary file."""
     device = classifier.head.weight.device
     size = classifier.images_at_once(MAX_PASSES_AT_ONCE)
     parts = (classifier.features(to_pixels(part, device)) for part in images.split(size))
@@ -168,7 +168,7 @@ def frozen_features(classifier: ProbedClassifier, images: Images) -> Tensor:
 
 
 def _repeat_rows(params: ViewParams, times: int) -> ViewParams:
-    """Each row ``times`` times in a row: one box for all images."""
+    """Repeats each row ``times`` times in succession: one box for all images."""
     return ViewParams(**{name: value.repeat_interleave(times, dim=0) for name, value in vars(params).items()})
 
 

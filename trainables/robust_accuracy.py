@@ -27,23 +27,24 @@ def correct_under_attack(
 ) -> Flags:
     """Which images are classified correctly, clean and under PGD at every radius of ``config.eval_radii_255``.
 
-    An image that is misclassified clean or at a smaller radius counts as broken at every larger one: that perturbation
-    lies in the larger ball too, so this is a tighter bound and saves attacking it again. Not so where the classifier
-    draws new views at every look: each radius and restart would be another chance of an unlucky draw. There every image
-    is attacked at every radius, and looked at once, behind all restarts.
+    An image that is misclassified clean or at a smaller radius counts as broken at every larger radius: the same
+    perturbation lies in the larger ball too, so the bound is tighter and the image need not be attacked again. This
+    does not hold for a classifier that draws new views at every evaluation, because each radius and restart would be
+    another chance of an unlucky draw. There every image is attacked at every radius and evaluated once, after all
+    restarts.
 
     Args:
         classifier: in evaluation mode, maps pixels (N, 3, S, S) in [0, 1] to logits (N, K).
         images: (N, 3, S, S) uint8, in CPU memory or in a file.
         labels: (N,) int64.
         config: the ``eval_*`` fields.
-        radii_255: radii in ascending order, in place of ``config.eval_radii_255``.
+        radii_255: radii in ascending order, instead of ``config.eval_radii_255``.
 
     Returns:
         ``{"clean": flags, "pgd_4": flags, ...}``, each boolean of shape (N,), in the order of ``images``.
 
     Raises:
-        ValueError: where the classifier is in training mode.
+        ValueError: if the classifier is in training mode.
     """
     if classifier.training:
         raise ValueError("the classifier must be in evaluation mode: BatchNorm would adapt to the attacked batch")
@@ -56,7 +57,7 @@ def correct_under_attack(
 
 
 def evaluation_batch(classifier: nn.Module) -> int:
-    """Images attacked at a time: ``EVALUATION_BATCH`` encoder passes of small images, fewer of large ones."""
+    """Number of images attacked at a time: ``EVALUATION_BATCH`` encoder passes of small images, fewer of large ones."""
     return classifier.images_at_once(EVALUATION_BATCH) if isinstance(classifier, ProbedClassifier) else EVALUATION_BATCH
 
 
@@ -67,7 +68,7 @@ def accuracies(flags: Flags, split: str) -> dict[str, float | int]:
 
 
 def percent_correct(correct: np.ndarray) -> float:
-    """The share of true flags of shape (N,), N > 0, in percent: 28.8 where 100 times the mean is 28.799999999999997."""
+    """The percentage of true flags of shape (N,), N > 0: 28.8 where 100 times the mean gives 28.799999999999997."""
     return 100 * int(correct.sum()) / len(correct)
 
 
@@ -110,7 +111,7 @@ def _attack_batch_of_redrawn_views(
     radii_255: Sequence[float],
     batch_number: int,
 ) -> Flags:
-    """One look at every image, clean and at each radius; each looks at draws of its own, whatever else is attacked."""
+    """Evaluates every image once clean and once per radius, each time on its own draws, whatever else is attacked."""
     flags = {}
     for name, radius_255 in (("clean", 0.0), *((f"pgd_{radius:g}", radius) for radius in radii_255)):
         attacked = pixels
@@ -129,9 +130,10 @@ def _attack_batch_of_redrawn_views(
 
 
 def most_damaging(classifier: nn.Module, attempts: Sequence[Tensor], targets: Tensor, config: TrialConfig) -> Tensor:
-    """Of several attacks on images (N, ...) the one, for each image, of the highest mean loss.
+    """For each image, the one of several attacked versions (N, ...) that has the highest mean loss.
 
-    The mean is over ``config.eval_eot_samples`` looks: to count an image as broken takes a look that chose nothing.
+    The mean is over ``config.eval_eot_samples`` evaluations. Counting an image as broken requires a further evaluation,
+    one that had no part in this choice.
     """
     if len(attempts) == 1:
         return attempts[0]
@@ -151,7 +153,7 @@ def attacked_by_pgd(
     config: TrialConfig,
     start: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The PGD attack of the evaluation, looked at every few steps, so that broken images cost no more steps.
+    """PGD as used for evaluation; images are classified every few steps, and broken ones are attacked no further.
 
     Args:
         classifier: in evaluation mode, maps ``clean`` to logits (N, K).
@@ -162,11 +164,12 @@ def attacked_by_pgd(
         start: perturbation to begin from, shaped like ``clean`` (default 0).
 
     Returns:
-        The attacked batch, within ``radius`` of ``clean`` and within [0, 1], and which of it (N,) is misclassified.
+        The attacked batch, within ``radius`` of ``clean`` and within [0, 1], and flags (N,) of its misclassified
+        images.
     """
     broken = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
     attacked = clean.clone() if start is None else clean + start
-    # Looking at a random classifier more than once would give the attacker the luck of several draws.
+    # Evaluating a random classifier more than once would give the attacker several chances of a lucky draw.
     stride = config.eval_pgd_steps if is_stochastic(classifier) else STEPS_BETWEEN_LOOKS
     for done in range(0, config.eval_pgd_steps, stride):
         left = (~broken).nonzero().squeeze(1)
@@ -181,7 +184,7 @@ def attacked_by_pgd(
 
 
 def is_stochastic(classifier: nn.Module) -> bool:
-    """Whether two looks at an image may differ."""
+    """Whether two evaluations of an image may differ."""
     return isinstance(classifier, ProbedClassifier) and classifier.is_stochastic
 
 
@@ -195,7 +198,7 @@ def _ascend(
     start: Tensor | None,
 ) -> Tensor:
     return linf_pgd(
-        # The sum, not the mean: the gradient of an image must not shrink with the number of images beside it.
+        # The sum, not the mean: the gradient of an image must not shrink with the number of images in the batch.
         lambda perturbed: functional.cross_entropy(classifier(perturbed), targets, reduction="sum"),
         clean,
         radius=radius,
@@ -209,7 +212,7 @@ def _ascend(
 def _random_start(
     clean: Tensor, radius_255: float, restart: int, batch_number: int, config: TrialConfig
 ) -> Tensor | None:
-    """A perturbation of ``clean``, uniform in the ball; none for the first start, which is ``clean`` itself."""
+    """A perturbation of ``clean``, uniform in the ball; None for the first start, which is ``clean`` itself."""
     if restart == 0:
         return None
     random = stream(config.seed, "restart", restart, batch_number, str(radius_255))

@@ -58,10 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse_device(name: str | None) -> torch.device:
-    """The device called ``name``; for None ``cuda`` where there is one, else ``cpu``.
+    """The device called ``name``; for None ``cuda`` if there is one, else ``cpu``.
 
     Raises:
-        ValueError: where there is no such device here.
+        ValueError: if there is no such device here.
     """
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -72,7 +72,7 @@ def parse_device(name: str | None) -> torch.device:
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder unless it is there; raises ``ValueError`` where it cannot be made."""
+    """Creates a folder unless it exists; raises ``ValueError`` if it cannot be created."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -91,12 +91,13 @@ def save_result(report: FinalReport, config: TrialConfig, folder: Path) -> None:
 
 
 def load_classifier(folder: Path, config: TrialConfig, device: torch.device) -> ProbedClassifier:
-    """The classifier that ``save_result`` wrote into ``folder``, in evaluation mode, no parameter requiring gradients.
+    """The classifier that ``save_result`` wrote into ``folder``, in evaluation mode and with frozen parameters.
 
-    Its numbers are those of the trial: the weights lie in memory as they did there. No random generator is touched.
+    It reproduces the trial's numbers: the weights have the same memory layout as they had there. No random generator is
+    touched.
 
     Raises:
-        ValueError: where there are no weights, or damaged ones, or those of a config other than ``config``.
+        ValueError: if there are no weights, or they are damaged or belong to a config other than ``config``.
     """
     path = folder / CLASSIFIER_NAME
     if not path.is_file():
@@ -137,7 +138,7 @@ def _print_metrics(metrics: Metrics) -> None:
 
 
 def print_decoding(done: int, total: int) -> None:
-    """Keeps a line of standard error at how many images have been decoded; to be given to ``load_data``."""
+    """Shows, on one line of standard error, how many images have been decoded; to be passed to ``load_data``."""
     print(f"\rdecoding images: {done:,} of {total:,}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Finished encoders, shared by trials of equal pretraining, also where several ask for one at the same time."""
+"""Finished encoders, shared by trials with equal pretraining, even when several request one at the same time."""
 
 import fcntl
 import functools
@@ -13,7 +13,7 @@ from trainables.whole_files import DamagedFile, load_state, replacing
 
 
 def encoder_name(config: TrialConfig, data_checksum: str, device_type: str) -> str:
-    """The file name of the encoder that ``config`` trains: equal where pretraining, images, code and PyTorch are."""
+    """The file name of the encoder that ``config`` trains: equal if pretraining, images, code and PyTorch are equal."""
     circumstances = f"{torch.__version__} {device_type} {data_checksum} {_code_digest()}"
     return f"{config.pretraining_hash()}-{hashlib.sha256(circumstances.encode()).hexdigest()[:16]}.pt"
 
@@ -27,10 +27,10 @@ def _code_digest() -> str:
 
 
 class SharedEncoder:
-    """One file with the state of a finished pretraining, and the right to be the one who makes it; a context.
+    """One file with the state of a finished pretraining, and the exclusive right to produce it; a context manager.
 
     Args:
-        path: the file, from ``encoder_name``; its folder is created where it is missing. None: nothing is shared.
+        path: the file, from ``encoder_name``; its folder is created if missing. None: nothing is shared.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -43,14 +43,14 @@ class SharedEncoder:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Gives the right back: others train where this one stopped before the end."""
+        """Releases the right to train: if this trial stopped before the end, another can train the encoder."""
         if self._path is not None and self._lock is not None:
-            # Somebody may have opened the file that is removed here; then two train, which costs time and no more.
+            # Another trial may have opened the file that is removed here; then two train, which only costs time.
             self._path.with_suffix(".lock").unlink(missing_ok=True)
             self._lock.close()
 
     def load(self) -> dict[str, Any] | None:
-        """The state, or None where nobody has finished it yet; a damaged file is removed, to be trained anew."""
+        """The state, or None if no trial has finished it yet; a damaged file is removed and the encoder retrained."""
         if self._path is None:
             return None
         try:
@@ -58,13 +58,13 @@ class SharedEncoder:
         except FileNotFoundError:
             return None
         except DamagedFile:
-            # Somebody may have replaced it between the two; that encoder is trained once more, which costs time alone.
+            # Another trial may have replaced the file in between; retraining its encoder only costs time.
             self._path.unlink(missing_ok=True)
             return None
         return state
 
     def take_over(self) -> bool:
-        """Whether the caller is the one who trains; the right ends with the context, or with the process."""
+        """Whether the caller is the one to train; this right ends with the context, or with the process."""
         if self._path is None or self._lock is not None:
             return True
         file = self._path.with_suffix(".lock").open("ab")
@@ -74,12 +74,12 @@ class SharedEncoder:
             file.close()
             return False
         except OSError:
-            pass  # a file system without locks: everybody trains
+            pass  # a file system without locks: every trial trains
         self._lock = file
         return True
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keeps the state of a finished pretraining, whole or not at all."""
+        """Saves the state of a finished pretraining, atomically."""
         if self._path is not None and not self._path.exists():
             with replacing(self._path) as unfinished:
                 torch.save(state, unfinished)

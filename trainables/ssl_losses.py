@@ -33,13 +33,13 @@ def ssl_loss(projections: Tensor, config: TrialConfig) -> Tensor:
 def invariance_loss(projections: Tensor, targets: Tensor | None = None) -> Tensor:
     """Minus the mean cosine similarity of each view (V, B, D) to the mean target (V', B, D) of its image; in [-1, 1].
 
-    Without targets the projections are their own, as in the paper's code, and the loss lies in [-1, 0]; the paper's
-    text can be read as taking the projections of the clean views.
+    Without targets, the projections are their own targets, as in the paper's code, and the loss lies in [-1, 0]; the
+    paper's text can be read as taking the projections of the clean views as targets.
 
-    The mean cosine of unit vectors to one centre is the product of their mean with the centre's direction, so that
-    nothing of the size of the projections is made.
+    The mean cosine of unit vectors to one centre is the inner product of their mean with the centre's direction, so
+    that no further tensor of the size of the projections is needed.
 
-    Source: EMP-SSL (arXiv:2304.03977), equation 1, with the cosine of its code in place of the inner product.
+    Source: EMP-SSL (arXiv:2304.03977), equation 1, with the cosine of its code instead of the inner product.
     """
     mean = projections.mean(dim=0)
     centre = mean if targets is None else targets.mean(dim=0)
@@ -64,7 +64,7 @@ def total_coding_rate(projections: Tensor, eps2: float) -> Tensor:
 class _HalfLogDet(torch.autograd.Function):
     """1/2 logdet(I + c Z Z^T) for every Z (B, D) of (V, B, D), with its gradient c (I + c Z Z^T)^-1 Z in closed form.
 
-    Differentiating the product would take two more of its size, one for each of its factors, although both are Z.
+    Automatic differentiation would take two more products of that size, one for each factor, although both are Z.
     """
 
     @staticmethod
@@ -84,7 +84,7 @@ class _HalfLogDet(torch.autograd.Function):
     def backward(ctx: Any, rate_gradient: Tensor) -> tuple[Tensor, None]:
         projections, factor = ctx.saved_tensors
         identity = torch.eye(factor.shape[1], device=factor.device, dtype=factor.dtype)
-        # cholesky_inverse would check for errors, for which it has to wait for the device.
+        # cholesky_inverse would check for errors and therefore wait for the device.
         half = torch.linalg.solve_triangular(factor, identity, upper=False)
         inverse = half.mT @ half * (ctx.scale * rate_gradient)[:, None, None]
         return inverse @ projections if projections.shape[1] <= projections.shape[2] else projections @ inverse, None

@@ -1,8 +1,8 @@
-"""Images that stay in their file: only the rows that are asked for are read, whatever the size of the data set.
+"""Images that stay in their file: only the requested rows are read, whatever the size of the data set.
 
-Rows are read at their position in the file and not through a memory map. Cold pages of a map are faulted in piece by
-piece (two to three times slower in random order), count as memory of the process, and end it with a bus error where the
-file is cut short; a read raises.
+Rows are read at their position in the file, not through a memory map. Cold pages of a map are faulted in piece by piece
+(two to three times slower in random order), count as memory of the process, and kill it with a bus error if the file is
+truncated; a read raises an exception instead.
 """
 
 import hashlib
@@ -21,17 +21,17 @@ from torch import Tensor
 class ImageFile:
     """An .npy file of uint8 images (N, 3, S, S) whose pixels have been verified by their SHA-256.
 
-    Pickles as path and digest, without pixels, and is opened again at the next read. What was verified once is not read
-    through again as long as it is the same file (inode, size, time); any other, as one of that name on another machine,
-    is.
+    Pickles as path and digest, without pixels, and is opened again at the next read. A verified file is not verified
+    again as long as it is the same file (inode, size, time); any other file, such as one of that name on another
+    machine, is.
 
     Args:
         path: the file.
-        sha256: of its pixels; None takes the file as it is.
+        sha256: of its pixels; None accepts the file as it is.
 
     Raises:
-        OSError: where the file cannot be read.
-        ValueError: where it is not such a file, or holds other pixels.
+        OSError: if the file cannot be read.
+        ValueError: if it is not such a file, or holds other pixels.
     """
 
     def __init__(self, path: Path, sha256: str | None = None) -> None:
@@ -43,7 +43,7 @@ class ImageFile:
         self.open()
 
     def open(self) -> int:
-        """The descriptor of the file, verified; raises as the constructor does."""
+        """The descriptor of the verified file; raises like the constructor."""
         if self._descriptor is None:
             with self.path.open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -59,7 +59,7 @@ class ImageFile:
         return self._descriptor
 
     def move(self, path: Path) -> None:
-        """Moves the file to ``path`` in place of what is there; it stays verified."""
+        """Moves the file to ``path``, replacing any file there; it stays verified."""
         os.replace(self.path, path)
         self.path = path
 
@@ -87,9 +87,9 @@ class ImageFile:
 
 @dataclass(frozen=True, eq=False)
 class StoredImages:
-    """Some rows of an ``ImageFile``: stands where a tensor of images (N, 3, S, S), uint8, in CPU memory stands.
+    """Some rows of an ``ImageFile``, used like a tensor of images (N, 3, S, S), uint8, in CPU memory.
 
-    Indexing and splitting read, and give tensors; ``narrowed`` does not read.
+    Indexing and splitting read the images and return tensors; ``narrowed`` does not read.
     """
 
     file: ImageFile
@@ -103,7 +103,7 @@ class StoredImages:
         return self.file.read(self.rows[chosen if isinstance(chosen, slice) else chosen.numpy()])
 
     def split(self, size: int) -> Iterator[Tensor]:
-        """Reads ``size`` images at a time, the last time what is left."""
+        """Reads ``size`` images at a time; the last part holds the remainder."""
         return (self[start : start + size] for start in range(0, len(self), size))
 
     def narrowed(self, indices: np.ndarray | slice) -> "StoredImages":
@@ -115,7 +115,7 @@ Images = Tensor | StoredImages
 
 
 def write_header(file: BinaryIO, shape: tuple[int, ...]) -> int:
-    """Begins an .npy file of uint8 pixels of ``shape`` in C order; returns where in it the pixels start."""
+    """Begins an .npy file of uint8 pixels of ``shape`` in C order; returns the offset at which the pixels start."""
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return file.tell()
 

@@ -1,4 +1,4 @@
-"""Independent random streams, each a pure function of the seed and of what it is for.
+"""Independent random streams, each a pure function of the seed and its purpose.
 
 Nothing has to be saved to resume a trial at any batch: the stream of batch 7 of epoch 2 is always the same.
 """

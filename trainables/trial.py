@@ -3,8 +3,8 @@
 views of the training images -> self-supervised (adversarial) pretraining -> linear probe on the frozen encoder ->
 clean and PGD accuracy on validation and test images, with checks that the numbers can be trusted.
 
-Test images are touched by the final evaluation alone; interim evaluations, by which trials are stopped early, see
-validation images only.
+Test images are used only in the final evaluation; the interim evaluations that decide on early stopping use validation
+images only.
 """
 
 import time
@@ -27,22 +27,22 @@ from trainables.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
 from trainables.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
 
-SECONDS_BETWEEN_LOOKS = 1.0  # for an encoder that another trial is training
+SECONDS_BETWEEN_LOOKS = 1.0  # between checks for an encoder that another trial is training
 Metrics = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class InterimReport:
-    """An evaluation on validation images on the way, at a milestone of ``view_passes``."""
+    """An evaluation on validation images during pretraining, at a milestone of ``view_passes``."""
 
     metrics: Metrics
 
 
 @dataclass(frozen=True)
 class FinalReport:
-    """The full evaluation of a pretraining that ran to its end.
+    """The full evaluation of a completed pretraining.
 
-    ``flags`` says of every validation and test image, per attack, whether it was classified correctly.
+    ``flags`` holds, for each attack, whether each validation and test image was classified correctly.
     """
 
     metrics: Metrics
@@ -52,7 +52,7 @@ class FinalReport:
 
 @dataclass(frozen=True)
 class Progress:
-    """A sign of life after every batch; ``share_done`` of the pretraining in [0, 1]."""
+    """A heartbeat after every batch; ``share_done`` is the completed fraction of the pretraining, in [0, 1]."""
 
     view_passes: int
     share_done: float
@@ -68,27 +68,30 @@ def run_trial(
     checkpoint_seconds: float = 30.0,
     encoder_path: Path | None = None,
 ) -> Iterator[Progress | InterimReport | FinalReport]:
-    """Runs one trial and hands over what it finds as it goes; nothing is logged or seeded globally.
+    """Runs one trial and yields its reports as they become available; nothing is logged, and no global seed is set.
 
     Args:
         config: the trial.
         data: its images, from ``load_data(config)``.
         device: where to compute.
-        milestones: increasing view passes at which to evaluate; each is reported once, at the first batch boundary at
-            or behind it. Those beyond the pretraining's end are passed over: the final report speaks for them.
-        checkpoint_path: where to keep the state; a trial that was interrupted goes on from it with equal numbers.
-        checkpoint_seconds: least time between two checkpoints; milestones and the end of pretraining are always kept.
-        encoder_path: where a finished encoder of this very pretraining is kept for other trials, or found. A trial that
-            finds one reports no milestones, whose encoders are gone, and costs no pretraining of its own.
+        milestones: increasing numbers of view passes at which to evaluate; each is reported once, at the first batch
+            boundary at or after it. Milestones beyond the end of pretraining are skipped: the final report covers them.
+        checkpoint_path: where to keep the state; an interrupted trial resumes from it and gets the same numbers.
+        checkpoint_seconds: minimum time between two checkpoints; one is always written at milestones and at the end of
+            pretraining.
+        encoder_path: where a finished encoder of exactly this pretraining is kept for other trials, or found. A trial
+            that finds one does not pretrain, and reports no milestones because the encoders at those points no longer
+            exist.
 
     Yields:
-        ``Progress`` after batches, ``InterimReport`` at milestones, at last one ``FinalReport``. ``train_loss`` in a
-        report is the mean since the report before it.
+        ``Progress`` after batches, ``InterimReport`` at milestones, and finally one ``FinalReport``. ``train_loss`` in
+        a report is the mean since the previous report.
 
     Raises:
-        TrialDiverged: where the training loss is not finite.
-        MemoryError: where the pretraining cannot fit; see ``require_memory``.
-        ValueError: where config and data do not fit, or the checkpoint is damaged, of another config or other images.
+        TrialDiverged: if the training loss is not finite.
+        MemoryError: if the pretraining cannot fit; see ``require_memory``.
+        ValueError: if config and data are incompatible, or the checkpoint is damaged or belongs to another config or to
+            other images.
     """
     with freed_memory_kept(device):
         require_fitting(config, data)
@@ -100,7 +103,7 @@ def run_trial(
                 while not (is_shared := _load_shared(shared, pretraining)) and not shared.take_over():
                     yield Progress(0, 0.0)
                     time.sleep(SECONDS_BETWEEN_LOOKS)
-                # Else it may have been finished between the two looks.
+                # If this trial took over, another may have finished the encoder between the two checks.
                 checkpoint.is_encoder_shared = is_shared or _load_shared(shared, pretraining)
             yield from _pretrain(pretraining, data, config, milestones, checkpoint, checkpoint_seconds)
             if not checkpoint.is_encoder_shared:
@@ -112,7 +115,7 @@ def run_trial(
 
 
 def _load_shared(shared: SharedEncoder, pretraining: Pretraining) -> bool:
-    """Whether another trial has finished this pretraining; it is then taken from there."""
+    """Whether another trial has finished this pretraining; if so, its state is loaded."""
     state = shared.load()
     if state is not None:
         pretraining.load_state_dict(state)
@@ -129,7 +132,7 @@ def _pretrain(
 ) -> Iterator[Progress | InterimReport]:
     """Pretrains to the end, reporting at milestones and keeping checkpoints."""
     total = pretraining.num_batches * pretraining.view_passes_per_batch
-    # Those that lie farther back than the last batch are passed: their encoders are gone.
+    # Milestones passed before the last batch are skipped: their encoders no longer exist.
     passed = pretraining.view_passes - pretraining.view_passes_per_batch
     pending = [milestone for milestone in milestones if passed < milestone < total]
 
@@ -144,7 +147,7 @@ def _pretrain(
             while pending and pretraining.view_passes >= pending[0]:
                 yield InterimReport({"milestone": pending.pop(0)} | metrics)
 
-    yield from reports_due()  # of a checkpoint that was written just before its report got lost
+    yield from reports_due()  # for a checkpoint that was written just before its report was lost
     saved_at = time.monotonic()
     for _ in pretraining.run():
         yield Progress(pretraining.view_passes, pretraining.batches_done / pretraining.num_batches)
@@ -158,7 +161,7 @@ def _pretrain(
 
 
 def require_fitting(config: TrialConfig, data: TrialData) -> None:
-    """Raises ``ValueError`` where the images are too few for ``config``, or the classes for AutoAttack."""
+    """Raises ``ValueError`` if there are too few images for ``config`` or too few classes for AutoAttack."""
     num_images = len(data.train.labels)
     if num_images < config.batch_size:
         raise ValueError(
@@ -172,7 +175,7 @@ def require_fitting(config: TrialConfig, data: TrialData) -> None:
 
 
 def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> Metrics:
-    """A short probe on ``rung_images`` training images, and accuracies on as many validation images."""
+    """Costs, and accuracies of a short probe: ``rung_images`` training images, and as many validation images."""
     classifier = _probe(pretraining, data, config, config.rung_images, config.rung_probe_epochs)
     validation = data.validation.tensors(config.rung_images)
     flags = correct_under_attack(classifier, *validation, config, config.rung_radii_255)
@@ -187,10 +190,11 @@ def evaluate_final(
     checkpoint: TrialCheckpoint,
     attacks_done: Path | None,
 ) -> tuple[Metrics, Flags, ProbedClassifier]:
-    """The probe of ``config`` on all training images, then accuracies, checks and costs.
+    """Accuracies, checks and costs with the probe of ``config``, trained on all training images.
 
-    The head is kept in ``checkpoint``, or found there. AutoAttack, the one part that can take hours, keeps its progress
-    in the file ``attacks_done``, which is of that head to the bit.
+    The probe's head is taken from ``checkpoint`` if it is there, and otherwise trained and saved to it. AutoAttack, the
+    one part that can take hours, keeps its progress in the file ``attacks_done``, which is valid only for a
+    bit-identical head.
     """
     started = time.monotonic()
     if checkpoint.head is not None:
@@ -220,7 +224,7 @@ def evaluate_final(
 
 
 def discard_checkpoint(path: Path) -> None:
-    """Removes what ``run_trial`` kept at ``checkpoint_path``; to be called once its result is safe."""
+    """Removes what ``run_trial`` kept at ``checkpoint_path``; to be called once the trial's result is safe."""
     path.unlink(missing_ok=True)
     _autoattack_progress(path).unlink(missing_ok=True)
 
@@ -228,8 +232,8 @@ def discard_checkpoint(path: Path) -> None:
 def cost_metrics(pretraining: Pretraining) -> Metrics:
     """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``.
 
-    The seconds are those of batches; torch.compile, which the first trial of a process does for those of equal shapes
-    that follow, is not among them.
+    The seconds cover training batches only. They exclude torch.compile, which the first trial of a process runs for all
+    later trials of equal shapes.
     """
     return {
         "view_passes": pretraining.view_passes,
@@ -239,7 +243,7 @@ def cost_metrics(pretraining: Pretraining) -> Metrics:
 
 
 def reported_metrics(config: TrialConfig, *, interim: bool = False) -> set[str]:
-    """The names of the numbers that a final (or interim) report has on validation images and as cost."""
+    """The names of the validation and cost metrics in a final (or interim) report."""
     radii = config.rung_radii_255 if interim else config.eval_radii_255
     return {"val_clean", "view_passes", "train_pflop", "train_seconds", *(f"val_pgd_{radius:g}" for radius in radii)}
 
@@ -254,7 +258,7 @@ def _probe(
 def _autoattack(
     classifier: ProbedClassifier, test: ImageSet, flags: Flags, config: TrialConfig, attacks_done: Path | None
 ) -> Flags:
-    """AutoAttack on the first test images; what PGD already broke at the same radius counts as broken."""
+    """AutoAttack on the first test images; images that PGD already broke at the same radius count as broken."""
     images, labels = test.tensors(config.eval_autoattack_samples)
     known = {r: flags[f"test_pgd_{r:g}"][: len(images)] for r in config.eval_radii_255}
     found = correct_under_autoattack(classifier, images, labels, known, config, attacks_done)

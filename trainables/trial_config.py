@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 Adversary = Literal["none", "pgd", "free"]
 
-# The methods that do not choose their number of views.
+# Methods whose number of views is fixed.
 FIXED_NUM_VIEWS = {"simclr": 2, "supervised": 1}
 # The step of the paper's code is 0.01 on a [0, 1] scale, hence 2.55/255.
 PAPER_STEP_255 = 2.55
@@ -168,7 +168,7 @@ class TrialConfig(BaseModel):
         return 1 if self.method == "simclr" else self.num_views
 
     def num_clean_views(self) -> int:
-        """Views of each image that every update also projects as they are: SimCLR's first, or the invariance target."""
+        """Views of each image that every update also projects clean: SimCLR's first, or the invariance target."""
         if self.method == "simclr":
             return 1
         has_clean_target = self.method == "emp_ssl" and self.invariance_target == "clean" and self.adversary != "none"
@@ -184,7 +184,7 @@ class TrialConfig(BaseModel):
         return views * self.updates_per_batch() + self.num_perturbed_views() * attack_steps
 
     def probe_recipe(self) -> "ProbeRecipe":
-        """How the probe is trained: as its own recipe has it where the fields leave that open."""
+        """How the probe is trained: by the defaults of its own recipe where the fields are None."""
         rate, epochs, batch_size = (0.03, 100, 100) if self.probe == "n_views" else (3e-4, 10, 256)
         return ProbeRecipe(
             self.probe_learning_rate or rate, self.probe_epochs or epochs, self.probe_batch_size or batch_size
@@ -197,16 +197,17 @@ class TrialConfig(BaseModel):
     def effective(self) -> dict[str, Any]:
         """The fields that influence the result, by name, as plain JSON values (see ``INEFFECTIVE``).
 
-        ``data_root`` counts for an ImageFolder alone: the other datasets are the same wherever they lie. ``compile``
-        never does: it is the same computation.
+        ``data_root`` counts only for an ImageFolder: the other datasets are the same wherever they are stored.
+        ``compile`` never counts: the computation is the same.
         """
         dropped = self._ineffective_fields() | (set() if self.dataset == "imagefolder" else {"data_root"}) | {"compile"}
         return {k: v for k, v in self.model_dump(mode="json").items() if k not in dropped}
 
     def content_hash(self) -> str:
-        """16 hex digits that are equal exactly where every effective field is.
+        """16 hex digits that are equal exactly if all effective fields are.
 
-        The probe's batch size counts as what it comes to, so that a default has the hash of its value.
+        The probe's batch size enters as its resolved value, so that a default has the same hash as that value set
+        explicitly.
         """
         fields = self.effective()
         if "probe_batch_size" in fields:
@@ -214,11 +215,11 @@ class TrialConfig(BaseModel):
         return _hash(fields)
 
     def pretraining_hash(self) -> str:
-        """16 hex digits over the effective fields that influence the pretrained encoder alone."""
+        """16 hex digits over only those effective fields that influence the pretrained encoder."""
         return _hash({k: v for k, v in self.effective().items() if not k.startswith(("probe", "eval_", "rung_"))})
 
     def ineffective_settings(self) -> list[str]:
-        """Fields that were set away from their default although they change nothing, sorted."""
+        """Fields that were set to other values than their defaults although they have no effect, sorted."""
         defaults = TrialConfig.model_fields
         changed = {k for k in self._ineffective_fields() if getattr(self, k) != defaults[k].default}
         return sorted(changed & self.model_fields_set)
@@ -248,7 +249,7 @@ class ProbeRecipe(NamedTuple):
 PROBE_ATTACK = ("probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps")
 PROBE_VIEWS = ("probe_views", "probe_view_draw", "probe_threat", "eval_eot_samples")
 
-# (field, value) -> the fields that have no effect under it.
+# (field, value) -> the fields that then have no effect.
 INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("dataset", "digits"): ("data_root",),
     ("adversary", "none"): (
@@ -275,7 +276,7 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
 }  # fmt: skip
 
 
-# What --preset laptop lays over the paper's recipe: real images that a wheel ships, and budgets of seconds.
+# What --preset laptop changes in the paper's recipe: real images that ship in a wheel, and budgets of seconds.
 LAPTOP: dict[str, Any] = {
     "dataset": "digits",
     "image_size": 16,
@@ -297,7 +298,7 @@ PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "laptop": LAPTOP}
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """Turns ``["num_views=16", "adversary=free"]`` into fields and values, values read as JSON where they parse as it.
+    """Turns ``["num_views=16", "adversary=free"]`` into fields and values, read as JSON where they parse as such.
 
     Raises:
         ValueError: for an entry without ``=`` or an unknown field, naming the closest known ones.
@@ -334,7 +335,7 @@ def require_known_field(field: str) -> None:
 
 
 def command_line(config: TrialConfig) -> str:
-    """The shell command that runs ``config`` alone, relative to the preset that it differs least from."""
+    """The shell command that runs ``config`` alone, relative to the preset from which it differs least."""
     fields = config.effective()
     if config.dataset != "digits":
         fields["data_root"] = config.data_root

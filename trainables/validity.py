@@ -15,7 +15,7 @@ MAX_CHECKED_IMAGES = 100
 def unbounded_attack_accuracy(classifier: nn.Module, images: Images, labels: Tensor, config: TrialConfig) -> float:
     """Accuracy in percent under PGD of radius 128/255, within which every image can become uniformly gray.
 
-    No classifier can be right on gray images more often than by chance, so an accuracy clearly above chance says that
+    No classifier can be right on gray images more often than by chance, so an accuracy clearly above chance means that
     the attack fails (masked gradients), not that the model is robust.
 
     Source: Carlini et al., On Evaluating Adversarial Robustness (arXiv:1902.06705), the unbounded-attack check.
@@ -29,7 +29,7 @@ def unbounded_attack_accuracy(classifier: nn.Module, images: Images, labels: Ten
 
 @torch.no_grad()
 def feature_effective_rank(classifier: ProbedClassifier, images: Images) -> float:
-    """Effective rank of the centred features of up to 100 images: near 1 where the encoder has collapsed.
+    """Effective rank of the centred features of up to 100 images: near 1 if the encoder has collapsed.
 
     Source: Roy and Vetterli (EUSIPCO 2007), the exponential of the entropy of the normalised singular values.
     """
@@ -41,11 +41,11 @@ def feature_effective_rank(classifier: ProbedClassifier, images: Images) -> floa
 
 
 def validity_warnings(metrics: dict[str, float | int], chance_percent: float) -> list[str]:
-    """What is wrong with a finished trial's numbers, in words; empty where the checks pass.
+    """What is wrong with a finished trial's numbers, in words; empty if the checks pass.
 
     Args:
         metrics: with ``feature_effective_rank``, ``unbounded_attack_accuracy`` and ``val_clean``.
-        chance_percent: accuracy of guessing the commonest class.
+        chance_percent: accuracy of always guessing the most frequent class.
     """
     warnings = []
     if metrics["feature_effective_rank"] < 2:

@@ -1,4 +1,4 @@
-"""The colour operations of the views, each on many views with a strength of their own.
+"""The colour operations, each applied to many views at once, with a separate strength for each view.
 
 All map (n, 3, S, S) views in [0, 1] and (n, 1, 1, 1) strengths to new views in [0, 1]; the first four are torchvision's
 adjust_brightness, adjust_contrast, adjust_saturation and adjust_hue on float images.
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-BLUR_RADIUS_PIXELS = 8  # four of the largest sigma in use
+BLUR_RADIUS_PIXELS = 8  # four times the largest sigma in use
 SOLARIZE_THRESHOLD = 128 / 255
 GRAY_WEIGHTS = (0.2989, 0.587, 0.114)  # of torchvision's rgb_to_grayscale
 
 
 def _gray(channels: Tensor) -> Tensor:
-    """Weighs the three channels along dimension 1 into one, which stays as a dimension of length 1."""
+    """The weighted sum of the three channels along dimension 1, which is kept with length 1."""
     red, green, blue = channels.chunk(3, dim=1)
     return (GRAY_WEIGHTS[0] * red).add_(green, alpha=GRAY_WEIGHTS[1]).add_(blue, alpha=GRAY_WEIGHTS[2])
 
@@ -36,7 +36,7 @@ def adjust_saturation(views: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_hue(views: Tensor, shift: Tensor) -> Tensor:
-    """Turns the hue by ``shift`` of the circle in HSV, in closed form: V - d min(max(min(k, 4 - k), 0), 1), d = V S.
+    """Rotates the hue by ``shift`` of the circle in HSV, in closed form: V - d min(max(min(k, 4 - k), 0), 1), d = V S.
 
     k is the distance in sixths of the circle from 5 (red), 3 (green) and 1 (blue) sixths before the hue, modulo 6.
     """

@@ -2,8 +2,8 @@
 
 ``make_views`` = ``sample_view_params`` (everything random, drawn on the CPU) + ``render_views`` (nothing random).
 
-Legend: V views an image, B images, N = V * B rows, n rows of one chunk, H x W image, S side of a view; row v * B + i is
-view v of image i. Pixels are in [0, 1] and stay float between operations, where PIL rounds to 1/255 after each.
+Legend: V views per image, B images, N = V * B rows, n rows of one chunk, H x W image, S side of a view; row v * B + i
+is view v of image i. Pixels are in [0, 1] and stay float between operations, whereas PIL rounds to 1/255 after each.
 """
 
 import math
@@ -41,14 +41,14 @@ FLIP_PROBABILITY = 0.5
 BLUR_SIGMA_PIXELS = (0.1, 2.0)
 CROP_ATTEMPTS = 10  # of torchvision's RandomResizedCrop
 
-# Rows of a chunk times pixels of an image or view: on a CPU what fits the cache, on a GPU what bounds the memory.
+# Rows of a chunk times pixels of an image or view: chosen on a CPU to fit the cache, on a GPU to bound the memory.
 CPU_CHUNK_PIXELS = 256 * 32 * 32
 GPU_CHUNK_PIXELS = 2**24
 
 
 @dataclass(frozen=True)
 class ViewParams:
-    """Everything random about N views, one row a view, as CPU tensors of shape (N,), (N, 4) for ``order``."""
+    """Everything random about N views, one row per view, as CPU tensors of shape (N,), (N, 4) for ``order``."""
 
     top: Tensor  # int64, pixels; the crop is rows top ... top + height - 1 of the image
     left: Tensor  # int64, pixels
@@ -139,8 +139,8 @@ def _sample_crops(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draws int64 boxes (top, left, height, width), each (N,), as torchvision's RandomResizedCrop.get_params does.
 
-    That is: the first of ten attempts that fits, else a central crop of the nearest allowed ratio. Unlike there, a
-    central crop is at least a pixel high and wide.
+    That is: the first of ten attempts that fits, else a central crop of the nearest allowed ratio. Unlike in
+    torchvision, a central crop is at least a pixel high and wide.
     """
 
     def uniform(rows: int, low: float, high: float) -> Tensor:
@@ -167,13 +167,14 @@ def _sample_crops(
 def render_views(images: Tensor, params: ViewParams, image_size: int, chunk_views: int | None = None) -> Tensor:
     """Renders every row of ``params``: crop, resize, flip, colour jitter, grayscale, blur, solarize, in this order.
 
-    Differentiable in float images. Neither synchronises with a GPU nor draws a random number.
+    Differentiable in float images. Does not synchronise with a GPU and draws no random numbers.
 
     Args:
         images: (B, 3, H, W), uint8 in 0 ... 255 or float in [0, 1].
         params: N = V * B rows, row v * B + i for view v of image i, boxes inside H x W.
         image_size: S, side of a view, pixels.
-        chunk_views: rows rendered at a time; none: suits the device. Bounds the memory, not part of the result.
+        chunk_views: rows rendered at a time; None: chosen to suit the device. Bounds the memory; does not change the
+            result.
 
     Returns:
         (N, 3, S, S) float32 in [0, 1], on the device of ``images``.
@@ -188,7 +189,7 @@ def render_views(images: Tensor, params: ViewParams, image_size: int, chunk_view
     if int((params.top + params.height).max()) > height or int((params.left + params.width).max()) > width:
         raise ValueError(f"params must hold boxes inside the images: {height=}, {width=}")
     pixels = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-    pixels = pixels.transpose(1, 2).contiguous()  # (B, H, 3, W): both products of the resize then are plain ones
+    pixels = pixels.transpose(1, 2).contiguous()  # (B, H, 3, W): makes both products of the resize plain ones
     if chunk_views is None:
         budget = CPU_CHUNK_PIXELS if images.device.type == "cpu" else GPU_CHUNK_PIXELS
         chunk_views = max(1, budget // max(image_size**2, height * width))
@@ -209,7 +210,7 @@ def _check_images(images: Tensor) -> None:
 
 
 def _render_chunk(pixels: Tensor, params: ViewParams, size: int) -> Tensor:
-    """(n, H, 3, W) float32 pixels -> (n, 3, S, S) views, one a row of ``params``."""
+    """(n, H, 3, W) float32 pixels -> (n, 3, S, S) views, one per row of ``params``."""
     views = _crop_resize_flip(pixels, params, size)
     factors = (params.brightness, params.contrast, params.saturation, params.hue)
     for turn in range(4):
@@ -224,10 +225,10 @@ def _render_chunk(pixels: Tensor, params: ViewParams, size: int) -> Tensor:
 def _change_rows(
     views: Tensor, mask: Tensor, operation: Callable[[Tensor, Tensor], Tensor], strength: Tensor | None = None
 ) -> None:
-    """Replaces, in place, the views where ``mask`` (n,) holds by ``operation(those views, their strengths)``.
+    """Replaces, in place, the views where ``mask`` (n,) holds with ``operation(those views, their strengths)``.
 
-    Mask and strengths lie on the CPU, so the host knows every size and never waits for the device. Autograd follows,
-    as nothing that writes to ``views`` keeps them for its backward pass.
+    Mask and strengths lie on the CPU, so the host knows every size and never waits for the device. Autograd works,
+    because nothing that writes to ``views`` keeps them for its backward pass.
     """
     rows = mask.nonzero()[:, 0]
     if len(rows) == 0:

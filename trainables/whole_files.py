@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and known to be damaged where they are: after a kill, a crash or a full disk."""
+"""Files that are complete or absent, and whose damage is detected, even after a kill, a crash or a full disk."""
 
 import os
 import pickle
@@ -17,9 +17,9 @@ class DamagedFile(ValueError):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; in the end the file there is flushed to the disk and takes the place of ``path``.
+    """A temporary path to write to; on success, the file there is flushed to the disk and replaces ``path``.
 
-    The folder is made where it is missing. Where writing fails ``path`` stays as it was.
+    The folder is created if missing. If writing fails, ``path`` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
@@ -36,11 +36,11 @@ def replacing(path: Path) -> Iterator[Path]:
 def load_state(path: Path) -> Any:
     """What ``torch.save`` wrote to ``path``, on the CPU.
 
-    The checksums in the file are compared; ``torch.load`` leaves that out and takes zeros for weights.
+    The checksums in the file are verified; ``torch.load`` does not do so and accepts zeros as weights.
 
     Raises:
-        DamagedFile: where it is no such file, or other bytes than were written.
-        OSError: where it cannot be read.
+        DamagedFile: if it is not such a file, or its bytes are not those that were written.
+        OSError: if it cannot be read.
     """
     try:
         with zipfile.ZipFile(path) as archive:

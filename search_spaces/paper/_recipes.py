@@ -1,4 +1,4 @@
-"""The paper's training recipes: what one row of its tables sets, a name for it, its size on a laptop. No space itself.
+"""The paper's training recipes: the fields of each row of its tables, its name, its laptop size. Not itself a space.
 
 Values marked 'assumed' are not in the paper's text; docs/fidelity.md says where the others come from.
 """
@@ -17,9 +17,9 @@ CENTRAL = {"probe": "central"}
 ROBUST_CENTRAL = {"probe": "robust_central"}
 
 PROBE_WORDS = {"central": "central", "robust_central": "robust central (r-LE)", "n_views": "{probe_views} views"}
-# What divides the data epochs on a laptop, so that rows keep their order of cost.
+# Divisor of the data epochs on a laptop, so that rows keep their order of cost.
 LAPTOP_DIVISORS = {"emp_ssl": 5, "simclr": 50, "supervised": 50}
-# The paper's number of views -> that on a laptop, in training and in a probe.
+# The paper's number of views -> the number on a laptop, in training and in a probe.
 LAPTOP_NUM_VIEWS = {1: 1, 2: 2, 4: 2, 8: 3, 16: 4, 32: 6}
 LAPTOP_PROBE_VIEWS = {32: 4, 64: 8}
 
@@ -54,7 +54,7 @@ def emp_ssl(adversary: Recipe, epochs: int, views: Recipe = CROP) -> Recipe:
 
 
 def simclr(adversary: Recipe, epochs: int, views: Recipe = CROP) -> Recipe:
-    """SimCLR; its two views are augmented otherwise than EMP-SSL's, as in the authors' code."""
+    """SimCLR; its two views are augmented differently from EMP-SSL's, as in the authors' code."""
     return {
         "method": "simclr",
         "num_views": 2,
@@ -68,7 +68,7 @@ def simclr(adversary: Recipe, epochs: int, views: Recipe = CROP) -> Recipe:
 
 
 def supervised(adversary: Recipe, epochs: int) -> Recipe:
-    """Supervised training; the paper gives m and the epochs alone."""
+    """Supervised training; the paper gives only m and the epochs."""
     return {
         "method": "supervised",
         "num_views": 1,
@@ -87,12 +87,12 @@ def n_views(probe_views: int) -> Recipe:
 
 
 def levels(recipes: Iterable[Recipe]) -> dict[str, Recipe]:
-    """The recipes as levels of a factor, named after what they say."""
+    """The recipes as levels of a factor, named after their settings."""
     return {name_of(recipe): recipe for recipe in recipes}
 
 
 def laptop_levels(recipes: Iterable[Recipe]) -> dict[str, Recipe]:
-    """The recipes at the size of a laptop, in the same order, named after what is left of them."""
+    """The recipes at laptop size, in the same order, named after their reduced settings."""
     return levels(on_laptop(recipe) for recipe in recipes)
 
 

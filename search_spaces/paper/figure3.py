@@ -17,7 +17,7 @@ from search_spaces.paper._recipes import (
 )
 from study.spec import Factor, Grid, LaptopPreset, StudySpec
 
-# The sizes other than the paper's crop and patch are assumed: its text names none.
+# Sizes other than crop and patch are assumed: the paper's text names none.
 ROWS = (
     simclr(PGD_5, 500, CROP),
     simclr(PGD_5, 500, patch(0.25)),

@@ -18,7 +18,7 @@ from search_spaces.paper._recipes import (
 )
 from study.spec import Factor, Grid, LaptopPreset, StudySpec
 
-# The sizes other than the paper's crop and patch are assumed: its text names none.
+# Sizes other than crop and patch are assumed: the paper's text names none.
 ROWS = (
     emp_ssl(PGD_5, 30, PATCH),
     emp_ssl(PGD_5, 30, CROP),

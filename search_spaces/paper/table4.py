@@ -1,6 +1,6 @@
 """Table 4: CF-AMC-SSL against PGD training, SimCLR and supervised free training, on CIFAR-10 or CIFAR-100.
 
-Its columns of ImageNet-100 are a space of their own, table4_imagenet100.py.
+The ImageNet-100 columns are a separate space, table4_imagenet100.py.
 
 python -m study.run --space search_spaces/paper/table4.py --preset paper
 """

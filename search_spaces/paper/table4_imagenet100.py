@@ -1,6 +1,6 @@
-"""Table 4, its columns of ImageNet-100: free adversarial training at 224 pixels.
+"""Table 4, the ImageNet-100 columns: free adversarial training at 224 pixels.
 
-The images are yours to bring: DIR holds train/<class>/ and test/<class>/ of the hundred classes.
+You provide the images: DIR holds train/<class>/ and test/<class>/ of the hundred classes.
 
 python -m study.run --space search_spaces/paper/table4_imagenet100.py --preset paper --data-root DIR
 """
