@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from reports.configurations import Row, spread_of
+from reports.measures import COSTS, format_cost, is_accuracy
 from reports.trials import tabulate
 from study.journal import StudyRecord, TrialRecord
 
@@ -32,7 +33,7 @@ def new_table(*columns: str, title: str) -> Table:
 def describe_objectives(record: StudyRecord, trial: TrialRecord) -> str:
     """The values of the study's objectives that ``trial`` has."""
     names = [objective["name"] for objective in record.spec.get("objectives", [])]
-    return ", ".join(f"{name} {_short(trial.metrics[name])}" for name in names if name in trial.metrics)
+    return ", ".join(f"{name} {_measured(name, trial.metrics[name])}" for name in names if name in trial.metrics)
 
 
 def describe_factors(trial: TrialRecord) -> str:
@@ -49,7 +50,17 @@ def clock(seconds: float) -> str:
 
 def _with_spread(row: Row, name: str) -> str:
     spread, _ = spread_of(row, name)
-    return f"{name} {_short(row[name])}" + ("" if math.isnan(spread) else f" ± {_short(spread)}")
+    # The seeds of a configuration cost the same, but for the clock.
+    is_shown = not math.isnan(spread) and (spread > 0 or name not in COSTS)
+    return f"{name} {_measured(name, row[name])}" + (f" ± {_measured(name, spread)}" if is_shown else "")
+
+
+def _measured(name: str, value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "–"
+    if name in COSTS:
+        return format_cost(name, value)
+    return f"{value:.1f}" if is_accuracy(name) else _short(value)
 
 
 def _short(value: Any) -> str:
