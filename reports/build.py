@@ -44,7 +44,7 @@ def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, *, 
     table = tabulate(status.record)
     sections = sections_of(table)
     if beside_paper:
-        from reports.paper_table import paper_section  # finds the paper's spaces with the study's code, imports torch
+        from reports.paper_table import paper_section  # uses the study's code, which imports torch
 
         sections.insert(1, paper_section(table))
     sections[-1:-1] = attack_links(study_dir, status.record)

@@ -32,7 +32,7 @@ class Audit:
 
 
 def audit_of(table: TrialTable) -> Audit:
-    """How many of the audited trials are on the final front: stopping them would have cost a front member."""
+    """How many audited trials are on the final front, where stopping would have cost a front member."""
     audited = table.frame[table.frame["is_audited"]]
     finished = audited[audited["uid"].isin(table.trusted["uid"])]
     on_front = finished[finished["on_front"]]

@@ -32,7 +32,7 @@ GRAY = "#808890"  # legible on white and on near-black; the page's script sharpe
 INK = "#1d2329"  # behind white lines and text, so that they stand out on any background
 FAINT = "rgba(128,136,144,0.28)"
 COST_COLORSCALE = "Viridis"
-HOVER_WIDTH = 90  # characters, of a command in a hover box
+HOVER_WIDTH = 90  # characters per line of a command in a hover box
 
 
 def styled(figure: go.Figure, height: int) -> go.Figure:

@@ -35,7 +35,7 @@ class Contrast:
 
     @property
     def text(self) -> str:
-        """The contrast as a person writes it, e.g. 'none → free (replays 3)'."""
+        """The contrast as readable text, e.g. 'none → free (replays 3)'."""
         return f"{self._words(self.low)} → {self._words(self.high)}"
 
     def _words(self, level: Level) -> str:

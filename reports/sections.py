@@ -39,7 +39,7 @@ def sections_of(table: TrialTable) -> list[Section]:
 def _ablation_sections(table: TrialTable) -> list[Section]:
     if table.study.spec.get("design", {}).get("kind") != "Ablation":
         return []
-    from reports.ablation_sections import ablation_sections  # walks the path with the study's code, which imports torch
+    from reports.ablation_sections import ablation_sections  # uses the study's code, which imports torch
 
     return ablation_sections(table)
 

@@ -50,12 +50,12 @@ class TrialTable:
 
     @property
     def whole(self) -> pd.DataFrame:
-        """The configurations of which no trial was stopped or failed."""
+        """The configurations without stopped or failed trials."""
         return self.configurations[self.configurations["state"] == "complete"]
 
     @property
     def trusted(self) -> pd.DataFrame:
-        """The complete trials of configurations of which no trial failed a validity check."""
+        """The complete trials of configurations without validity warnings."""
         doubtful = self.configurations.loc[self.configurations["validity"].map(len) > 0, "configuration"]
         return self.complete[~self.complete["configuration"].isin(doubtful)]
 

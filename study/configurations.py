@@ -60,7 +60,7 @@ class Configuration:
         return float(sum(value for value in values if value is not None) / len(values))
 
     def last_report(self) -> dict[str, float | int | None]:
-        """The last interim report of the trial that got farthest; empty where there is none."""
+        """The last interim report of the trial that got farthest; empty if there is none."""
         reports = [trial.reports[-1] for trial in self.trials if trial.reports]
         return max(reports, key=lambda report: report["milestone"], default={})
 

@@ -22,7 +22,7 @@ def next_confirmation(record: StudyRecord, spec: StudySpec, seed: int) -> tuple[
     best: tuple[float, int] | None = None
     chosen = None
     for configuration, p in zip(candidates["configuration"], candidates["front_probability"], strict=True):
-        count = sum(trial.configuration == configuration for trial in trials)  # unfinished ones too
+        count = sum(trial.configuration == configuration for trial in trials)  # includes unfinished ones
         worth = round(p * (1 - p) / count, 9), -count
         if p >= LEAST_PROBABILITY and (best is None or worth > best):
             best, chosen = worth, configuration

@@ -38,7 +38,7 @@ class Resources:
         return asdict(self)
 
     def memory(self, alone: bool) -> int | None:
-        """Bytes that a trial may allocate; one that runs alone gets the share of all concurrent ones. None: no cap."""
+        """Bytes that a trial may allocate; alone, as much as all concurrent trials together. None: no cap."""
         if self.gib_per_trial is None:
             return None
         return int(self.gib_per_trial * GIB) * (self.concurrency if alone else 1)

@@ -1,4 +1,4 @@
-"""Multi-objective asynchronous successive halving, without any executor.
+"""Multi-objective asynchronous successive halving, independent of any executor.
 
 Source: Schmucker et al., Multi-objective Asynchronous Successive Halving (arXiv:2106.12639), with the non-dominated
 sorting and epsilon-net ranking that the paper recommends.

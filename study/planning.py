@@ -39,7 +39,7 @@ class Plan:
         self._spec, self._seed = spec, seed
         self._grid = enumerate_grid(spec) if isinstance(spec.design, Grid) else []
         self._search: OptunaSearch | None = None
-        self._num_when_exhausted: int | None = None  # configurations when the search found no new one
+        self._num_when_exhausted: int | None = None  # number of configurations when the search found no new one
 
     def next(self, record: StudyRecord) -> Upcoming | str | None:
         """The next trial, WAIT if it depends on trials under way, or None if there is nothing left to do."""
