@@ -1,11 +1,11 @@
-"""Makes the README's pictures again from a real study: its report and its runs in MLflow, as a browser shows them.
+"""Regenerates the README's pictures from a real study: browser screenshots of its report and of its runs in MLflow.
 
     python docs/gallery.py runs/crops_vs_epochs
     python docs/gallery.py runs/crops_vs_epochs --output docs/gallery
 
 Needs playwright (``pip install -e '.[test]'``) and a Chromium: the system's, or ``playwright install chromium``.
 
-Exit status: 0 when all pictures were written, 2 where the study, playwright or Chromium is missing.
+Exit status: 0 if all pictures were written, 2 if the study, playwright or Chromium is missing.
 """
 
 import argparse
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.append(str(REPOSITORY))  # the script also runs where the project is not installed
+sys.path.append(str(REPOSITORY))  # so that the script also runs if the project is not installed
 
 SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-SERVER_SECONDS = 120  # until MLflow answers; it takes a few on an idle machine
+SERVER_SECONDS = 120  # timeout for MLflow to answer; it takes a few seconds on an idle machine
 WAIT_MS = 60_000
 WIDTH, HEIGHT = 1200, 900
 FRONTS = ("Accuracy against robustness", "What accuracy and robustness cost")
-# The first of these that a report has is pictured; ablations have the first one, searches some of the others.
+# The first of these sections in a report is pictured; ablations have the first, searches some of the others.
 EFFECTS = ("What makes the difference", "Crops against epochs", "What mattered", "Parallel coordinates")
 COLUMNS = ("val_clean", "val_pgd_8", "train_pflop")
-UNTICKED = ("Source", "Models", "Dataset")  # the same for all runs; they are shown unless the menu says otherwise
-# MLflow otherwise opens a chat window over its table.
+UNTICKED = ("Source", "Models", "Dataset")  # shown by default, but the same for all runs
+# Keeps MLflow from opening a chat window over its table.
 CLOSE_ASSISTANT = """
 localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
 localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
@@ -53,7 +53,7 @@ def open_browser() -> Iterator["Browser"]:
     """A headless Chromium.
 
     Raises:
-        RuntimeError: in one line, where playwright or Chromium is missing.
+        RuntimeError: with one line, if playwright or Chromium is missing or does not start.
     """
     try:
         from playwright.sync_api import Error, sync_playwright
@@ -73,10 +73,10 @@ def open_browser() -> Iterator["Browser"]:
 
 @contextmanager
 def serve_mlflow(output: Path) -> Iterator[str]:
-    """The address of MLflow's pages on the studies in ``output``, which are served until the context is left.
+    """The address of MLflow's pages for the studies in ``output``, served until the context exits.
 
     Raises:
-        RuntimeError: where the server ends or does not answer.
+        RuntimeError: if the server ends or does not answer.
     """
     from study.mlflow_projection import tracking_uri
 
@@ -110,10 +110,10 @@ def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
 
 
 def runs_address(server: str, study_dir: Path, order_by: str = "", ascending: bool = False) -> str:
-    """Where MLflow shows the table of a study's runs, ordered by a metric; else as it does by itself.
+    """The address of MLflow's table of a study's runs, ordered by a metric if given, else in MLflow's default order.
 
     Raises:
-        RuntimeError: where MLflow has no such study.
+        RuntimeError: if MLflow has no such study.
     """
     from mlflow import MlflowClient
 
@@ -127,11 +127,11 @@ def runs_address(server: str, study_dir: Path, order_by: str = "", ascending: bo
 
 
 def show_columns(page: "Page", names: tuple[str, ...], unticked: tuple[str, ...] = ()) -> None:
-    """Ticks metrics in the menu of columns of MLflow's table of runs, and waits for them to be shown.
+    """Ticks metrics in the column menu of MLflow's table of runs, and waits until they are shown.
 
-    ``unticked`` are columns to take away, which must be ticked.
+    ``unticked`` are columns to remove, which must be ticked beforehand.
     """
-    page.locator(".ag-row a").first.wait_for(timeout=WAIT_MS)  # before, the menu knows no metrics
+    page.locator(".ag-row a").first.wait_for(timeout=WAIT_MS)  # until then the menu lists no metrics
     page.get_by_role("button", name="Columns").click(timeout=WAIT_MS)
     for name in (*names, *unticked):
         page.get_by_placeholder("Search columns").fill(name)
@@ -143,7 +143,7 @@ def show_columns(page: "Page", names: tuple[str, ...], unticked: tuple[str, ...]
 
 
 def picture_report(browser: "Browser", study_dir: Path, output: Path) -> Iterator[Path]:
-    """``report.png``, the fronts, and ``effects.png``, what mattered, where the report has it."""
+    """``report.png`` (the fronts) and ``effects.png`` (what mattered), each if the report has such sections."""
     page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
     page.goto((study_dir / "report" / "index.html").resolve().as_uri())
     titles = page.locator("section > h2").all_inner_texts()
@@ -175,7 +175,7 @@ def picture_report(browser: "Browser", study_dir: Path, output: Path) -> Iterato
 
 
 def picture_mlflow(browser: "Browser", study_dir: Path, output: Path) -> Iterator[Path]:
-    """``mlflow.png``: the table of runs, the most robust one first."""
+    """``mlflow.png``: the table of runs, most robust first."""
     with serve_mlflow(study_dir.parent) as server:
         page = browser.new_page(viewport={"width": 1200, "height": 760}, color_scheme="light")
         page.add_init_script(CLOSE_ASSISTANT)

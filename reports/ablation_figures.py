@@ -1,4 +1,4 @@
-"""Figures of an executed ablation: the greedy path as a waterfall, and what each difference does alone."""
+"""Figures of an executed ablation: the greedy path as a waterfall, and the effect of each difference alone."""
 
 import math
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ KIND_MARKS = {"brought in": (BLUE, "circle"), "taken back": (ORANGE, "diamond")}
 
 
 def waterfall_figure(found: Sequence[Waterfall], objectives: Sequence[Objective]) -> go.Figure:
-    """One panel a measure, from top to bottom: ``from``, what each step changes, ``to``.
+    """One panel per measure, from top to bottom: ``from``, the change of each step, ``to``.
 
-    Marks are means, bars reach from one to the next: green where the step is for the better, red where it is not, gray
-    for what was not split into steps. Whiskers are the paired 95% intervals of the changes.
+    Marks are means, and bars reach from one mean to the next: green if the step improves the measure, red if it does
+    not, gray for the part that was not split into steps. Whiskers are the paired 95% intervals of the changes.
     """
     longest = max(found, key=lambda one: len(one.bars))
     rows = ["from", *(bar.name for bar in longest.bars)]
@@ -57,9 +57,9 @@ def waterfall_figure(found: Sequence[Waterfall], objectives: Sequence[Objective]
 
 
 def singles_figure(ablation: ExecutedAblation, rows: Sequence[SingleChange], measures: Sequence[str]) -> go.Figure:
-    """One panel a measure: what each difference changes when it is brought in to ``from`` or taken back from ``to``.
+    """One panel per measure: the effect of bringing each difference into ``from``, or of taking it back from ``to``.
 
-    Filled where the 95% interval does not hold 0.
+    Marks are filled if the 95% interval excludes 0.
     """
     shown = [row for row in rows if row.factor is not None]
     names = list(dict.fromkeys(str(row.factor) for row in shown))
@@ -92,13 +92,13 @@ def singles_figure(ablation: ExecutedAblation, rows: Sequence[SingleChange], mea
 
 
 def change_of(ablation: ExecutedAblation, row: SingleChange, measure: str) -> Change:
-    """The change of one measure; of costs, which differ by a factor, the logarithm of the ratio."""
+    """The change of one measure; for costs, which differ by factors, the logarithm of the ratio."""
     before, after = (values_by_seed(ablation, choice, measure) for choice in (row.before, row.after))
     return paired_change(before, after, as_ratio=measure in COSTS)
 
 
 def change_words(measure: str, change: Change) -> str:
-    """A change with its interval and seeds: '+3.1 [+2.4, +3.8]', for a cost '× 2.00', '–' where there is none."""
+    """A change with its interval: '+3.1 [+2.4, +3.8]', for a cost '× 2.00', '–' if there is none."""
     if not change.seeds:
         return "–"
     numbers = _as_drawn(change, measure)
@@ -114,7 +114,7 @@ def _signed(measure: str, number: float) -> str:
 
 
 def _axis_title(title: str) -> dict[str, Any]:
-    """The unit on a line of its own: both figures stand side by side, so that panels are narrow."""
+    """An axis title with its unit on a separate line: the figures stand side by side, so panels are narrow."""
     return {"text": title.replace(" (", "<br>("), "font": {"size": 11}}
 
 

@@ -1,4 +1,4 @@
-"""The part of the report about an executed ablation: which difference between two configs brings what."""
+"""The section of the report about an executed ablation: the contribution of each difference between two configs."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ TITLE = "What makes the difference"
 
 
 def ablation_sections(table: TrialTable) -> list[Section]:
-    """The greedy path and the single changes of an ablation; why they cannot be shown where they cannot."""
+    """The greedy path and the single changes of an ablation, or why they cannot be shown."""
     try:
         ablation = executed_ablation(table.study)
     except ValueError as error:
@@ -53,7 +53,7 @@ def ablation_sections(table: TrialTable) -> list[Section]:
 
 
 def _measures(table: TrialTable) -> list[str]:
-    """All objectives, and a cost where none of them is one."""
+    """All objectives, plus a cost if none of them is one."""
     names = [objective.name for objective in table.objectives]
     return names if table.cost is None or table.cost in names else [*names, table.cost]
 
@@ -187,7 +187,7 @@ def _singles_table(ablation: ExecutedAblation, singles: Sequence[SingleChange], 
 
 
 def _standing_of_both(ablation: ExecutedAblation, single: SingleChange) -> str:
-    """What is missing of the changed config, then of the end that it is compared with."""
+    """What is missing from the results of the changed config, then from those of the end that it is compared with."""
     end = "to" if single.before else "from"
     changed, compared = standing(ablation, single.after), standing(ablation, single.before)
     return "; ".join([*([changed] if changed else []), *([f"'{end}': {compared}"] if compared else [])])

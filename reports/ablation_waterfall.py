@@ -1,4 +1,4 @@
-"""The greedy path of an ablation as a waterfall: what each step adds to a measure, from one end to the other."""
+"""The greedy path of an ablation as a waterfall: the change of a measure at each step from one end to the other."""
 
 from dataclasses import dataclass
 
@@ -16,18 +16,18 @@ from study.ablation import Choice
 
 @dataclass(frozen=True)
 class Bar:
-    """One change of the waterfall: what it is called, the mean before and after, and the change with its interval."""
+    """One change of the waterfall: its name, the mean before and after, and the change with its interval."""
 
     name: str
     before: float
     after: float
     change: Change
-    is_step: bool  # False for what is left where the path does not come to ``to``
+    is_step: bool  # False for the remainder if the path does not reach ``to``
 
 
 @dataclass(frozen=True)
 class Waterfall:
-    """A measure along the path, all means over the same seeds; ``bars`` add up to the difference of the ends."""
+    """A measure along the path, with all means over the same seeds; the ``bars`` add up to the total difference."""
 
     measure: str
     seeds: tuple[int, ...]
@@ -39,7 +39,7 @@ class Waterfall:
 def waterfall(ablation: ExecutedAblation, path: list[PathStep], measure: str) -> Waterfall | None:
     """``measure`` along ``path`` over the seeds that all its configs completed; None without such a seed or a step.
 
-    Where the path does not come to ``to``, a last bar stands for all factors that are left, if ``to`` has results.
+    If the path does not reach ``to`` but ``to`` has results, a last bar stands for all remaining factors.
     """
     nodes: list[tuple[str, Choice]] = [("from", FROM)]
     nodes += [(f"+ {step.brought_in}", step.after) for step in path if step.brought_in is not None]

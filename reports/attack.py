@@ -1,13 +1,13 @@
-"""Shows what the attack of the evaluation does to a trial: attacked test images, and accuracy against the radius.
+"""Shows what the evaluation's attack does to a trial: attacked test images, and accuracy against the radius.
 
     python -m reports.attack runs/crops_vs_epochs t0003
     python -m reports.attack runs/crops_vs_epochs t0003 --radius 4 --samples 100
     python -m reports.attack one_trial
 
-Of a complete trial of a study the page is ``report/attack_<trial>.html`` in the study's folder, and an artifact of the
-trial's run where the study has an MLflow store. Of a trial that was run alone it is ``attack.html`` in its folder.
+For a complete trial of a study, the page is ``report/attack_<trial>.html`` in the study's folder, and an artifact of
+the trial's run if the study has an MLflow store. For a trial without a study, it is ``attack.html`` in its folder.
 
-Exit status: 0 when the page was written, 2 when the folder holds no such trial or its images are not found.
+Exit status: 0 if the page was written, 2 if the folder holds no such trial or its images are not found.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SHOWN_IMAGES = 18
 
 @dataclass(frozen=True)
 class ChosenTrial:
-    """The trial to attack; ``study_dir`` is None for one that was run alone."""
+    """The trial to attack; ``study_dir`` is None for a trial without a study."""
 
     folder: Path
     uid: str
@@ -46,15 +46,15 @@ class ChosenTrial:
 
     @property
     def page_path(self) -> Path:
-        """Where its page is written."""
+        """Where the trial's page is written."""
         return self.folder / "attack.html" if self.study_dir is None else attack_page_path(self.study_dir, self.uid)
 
 
 def choose_trial(folder: Path, uid: str | None) -> ChosenTrial:
-    """The trial ``uid`` of the study in ``folder``, or, for None, the trial whose folder it is.
+    """The trial ``uid`` of the study in ``folder``; for ``uid`` None, the trial whose own folder is ``folder``.
 
     Raises:
-        ValueError: where there is no such trial, or it is not complete.
+        ValueError: if there is no such trial, or it is not complete.
     """
     if is_study(folder):
         study_dir: Path | None = folder
@@ -79,10 +79,10 @@ def _complete(study_dir: Path) -> str:
 
 
 def load_verified(trial: EvaluatedTrial, samples: int | None) -> TrialData:
-    """The trial's images; of the test images the first ``samples``, or all that its evaluation used for None.
+    """The trial's images, with the first ``samples`` test images, or for None all that its evaluation used.
 
     Raises:
-        ValueError: where they are missing, or not those of which the study recorded the checksum.
+        ValueError: if images are missing, or do not have the checksum that the study recorded.
     """
     data = load_data(trial.config, print_decoding)
     if trial.data_checksum not in (None, data.checksum):
@@ -108,11 +108,11 @@ def attack_page(
         chosen: the trial.
         device: where to compute.
         tell: called with a line for each radius of the curve.
-        radius_255: of the attacked images that are shown, in units of 1/255; the middle one of the evaluation for None.
-        samples: how many test images to attack, the first ones; all that the evaluation used for None.
+        radius_255: for the attacked images that are shown, in units of 1/255; None for the evaluation's middle radius.
+        samples: attack the first so many test images; None for all that the evaluation used.
 
     Raises:
-        ValueError: where result, weights or images are missing or damaged, or do not belong together.
+        ValueError: if result, weights or images are missing or damaged, or do not belong together.
     """
     trial = read_trial(chosen.folder)
     config = trial.config
@@ -143,7 +143,7 @@ def _header(name: str, trial: EvaluatedTrial, points: Sequence[CurvePoint], clas
 
 
 def disagreements(points: Sequence[CurvePoint]) -> list[str]:
-    """In words, where the curve does not go through what the trial recorded of the same images."""
+    """Notes on where the curve differs from what the trial recorded for the same images."""
     found = [
         f"{point.recorded:.2f} recorded and {point.accuracy:.2f} found at {point.radius_255:g}/255"
         for point in points

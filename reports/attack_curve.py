@@ -1,9 +1,9 @@
-"""Accuracy on test images against the radius of the attack, image by image, beside what the trial recorded.
+"""Test accuracy against the radius of the attack, image by image, compared with what the trial recorded.
 
-The radii are 0 to 16/255 and those of the trial's evaluation. An image that is misclassified clean, or broken at a
-radius of the evaluation, counts as broken at every larger one, as it does in the evaluation: so the curve goes through
-the recorded accuracies. What is broken at a radius between them alone is not carried on, as the evaluation did not know
-of it; ``CurvePoint.worst_case`` is the accuracy with these carried on, too.
+The radii are 0 to 16/255 and those of the trial's evaluation. As in the evaluation, an image that is misclassified
+without an attack, or broken at a radius of the evaluation, counts as broken at every larger radius; the curve therefore
+passes through the recorded accuracies. An image that is broken only at a radius in between is not carried over to
+larger radii, because the evaluation did not attack there; ``CurvePoint.worst_case`` is the accuracy if it were.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,16 +24,17 @@ CURVE_RADII_255 = tuple(float(radius) for radius in range(17))
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """The accuracy at one radius; accuracies are in percent of the same ``num_images`` test images.
+    """The accuracy at one radius; all accuracies are in percent, over the same ``num_images`` test images.
 
     Args:
         radius_255: in units of 1/255 of the pixel range; 0 is clean.
         accuracy: by the rule of the evaluation.
-        interval: Wilson 95% of ``accuracy``, (low, high).
-        worst_case: what is left where every image that an attack of any radius up to this one breaks counts as broken;
-            of a classifier that draws new views at every look it is ``accuracy``, as more looks break more by chance.
-        recorded: what the trial recorded of these images; None where it did not.
-        num_differing: images whose recorded flag is another one; None where there are no flags of them.
+        interval: Wilson 95% interval of ``accuracy``, (low, high).
+        worst_case: the accuracy if every image broken by an attack at any radius up to this one counts as broken; for a
+            classifier that draws new views at each evaluation it is ``accuracy``, as repeated evaluations break more
+            images by chance.
+        recorded: the accuracy that the trial recorded for these images; None if it recorded none.
+        num_differing: images whose recorded flag differs; None if there are no recorded flags.
     """
 
     radius_255: float
@@ -52,7 +53,7 @@ def attack_flags(
 
     Args:
         classifier: of the trial, in evaluation mode.
-        test: the N images that the evaluation used, in its order, or the first ones of them.
+        test: the N images that the evaluation used, in its order, or only the first of them.
         config: of the trial.
         tell: called with a line for each radius.
 
@@ -65,7 +66,7 @@ def attack_flags(
     for radius in sorted({*CURVE_RADII_255, *evaluated}):
         if radius not in evaluated:
             survivors = evaluated[max(smaller for smaller in evaluated if smaller < radius)]
-            if is_stochastic(classifier):  # one unlucky look says nothing of the next radius
+            if is_stochastic(classifier):  # one unlucky evaluation says nothing about the next radius
                 survivors = np.ones_like(survivors)
             flags[radius] = _attacked_once(classifier, test, survivors, radius, config)
         else:
@@ -78,7 +79,7 @@ def attack_flags(
 def _attacked_once(
     classifier: nn.Module, test: ImageSet, survivors: Flags, radius_255: float, config: TrialConfig
 ) -> Flags:
-    """Which images (N,) are among ``survivors`` and withstand the attack at one radius; the others are not attacked."""
+    """Which images (N,) of the ``survivors`` withstand the attack at one radius; the other images are not attacked."""
     rows = survivors.nonzero()[0]
     correct = np.zeros_like(survivors)
     if len(rows) > 0:
@@ -90,7 +91,7 @@ def _attacked_once(
 def curve_points(
     flags: Mapping[float, Flags], trial: EvaluatedTrial, *, is_stochastic: bool = False
 ) -> list[CurvePoint]:
-    """The curve of ``attack_flags``, beside what ``trial`` recorded of the same images."""
+    """The curve from ``attack_flags``, with what ``trial`` recorded for the same images."""
     points = []
     withstood = list(flags.values()) if is_stochastic else np.logical_and.accumulate(list(flags.values()))
     for (radius, correct), all_withstood in zip(flags.items(), withstood, strict=True):
@@ -112,7 +113,7 @@ def _recorded(trial: EvaluatedTrial, name: str, correct: Flags) -> tuple[float |
 
 
 def falls_at_255(flags: Mapping[float, Flags]) -> npt.NDArray[np.float64]:
-    """For each image (N,) the smallest radius of the curve at which it is misclassified; infinity where at none."""
+    """For each image (N,) the smallest radius of the curve at which it is misclassified; infinity if at none."""
     radii = np.array([*flags, np.inf])
     broken = ~np.stack([*flags.values(), np.zeros_like(next(iter(flags.values())))])
     return radii[broken.argmax(axis=0)]

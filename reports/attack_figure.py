@@ -11,7 +11,7 @@ BAND = "rgba(0,114,178,0.18)"  # BLUE
 
 
 def curve_figure(points: Sequence[CurvePoint], pgd_steps: int) -> go.Figure:
-    """Accuracy with its Wilson band, what the trial recorded, and the worst case where it differs anywhere."""
+    """Accuracy with its Wilson band, what the trial recorded, and the worst case if it differs anywhere."""
     radii = [point.radius_255 for point in points]
     figure = go.Figure()
     bounds = [[point.interval[side] for point in points] for side in (0, 1)]

@@ -1,4 +1,4 @@
-"""Where the attack page of a trial lies, and the links to those that there are; nothing here imports torch."""
+"""Paths of the attack pages of trials, and links to existing ones; nothing here imports torch."""
 
 import html
 from pathlib import Path
@@ -15,7 +15,7 @@ def attack_page_path(study_dir: Path, uid: str) -> Path:
 
 
 def attack_links(study_dir: Path, study: StudyRecord) -> list[Section]:
-    """A section with a link to each attack page of the study's trials; none where no trial has one."""
+    """A section with a link to each attack page of the study's trials; no section if there are none."""
     pages = {uid: path for uid in study.trials if (path := attack_page_path(study_dir, uid)).is_file()}
     if not pages:
         return []

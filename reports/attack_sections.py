@@ -1,4 +1,4 @@
-"""What an attack page says: the curve with its table, and the sheet of attacked images."""
+"""The sections of an attack page: the curve with its table, and the sheet of attacked images."""
 
 import base64
 import html
@@ -21,11 +21,11 @@ INTERVAL_TEXT = (
     "Radii are in units of 1/255 of the pixel range. Wilson 95% intervals cover the drawing of the test images, not "
     "the seed of the training."
 )
-LARGEST_PIXELATED = 64  # pixels; images that are shown larger than they are keep their pixels' edges
+LARGEST_PIXELATED = 64  # pixels; images up to this size are enlarged with sharp pixel edges
 
 
 def attack_text(config: TrialConfig) -> str:
-    """The attack of the evaluation in words."""
+    """The evaluation's attack in words."""
     starts = "the image itself"
     if config.eval_restarts > 1:
         starts += f" and {config.eval_restarts - 1} random starts"
@@ -36,7 +36,7 @@ def attack_text(config: TrialConfig) -> str:
 
 
 def curve_section(points: Sequence[CurvePoint], config: TrialConfig) -> Section:
-    """The curve, how it treats images that fall at several radii, and the table of it."""
+    """The curve, how it treats images that are broken at only some radii, and its table."""
     figure = {"attack_curve": curve_figure(points, config.eval_pgd_steps)}
     caption = f"{_rule_text(config)} {_worst_case_text(points)} {INTERVAL_TEXT}"
     return Section("Accuracy against radius", caption, figures=figure, tables=(_curve_table(points, config),))
@@ -75,7 +75,7 @@ def _curve_table(points: Sequence[CurvePoint], config: TrialConfig) -> ReportTab
 
 
 def sheet_section(images: Sequence[AttackedImage], radius_255: float, config: TrialConfig) -> Section:
-    """The images with their magnified perturbations, what they become, and what each is taken for."""
+    """The images, their magnified perturbations and adversarial versions, with the predicted classes."""
     factor = magnification(radius_255)
     kind = ' pixelated"' if config.image_size <= LARGEST_PIXELATED else '"'
     cards = "".join(_card(image, radius_255, factor) for image in images)
@@ -84,7 +84,7 @@ def sheet_section(images: Sequence[AttackedImage], radius_255: float, config: Tr
 
 
 def magnification(radius_255: float) -> int:
-    """The whole number, at least 1, by which perturbations are multiplied: the largest that keeps all within gray."""
+    """The factor for showing perturbations: the largest integer, at least 1, that stays in range around mid-gray."""
     return max(1, math.floor(127.5 / radius_255))
 
 
@@ -130,7 +130,7 @@ def _fate(image: AttackedImage) -> str:
 
 
 def png_uri(pixels: npt.NDArray[np.float32]) -> str:
-    """An image (S, S, 3) in [0, 1] as the URI of a PNG, which holds it rounded to 1/255; clipped where outside."""
+    """An image (S, S, 3) in [0, 1] as the data URI of a PNG: values outside are clipped, all rounded to 1/255."""
     content = io.BytesIO()
     Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)).save(content, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

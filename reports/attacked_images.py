@@ -1,4 +1,4 @@
-"""Test images with the perturbations that the attack of the evaluation finds for them."""
+"""Test images with the perturbations that the evaluation's attack finds for them."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,12 @@ class AttackedImage:
     """One test image before and after the attack.
 
     Args:
-        index: its place among the evaluated test images.
-        clean, adversarial: (S, S, 3), in [0, 1]; equal where the image is misclassified clean and so not attacked.
+        index: its position among the evaluated test images.
+        clean, adversarial: (S, S, 3), in [0, 1]; equal if the image is misclassified clean and so not attacked.
         true_class: its name.
-        clean_prediction, adversarial_prediction: names of the classes that the classifier takes it for.
+        clean_prediction, adversarial_prediction: names of the predicted classes.
         falls_at_255: the smallest radius of the curve at which it is misclassified, in units of 1/255 (0: clean);
-            infinity where at none.
+            infinity if at none.
     """
 
     index: int
@@ -43,7 +43,7 @@ class AttackedImage:
 
 
 def sheet_radius_255(config: TrialConfig) -> float:
-    """The middle radius of the evaluation, in units of 1/255: 8 of 4, 8 and 16."""
+    """The middle radius of the evaluation, in units of 1/255; for example 8 for 4, 8 and 16."""
     return config.eval_radii_255[(len(config.eval_radii_255) - 1) // 2]
 
 
@@ -56,7 +56,7 @@ def attacked_images(
     radius_255: float,
     count: int,
 ) -> list[AttackedImage]:
-    """Attacks the first ``count`` test images as the evaluation does, from its first start.
+    """Attacks the first ``count`` test images as the evaluation does, but only from its first start.
 
     Args:
         classifier: of the trial, in evaluation mode.
@@ -64,10 +64,10 @@ def attacked_images(
         config: of the trial.
         falls_at_255: (N,), for at least the first ``count`` test images.
         radius_255: of the l-infinity ball, in units of 1/255.
-        count: how many; fewer where there are not as many.
+        count: how many images to attack; fewer if there are not that many.
 
     Returns:
-        The images in the order of the evaluation; of a probe whose views are attacked, the first view of each.
+        The images in the order of the evaluation; if the probe's views are attacked, the first view of each.
     """
     images, labels = data.test.tensors(count)
     device = next(classifier.parameters()).device
@@ -96,6 +96,6 @@ def attacked_images(
 
 
 def _shown(attacked: Tensor) -> Pixels:
-    """Images (N, S, S, 3) of images (N, 3, S, S), or the first view of each of views (N, n, 3, S, S)."""
+    """Images (N, S, S, 3) from images (N, 3, S, S), or from the first of the n views in (N, n, 3, S, S)."""
     images = attacked[:, 0] if attacked.ndim == 5 else attacked
     return np.asarray(images.permute(0, 2, 3, 1).cpu().numpy())

@@ -1,4 +1,4 @@
-"""Empirical attainment surfaces: what was attained by a given share of the seeds."""
+"""Empirical attainment surfaces: what a given share of the seeds attains."""
 
 from dataclasses import dataclass
 
@@ -21,23 +21,23 @@ class Attainment:
 
     surfaces: dict[int, Floats]
     seeds: list[int]
-    num_configurations: int  # those that every one of these seeds completed
+    num_configurations: int  # completed by every one of these seeds
 
 
 def attainment_of(seeds: pd.DataFrame, objectives: tuple[Objective, Objective]) -> Attainment | None:
     """The points that at least 20, 50 and 80 percent of the seeds attain (dominate or equal).
 
     Each seed is one run of the study: the set of its configurations. Seeds are only comparable on the same
-    configurations, so a surface is over those that every seed has. Seeds with few configurations, as confirmation
-    brings them, are left out where that leaves more trials in the surface. Computed by ``moocore.eaf``; Grunert da
+    configurations, so a surface is over those that every seed has. Seeds with few configurations, such as those added
+    by confirmation, are left out if that leaves more trials in the surface. Computed by ``moocore.eaf``; Grunert da
     Fonseca et al. (2001), doi:10.1007/3-540-44719-9_15.
 
     Args:
-        seeds: one row a configuration and seed, as ``configurations.seed_frame`` gives it, trusted trials alone.
+        seeds: one row per configuration and seed, as from ``configurations.seed_frame``, of trusted trials only.
         objectives: two columns of ``seeds``.
 
     Returns:
-        None where no two configurations are complete for three common seeds.
+        None if no two configurations are complete for three common seeds.
     """
     names = [objective.name for objective in objectives]
     finite = seeds[np.isfinite(seeds[names].to_numpy(dtype=float)).all(axis=1)]

@@ -4,10 +4,10 @@
     python -m reports.build runs/tradeoff --export
     python -m reports.build runs/paper_table4 --paper
 
-``--export`` also writes every table as CSV, Markdown and LaTeX and every figure as HTML, and as SVG and PNG where
-kaleido and a Chrome are installed. ``--paper`` puts a study of ``search_spaces/paper`` beside the paper's numbers.
+``--export`` also writes every table as CSV, Markdown and LaTeX and every figure as HTML, and as SVG and PNG if kaleido
+and Chrome are installed. ``--paper`` compares a study of ``search_spaces/paper`` with the paper's numbers.
 
-Exit status: 0 when the page was written, 2 when the folder holds no study.
+Exit status: 0 if the page was written, 2 if the folder holds no study.
 """
 
 import argparse
@@ -32,18 +32,19 @@ def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, *, 
 
     Args:
         study_dir: the study's folder.
-        tell: where given, tables and figures are exported too, and it is called with a line for each kind of file.
-        beside_paper: put the study beside the table of the paper that it repeats.
+        tell: if given, tables and figures are exported too, and it is called with a line for each kind of file.
+        beside_paper: compare the study with the table of the paper that it reproduces.
 
     Raises:
-        ValueError: where ``study_dir`` holds no study or a damaged one, or one that repeats nothing of the paper.
+        ValueError: if ``study_dir`` holds no study or a damaged one, or, with ``beside_paper``, one that reproduces
+            nothing in the paper.
     """
     began = time.monotonic()
     status = read_status(study_dir)
     table = tabulate(status.record)
     sections = sections_of(table)
     if beside_paper:
-        from reports.paper_table import paper_section  # finds the paper's spaces with the study's code, imports torch
+        from reports.paper_table import paper_section  # uses the study's code, which imports torch
 
         sections.insert(1, paper_section(table))
     sections[-1:-1] = attack_links(study_dir, status.record)

@@ -1,11 +1,12 @@
-"""Compares two trials, or the chosen configurations of two studies: configs, accuracies image by image, cost.
+"""Compares two trials, or one configuration from each of two studies: configs, accuracies image by image, cost.
 
     python -m reports.compare runs/tradeoff/trials/t0003 runs/tradeoff/trials/t0011
     python -m reports.compare runs/tradeoff runs/scale_ranges --choose robust --html compared.html
 
-Prints Markdown. Of a study its knee is compared, or with ``--choose robust`` the most robust member of its front.
+Prints Markdown. A study is represented by the knee of its front, or with ``--choose robust`` by the front's most robust
+member.
 
-Exit status: 0 when something was compared, 2 when a folder holds neither a trial nor a study.
+Exit status: 0 if the two were compared, 2 if a folder holds neither a trial nor a study.
 """
 
 import argparse
@@ -21,10 +22,10 @@ from reports.table_formats import to_markdown
 
 
 def compare(first: Path, second: Path, rule: str = "knee") -> list[Section]:
-    """What is to be said of two folders, each of a trial or of a study.
+    """The sections of a comparison of two folders, each of a trial or of a study.
 
     Raises:
-        ValueError: where one of them is neither, or is damaged.
+        ValueError: if a folder holds neither, or is damaged.
     """
     chosen = [chosen_configuration(folder, rule) if is_study(folder) else None for folder in (first, second)]
     seed = common_seed(chosen[0], chosen[1]) if chosen[0] and chosen[1] else None
@@ -39,7 +40,7 @@ def compare(first: Path, second: Path, rule: str = "knee") -> list[Section]:
 
 
 def as_markdown(sections: list[Section]) -> str:
-    """The sections as text."""
+    """The sections as Markdown."""
     parts = [
         "\n\n".join([f"## {section.title}", section.caption, *(to_markdown(table).strip() for table in section.tables)])
         for section in sections
@@ -48,7 +49,7 @@ def as_markdown(sections: list[Section]) -> str:
 
 
 def as_page(sections: list[Section], first: Path, second: Path) -> str:
-    """The sections as a page."""
+    """The sections as an HTML page."""
     title = f"{first.name} against {second.name}"
     header = f"<header><h1>{html.escape(title)}</h1></header>"
     return whole_page(title, header, sections)

@@ -1,4 +1,4 @@
-"""From a study to the one configuration of it that is compared, and the fronts of two studies in one box."""
+"""The configuration that represents a study in a comparison, and the hypervolume of two fronts in a common box."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ RULES = ("knee", "robust")
 
 @dataclass(frozen=True)
 class ChosenConfiguration:
-    """A configuration of a study's front, and why it was chosen; ``row`` is that of ``configuration_frame``."""
+    """A configuration of a study's front, and why it was chosen; ``row`` is its row in ``configuration_frame``."""
 
     study_dir: Path
     table: TrialTable
@@ -25,7 +25,7 @@ class ChosenConfiguration:
     why: str
 
     def trial_folder(self, seed: int | None) -> Path:
-        """The folder of its complete trial with ``seed``; of the first one for None."""
+        """The folder of the configuration's complete trial with ``seed``, or for None of its first complete trial."""
         complete = self.table.complete[self.table.complete["configuration"] == self.row["configuration"]]
         chosen = complete if seed is None else complete[complete["seed"] == seed]
         return self.study_dir / "trials" / str(chosen["uid"].iloc[0])
@@ -37,10 +37,10 @@ def is_study(folder: Path) -> bool:
 
 
 def chosen_configuration(study_dir: Path, rule: str) -> ChosenConfiguration:
-    """The knee of the study's front, or its most robust member; that one, too, where the front has no knee.
+    """The knee of the study's front, or its most robust member if the rule asks for it or the front has no knee.
 
     Raises:
-        ValueError: where the study has no front, or no robust accuracy to choose by.
+        ValueError: if the study has no front, or no robust accuracy to choose by.
     """
     table = tabulate(read_study(study_dir))
     if table.front_configurations.empty:
@@ -56,12 +56,12 @@ def chosen_configuration(study_dir: Path, rule: str) -> ChosenConfiguration:
 
 
 def common_seed(first: ChosenConfiguration, second: ChosenConfiguration) -> int | None:
-    """The lowest seed that both have; None where there is none."""
+    """The lowest seed that both have; None if there is none."""
     return min(set(first.row["seeds"]) & set(second.row["seeds"]), default=None)
 
 
 def front_shares(first: TrialTable, second: TrialTable) -> tuple[float, float]:
-    """The share of one common box that each study's front dominates; NaN where their objectives differ."""
+    """The share of a common box that each study's front dominates; NaN if their objectives differ."""
     if first.objectives != second.objectives:
         return math.nan, math.nan
     names = [objective.name for objective in first.objectives]

@@ -1,4 +1,4 @@
-"""Two evaluated trials side by side: what differs in their configs, and image by image what each withstood."""
+"""Comparison of two evaluated trials: how their configs differ, and which images each classified correctly."""
 
 import json
 import zipfile
@@ -18,7 +18,7 @@ from trainables.trial_config import TrialConfig, explain
 
 Flags = npt.NDArray[np.bool_]
 RESULT_NAME, FLAGS_NAME = "result.json", "flags.npz"
-# The fields that decide which images are evaluated; data_root only where no checksum tells.
+# The fields that determine which images are evaluated; data_root counts only without checksums (see why_unpaired).
 IMAGE_FIELDS = {
     "val": ("dataset", "image_size", "split_seed", "eval_samples", "validation_fraction"),
     "test": ("dataset", "image_size", "split_seed", "eval_samples"),
@@ -27,11 +27,11 @@ IMAGE_FIELDS = {
 
 @dataclass(frozen=True)
 class EvaluatedTrial:
-    """A trial's folder, read.
+    """The contents of a trial's folder.
 
     Args:
-        flags: accuracy -> for each evaluated image, in their order, whether it was classified correctly; may be empty.
-        data_checksum: of the study's images; None for a trial that belongs to no study.
+        flags: accuracy -> for each evaluated image, in order, whether it was classified correctly; may be empty.
+        data_checksum: of the study's images; None for a trial without a study.
     """
 
     folder: Path
@@ -46,8 +46,8 @@ class PairedTest:
     """McNemar's exact test of two classifiers on the same images.
 
     Args:
-        num_images: that both were evaluated on.
-        only_first, only_second: how many of them one alone classified correctly.
+        num_images: the number of images that both were evaluated on.
+        only_first, only_second: how many of them only the first or only the second classified correctly.
         p_value: two-sided.
     """
 
@@ -58,10 +58,10 @@ class PairedTest:
 
 
 def read_trial(folder: Path) -> EvaluatedTrial:
-    """Reads ``result.json``, ``flags.npz`` where there is one, and of the study around it the checksum of its images.
+    """Reads ``result.json``, ``flags.npz`` if present, and, from the surrounding study, the checksum of its images.
 
     Raises:
-        ValueError: where there is no result, or where it is damaged or of another version.
+        ValueError: if there is no result, or if it is damaged or from another version.
     """
     path = folder / RESULT_NAME
     if not path.is_file():
@@ -91,7 +91,7 @@ def _read_flags(path: Path) -> dict[str, Flags]:
 
 
 def study_around(folder: Path) -> Path | None:
-    """The study whose ``trials/`` a trial's folder lies in, absolute; None for a trial that belongs to no study."""
+    """The absolute path of the study whose ``trials/`` contains a trial's folder; None for a trial without a study."""
     study_dir = folder.resolve().parent.parent
     return study_dir if (study_dir / JOURNAL_NAME).is_file() else None
 
@@ -105,7 +105,7 @@ def _data_checksum(folder: Path) -> str | None:
 
 
 def accuracy_of(trial: EvaluatedTrial, name: str) -> tuple[float, int] | None:
-    """An accuracy in percent and the number of images, from the flags or else the metrics; None where it is missing."""
+    """An accuracy in percent and the number of images, from the flags or else the metrics; None if it is missing."""
     if name in trial.flags:
         flags = trial.flags[name]
         return 100 * int(flags.sum()) / len(flags), len(flags)
@@ -117,13 +117,13 @@ def accuracy_of(trial: EvaluatedTrial, name: str) -> tuple[float, int] | None:
 
 
 def shared_accuracies(first: EvaluatedTrial, second: EvaluatedTrial) -> list[str]:
-    """The accuracies that either trial has: of validation, then of test, each in the order of the trials."""
+    """The accuracies that at least one trial has: validation first, then test, each in the order of the trials."""
     names = [name for trial in (first, second) for name in (*trial.flags, *trial.metrics) if is_accuracy(name)]
     return sorted(dict.fromkeys(names), key=lambda name: name.startswith("test_"))
 
 
 def why_unpaired(first: EvaluatedTrial, second: EvaluatedTrial, name: str) -> str:
-    """Why the trials, A and B, cannot be compared image by image in the accuracy ``name``; '' where they can."""
+    """Why trials A and B cannot be compared image by image in the accuracy ``name``; '' if they can."""
     known = [accuracy_of(trial, name) is not None for trial in (first, second)]
     if not all(known):
         return f"only {'A' if known[0] else 'B'} has it"
@@ -146,10 +146,10 @@ def why_unpaired(first: EvaluatedTrial, second: EvaluatedTrial, name: str) -> st
 
 
 def paired_test(first: Flags, second: Flags) -> PairedTest:
-    """McNemar's exact test on the images that both have, which are the first ones of each.
+    """McNemar's exact test on the common images, which come first in both.
 
-    Of the images on which the two differ, either is equally often the correct one if both are equally accurate: the
-    two-sided binomial test. McNemar (1947), doi:10.1007/BF02295996.
+    Under the null hypothesis of equal accuracy, each classifier is equally likely to be the correct one on an image on
+    which they differ: a two-sided binomial test. McNemar (1947), doi:10.1007/BF02295996.
     """
     num_images = min(len(first), len(second))
     first, second = first[:num_images], second[:num_images]
@@ -160,9 +160,9 @@ def paired_test(first: Flags, second: Flags) -> PairedTest:
 
 
 def config_differences(first: TrialConfig, second: TrialConfig) -> list[tuple[str, Any, Any]]:
-    """Field, and its value in each config, for every field that has an effect in one of them and differs.
+    """Name and both values of every field that differs and has an effect in at least one config.
 
-    A field without effect in a config counts as None there.
+    A field without effect in a config has the value None there.
     """
     effective = first.effective(), second.effective()
     names = [name for name in TrialConfig.model_fields if name in effective[0] or name in effective[1]]

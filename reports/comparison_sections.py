@@ -1,4 +1,4 @@
-"""What a comparison says: the choice from each study, the configs, the accuracies with their tests, the cost."""
+"""The sections of a comparison: the choice from each study, configs, accuracies with their tests, costs."""
 
 import math
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ ATTACK_FIELDS = ("eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_s
 
 
 def study_section(chosen: Mapping[str, ChosenConfiguration]) -> Section:
-    """Which configuration of each study is compared, its means over seeds, and how much each front dominates."""
+    """The chosen configuration of each study, its means over seeds, and the hypervolume of each front."""
     tables = [choice.table for choice in chosen.values()]
     shares = front_shares(tables[0], tables[1]) if len(tables) == 2 else (math.nan,)
     names = list(
@@ -131,7 +131,7 @@ def _accuracy_row(first: EvaluatedTrial, second: EvaluatedTrial, name: str) -> d
     if not row["unpaired"]:
         test = paired_test(first.flags[name], second.flags[name])
         row |= {"images": test.num_images, "only_A": test.only_first, "only_B": test.only_second, "p": test.p_value}
-        # AutoAttack may have run on more images of one of the two.
+        # AutoAttack may have run on more images for one of the two.
         row["difference"] = 100 * (test.only_second - test.only_first) / test.num_images
     return row
 

@@ -1,4 +1,4 @@
-"""From trials to configurations: trials that differ in their seed alone become one point with a mean and a spread."""
+"""Aggregates trials into configurations: trials that differ only in their seed get a common mean and spread."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,15 +9,15 @@ import pandas as pd
 from reports.measures import Objective, interval_of
 
 SPREAD_PREFIX, COUNT_PREFIX = "sd_", "seeds_of_"
-LOST = ("failed", "stopped")  # the worse first
+LOST = ("failed", "stopped")  # worst first
 Row = Mapping[Any, Any]
 
 
 def seed_frame(trials: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """One row a configuration and seed: ``configuration``, ``seed`` and the mean of each measure over complete trials.
+    """One row per configuration and seed: ``configuration``, ``seed``, and each measure's mean over complete trials.
 
-    Where a seed was run twice (a confirmation that repeats a seed of the search), its trials count as one: they share
-    the seed's luck, so they are no further evidence on the spread over seeds.
+    If a seed was run twice (a confirmation that repeats a seed of the search), its trials count as one: they share the
+    seed's luck, so they are no further evidence on the spread over seeds.
     """
     complete = trials[trials["state"] == "complete"]
     means: pd.DataFrame = complete.groupby(["configuration", "seed"], sort=False)[list(measures)].mean()
@@ -27,21 +27,21 @@ def seed_frame(trials: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
 def configuration_frame(
     trials: pd.DataFrame, measures: Sequence[str], objectives: Sequence[Objective] = ()
 ) -> pd.DataFrame:
-    """One row a configuration with at least one complete trial, in the order in which those were proposed.
+    """One row per configuration with at least one complete trial, in the order in which these trials were proposed.
 
     Args:
-        trials: one row a trial, as ``reports.trials.trial_frame`` gives it.
+        trials: one row per trial, as from ``reports.trials.trial_frame``.
         measures: columns to average over seeds.
-        objectives: measures that must be finite for every complete seed; else the mean is NaN. Any other measure is
-            averaged over the seeds that have it: AutoAttack may have been run for some seeds only.
+        objectives: measures that must be finite for every complete seed; otherwise the mean is NaN. Any other measure
+            is averaged over the seeds that have it: AutoAttack may have been run for some seeds only.
 
     Returns:
-        Columns ``configuration``, ``uid`` (of the first complete trial), ``uids``, ``seeds`` (those complete),
-        ``num_seeds``, ``num_lost`` (its trials that were stopped or failed: the mean is over the rest), ``purposes``,
-        ``state`` (what the study calls it: 'failed' or 'stopped' as soon as a trial is, else 'complete', although seeds
-        may still be running), ``validity`` (warnings of any of its trials), the ``factor_*`` columns, and for each
+        Columns ``configuration``, ``uid`` (of the first complete trial), ``uids`` and ``seeds`` (of the complete
+        trials), ``num_seeds``, ``num_lost`` (number of stopped or failed trials, which the mean excludes),
+        ``purposes``, ``state`` ('failed' or 'stopped' as soon as one trial is, else 'complete', although seeds may
+        still be running), ``validity`` (warnings of all its complete trials), the ``factor_*`` columns, and for each
         measure its mean over seeds under its own name, ``sd_<measure>`` (sample standard deviation over seeds, NaN for
-        fewer than two) and ``seeds_of_<measure>``.
+        fewer than two) and ``seeds_of_<measure>`` (number of seeds that have it).
     """
     complete = trials[trials["state"] == "complete"]
     groups = complete.groupby("configuration", sort=False)
@@ -63,7 +63,7 @@ def configuration_frame(
     first = complete.drop_duplicates("configuration").set_index("configuration")
     frame[factors] = first[factors]
     per_seed = seed_frame(trials, measures).groupby("configuration", sort=False)[list(measures)]
-    # Rounding: the mean of three equal costs must not lose a tie to the cost itself by its last bit.
+    # Rounded so that the mean of three equal costs ties with the cost itself despite floating-point error.
     means, spreads, counts = per_seed.mean().map(rounded), per_seed.std(ddof=1).map(rounded), per_seed.count()
     for objective in objectives:
         means.loc[counts[objective.name] < frame["num_seeds"], objective.name] = np.nan
@@ -72,16 +72,16 @@ def configuration_frame(
 
 
 def spread_of(row: Row, name: str) -> tuple[float, int]:
-    """The sample standard deviation of a measure over a configuration's seeds (NaN for one), and how many they are."""
+    """The sample standard deviation of a measure over a configuration's seeds (NaN for one), and how many seeds."""
     count = row.get(COUNT_PREFIX + name, 0)
     return float(row.get(SPREAD_PREFIX + name, np.nan)), int(count) if count == count else 0
 
 
 def whisker_of(row: Row, name: str) -> tuple[float, float] | None:
-    """How far a mean's whisker reaches (down, up): one standard deviation over seeds, or Wilson's interval of one seed.
+    """The lengths (down, up) of a mean's whisker: one standard deviation over seeds, or Wilson's interval of one seed.
 
-    The two say different things: the spread is that of repeated trainings on the same images, Wilson's interval is that
-    of drawing other images for the same training. None where neither is known.
+    The two mean different things: the standard deviation covers repeated trainings evaluated on the same images,
+    Wilson's interval covers other images for the same training. None if neither is known.
     """
     spread, count = spread_of(row, name)
     if count > 1:
@@ -91,7 +91,7 @@ def whisker_of(row: Row, name: str) -> tuple[float, float] | None:
 
 
 def rounded(value: float) -> float:
-    """``value`` without what a mean has in its last bits."""
+    """``value`` rounded to 12 significant digits, to remove floating-point error."""
     return float(f"{value:.12g}")
 
 

@@ -1,4 +1,4 @@
-"""Whether early stopping can be trusted: do rungs rank trials as their ends do, and what did stopping cost."""
+"""Whether early stopping can be trusted: do rankings at rungs agree with the final ones, and what did it cost."""
 
 import math
 from collections import defaultdict
@@ -18,21 +18,21 @@ MIN_FOR_INTERVAL = 10
 
 @dataclass(frozen=True)
 class Audit:
-    """What became of audited trials: those that a rung would have stopped, but that ran on."""
+    """The outcomes of audited trials: those that a rung would have stopped, but that continued."""
 
-    num_audited: int  # complete and trusted
-    num_on_front: int  # of them, those whose configuration is on the front
+    num_audited: int  # audited trials that are complete and trusted
+    num_on_front: int  # how many of these have their configuration on the front
     uids_on_front: tuple[str, ...]
-    num_unfinished: int  # audited, but running, failed or in doubt
+    num_unfinished: int  # audited, but running, failed or not trusted
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's 95% interval of the share on the front, in percent; None without audited trials."""
+        """Wilson's 95% interval of the share of audited trials on the front, in percent; None if there are none."""
         return wilson_95(100 * self.num_on_front / self.num_audited, self.num_audited) if self.num_audited else None
 
 
 def audit_of(table: TrialTable) -> Audit:
-    """How many of the audited trials are on the final front: stopping them would have cost a front member."""
+    """How many audited trials are on the final front, where stopping would have cost a front member."""
     audited = table.frame[table.frame["is_audited"]]
     finished = audited[audited["uid"].isin(table.trusted["uid"])]
     on_front = finished[finished["on_front"]]
@@ -40,11 +40,11 @@ def audit_of(table: TrialTable) -> Audit:
 
 
 def rank_agreement(table: TrialTable) -> pd.DataFrame:
-    """Kendall's tau-b between the ranking at each rung and at the end, for every objective that is no cost.
+    """Kendall's tau-b between the ranking at each rung and at the end, for every objective that is not a cost.
 
-    Over the means of configurations: seeds of one are no further evidence on how well rungs tell configurations apart.
-    Each mean is over its trusted complete trials that reported at the rung. Those that the rung stopped are missing, so
-    agreement is that among the survivors; audited trials are what is seen of the rest.
+    Ranked are the means of configurations: further seeds of one are no evidence on how well rungs tell configurations
+    apart. Each mean is over the trusted complete trials that reported at the rung. Trials that the rung stopped are
+    missing, so the agreement is that among survivors; of the others, only audited trials are included.
 
     Returns:
         Columns ``milestone``, ``objective``, ``configurations``, ``tau``, ``low``, ``high`` (``tau_interval``).
@@ -69,8 +69,9 @@ def rank_agreement(table: TrialTable) -> pd.DataFrame:
 def tau_interval(tau: float, count: int) -> tuple[float, float]:
     """The 95% interval of Kendall's tau from Fisher's z, whose variance is 0.437 / (n - 4).
 
-    Fieller, Hartley and Pearson (1957), doi:10.1093/biomet/44.3-4.470: for n of at least 10 and tau up to 0.8, above
-    which it is somewhat too wide. (NaN, NaN) for a ``count`` below 10, or for a tau of 1 or -1, which has no width.
+    Fieller, Hartley and Pearson (1957), doi:10.1093/biomet/44.3-4.470: valid for n of at least 10 and tau up to 0.8,
+    above which it is somewhat too wide. (NaN, NaN) for a ``count`` below 10, or for a tau of 1 or -1, which would have
+    no width.
     """
     if count < MIN_FOR_INTERVAL or not abs(tau) < 1 - 1e-12:
         return math.nan, math.nan
@@ -79,7 +80,7 @@ def tau_interval(tau: float, count: int) -> tuple[float, float]:
 
 
 def _rung_and_end(trial: TrialRecord, milestone: int, name: str) -> tuple[float, float] | None:
-    """A measure at a rung and at the end; None where either is missing."""
+    """A measure at a rung and at the end; None if either is missing."""
     end = trial.metrics.get(name)
     for report in trial.reports:
         value = report.get(name)

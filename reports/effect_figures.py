@@ -15,7 +15,7 @@ EVALUATOR_COLORS = {"fANOVA": BLUE, "PED-ANOVA": ORANGE}
 
 
 def effects_figure(effects: list[Effect]) -> go.Figure:
-    """Main effects on accuracies, one panel a measure; filled where Holm's p-value is below 0.05."""
+    """Main effects on accuracies, one panel per measure; marks are filled if Holm's p-value is below 0.05."""
     shown = [effect for effect in effects if is_accuracy(effect.measure)]
     measures = list(dict.fromkeys(effect.measure for effect in shown))
     rows = list(dict.fromkeys(f"{effect.factors[0]}: {effect.contrast}" for effect in shown))
@@ -43,7 +43,7 @@ def effects_figure(effects: list[Effect]) -> go.Figure:
 
 
 def importance_figure(found: list[Importance]) -> go.Figure:
-    """The importance of each factor, one panel an objective, one bar an evaluator."""
+    """The importance of each factor, one panel per objective, one bar per evaluator."""
     titles = [short_label(importance.objective).replace(" (%)", "") for importance in found]
     figure = make_subplots(rows=1, cols=len(found), subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.04)
     order = list(found[0].factors.index)
@@ -72,7 +72,7 @@ def effect_text(measure: str, mean: float, low: float, high: float) -> str:
 
 
 def p_text(p_value: float) -> str:
-    """A p-value with two digits, '–' where there is no test."""
+    """A p-value with two significant digits, '–' if there is no test."""
     if math.isnan(p_value):
         return "–"
     return "< 0.001" if p_value < 0.001 else f"{p_value:.2g}"

@@ -1,4 +1,4 @@
-"""The part of the report about what mattered: effects, importance, the space, and whether stopping was right."""
+"""The sections of the report about what mattered: effects, importance, the space, and whether stopping was right."""
 
 import math
 from dataclasses import asdict
@@ -25,7 +25,7 @@ HOW_TESTED = (
 
 
 def effect_sections(table: TrialTable) -> list[Section]:
-    """What mattered, as far as the study's trials can tell."""
+    """What mattered, as far as the study's trials show."""
     if table.trusted.empty or not table.objectives:
         return []
     sections = [_effects(table)]

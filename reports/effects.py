@@ -1,4 +1,4 @@
-"""Effects of factors from matched pairs: means, intervals, and tests corrected for their number."""
+"""Effects of factors from matched pairs: means, intervals, and tests corrected for multiplicity."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from reports.measures import COSTS
 from reports.trials import TrialTable
 
 Floats = npt.NDArray[np.float64]
-MIN_PAIRS = 5  # for an interval: fewer do not show whether the differences are anything like normal
+MIN_PAIRS = 5  # for an interval; fewer do not show whether the differences are approximately normal
 MIN_BOOTSTRAP_PAIRS = 8
 NUM_RESAMPLES = NUM_FLIPS = 10_000
 MAX_EXACT_PAIRS = 12
@@ -22,17 +22,17 @@ MAX_EXACT_PAIRS = 12
 
 @dataclass(frozen=True)
 class Effect:
-    """What going from one level to another does to a measure.
+    """The effect on a measure of going from one level to another.
 
     Args:
         factors: the factor, or the two factors of an interaction.
         contrast: the levels, as text.
         measure: a metric.
-        mean: over the pairs of encoders: percentage points, for costs the natural logarithm of the ratio.
+        mean: over the pairs of encoders: in percentage points, or for costs the natural logarithm of the ratio.
         low, high: 95% interval of the mean (``mean_interval``); NaN below five pairs.
-        pairs: how many there are; trials that share their encoders are one (``MatchedTrials``).
+        pairs: the number of pairs; trials that share their encoders count as one (``MatchedTrials``).
         p_value: of the sign-flip test; NaN for costs.
-        p_holm: the same, corrected by Holm's method over all rows of the table.
+        p_holm: the p-value corrected by Holm's method over all rows of the table.
     """
 
     factors: tuple[str, ...]
@@ -47,7 +47,7 @@ class Effect:
 
 
 def main_effects(table: TrialTable, measures: Sequence[str]) -> list[Effect]:
-    """One effect for every factor, contrast and measure that have matched pairs, p-values corrected over all."""
+    """One effect for every factor, contrast and measure with matched pairs; p-values are corrected over all of them."""
     trials, found = MatchedTrials(table, list(measures)), []
     for factor in table.factors:
         for contrast, measure in product(trials.contrasts(factor), measures):
@@ -58,7 +58,7 @@ def main_effects(table: TrialTable, measures: Sequence[str]) -> list[Effect]:
 
 
 def interactions(table: TrialTable, measures: Sequence[str]) -> list[Effect]:
-    """How much each factor's effect depends on another factor; of numeric factors the lowest and highest level."""
+    """How much each factor's effect depends on another factor; numeric factors at their lowest and highest level."""
     trials, found = MatchedTrials(table, list(measures)), []
     for first, second in combinations(table.factors, 2):
         if second in trials.dependents(first) or first in trials.dependents(second):
@@ -80,12 +80,12 @@ def _effect(factors: tuple[str, ...], contrast: str, measure: str, differences: 
 def mean_interval(differences: Floats, seed: int = 0) -> tuple[float, float]:
     """The 95% interval of the mean of matched differences; (NaN, NaN) below five of them.
 
-    From eight differences on it is the expanded percentile interval of a bootstrap over them, whose percentiles are
-    moved outwards by as much as a bootstrap of so few is too narrow (Hesterberg 2015,
-    doi:10.1080/00031305.2015.1089789). Of five to seven that would still hold only 91 to 94% of normal means: there it
-    is Student's t interval, which is symmetric.
+    From eight differences on, it is the expanded percentile interval of a bootstrap over the differences: its
+    percentiles are moved outwards to correct for the narrowness of a bootstrap of so few (Hesterberg 2015,
+    doi:10.1080/00031305.2015.1089789). For five to seven differences that interval would still cover only 91 to 94% of
+    normal means, so Student's t interval, which is symmetric, is used instead.
 
-    It speaks of the settings that the study compared, not of settings that it never ran.
+    The interval applies to the settings that the study compared, not to settings that it never ran.
     """
     count = len(differences)
     if count < MIN_PAIRS:
@@ -116,10 +116,10 @@ def sign_flip_p(differences: Floats, seed: int = 0) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for their number so that the chance of any false finding is kept; NaN stays NaN.
+    """P-values corrected for multiplicity, which controls the probability of any false finding; NaN stays NaN.
 
-    Holm (1979), Scandinavian Journal of Statistics 6: the i-th smallest of m is multiplied by m - i + 1, never below a
-    smaller one, at most 1.
+    Holm (1979), Scandinavian Journal of Statistics 6: the i-th smallest of m p-values is multiplied by m - i + 1, made
+    no smaller than the preceding corrected one, and capped at 1.
     """
     tested = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
     corrected, floor = [math.nan] * len(p_values), 0.0

@@ -1,6 +1,6 @@
-"""What an executed ablation has found: the greedy path, and what each difference does alone, paired by seed.
+"""Results of an executed ablation: the greedy path, and the effect of each difference alone, paired by seed.
 
-The path is that of ``study.ablation.greedy_path``, walked again over the journal's trials.
+The path is that of ``study.ablation.greedy_path``, recomputed from the journal's trials.
 """
 
 import math
@@ -23,20 +23,20 @@ FROM: Choice = frozenset()
 
 @dataclass(frozen=True)
 class ExecutedAblation:
-    """An ablation and what was trained for it; trials that only confirm a configuration are not in it."""
+    """An ablation and the configurations trained for it, without confirming trials."""
 
     spec: StudySpec
     trained: Mapping[Choice, Configuration]
 
     @property
     def design(self) -> Ablation:
-        """Its design."""
+        """The design of the study."""
         assert isinstance(self.spec.design, Ablation)
         return self.spec.design
 
     @property
     def factors(self) -> list[str]:
-        """The differences between both ends."""
+        """The names of the differences between the two ends."""
         return [factor.name for factor in self.spec.factors]
 
     @property
@@ -47,12 +47,12 @@ class ExecutedAblation:
 
 @dataclass(frozen=True)
 class Change:
-    """What a measure does from one config to another, over the seeds that both completed.
+    """The change of a measure from one config to another, over the seeds that both completed.
 
     Args:
-        mean: the difference; or the natural logarithm of the ratio.
+        mean: the mean difference, or the mean natural logarithm of the ratio.
         low, high: 95% t interval of ``mean``; NaN for fewer than two seeds.
-        seeds: those of the pairs; empty where there is none.
+        seeds: the seeds of the pairs; empty if there are none.
     """
 
     mean: float
@@ -63,13 +63,13 @@ class Change:
 
 @dataclass(frozen=True)
 class PathStep:
-    """A step of the greedy path that was taken, or with ``brought_in`` None the one at which the path ends too early.
+    """A step of the greedy path; with ``brought_in`` None, the step at which the path ends before reaching ``to``.
 
     Args:
-        before, after: the choices; equal where no step was taken.
-        brought_in: the factor.
+        before, after: the choices; equal if no step was taken.
+        brought_in: the factor that the step changes.
         candidates: the factors whose means could be compared.
-        without: factor -> why it could not be brought in.
+        without: factor -> why it could not be compared.
     """
 
     before: Choice
@@ -81,7 +81,7 @@ class PathStep:
 
 @dataclass(frozen=True)
 class SingleChange:
-    """One factor brought in to ``from_``, taken back from ``to``, or both ends (``factor`` None)."""
+    """One factor brought in to ``from_`` or taken back from ``to``, or all of them at once (``factor`` None)."""
 
     kind: str  # 'brought in', 'taken back' or 'all'
     factor: str | None
@@ -90,10 +90,10 @@ class SingleChange:
 
 
 def executed_ablation(study: StudyRecord) -> ExecutedAblation:
-    """Rebuilds the ablation that ``study.spec`` describes and gathers its trials.
+    """Rebuilds the ablation that ``study.spec`` describes, and groups its trials by choice.
 
     Raises:
-        ValueError: where this version does not accept the recorded spec (any more).
+        ValueError: if this version does not accept the recorded spec.
     """
     try:
         spec = _recorded_spec(study.spec)
@@ -119,7 +119,7 @@ def _recorded_spec(plain: Mapping[str, Any]) -> StudySpec:
 
 
 def outcomes_of(ablation: ExecutedAblation) -> dict[Choice, Outcome]:
-    """What the ablation has learned, as the study's plan sees it; larger values are better."""
+    """The outcomes of the ablation as the study's plan computes them; larger values are better."""
     name = ablation.design.objective
     sign = next(1 if o.direction == "maximize" else -1 for o in ablation.spec.objectives if o.name == name)
     outcomes = {}
@@ -130,7 +130,7 @@ def outcomes_of(ablation: ExecutedAblation) -> dict[Choice, Outcome]:
 
 
 def path_of(ablation: ExecutedAblation) -> list[PathStep]:
-    """The steps of the greedy path; the last has ``brought_in`` None where the path has not (yet) come to ``to``."""
+    """The steps of the greedy path; the last has ``brought_in`` None if the path has not (yet) reached ``to``."""
     outcomes, steps = outcomes_of(ablation), []
     for step in greedy_path(ablation.spec, outcomes):
         left = [name for name in ablation.factors if name not in step.start]
@@ -146,7 +146,7 @@ def path_of(ablation: ExecutedAblation) -> list[PathStep]:
 
 
 def single_changes(ablation: ExecutedAblation) -> list[SingleChange]:
-    """Both ends, then each factor brought in alone, then each taken back alone, where asked for or trained anyway."""
+    """Both ends, then each factor brought in alone, then each taken back alone, if requested or trained anyway."""
     design, everything = ablation.design, ablation.everything
     rows = [SingleChange("all", None, FROM, everything)]
     for name in ablation.factors:
@@ -158,7 +158,7 @@ def single_changes(ablation: ExecutedAblation) -> list[SingleChange]:
 
 
 def standing(ablation: ExecutedAblation, choice: Choice) -> str:
-    """What keeps the choice's results from being whole, with the reason; '' where all its seeds are complete."""
+    """Why the results of a choice are incomplete or not to be trusted; '' if all its seeds are complete and valid."""
     if not is_possible(choice, ablation.spec):
         return f"impossible: {_why_impossible(ablation, choice)}"
     configuration = ablation.trained.get(choice)
@@ -175,7 +175,7 @@ def standing(ablation: ExecutedAblation, choice: Choice) -> str:
 
 
 def values_by_seed(ablation: ExecutedAblation, choice: Choice, measure: str) -> dict[int, float]:
-    """Seed -> the measure, of the choice's complete trials; empty where one of them failed a validity check."""
+    """Seed -> the measure, for the choice's complete trials; empty if any of its trials failed a validity check."""
     configuration = ablation.trained.get(choice)
     if configuration is None or any(trial.metrics.get("validity") for trial in configuration.trials):
         return {}
@@ -186,8 +186,8 @@ def values_by_seed(ablation: ExecutedAblation, choice: Choice, measure: str) -> 
 def paired_change(before: Mapping[int, float], after: Mapping[int, float], *, as_ratio: bool = False) -> Change:
     """The change of a measure over the seeds that both configs have, with the paired 95% t interval.
 
-    The interval takes the differences between equal seeds as normal. It covers the luck of the seeds alone, not that of
-    the images, which all seeds share.
+    The interval assumes that the differences between equal seeds are normal. It covers only the luck of the seeds, not
+    that of the images, which all seeds share.
 
     Args:
         before, after: seed -> value.
@@ -208,7 +208,7 @@ def paired_change(before: Mapping[int, float], after: Mapping[int, float], *, as
 
 
 def shared_seeds(ablation: ExecutedAblation, choices: list[Choice], measure: str) -> tuple[int, ...]:
-    """The seeds for which every one of ``choices`` has the measure: over these, steps add up to their sum."""
+    """The seeds for which all ``choices`` have the measure; over these, the steps add up to the total change."""
     known = [set(values_by_seed(ablation, choice, measure)) for choice in choices]
     return tuple(sorted(set.intersection(*known))) if known else ()
 

@@ -1,4 +1,4 @@
-"""The tables and figures of a report as files for a paper."""
+"""Exports the tables and figures of a report as files for a paper."""
 
 import importlib.util
 import warnings
@@ -21,7 +21,7 @@ def export_report(sections: list[Section], folder: Path) -> list[str]:
     """Writes every table as CSV, Markdown and LaTeX and every figure as HTML, SVG and PNG below ``folder``.
 
     Returns:
-        One line for each kind of file: how many were written and where, or why they were not.
+        One line for each kind of file: how many were written and where, or why none were.
     """
     tables = {table.name: table for section in sections for table in (*section.tables, *section.exports)}
     figures = {name: _for_paper(figure) for section in sections for name, figure in section.figures.items()}
@@ -45,7 +45,7 @@ def has_kaleido() -> bool:
 
 
 def _write_images(figures: Mapping[str, go.Figure], folder: Path) -> str:
-    """Writes SVG and PNG through kaleido, which is optional and needs a Chrome; says what came of it."""
+    """Writes SVG and PNG with kaleido, which is optional and needs Chrome; returns one line on the outcome."""
     images = {view: image for name, figure in figures.items() for view, image in image_views(name, figure).items()}
     if not images:
         return "no figures to write as SVG and PNG"
@@ -62,16 +62,16 @@ def _write_images(figures: Mapping[str, go.Figure], folder: Path) -> str:
                     height=[image.layout.height for image in images.values()],
                     scale=2 if suffix == "png" else 1,
                 )
-    except Exception as error:  # of kaleido, of the browser it starts, or of a page inside it: of no common type
+    except Exception as error:  # from kaleido, its browser, or a page in it: they have no common type
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return f"no SVG and PNG: kaleido could not draw them: {reason}"
     return f"{len(images)} images as SVG and PNG in {folder}"
 
 
 def image_views(name: str, figure: go.Figure) -> dict[str, go.Figure]:
-    """The figure as images: one a view, ``<name>`` on validation and ``<name>_test`` where it has buttons for both.
+    """The figure as images: ``<name>``, on validation if it has buttons for both splits, and then ``<name>_test``.
 
-    Without buttons, and without what is only shown after a click in the legend: nobody can click on paper.
+    Buttons are removed, and so are traces that are only shown after a click in the legend, as paper has no clicks.
     """
     names = {0: name, 1: f"{name}_test"} if figure.layout.updatemenus else {None: name}
     views = {}
@@ -80,7 +80,7 @@ def image_views(name: str, figure: go.Figure) -> dict[str, go.Figure]:
         if button is not None:
             traces, layout = figure.layout.updatemenus[0].buttons[button].args
             for index, trace in enumerate(view.data):
-                # As plotly.js does: one entry of each list for each trace.
+                # As in plotly.js, each list has one entry per trace.
                 changes = {key.replace(".", "_"): values[index] for key, values in traces.items()}
                 trace.update(
                     {key: value for key, value in changes.items() if not (isinstance(value, list) and not value)}
@@ -93,7 +93,7 @@ def image_views(name: str, figure: go.Figure) -> dict[str, go.Figure]:
 
 
 def _for_paper(figure: go.Figure) -> go.Figure:
-    """The figure on white with dark text, without the buttons that only work on a page."""
+    """The figure with dark text on a white background."""
     paper = go.Figure(figure)
     paper.update_layout(paper_bgcolor="white", plot_bgcolor="white", font={"color": TEXT_COLOR})
     if paper.layout.scene.to_plotly_json():

@@ -1,4 +1,4 @@
-"""How every figure looks: colours, transparent backgrounds, and what a mark says when pointed at."""
+"""The common style of all figures: colours, transparent backgrounds, and the hover texts of marks."""
 
 import html
 import json
@@ -26,17 +26,17 @@ from reports.measures import (
 from reports.rerun import rerun_command
 from reports.trials import FACTOR_PREFIX, TrialTable
 
-# Okabe and Ito's palette, told apart with every common colour blindness.
+# Okabe and Ito's palette, distinguishable with every common form of colour blindness.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 GRAY = "#808890"  # legible on white and on near-black; the page's script sharpens text to its theme
-INK = "#1d2329"  # under white lines and words, which then stand out on any ground
+INK = "#1d2329"  # behind white lines and text, so that they stand out on any background
 FAINT = "rgba(128,136,144,0.28)"
 COST_COLORSCALE = "Viridis"
-HOVER_WIDTH = 90  # characters, of a command in a hover box
+HOVER_WIDTH = 90  # characters per line of a command in a hover box
 
 
 def styled(figure: go.Figure, height: int) -> go.Figure:
-    """Gives ``figure`` the house layout; texts and grid are mid-gray, so that it reads on light and dark pages."""
+    """Gives ``figure`` the common layout; text and grid are mid-gray, to be legible on light and dark pages."""
     figure.update_layout(
         template="none",
         height=height,
@@ -58,7 +58,7 @@ def styled(figure: go.Figure, height: int) -> go.Figure:
 
 
 def split_buttons(per_split: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
-    """Two buttons, validation and test: split -> (changes in the traces, changes in the layout)."""
+    """Two buttons, validation and test, from split -> (changes to the traces, changes to the layout)."""
     words = {"val": "validation (selection)", "test": "test (reported)"}
     return {
         "type": "buttons",
@@ -77,14 +77,14 @@ def split_buttons(per_split: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -
 
 
 def value_text(value: Any) -> str:
-    """A factor's value as a person writes it; '–' where a conditional factor is not active."""
+    """A factor's value as readable text; '–' if a conditional factor is not active."""
     if value is None or value != value:
         return "–"
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def percent_text(row: Mapping[Any, Any], name: str) -> str:
-    """An accuracy with n and what is known of its luck: '45.2 ± 1.3 (sd, 3 seeds)' or '45.2 [40.1, 50.4]' (Wilson)."""
+    """An accuracy with its uncertainty, '45.2 ± 1.3 (sd, 3 seeds)' or '45.2 [40.1, 50.4]' (Wilson), and n."""
     value, interval, images = row.get(name, float("nan")), interval_of(row, name), images_behind(row, name)
     if value != value:
         return "–"
@@ -96,7 +96,7 @@ def percent_text(row: Mapping[Any, Any], name: str) -> str:
 
 
 def short_percent(row: Mapping[Any, Any], name: str) -> str:
-    """An accuracy for a table: '45.2 ± 1.3' over seeds, '45.2 [40.1, 50.4]' for one seed, '–' where there is none."""
+    """An accuracy for a table: '45.2 ± 1.3' over seeds, '45.2 [40.1, 50.4]' for one seed, '–' if there is none."""
     value, interval, (spread, seeds) = row.get(name, math.nan), interval_of(row, name), spread_of(row, name)
     if not math.isfinite(value):
         return "–"
@@ -106,7 +106,7 @@ def short_percent(row: Mapping[Any, Any], name: str) -> str:
 
 
 def hover_text(row: Mapping[Any, Any], table: TrialTable) -> str:
-    """All that a report says of one configuration, one thing a line, escaped for Plotly's hover box."""
+    """All details of one configuration, one per line, escaped for Plotly's hover box."""
     several = f", seeds {', '.join(str(seed) for seed in row['seeds'])}" if row["num_seeds"] > 1 else ""
     lines = [f"trial {', '.join(row['uids'])}{several}" + (", on the front" if row["on_front"] else "")]
     lines.append(f"probability of being on the front: {row['front_probability']:.2f}")
@@ -127,12 +127,12 @@ def hover_text(row: Mapping[Any, Any], table: TrialTable) -> str:
 
 
 def plain_numbers(values: Iterable[float]) -> list[float | None]:
-    """Numbers with five digits, as the page holds them; None where there is none."""
+    """Numbers rounded to five significant digits, as stored in the page; None for non-finite ones."""
     return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
 
 
 def maybe_log(costs: pd.Series, scale: CostScale) -> list[float | None]:
-    """Costs in their unit, as log10 where they span over a factor of 10 (colour bars have no log type)."""
+    """Costs in their unit, as log10 if they span over a factor of 10 (colour bars have no log type)."""
     values = costs / scale.size
     return (
         plain_numbers(math.log10(value) if value > 0 else math.nan for value in values)
@@ -142,7 +142,7 @@ def maybe_log(costs: pd.Series, scale: CostScale) -> list[float | None]:
 
 
 def color_axis(costs: pd.Series, scale: CostScale) -> dict[str, Any]:
-    """A colour bar for costs that ``maybe_log`` made."""
+    """A colour axis for costs converted by ``maybe_log``."""
     ticks = decade_ticks(costs, scale) if scale.is_log else {}
     bar = {"title": {"text": scale.label, "side": "right"}, "thickness": 12, "outlinewidth": 0, "len": 1.0} | ticks
     return {"colorscale": COST_COLORSCALE, "colorbar": bar}

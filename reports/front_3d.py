@@ -1,4 +1,4 @@
-"""The front over three objectives, to be turned by hand."""
+"""The front over three objectives, as a figure that can be rotated."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ AXES = ("x", "y", "z")
 
 
 def three_objectives(table: TrialTable, objectives: Sequence[Objective]) -> go.Figure:
-    """The configurations in three objectives; the buttons move the marks to where test images put them."""
+    """The configurations in three objectives; buttons switch the marks between validation and test values."""
     names = [objective.name for objective in objectives]
     frame = table.certainty[0]
     shown = frame[np.isfinite(frame[names].to_numpy(dtype=float)).all(axis=1)]
@@ -63,7 +63,7 @@ def three_objectives(table: TrialTable, objectives: Sequence[Objective]) -> go.F
 
 
 def _at(rows: pd.DataFrame, names: list[str], scales: dict[str, CostScale], split: str) -> dict[str, Any]:
-    """The coordinates of ``rows``; costs in their unit, as logarithms where they span over a factor of 10."""
+    """The coordinates of ``rows``; costs in their unit, as logarithms if they span over a factor of 10."""
     return {
         axis: maybe_log(rows[name], scales[name]) if name in scales else plain_numbers(_on_split(rows, name, split))
         for axis, name in zip(AXES, names, strict=True)
@@ -83,6 +83,6 @@ def _axis(name: str, shown: pd.DataFrame, scales: dict[str, CostScale]) -> dict[
 
 
 def _short_title(name: str) -> str:
-    """A title that fits an edge of a cube; the caption has the rest."""
+    """A title that fits an edge of the cube; the caption gives the rest."""
     kind, _, radius = name.split("_", 1)[1].partition("_")
     return f"{'robust at ' + radius + '/255' if radius else kind} (%)"

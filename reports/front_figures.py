@@ -1,4 +1,4 @@
-"""The front over two objectives: one mark a configuration, on validation (selected) or on test (reported)."""
+"""The front over two objectives: one mark per configuration, on validation (selected) or on test (reported)."""
 
 import html
 import itertools
@@ -32,12 +32,12 @@ from reports.trials import TrialTable
 from study.journal import TrialRecord
 
 NOT_COMPARABLE = {"stopped": "circle-open", "failed": "x-thin-open"}
-MAX_WITH_WHISKERS = 60  # above so many configurations, only those on the front have whiskers
+MAX_WITH_WHISKERS = 60  # with more configurations than this, only those on the front have whiskers
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One trace and where its marks are on each split; on the splits it lacks it is not drawn."""
+    """One trace and the positions of its marks on each split; it is not drawn on a split missing from ``per_split``."""
 
     trace: go.Scatter
     per_split: dict[str, dict[str, Any]]
@@ -46,10 +46,10 @@ class Layer:
 
 
 def front_figure(table: TrialTable, x: Objective, y: Objective, color_by_cost: bool = False) -> go.Figure:
-    """The configurations in two objectives, with the staircase of their front, its knee, and what was stopped.
+    """The configurations in two objectives, with the staircase of their front, its knee, and stopped or failed trials.
 
-    On the test view the marks are where test images put them; what is on the front, and the knee, stay those selected
-    on validation. ``color_by_cost`` colours marks by the study's cost.
+    In the test view, marks are placed by their test values; membership of the front and the knee remain those selected
+    on validation. ``color_by_cost`` colours the marks by the study's cost.
     """
     shown = measured_in(table, x, y)
     names = (x.name, y.name, *([table.cost] if table.cost else []))
@@ -62,7 +62,7 @@ def front_figure(table: TrialTable, x: Objective, y: Objective, color_by_cost: b
     for trace, visible in zip(figure.data, _visible(layers, "val"), strict=True):
         trace.visible = visible
     styled(figure, height=600)
-    # Room for the title of the y axis: plotly.js draws all marks a second time where the axis has to widen the margin.
+    # Room for the title of the y axis: if the axis has to widen the margin, plotly.js draws all marks a second time.
     figure.update_layout(pair.titles("val"), margin={"l": 88, "b": 180})
     for name, update in ((x.name, figure.update_xaxes), (y.name, figure.update_yaxes)):
         if name in scales and scales[name].is_log:
@@ -75,7 +75,7 @@ def front_figure(table: TrialTable, x: Objective, y: Objective, color_by_cost: b
 
 
 def _view(pair: Pair, layers: list[Layer], split: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a press on a split's button changes in the traces, and in the layout."""
+    """The changes to the traces and to the layout when a split's button is pressed."""
     changes: dict[str, Any] = {"visible": _visible(layers, split)}
     for name in dict.fromkeys(name for layer in layers for name in layer.restyled):
         changes[name] = [_nested(layer.per_split.get(split, {}), name) for layer in layers]
@@ -93,7 +93,7 @@ def _visible(layers: list[Layer], split: str) -> list[bool | str]:
 
 
 def _configurations(pair: Pair, shown: pd.DataFrame, cost: CostScale | None) -> list[Layer]:
-    """The marks: on the front or not, of one seed (Wilson's interval) or several (standard deviation over them)."""
+    """The marks: on the front or not, for one seed (Wilson's interval) or several (standard deviation over seeds)."""
     layers = _lost(pair, shown[shown["state"] != "complete"])
     shown = shown[shown["state"] == "complete"]
     looks = {False: ("behind", "circle", 9, BLUE), True: ("front", "diamond", 13, ORANGE)}
@@ -117,7 +117,7 @@ def _configurations(pair: Pair, shown: pd.DataFrame, cost: CostScale | None) -> 
 
 
 def _lost(pair: Pair, rows: pd.DataFrame) -> list[Layer]:
-    """Configurations that the study calls failed or stopped, at the mean of the seeds that they have left."""
+    """Configurations with the state failed or stopped, at the mean over their complete seeds."""
     layers = []
     for state, own in rows.groupby("state"):
         marker = {"symbol": NOT_COMPARABLE[str(state)], "size": 9, "color": GRAY, "line": {"color": GRAY, "width": 2}}
@@ -149,7 +149,7 @@ def _with_whiskers(pair: Pair, trace: go.Scatter, rows: pd.DataFrame, bars: dict
 
 
 def _ring(pair: Pair, rows: pd.DataFrame, name: str, **trace: Any) -> list[Layer]:
-    """Marks around configurations that are drawn anyway; nothing where there are none."""
+    """Rings around the already drawn marks of ``rows``; nothing if ``rows`` is empty."""
     if rows.empty:
         return []
     ring = go.Scatter(name=name, hoverinfo="skip", **({"mode": "markers"} | trace))
@@ -168,7 +168,7 @@ def _knee(pair: Pair, shown: pd.DataFrame) -> list[Layer]:
 
 
 def _budgets(pair: Pair, shown: pd.DataFrame) -> list[Layer]:
-    """On a figure over cost: the best that each round budget buys, labelled with the budget."""
+    """In a figure over cost, the best configuration within each round budget, labelled with the budget."""
     if pair.x.name not in pair.scales or pair.x.maximise or not pair.y.maximise:
         return []
     best = best_within_budgets(shown, pair.y.name, pair.x.name)
@@ -179,10 +179,10 @@ def _budgets(pair: Pair, shown: pd.DataFrame) -> list[Layer]:
 
 
 def _staircase(pair: Pair, shown: pd.DataFrame) -> Layer:
-    """The edge of what is attained on validation in these two objectives alone."""
+    """The boundary of the region attained on validation in these two objectives alone."""
     corners = shown[front_mask(shown, [pair.x, pair.y])].sort_values([pair.x.name, pair.y.name])
     at = pair.at(corners, "val")
-    if at["x"] and not pair.x.maximise:  # what is attained at a cost is attained at every higher one
+    if at["x"] and not pair.x.maximise:  # what is attained at some cost is also attained at any higher cost
         at["x"].append(max(value for value in pair.value(shown, pair.x.name, "val") if value is not None))
         at["y"].append(at["y"][-1])
     line = {"shape": "vh" if pair.x.maximise else "hv", "color": GRAY, "width": 1.5}

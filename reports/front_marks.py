@@ -1,4 +1,4 @@
-"""Points of a front that are worth naming: its knee, and the best that a budget buys."""
+"""Notable points of a front: its knee, and the best configurations within given budgets."""
 
 import math
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ Floats = npt.NDArray[np.float64]
 def knee_of(configurations: pd.DataFrame, objectives: Sequence[Objective]) -> int | None:
     """The position of the knee among the rows of ``configurations``.
 
-    Definition: the objectives of the members of the front in ``objectives`` are scaled so that over the front the worst
-    is 0 and the best is 1, costs that span more than a factor of 10 as logarithms; the knee is the member with the
-    largest sum. For two objectives that is the member farthest from the line through the two ends of the front (Das
-    1999, doi:10.1007/s001580050111), on the side of the ideal point.
+    Definition: each of ``objectives`` is scaled so that over the members of the front its worst value is 0 and its best
+    is 1 (costs that span more than a factor of 10 as logarithms); the knee is the member with the largest sum. For two
+    objectives that is the member farthest from the line through the two ends of the front (Das 1999,
+    doi:10.1007/s001580050111), on the side of the ideal point.
 
     Returns:
-        None where the front has fewer members than objectives plus one, or where no member lies beyond the plane
-        through the ends (a sum of at most 1): such a front has no knee.
+        None if the front has fewer members than objectives plus one, or if no member lies beyond the plane through the
+        ends (that is, no sum exceeds 1): such a front has no knee.
     """
     rows = np.flatnonzero(front_mask(configurations, objectives))
     if len(rows) <= len(objectives):
@@ -43,14 +43,14 @@ def _gain(values: Floats, objective: Objective) -> Floats:
 
 
 def best_within_budgets(configurations: pd.DataFrame, measure: str, cost: str) -> pd.DataFrame:
-    """For budgets at round numbers (1, 2, 5 times powers of ten in the cost's unit), the best that is had for each.
+    """The best configuration within each round budget (1, 2, 5 times powers of ten in the cost's unit).
 
-    Only configurations that may be on a front take part. A budget that buys nothing better than the one before is left
-    out; the last one is the cost of the best configuration of all, in round numbers upwards.
+    Only configurations eligible for a front are considered. A budget that buys nothing better than the one before is
+    left out; the last budget is the cost of the best configuration overall, rounded up to a round number.
 
     Returns:
-        Columns ``budget`` (in the unit of the measure ``cost``) and ``row`` (position in ``configurations``), the
-        budgets rising.
+        Columns ``budget`` (in the unit of the measure ``cost``) and ``row`` (position in ``configurations``), by
+        increasing budget.
     """
     fit = front_mask(configurations, [Objective(cost, maximise=False), Objective(measure, maximise=True)])
     rows = np.flatnonzero(fit)

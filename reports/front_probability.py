@@ -1,4 +1,4 @@
-"""How sure it is that a configuration belongs on the front."""
+"""The probability that a configuration belongs on the front."""
 
 import moocore
 import numpy as np
@@ -23,32 +23,33 @@ def front_probabilities(
 ) -> Floats:
     """The share of parametric bootstrap replicates in which each configuration is on the front.
 
-    In each replicate the mean of every configuration is drawn from a normal distribution around its measured mean. Its
+    In each replicate the mean of every configuration is drawn from a normal distribution around its measured mean. The
     covariance is that between seeds, divided by the number of seeds, plus the binomial variance of the images.
 
-    Why so: with one to five seeds a configuration's own spread is mostly luck (two seeds may agree by chance and would
-    then look certain), so the spread is pooled over configurations, as in an analysis of variance; objectives of a seed
-    move together, so it is a covariance; all seeds see the same images, so more seeds do not shrink that part.
+    Rationale: with one to five seeds a configuration's own spread is mostly luck (two seeds may agree by chance and
+    would then look certain), so the spread is pooled over configurations, as in an analysis of variance; objectives
+    of a seed are correlated, so the noise is a covariance; all seeds are evaluated on the same images, so more seeds do
+    not shrink the image variance.
 
-    What it does not know: configurations share the evaluated images, so that their differences are surer than is drawn
-    here (the probabilities are drawn towards the middle); the spread may differ between configurations; and a front
-    member was chosen for its luck as well, which the draw around its measured mean does not take back.
+    Limitations: configurations share the evaluated images, so their differences are more certain than drawn here (the
+    probabilities are pulled towards the middle); the spread may differ between configurations; and a front member was
+    also selected for its luck, which drawing around its measured mean does not correct.
 
     Args:
         means: (configurations, objectives), finite; costs as logarithms (``as_drawn``).
         num_seeds: of each configuration.
         noise: between seeds.
-        image_variances: (configurations, objectives); 0 where a measure has no images.
-        maximise: of each objective.
+        image_variances: (configurations, objectives); 0 for measures without images.
+        maximise: for each objective, whether larger values are better.
         seed: of the draws.
-        num_replicates: a probability has a standard error of at most 0.5 / sqrt of it.
+        num_replicates: a probability has a standard error of at most 0.5 / sqrt(num_replicates).
 
     Returns:
-        One probability a configuration.
+        One probability per configuration.
     """
     generator = np.random.default_rng(seed)
     count, width = means.shape
-    # Scaled noise instead of one covariance a configuration: the seed part differs between them by 1/n alone.
+    # Scaled noise instead of one covariance per configuration: the seed part differs between them only by 1/n.
     factor = _square_root(noise.covariance)
     scale = 1 / np.sqrt(num_seeds)[:, None]
     on_front = np.zeros(count)
@@ -62,7 +63,7 @@ def front_probabilities(
 def with_front_probability(
     configurations: pd.DataFrame, trials: pd.DataFrame, objectives: list[Objective]
 ) -> tuple[pd.DataFrame, SeedNoise | None]:
-    """``configurations`` with their ``front_probability`` (0 for those kept off the front), and the noise assumed."""
+    """``configurations`` with their ``front_probability`` (0 if excluded from the front), and the assumed noise."""
     frame = configurations.assign(front_probability=0.0)
     names = [objective.name for objective in objectives]
     is_trusted = (frame["state"] == "complete") & (frame["validity"].map(len) == 0)
@@ -88,7 +89,7 @@ def with_front_probability(
 
 
 def as_drawn(frame: pd.DataFrame, names: list[str]) -> Floats:
-    """The measures as columns, positive costs as natural logarithms: a cost varies by a factor, not by an amount."""
+    """The measures as columns; positive costs as natural logarithms, because costs vary by factors, not amounts."""
     values: Floats = frame[names].to_numpy(dtype=float).copy()
     for column, name in enumerate(names):
         if name in COSTS and (values[:, column] > 0).all():
@@ -97,7 +98,7 @@ def as_drawn(frame: pd.DataFrame, names: list[str]) -> Floats:
 
 
 def _square_root(covariance: Floats) -> Floats:
-    """A factor F with F F^T the covariance; an objective without variance gets none (ties stay ties)."""
+    """A matrix F such that F F^T is the covariance; an objective without variance gets no noise (ties stay ties)."""
     values, vectors = np.linalg.eigh(covariance)
     root: Floats = vectors * np.sqrt(np.clip(values, 0, None))
     root[np.diag(covariance) == 0] = 0

@@ -1,4 +1,4 @@
-"""Figures of how the front came about, and of how sure it is: hypervolume over compute, attainment surfaces."""
+"""Figures of how the front grew and of how certain it is: hypervolume over compute, attainment surfaces."""
 
 import math
 
@@ -20,7 +20,7 @@ LEVEL_LINES = {
 
 
 def growth_of(table: TrialTable) -> tuple[ReferenceBox, pd.DataFrame] | None:
-    """The box of the study's objectives and the growth of the hypervolume in it; None without complete trials."""
+    """The reference box of the study's objectives, and the growth of the hypervolume; None without usable results."""
     names = [objective.name for objective in table.objectives]
     values = table.whole[table.whole["validity"].map(len) == 0][names].to_numpy(dtype=float)
     points = values[np.isfinite(values).all(axis=1)]
@@ -31,7 +31,7 @@ def growth_of(table: TrialTable) -> tuple[ReferenceBox, pd.DataFrame] | None:
 
 
 def growth_figure(growth: pd.DataFrame) -> go.Figure:
-    """The hypervolume after each trial that ended, over the compute that all of them had spent."""
+    """The hypervolume after each trial that ended, over the compute spent by all trials ended so far."""
     scale = cost_scale("train_pflop", growth["spent_pflop"].tail(1))
     spent = growth["spent_pflop"] / scale.size
     figure = go.Figure()
@@ -54,12 +54,12 @@ def growth_figure(growth: pd.DataFrame) -> go.Figure:
 
 
 def attainment_in(table: TrialTable, pair: tuple[Objective, Objective]) -> Attainment | None:
-    """The attainment surfaces of the study's seeds in two objectives, from trusted trials."""
+    """The attainment surfaces of the study's seeds in two objectives, from trusted trials (``TrialTable.trusted``)."""
     return attainment_of(table.per_seed([objective.name for objective in pair]), pair)
 
 
 def attainment_figure(table: TrialTable, pair: tuple[Objective, Objective], found: Attainment) -> go.Figure:
-    """Staircases: what 20, 50 and 80 percent of the seeds attain in the two objectives."""
+    """The staircases that 20, 50 and 80 percent of the seeds attain in the two objectives."""
     x, y = pair
     corners = np.concatenate(list(found.surfaces.values()))
     scales = {

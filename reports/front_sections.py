@@ -1,4 +1,4 @@
-"""The part of the report about the fronts: figures, captions that say how to read them, and tables."""
+"""The sections of the report about the fronts: figures, captions that explain how to read them, and tables."""
 
 import numpy as np
 
@@ -139,7 +139,7 @@ def _certainty(table: TrialTable) -> str:
 
 
 def _scatter_caption(table: TrialTable) -> str:
-    """Says what the marks mean, and which of the two splits decides."""
+    """Explains what the marks mean, and which of the two splits the front is selected on."""
     few = (
         ""
         if len(table.configurations) <= MAX_WITH_WHISKERS

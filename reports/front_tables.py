@@ -1,4 +1,4 @@
-"""The tables about the front: its members, those that may belong to it, and the best for a budget."""
+"""Tables of the front: its members, configurations that may belong to it, and the best within a budget."""
 
 import math
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from reports.rerun import rerun_command
 from reports.trials import FACTOR_PREFIX, TrialTable
 
 NOTATION = "Accuracies with ± standard deviation over seeds, or [Wilson 95% interval over images] for one seed."
-MIN_PROBABILITY = 0.1  # of belonging to the front, from which a configuration off it is named
+MIN_PROBABILITY = 0.1  # minimum probability of belonging to the front for a configuration off it to be listed
 
 
 def sorted_front(table: TrialTable) -> pd.DataFrame:
-    """The configurations on the front with their probabilities, the best in the first accuracy first."""
+    """The configurations on the front with their probabilities, sorted by the first accuracy, best first."""
     frame = table.certainty[0]
     front = frame[frame["on_front"]]
     first = next((objective for objective in table.objectives if is_accuracy(objective.name)), None)
@@ -37,13 +37,13 @@ def sorted_front(table: TrialTable) -> pd.DataFrame:
 
 
 def front_export(table: TrialTable) -> ReportTable:
-    """The front for a paper: factors, test accuracies, cost, and how sure its members are."""
+    """The front for a paper: factors, test accuracies, costs, and the probability of each member."""
     title = f"Pareto front, selected on validation. {NOTATION}"
     return _configurations("front", title, table, sorted_front(table))
 
 
 def near_front(table: TrialTable) -> ReportTable:
-    """Trusted configurations off the front that belong to it with a probability of at least 0.1, likeliest first."""
+    """Configurations off the front that belong to it with a probability of at least 0.1, most probable first."""
     frame = table.certainty[0]
     likely = frame[~frame["on_front"] & (frame["front_probability"] >= MIN_PROBABILITY)]
     likely = likely.sort_values("front_probability", ascending=False, kind="stable")
@@ -75,7 +75,7 @@ def budget_table(table: TrialTable, measure: str, cost: str) -> ReportTable:
 def _configurations(
     name: str, title: str, table: TrialTable, frame: pd.DataFrame, more: Sequence[str] = ()
 ) -> ReportTable:
-    """``frame``'s configurations as rows of numbers and of text; the title names the images of tests and ``more``."""
+    """The configurations in ``frame`` as numbers and as text; the title gives image counts of tests and ``more``."""
     tests, costs = table.accuracies("test"), [cost for cost in COSTS if cost in frame]
     rows = frame.to_dict("records")
     title = f"{title} {images_text(rows, [*tests, *more])}".strip()
@@ -89,7 +89,7 @@ def _configurations(
 
 
 def _numbers(row: Row, table: TrialTable) -> dict[str, Any]:
-    """A configuration with one number a column: means, spreads, intervals, numbers of images and of seeds."""
+    """A configuration with one number per column: means, spreads, intervals, numbers of images and of seeds."""
     plain: dict[str, Any] = {"uid": row["uid"], "trials": " ".join(row["uids"])}
     plain |= {"seeds": " ".join(str(seed) for seed in row["seeds"])}
     plain |= {factor: row[FACTOR_PREFIX + factor] for factor in table.factors}
@@ -102,7 +102,7 @@ def _numbers(row: Row, table: TrialTable) -> dict[str, Any]:
             f"{name}_seeds": seeds,
             f"{name}_images": images_behind(row, name),
         }
-        # Wilson's interval speaks of one seed's images; around a mean over seeds it would be taken for what it is not.
+        # Wilson's interval covers the images of one seed; around a mean over seeds it would be misread.
         plain |= {
             f"{name}_wilson_low": low if seeds == 1 else math.nan,
             f"{name}_wilson_high": high if seeds == 1 else math.nan,

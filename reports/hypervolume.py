@@ -1,4 +1,4 @@
-"""How much of the objective space a front covers, and how that grew with the compute spent."""
+"""The share of objective space that a front covers, and its growth with the compute spent."""
 
 import math
 from collections import defaultdict
@@ -15,7 +15,7 @@ from reports.measures import COSTS, Objective, is_accuracy
 from study.journal import StudyRecord, TrialRecord
 
 Floats = npt.NDArray[np.float64]
-MARGIN = 0.1  # how far the reference lies behind the worst value, so that this one counts too
+MARGIN = 0.1  # relative distance of the reference point beyond the worst value, so that this value counts too
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ReferenceBox:
     maximise: tuple[bool, ...]
 
     def share(self, points: Floats) -> float:
-        """The share of the box that is dominated by at least one of ``points`` (points, objectives), in [0, 1]."""
+        """The share of the box, in [0, 1], that at least one of ``points`` (points, objectives) dominates."""
         if len(points) == 0:
             return 0.0
         volume = math.prod(abs(best - worst) for best, worst in zip(self.ideal, self.reference, strict=True))
@@ -38,8 +38,8 @@ class ReferenceBox:
 def reference_box(points: Floats, objectives: list[Objective]) -> ReferenceBox:
     """The box for ``points`` (configurations, objectives; at least one, finite).
 
-    Accuracies from 0 to 100 %, costs from 0 to 1.1 times the dearest configuration; any other objective from its best
-    value to a tenth of its range behind its worst. Costs are taken as they are, not as logarithms.
+    Accuracies span 0 to 100 %, costs 0 to 1.1 times the most expensive configuration; any other objective spans its
+    best value to a tenth of its range beyond its worst. Costs are not taken as logarithms.
     """
     reference, ideal = [], []
     for column, objective in enumerate(objectives):
@@ -57,9 +57,9 @@ def reference_box(points: Floats, objectives: list[Objective]) -> ReferenceBox:
 
 
 def spent_pflop(trial: TrialRecord) -> float:
-    """What a trial has cost in pretraining so far: as it says at its end, else as of its last report; 0 before one.
+    """The pretraining cost of a trial so far: from its result, else from its last report, else 0.
 
-    A trial that found its encoder trained by another one has cost nothing.
+    A trial that reused an encoder trained by another trial has cost nothing.
     """
     if trial.metrics.get("is_encoder_shared"):
         return 0.0
@@ -71,12 +71,12 @@ def spent_pflop(trial: TrialRecord) -> float:
 
 
 def hypervolume_growth(study: StudyRecord, objectives: list[Objective], box: ReferenceBox) -> pd.DataFrame:
-    """The hypervolume after each trial that ended, in the order in which they ended.
+    """The hypervolume after each trial that ended, in the order in which the trials ended.
 
     A configuration counts with the mean of the seeds that were complete by then, so the hypervolume can fall when a
     further seed corrects a lucky one or does not complete, or when a check of a trial fails. Stopped and failed trials
-    add no point, but their cost up to their last report is spent; what a trial spent behind its last report is not
-    known and left out.
+    add no point, but their cost up to their last report counts as spent; what they spent after that is not known and
+    is left out.
 
     Returns:
         Columns ``uid``, ``state``, ``spent_pflop`` (sum over the trials that ended), ``hypervolume`` (share of box).
@@ -98,7 +98,7 @@ def hypervolume_growth(study: StudyRecord, objectives: list[Objective], box: Ref
 
 
 def _is_trusted(trials: list[TrialRecord], constraints: list[dict[str, Any]]) -> bool:
-    """Whether all trials completed and passed their checks, and their means break no constraint."""
+    """Whether all trials completed and passed their checks, and their means violate no constraint."""
     if any(trial.state != "complete" or trial.metrics.get("validity") for trial in trials):
         return False
     means = _mean(_per_seed(trials, [constraint["name"] for constraint in constraints]))
@@ -106,7 +106,7 @@ def _is_trusted(trials: list[TrialRecord], constraints: list[dict[str, Any]]) ->
 
 
 def _per_seed(trials: list[TrialRecord], names: list[str]) -> Floats:
-    """(seeds, measures); the trials of a seed that was run twice count as one, as in ``seed_frame``."""
+    """The measures (seeds, measures); trials of a seed that was run twice are averaged, as in ``seed_frame``."""
     seeds = defaultdict[int, list[Floats]](list)
     for trial in trials:
         seeds[trial.seed].append(_vector(trial, names))
@@ -114,7 +114,7 @@ def _per_seed(trials: list[TrialRecord], names: list[str]) -> Floats:
 
 
 def _mean(values: Floats) -> Floats:
-    """Of (rows, measures) the mean over the rows that have the measure; NaN where none has."""
+    """The mean of each column of ``values`` (rows, measures) over the rows that have it; NaN if none has."""
     counts = (~np.isnan(values)).sum(axis=0)
     means: Floats = np.nansum(values, axis=0) / np.where(counts > 0, counts, np.nan)
     return means

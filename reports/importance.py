@@ -23,8 +23,8 @@ SHALLOW = {"n_trees": 32, "max_depth": 8}  # deeper trees take minutes for a tho
 class Importance:
     """The importance of each factor for one objective; the importances of one evaluator sum to 1.
 
-    ``factors`` are columns 'fANOVA' (variance over the whole space) and 'PED-ANOVA' (what tells the best tenth from
-    the rest), one row a factor, the most important first.
+    ``factors`` has the columns 'fANOVA' (variance over the whole space) and 'PED-ANOVA' (what distinguishes the best
+    tenth from the rest), one row per factor, the most important first.
     """
 
     objective: str
@@ -35,11 +35,11 @@ class Importance:
 def importances(table: TrialTable) -> list[Importance]:
     """The importances for every objective of the study, from its complete trials.
 
-    Factors that are not active in every trial, or that never varied, are left out: the evaluators need a value of each
-    factor from each trial. fANOVA: Hutter et al. (2014); PED-ANOVA: Watanabe et al. (2023), arXiv:2304.10255.
+    Factors that are not active in every trial, or that never varied, are left out: the evaluators need a value of every
+    factor for every trial. fANOVA: Hutter et al. (2014); PED-ANOVA: Watanabe et al. (2023), arXiv:2304.10255.
 
     Returns:
-        Nothing where there are fewer than ten trials with finite objectives or fewer than two such factors.
+        Nothing if there are fewer than ten trials with finite objectives, or fewer than two factors are left.
     """
     trials = table.trusted.dropna(subset=[objective.name for objective in table.objectives])
     factors = _common_factors(table, trials)
@@ -59,7 +59,7 @@ def _common_factors(table: TrialTable, trials: pd.DataFrame) -> list[str]:
 
 
 def _as_optuna_study(table: TrialTable, trials: pd.DataFrame, factors: list[str]) -> optuna.Study:
-    """The trials as an Optuna study in memory, with the search space as the journal has it."""
+    """The trials as an in-memory Optuna study, with the search space from the journal."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     directions = [
         StudyDirection.MAXIMIZE if objective.maximise else StudyDirection.MINIMIZE for objective in table.objectives
@@ -76,7 +76,7 @@ def _as_optuna_study(table: TrialTable, trials: pd.DataFrame, factors: list[str]
 
 
 def _distribution(table: TrialTable, factor: str, values: pd.Series) -> BaseDistribution:
-    """The factor's distribution in the journal; where it has none or the study outgrew it, the values that occur."""
+    """The factor's distribution in the journal; if missing, or if values lie outside it, one over those that occur."""
     for spec in table.study.spec.get("factors", []):
         if spec["name"] == factor and spec.get("distribution"):
             distribution = json_to_distribution(json.dumps(spec["distribution"]))
@@ -95,7 +95,7 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def _for_objective(study: optuna.Study, index: int, objective: Objective) -> pd.DataFrame:
-    # PED-ANOVA takes a lower target for a better one.
+    # PED-ANOVA regards lower targets as better.
     sign = -1 if objective.maximise else 1
     evaluators = {"fANOVA": FanovaImportanceEvaluator(seed=0, **SHALLOW), "PED-ANOVA": PedAnovaImportanceEvaluator()}
     columns = {}

@@ -8,16 +8,16 @@ Z_95 = 1.959963984540054  # the 97.5% quantile of the normal distribution
 def wilson_95(accuracy_percent: float, num_images: int) -> tuple[float, float]:
     """The Wilson 95% interval of an accuracy, in percent: (low, high).
 
-    It covers the drawing of the evaluated images alone, not the seed of the training. E. B. Wilson (1927),
-    doi:10.1080/01621459.1927.10502953. ``scipy.stats.binomtest`` gives the same, but tests a hypothesis first, which
-    was a third of the time that the report of a thousand trials took.
+    It covers only the sampling of the evaluated images, not the training seed. E. B. Wilson (1927),
+    doi:10.1080/01621459.1927.10502953. ``scipy.stats.binomtest`` gives the same interval, but first tests a hypothesis,
+    which took a third of the time of a report on a thousand trials.
 
     Args:
-        accuracy_percent: share of correct images, in [0, 100]; taken to the nearest whole number of images.
+        accuracy_percent: share of correct images, in [0, 100]; rounded to the nearest whole number of images.
         num_images: how many images were evaluated, at least 1.
 
     Raises:
-        ValueError: for a value outside those ranges.
+        ValueError: if a value is outside its range.
     """
     if not 0 <= accuracy_percent <= 100:
         raise ValueError(f"accuracy_percent must be within [0, 100]: {accuracy_percent=}")

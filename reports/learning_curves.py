@@ -1,4 +1,4 @@
-"""Interim evaluations of every trial over the training spent, so that one sees what early stopping did."""
+"""Interim evaluations of every trial over the training spent, to show what early stopping did."""
 
 import html
 from typing import Any
@@ -11,7 +11,7 @@ from reports.measures import CostScale, cost_scale, label
 from reports.trials import TrialTable
 from study.journal import TrialRecord
 
-# Group -> (name in the legend, line).
+# Group -> (name in the legend, line style).
 GROUPS: dict[str, tuple[str, dict[str, Any]]] = {
     "stopped": ("stopped early", {"color": VERMILLION, "dash": "dash", "width": 1.5}),
     "running": ("still running", {"color": GRAY, "dash": "dot", "width": 1.5}),
@@ -26,7 +26,7 @@ def has_curves(table: TrialTable) -> bool:
 
 
 def learning_curves(table: TrialTable, measures: list[str]) -> go.Figure:
-    """One panel a measure (a validation accuracy), one line a trial; failed trials are left out."""
+    """One panel per measure (a validation accuracy), one line per trial; failed trials are left out."""
     figure = make_subplots(rows=1, cols=len(measures), horizontal_spacing=0.12)
     front = set(table.front["uid"])
     trials = table.study.with_state("running", "complete", "stopped")
@@ -50,7 +50,7 @@ def learning_curves(table: TrialTable, measures: list[str]) -> go.Figure:
 
 
 def _points(trial: TrialRecord, measures: list[str]) -> list[dict[str, Any]]:
-    """The interim evaluations, then the full one where it came later."""
+    """The interim evaluations, followed by the final one if it came later."""
     points = [report for report in trial.reports if report.get("view_passes") is not None]
     end = trial.metrics if trial.state == "complete" else {}
     is_later = (end.get("view_passes") or 0) > max((point["view_passes"] for point in points), default=0)
@@ -60,7 +60,7 @@ def _points(trial: TrialRecord, measures: list[str]) -> list[dict[str, Any]]:
 def _lines(
     trials: list[TrialRecord], measure: str, measures: list[str], scale: CostScale, pgd_steps: int | None
 ) -> go.Scatter:
-    """All trials of a group in one trace, a gap between two of them: hundreds of traces would make the page slow."""
+    """All trials of a group in one trace, with gaps between trials: hundreds of traces would make the page slow."""
     x: list[float | None] = []
     y: list[float | None] = []
     texts: list[str] = []

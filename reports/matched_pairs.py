@@ -1,4 +1,4 @@
-"""Trials that are equal in everything but one factor: what a factor does is read off such pairs."""
+"""Matched pairs: trials that are equal in everything but one factor, from which its effect is estimated."""
 
 import itertools
 import json
@@ -18,15 +18,15 @@ from trainables.trial_config import TrialConfig
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Level = tuple[Any, ...]  # the factor's value, then those of the factors that are active only because of it
-Context = tuple[Any, ...]  # the seed and all factors but those that are looked at
-Cells = dict[tuple[Level, ...], dict[Context, int]]  # level of each factor that is looked at -> context -> trial
+Level = tuple[Any, ...]  # the factor's value, then the values of its dependents (see ``MatchedTrials.dependents``)
+Context = tuple[Any, ...]  # the seed and the values of all factors except those under comparison
+Cells = dict[tuple[Level, ...], dict[Context, int]]  # level of each factor under comparison -> context -> trial
 MAX_ADJACENT_LEVELS = 8
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Two levels of a factor that are compared, ``high`` against ``low``."""
+    """A comparison of two levels of a factor, ``high`` against ``low``."""
 
     factor: str
     low: Level
@@ -35,7 +35,7 @@ class Contrast:
 
     @property
     def text(self) -> str:
-        """The contrast as a person writes it, e.g. 'none → free (replays 3)'."""
+        """The contrast as readable text, e.g. 'none → free (replays 3)'."""
         return f"{self._words(self.low)} → {self._words(self.high)}"
 
     def _words(self, level: Level) -> str:
@@ -45,13 +45,14 @@ class Contrast:
 
 
 class MatchedTrials:
-    """The trusted complete trials of a study, to be looked up by level of some factors and by all that is left.
+    """The trusted complete trials of a study, indexed by the level of some factors and by everything else.
 
-    Trials match where every other factor and the seed are equal. A factor that is active only under some values of
-    another (replays under free training) makes one level with it: else no trial with replays had a partner without.
+    Trials match if every other factor and the seed are equal. A factor that is active only under some values of another
+    one (replays under free training) forms a joint level with it: otherwise no trial with replays would match one
+    without.
 
-    Trials that differ in probe and evaluation alone have one pretrained encoder, and share its luck. Matched pairs of
-    the same two encoders are therefore averaged: they are one observation of what the factor does.
+    Trials that differ only in probe and evaluation use the same pretrained encoder and share its luck. Matched pairs of
+    the same two encoders are therefore averaged: they are one observation of the factor's effect.
     """
 
     def __init__(self, table: TrialTable, measures: list[str]) -> None:
@@ -59,7 +60,7 @@ class MatchedTrials:
         columns = [FACTOR_PREFIX + name for name in table.factors]
         values = table.per_seed(measures)
         factors = table.configurations.set_index("configuration")[columns]
-        # A cost differs by a factor, not by an amount: it is compared as a logarithm.
+        # Costs differ by factors, not amounts, so their logarithms are compared.
         values[measures] = as_drawn(values, measures)
         joined = values.join(factors, on="configuration")
         names = ["seed", *columns]
@@ -72,11 +73,11 @@ class MatchedTrials:
         self._cells: dict[tuple[str, ...], Cells] = {}
 
     def dependents(self, factor: str) -> tuple[str, ...]:
-        """The factors whose activity hangs on ``factor``."""
+        """The factors whose activity depends on ``factor``."""
         return self._dependents.get(factor, ())
 
     def levels(self, factor: str) -> list[Level]:
-        """The levels that occur, numbers in their order, others in that of the search space."""
+        """The levels that occur: numbers in ascending order, others in the order of the search space."""
         found = dict.fromkeys(self._level(trial, factor) for trial in self._trials)
         order = _choices(self.table, factor)
 
@@ -89,14 +90,14 @@ class MatchedTrials:
         return sorted((level for level in found if level[0] is not None), key=lambda level: (key(level), str(level)))
 
     def contrasts(self, factor: str, *, only_ends: bool = False) -> list[Contrast]:
-        """What is compared: of numbers neighbouring levels and both ends, of anything else every two levels.
+        """The comparisons to make: for numbers, neighbouring levels and the two ends; otherwise every two levels.
 
-        What has no matched pair is left out. Of more than eight values of a dependent number that have partners, the
-        lowest and the highest alone are compared, as of a factor.
+        Contrasts without matched pairs are left out. If more than eight values of a dependent number have partners,
+        only the lowest and the highest are compared, as for a factor with more than eight levels.
 
         Args:
-            factor: which.
-            only_ends: of numbers, the lowest against the highest alone.
+            factor: the factor to compare levels of.
+            only_ends: for numbers, compare only the lowest and the highest level.
         """
         levels = self.levels(factor)
         if len(levels) > 2 and all(isinstance(level[0], int | float) and len(level) == 1 for level in levels):
@@ -110,7 +111,7 @@ class MatchedTrials:
         return [Contrast(factor, low, high, self.dependents(factor)) for low, high in pairs]
 
     def _with_partners(self, factor: str, levels: list[Level]) -> list[Level]:
-        """Those of ``levels`` that share a context with another value of the factor."""
+        """The ``levels`` that share a context with another value of the factor."""
         cells, values = self._cells_of((factor,)), defaultdict[Context, set[Any]](set)
         for level in levels:
             for context in cells[level,]:
@@ -118,15 +119,15 @@ class MatchedTrials:
         return [level for level in levels if any(len(values[context]) > 1 for context in cells[level,])]
 
     def differences(self, contrast: Contrast, measure: str) -> Floats:
-        """``measure`` at the high level less that at the low one, for every two encoders of finite matched pairs.
+        """``measure`` at the high level minus ``measure`` at the low level, one number per pair of encoders.
 
-        Both are one encoder where the factor is of the probe.
+        Only pairs with finite values count. For a factor of the probe, both encoders of a pair are the same.
         """
         return self._differences((contrast,), measure)
 
     def interaction(self, first: Contrast, second: Contrast, measure: str) -> Floats:
-        """How much the effect of ``first`` differs between the high and the low level of ``second``: one number for
-        every four encoders of trials that are equal but for the two factors."""
+        """How much the effect of ``first`` differs between the high and the low level of ``second``: one number per
+        four encoders of trials that are equal except for the two factors."""
         return self._differences((first, second), measure)
 
     def _differences(self, contrasts: tuple[Contrast, ...], measure: str) -> Floats:
@@ -141,9 +142,9 @@ class MatchedTrials:
         return np.array([np.mean(found) for found in of_encoders.values()], dtype=float)
 
     def _matched(self, contrasts: tuple[Contrast, ...]) -> Ints:
-        """The trials that are equal but for the contrasts' factors, shape (contexts, 2) or (contexts, 2, 2).
+        """The trials that are equal except for the contrasts' factors, shape (contexts, 2) or (contexts, 2, 2).
 
-        One axis a contrast, its low level first; entries are positions among the trials.
+        One axis per contrast, its low level first; entries are positions among the trials.
         """
         cells = self._cells_of(tuple(contrast.factor for contrast in contrasts))
         corners = [cells.get(levels, {}) for levels in itertools.product(*((c.low, c.high) for c in contrasts))]
@@ -152,7 +153,7 @@ class MatchedTrials:
         return np.array(rows, dtype=np.int64).reshape(-1, *(2 for _ in contrasts))
 
     def _cells_of(self, factors: tuple[str, ...]) -> Cells:
-        """Where each trial stands, found once: no contrast has to look at all trials again."""
+        """The position of each trial by level and context, cached so that contrasts need not scan all trials again."""
         if factors not in self._cells:
             taken = {name for factor in factors for name in (factor, *self.dependents(factor))}
             rest = ["seed", *(FACTOR_PREFIX + name for name in self.table.factors if name not in taken)]
@@ -168,12 +169,12 @@ class MatchedTrials:
 
 
 def _few(levels: list[Level]) -> list[Level]:
-    """``levels``, and where a dependent number takes more than eight values, those with the lowest and the highest."""
+    """``levels``, but if a dependent number takes more than eight values, only those with its lowest and highest."""
     numbers = defaultdict[tuple[Any, int], set[Any]](set)
     for level in levels:
         for position, item in enumerate(level[1:]):
             numbers[level[0], position] |= {item} if isinstance(item, int | float) else set()
-    groups = defaultdict[Level, list[Level]](list)  # of levels that differ in such numbers alone
+    groups = defaultdict[Level, list[Level]](list)  # levels that differ only in such numbers
     for level in levels:
         is_many = [len(numbers[level[0], position]) > MAX_ADJACENT_LEVELS for position in range(len(level) - 1)]
         rest = [
@@ -186,23 +187,23 @@ def _few(levels: list[Level]) -> list[Level]:
 
 
 def _hashable(value: Any) -> Any:
-    """A factor's value as a key; a missing one, which pandas may have made NaN, as None."""
+    """A factor's value as a key; a missing value, which pandas may have turned into NaN, becomes None."""
     if isinstance(value, list | dict):
         return json.dumps(value, sort_keys=True)
     return None if value is None or pd.isna(value) else value
 
 
 def _encoder(config: dict[str, Any]) -> str:
-    """What is equal for trials that have one pretrained encoder."""
+    """A key that is equal for trials that share a pretrained encoder."""
     try:
         return TrialConfig(**config).pretraining_hash()
-    except ValidationError:  # of another version: its fields as they are
+    except ValidationError:  # a config of another version: use its fields as they are
         fields = {name: value for name, value in config.items() if not name.startswith(("probe", "eval_", "rung_"))}
         return json.dumps(fields, sort_keys=True)
 
 
 def _dependents(table: TrialTable) -> dict[str, tuple[str, ...]]:
-    """Factor -> the factors with a condition on a field that it sets."""
+    """Factor -> the other factors with a condition on a field that it sets."""
     specs = table.study.spec.get("factors", [])
     fields = {
         spec["name"]: {name for level in (spec.get("levels") or {}).values() for name in level} or {spec["name"]}

@@ -1,4 +1,4 @@
-"""What the measured quantities are called on paper: labels with units, cost units, numbers with intervals."""
+"""How measured quantities are presented: labels with units, cost units, numbers with intervals."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from reports.intervals import wilson_95
 
 ACCURACY = re.compile(r"(?P<split>val|test)_(?:clean|(?P<attack>pgd|aa)_(?P<radius>\d+(?:\.\d+)?))")
 
-# Cost measure -> (what it is, its units from large to small: size in the unit of the measure, name).
+# Cost measure -> (its name in words, its units from large to small: size in the unit of the measure, name).
 COSTS: dict[str, tuple[str, list[tuple[float, str]]]] = {
     "train_pflop": ("training compute", [(1e3, "EFLOP"), (1, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP")]),
     "train_seconds": ("training time", [(3600, "h"), (60, "min"), (1, "s")]),
@@ -22,7 +22,7 @@ SPLIT_WORDS = {"val": "validation", "test": "test"}
 
 @dataclass(frozen=True)
 class Objective:
-    """One objective of a study: a metric's name, and whether more of it is better."""
+    """One objective of a study: a metric's name, and whether larger values are better."""
 
     name: str
     maximise: bool
@@ -30,7 +30,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class CostScale:
-    """A cost measure with the unit in which a group of its values reads best."""
+    """A cost measure with a unit that suits a group of its values."""
 
     name: str
     size: float  # of the unit, in the unit of the measure
@@ -39,7 +39,7 @@ class CostScale:
 
     @property
     def label(self) -> str:
-        """What is measured, with the unit."""
+        """The name of the measure, with its unit."""
         return f"{COSTS[self.name][0]} ({self.unit})" if self.unit else COSTS[self.name][0]
 
 
@@ -49,7 +49,7 @@ def objectives_of(spec: Mapping[str, Any]) -> list[Objective]:
 
 
 def cost_scale(name: str, values: Iterable[float]) -> CostScale:
-    """Chooses the unit by the median of the finite positive ``values``, and a log axis where they span over 10."""
+    """Chooses the unit by the median of the finite positive ``values``; a log axis if they span over a factor of 10."""
     positive = sorted(value for value in values if math.isfinite(value) and value > 0)
     units = COSTS[name][1]
     if not positive:
@@ -63,7 +63,7 @@ def _unit_for(value: float, units: list[tuple[float, str]]) -> tuple[float, str]
 
 
 def format_cost(name: str, value: float) -> str:
-    """One cost in the unit that suits it alone; '–' where it is not known. View passes are written in full."""
+    """A single cost in a suitable unit; '–' if it is not known. View passes are written in full."""
     if not math.isfinite(value):
         return "–"
     if name == "view_passes":
@@ -73,12 +73,12 @@ def format_cost(name: str, value: float) -> str:
 
 
 def short_number(value: float) -> str:
-    """Three significant digits without an exponent where that reads well."""
+    """Three significant digits; from 1000 to below 1e7 the whole number, without an exponent."""
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5 times powers of ten within [low, high]; powers of ten alone where those would be over eight."""
+    """1, 2, 5 times powers of ten within [low, high]; only powers of ten if there would be more than eight."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1, 2, 5), (1,)):
         ticks = [digit * 10.0**exponent for exponent in exponents for digit in digits]
@@ -94,12 +94,12 @@ def is_accuracy(name: str) -> bool:
 
 
 def on_split(name: str, split: str) -> str:
-    """The same accuracy on another split, 'val' or 'test'; every other measure as it is."""
+    """The same accuracy on split 'val' or 'test'; other measures are returned unchanged."""
     return f"{split}_{name.split('_', 1)[1]}" if is_accuracy(name) else name
 
 
 def label(name: str, pgd_steps: int | None) -> str:
-    """What an accuracy is, with its unit and without its split; ``pgd_steps`` None where trials differ in it."""
+    """An accuracy in words, with its unit but without its split; ``pgd_steps`` is None if trials differ in it."""
     match = ACCURACY.fullmatch(name)
     if match is None:
         return name
@@ -110,7 +110,7 @@ def label(name: str, pgd_steps: int | None) -> str:
 
 
 def short_label(name: str) -> str:
-    """A narrow head for a wide table: 'val PGD 8/255 (%)'."""
+    """A short column heading for wide tables: 'val PGD 8/255 (%)'."""
     match = ACCURACY.fullmatch(name)
     if match is None:
         return COSTS[name][0] if name in COSTS else name
@@ -126,7 +126,7 @@ def split_of(name: str) -> str:
 
 
 def images_behind(row: Mapping[str, Any], name: str) -> int | None:
-    """How many images the accuracy ``name`` of a trial's row was measured on; None where that is not known."""
+    """How many images the accuracy ``name`` of a trial's row was measured on; None if unknown."""
     match = ACCURACY.fullmatch(name)
     if match is None:
         return None
@@ -139,7 +139,7 @@ def images_text(rows: Iterable[Mapping[Any, Any]], names: Sequence[str]) -> str:
 
     Args:
         rows: of trials or configurations; those without the accuracy do not count.
-        names: measures; '' where none of them is an accuracy with a known number.
+        names: measures; the result is '' if none of them is an accuracy with a known number of images.
     """
     counts: dict[str, set[int]] = {}
     for row, name in product(rows, names):
@@ -151,6 +151,6 @@ def images_text(rows: Iterable[Mapping[Any, Any]], names: Sequence[str]) -> str:
 
 
 def interval_of(row: Mapping[str, Any], name: str) -> tuple[float, float] | None:
-    """The Wilson 95% interval of one accuracy of a trial's row; None where value or number of images is missing."""
+    """The Wilson 95% interval of one accuracy of a trial's row; None if the value or number of images is missing."""
     num_images, value = images_behind(row, name), row.get(name, math.nan)
     return wilson_95(value, num_images) if num_images and 0 <= value <= 100 else None

@@ -1,4 +1,4 @@
-"""Two objectives as the axes of a figure: values, whiskers and titles in units that a reader wants."""
+"""Two objectives as the axes of a figure: values, whiskers and titles in readable units."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from study.journal import TrialRecord
 
 @dataclass(frozen=True)
 class Pair:
-    """Two objectives as axes, and how their values are written there."""
+    """Two objectives as axes, with the scales of the costs among them."""
 
     table: TrialTable
     x: Objective
@@ -31,7 +31,7 @@ class Pair:
         return plain_numbers(values / self.scales[name].size if name in self.scales else values)
 
     def whiskers(self, rows: pd.DataFrame, name: str, split: str) -> tuple[list[float | None], list[float | None]]:
-        """How far the whiskers of a measure reach downwards and upwards, in the axis's unit."""
+        """The lengths of a measure's whiskers (down, up), in the axis's unit."""
         size = self.scales[name].size if name in self.scales else 1.0
         reach = [whisker_of(row, on_split(name, split)) or (math.nan, math.nan) for row in rows.to_dict("records")]
         down, up = zip(*reach, strict=True) if reach else ((), ())
@@ -44,16 +44,16 @@ class Pair:
         return f"{SPLIT_WORDS[split]} {label(name, self.table.pgd_steps)}" if is_accuracy(name) else name
 
     def at(self, rows: pd.DataFrame, split: str) -> dict[str, Any]:
-        """The coordinates of ``rows`` as entries of a trace."""
+        """The coordinates of ``rows``, as properties of a Plotly trace."""
         return {"x": self.value(rows, self.x.name, split), "y": self.value(rows, self.y.name, split)}
 
     def titles(self, split: str) -> dict[str, Any]:
-        """Both axis titles as entries of a layout."""
+        """Both axis titles, as properties of a Plotly layout."""
         y_title = self.title(self.y.name, split).replace("accuracy, ", "accuracy,<br>")
         return {"xaxis.title.text": self.title(self.x.name, split), "yaxis.title.text": y_title}
 
     def last_report(self, trial: TrialRecord) -> tuple[float, float] | None:
-        """Both measures of a trial's last report, in the axes' units; None where it lacks one."""
+        """Both measures of a trial's last report, in the axes' units; None if either is missing."""
         report = trial.reports[-1] if trial.reports else {}
         values = [report.get(name) for name in (self.x.name, self.y.name)]
         if any(value is None for value in values):
@@ -70,7 +70,7 @@ def measured_in(table: TrialTable, x: Objective, y: Objective) -> pd.DataFrame:
 
 
 def drawable_pairs(table: TrialTable, objectives: Sequence[Objective]) -> list[tuple[Objective, Objective]]:
-    """Every two objectives that some configuration has both of, costs on the horizontal axis."""
+    """Every two objectives of which some configuration has both, with costs on the horizontal axis."""
     pairs = []
     for index, first in enumerate(objectives):
         for second in objectives[index + 1 :]:

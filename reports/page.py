@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that needs nothing but itself."""
+"""The page of a report: one self-contained HTML file."""
 
 import html
 import json
@@ -37,7 +37,7 @@ $sections
 </html>
 """)
 STATES = ("complete", "stopped", "failed", "running", "proposed")
-# Nothing leaves the page: plotly.js has a button that uploads a chart unless it is told not to.
+# Nothing leaves the page: by default, plotly.js has a button that uploads a chart.
 FIGURE_CONFIG = {
     "responsive": True,
     "displaylogo": False,
@@ -52,12 +52,12 @@ class Section:
     """One part of the page.
 
     Args:
-        title: its heading.
-        caption: plain text below it.
+        title: heading of the section.
+        caption: plain text below the heading.
         body: HTML below the figures.
-        figures: file stem -> figure; several stand side by side.
-        tables: end the section.
-        exports: tables that ``body`` shows in a form of its own; written as files like ``tables``.
+        figures: file stem -> figure; several are placed side by side.
+        tables: shown at the end of the section.
+        exports: tables that ``body`` shows in its own form; exported to files like ``tables``.
     """
 
     title: str
@@ -69,15 +69,15 @@ class Section:
 
 
 def render_page(table: TrialTable, sections: list[Section], note: str = "", reload_seconds: float | None = None) -> str:
-    """The whole page of a study; ``note`` is HTML on one that runs, for ``reload_seconds`` see ``whole_page``."""
+    """The page of a study; ``note`` is HTML about a running study, for ``reload_seconds`` see ``whole_page``."""
     header = _header(table, note or ("" if table.study.ended else _interrupted(table)))
     return whole_page(f"{table.study.name}: report", header, sections, reload_seconds)
 
 
 def whole_page(title: str, header: str, sections: list[Section], reload_seconds: float | None = None) -> str:
-    """A page with any header, which is HTML; plotly.js is put in once, where a section has a figure.
+    """A page with any header, given as HTML; plotly.js is included once, if any section has a figure.
 
-    With ``reload_seconds`` an open page loads its newer version so often, until its reader does something in it.
+    With ``reload_seconds``, an open page reloads itself at that interval until its reader interacts with it.
     """
     written = [_section(section, index) for index, section in enumerate(sections)]
     first = next((index for index, section in enumerate(sections) if section.figures), None)
@@ -85,7 +85,7 @@ def whole_page(title: str, header: str, sections: list[Section], reload_seconds:
     if first is None:
         written.append(script)
     else:
-        # Not run at once: it takes a second or so, in which the text above it can be read already.
+        # Not run immediately: it takes about a second, during which the text above it can already be read.
         plotly = f'<script type="text/plain" id="plotly">{compiled_at_once(get_plotlyjs())}</script>'
         written.insert(first + 1, f"{plotly}\n{script}")
     return PAGE.substitute(
@@ -98,10 +98,10 @@ def whole_page(title: str, header: str, sections: list[Section], reload_seconds:
 
 
 def compiled_at_once(plotlyjs: str) -> str:
-    """plotly.js with its outermost function in parentheses; unchanged where that function is not found.
+    """plotly.js with its outermost function in parentheses; unchanged if that function is not found.
 
-    Browsers take the parentheses for a sign that the function is called at once. Without them they first pass over its
-    five million characters and then compile it anyway, which is a third of the time that plotly.js takes to start.
+    Browsers take the parentheses as a hint that the function is called at once. Without them, they first skim its five
+    million characters and then compile it anyway, which is a third of the time that plotly.js takes to start.
     """
     begin, end = ": this, () => {", "}));"
     if plotlyjs.count(begin) != 1 or not plotlyjs.rstrip().endswith(end):
@@ -111,9 +111,9 @@ def compiled_at_once(plotlyjs: str) -> str:
 
 
 def write_page(page: str, path: Path) -> None:
-    """Writes a page whole or not at all, as a browser may be reading an earlier one; makes its folder."""
+    """Writes a page atomically, because a browser may be reading an earlier one; creates its folder."""
     path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")  # somebody else may be writing it at this moment, too
+    part = path.with_suffix(f".{os.getpid()}.part")  # another process may be writing the page at the same time
     try:
         part.write_text(page, encoding="utf-8")
         os.replace(part, path)
@@ -122,7 +122,7 @@ def write_page(page: str, path: Path) -> None:
 
 
 def fact_list(facts: Mapping[str, str]) -> str:
-    """Name and text of each fact, escaped, as HTML."""
+    """The facts (name -> text) as an HTML list, escaped."""
     items = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in facts.items())
     return f"<dl>{''.join(items)}</dl>"
 
@@ -141,11 +141,11 @@ def _section(section: Section, index: int) -> str:
 
 
 def _figure(figure: go.Figure, name: str) -> str:
-    """A place for ``figure`` and its data; the page's script draws it when it comes near to the window.
+    """A placeholder for ``figure`` with its data; the page's script draws it when it comes near the visible area.
 
     Drawing all figures of a large study at once would keep the page blank for seconds.
     """
-    # '<' as an escape of JSON: no text of a study can end the script element.
+    # '<' is written as a JSON escape, so that no text of a study can end the script element.
     data = figure.to_json().replace("<", "\\u003c")
     height = figure.layout.height
     return (

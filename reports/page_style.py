@@ -1,6 +1,6 @@
 """The style sheet and the small script that every report page carries inline.
 
-The script stands behind the first figure: that is drawn while the rest of a large page is still being read.
+The script comes after the first figure, which is drawn while the rest of a large page is still loading.
 """
 
 STYLE = """

@@ -1,4 +1,4 @@
-"""The paper's numbers against ours, one by one: means over seeds, differences with intervals, relative costs."""
+"""Comparison of each of the paper's numbers with ours: means over seeds, differences with intervals, relative costs."""
 
 import json
 import math
@@ -22,7 +22,7 @@ RELATIVE_COSTS = ("view_passes", "train_pflop")
 
 @dataclass(frozen=True)
 class RowPair:
-    """A configuration's row of the paper and its means over seeds, None where there is no such row."""
+    """A configuration, with its row in the paper and its row of our means over seeds; either may be None."""
 
     params: Params
     setting: TrialConfig
@@ -31,20 +31,20 @@ class RowPair:
 
     @property
     def name(self) -> str:
-        """The levels, as the study calls them."""
+        """The factor values, as the study names them."""
         return ", ".join(value_text(value) for value in self.params.values())
 
     def minutes(self) -> float | None:
-        """Training time that the paper prints."""
+        """The training time printed in the paper, in minutes; None if it prints none."""
         return self.printed.values.get(MINUTES) if self.printed else None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number of the paper beside ours; NaN where there is none.
+    """One number of the paper and the corresponding number of ours; NaN if there is none.
 
-    ``difference`` is ours less the paper's in percentage points, ``factor`` ours over the paper's for relative costs.
-    ``interval_over`` says what [low, high] covers: ``seeds`` or ``images``.
+    ``difference`` is ours minus the paper's in percentage points, ``factor`` is ours over the paper's for relative
+    costs. ``interval_over`` says what [low, high] covers: ``seeds`` or ``images``.
     """
 
     row: str
@@ -65,7 +65,7 @@ class Comparison:
 
 
 def pairs_of(table: TrialTable, item: str, dataset: str) -> Iterator[RowPair]:
-    """Each row of the item, in the order of its space; ``dataset`` is the paper's."""
+    """Each row of the item, in the order of its space; ``dataset`` is one of the paper's names."""
     number = ITEMS[item]
     assert number is not None
     ours = {row["configuration"]: row for row in table.configurations.to_dict("records")}
@@ -75,7 +75,7 @@ def pairs_of(table: TrialTable, item: str, dataset: str) -> Iterator[RowPair]:
 
 
 def accuracies(pairs: list[RowPair], table: TrialTable) -> list[Comparison]:
-    """Every accuracy that the item has, for every row."""
+    """A comparison of every accuracy that the paper prints for the item, for every row."""
     names = [name for name in ACCURACIES if any(pair.printed and name in pair.printed.values for pair in pairs)]
     return [_accuracy(pair, name, table) for pair in pairs for name in names]
 
@@ -108,7 +108,7 @@ def _accuracy(pair: RowPair, name: str, table: TrialTable) -> Comparison:
 
 
 def relative_costs(pairs: list[RowPair]) -> list[Comparison]:
-    """Minutes of the paper and counted costs of ours, each relative to one row for which both are known."""
+    """The paper's minutes and our counted costs, each relative to one row, if possible one for which both are known."""
     timed = [pair for pair in pairs if pair.minutes() is not None]
     found = []
     for cost in RELATIVE_COSTS if timed else ():
@@ -139,7 +139,7 @@ def _cost(pair: RowPair, cost: str) -> float | None:
 
 
 def _states(table: TrialTable, pair: RowPair) -> list[str]:
-    """What stands against our number, or in its stead: trials that are not complete, and checks that failed."""
+    """Caveats about our number, or reasons for its absence: trials that are not complete, and failed checks."""
     trials = table.frame[table.frame["configuration"] == configuration_of(pair.params)]
     states = trials.loc[trials["state"] != "complete", "state"].value_counts(sort=False)
     notes = [f"{count} trials {state}" if count > 1 else f"1 trial {state}" for state, count in states.items()]
@@ -147,14 +147,14 @@ def _states(table: TrialTable, pair: RowPair) -> list[str]:
 
 
 def seed_interval(mean: float, spread: float, seeds: int) -> tuple[float, float]:
-    """The 95% interval in which one further seed is expected, by the t distribution: (low, high).
+    """The 95% prediction interval for one further seed, from the t distribution: (low, high).
 
-    The paper prints one number a run. If its run differs from ours by the seed alone, its number lies in this interval
-    with a probability of 95%; the interval is therefore wider than that of the mean, by the paper's own seed.
+    The paper prints one number per run. If its run differs from ours only in the seed, its number lies in this interval
+    with a probability of 95%; to allow for the paper's own seed, the interval is wider than that of the mean.
 
     Args:
         mean, spread: mean and sample standard deviation over the seeds.
-        seeds: how many, at least 2.
+        seeds: the number of seeds, at least 2.
     """
     if seeds < 2:
         raise ValueError(f"an interval over seeds needs at least two of them: {seeds=}")
@@ -163,5 +163,5 @@ def seed_interval(mean: float, spread: float, seeds: int) -> tuple[float, float]
 
 
 def configuration_of(params: Params) -> str:
-    """The key under which trials with these factor values are gathered."""
+    """The key by which trials with these factor values are grouped."""
     return json.dumps(params, sort_keys=True)  # as TrialRecord.configuration

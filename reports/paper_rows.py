@@ -1,7 +1,7 @@
-"""The numbers that the paper prints, the row of it that each configuration stands for, and where its numbers clash.
+"""The numbers printed in the paper, the row of the paper that matches a configuration, and contradictions among them.
 
-``reports/data/paper_tables.csv`` holds every row of Tables 1 to 6: what was trained and probed, accuracies on test in
-percent, and minutes of pretraining. A cell is empty where the paper says nothing.
+``reports/data/paper_tables.csv`` holds every row of Tables 1 to 6: what was trained and probed, test accuracies in
+percent, and minutes of pretraining. A cell is empty if the paper does not state its value.
 """
 
 import csv
@@ -18,12 +18,12 @@ from study.proposals import enumerate_grid
 from study.spec import Params, StudySpec
 from trainables.trial_config import TrialConfig
 
-# Space file in search_spaces/paper -> the table of the paper that it repeats; None: a drawing without numbers.
+# Space file in search_spaces/paper -> the table of the paper that it reproduces; None: a figure without numbers.
 ITEMS: dict[str, int | None] = {
     "table1": 1, "table2": 2, "table3": 3, "table4": 4, "table4_imagenet100": 4, "table5": 5, "table6": 6,
     "figure2": None, "figure3": None, "figure4": None, "figure5": None,
 }  # fmt: skip
-# Our data set -> the paper's; an image folder can only be taken for the one that the paper has.
+# Our data set -> the paper's; an image folder is assumed to hold the only one that the paper uses.
 DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagefolder": "imagenet100"}
 RECIPE_COLUMNS = (
     "encoder", "method", "adversary", "views", "num_views", "pgd_steps", "replays", "epochs", "probe", "eval_views",
@@ -39,8 +39,8 @@ class PaperRow:
     Args:
         table: the table's number.
         dataset: ``cifar10``, ``cifar100`` or ``imagenet100``.
-        recipe: column -> what was trained and probed, as text; without the cells that are empty.
-        values: measure -> number printed; without the cells that are empty.
+        recipe: column -> what was trained and probed, as text; without empty cells.
+        values: measure -> number printed; without empty cells.
     """
 
     table: int
@@ -51,7 +51,7 @@ class PaperRow:
 
 @cache
 def paper_rows() -> tuple[PaperRow, ...]:
-    """Every row of the paper's tables, in its order."""
+    """Every row of the paper's tables, in the paper's order."""
     text = (resources.files("reports") / "data" / "paper_tables.csv").read_text(encoding="utf-8")
     return tuple(
         PaperRow(
@@ -66,16 +66,16 @@ def paper_rows() -> tuple[PaperRow, ...]:
 
 @cache
 def space_of(item: str) -> StudySpec:
-    """The shipped space of an item."""
+    """The space that this repository provides for an item."""
     spec: StudySpec = importlib.import_module(f"search_spaces.paper.{item}").STUDY
     return spec
 
 
 def item_of(spec: Mapping[str, Any]) -> str | None:
-    """The item that a study repeats: the one whose factors and levels it has; its name may be any.
+    """The item that a study reproduces: the one with the same factors and levels, whatever the study's name; or None.
 
     Args:
-        spec: plain data of a StudySpec, as the journal has it.
+        spec: plain data of a StudySpec, as in the journal.
     """
     found = [(factor["name"], set(factor.get("levels") or ())) for factor in spec.get("factors", [])]
     for item in ITEMS:
@@ -86,19 +86,19 @@ def item_of(spec: Mapping[str, Any]) -> str | None:
 
 
 def rows_of(item: str, preset: str) -> list[tuple[Params, TrialConfig]]:
-    """The factor values of each configuration under ``preset``, with the paper's setting that they stand for."""
+    """The factor values of each configuration under ``preset``, with the paper's setting that they represent."""
     spec = space_of(item)
     grids = enumerate_grid(spec.with_preset(preset)), enumerate_grid(spec)
     return [(params, spec.config(original, seed=0)) for params, original in zip(*grids, strict=True)]
 
 
 def printed_row(table: int, dataset: str, config: TrialConfig) -> PaperRow | None:
-    """The row of ``table`` that prints what ``config`` trains; None where the table has none for ``dataset``.
+    """The row of ``table`` for ``dataset`` with the recipe of ``config``; None if there is none.
 
-    A cell that the paper leaves empty agrees with anything.
+    A cell that the paper leaves empty matches anything.
 
     Raises:
-        ValueError: where there are several.
+        ValueError: if several rows match.
     """
     recipe = _recipe_of(config)
     found = [
@@ -112,7 +112,7 @@ def printed_row(table: int, dataset: str, config: TrialConfig) -> PaperRow | Non
 
 
 def inconsistencies(row: PaperRow) -> dict[str, str]:
-    """Measure -> what the paper's own numbers say against the one printed in ``row``; mostly nothing."""
+    """Measure -> how the number printed in ``row`` contradicts other numbers in the paper; usually empty."""
     alike = [other for other in paper_rows() if (other.dataset, other.recipe) == (row.dataset, row.recipe)]
     found: dict[str, list[str]] = {}
     for name, value in row.values.items():
@@ -132,7 +132,7 @@ def inconsistencies(row: PaperRow) -> dict[str, str]:
 
 
 def _recipe_of(config: TrialConfig) -> dict[str, str]:
-    """What ``config`` trains and probes, in the columns of the paper's tables."""
+    """What ``config`` trains and probes, under the columns of the paper's tables."""
     fields = config.model_dump()
     views = [word for word, view in (("crop", CROP), ("patch", PATCH)) if view.items() <= fields.items()]
     recipe = {name: fields[name] for name in ("encoder", "method", "adversary", "num_views", "epochs", "probe")}

@@ -1,4 +1,4 @@
-"""A study beside the table of the paper that it repeats: the section of the report that ``--paper`` adds."""
+"""Comparison of a study with the table of the paper that it reproduces: the report section added by ``--paper``."""
 
 import json
 import math
@@ -23,16 +23,16 @@ from reports.paper_rows import DATASETS, ITEMS, item_of, printed_row, rows_of, s
 from reports.report_table import ReportTable, table_of
 from reports.trials import TrialTable
 
-# What may differ from the shipped space: the data set is said elsewhere, the seed is meant to.
+# What may differ from the provided space unmentioned: the data set is stated elsewhere, the seed is meant to differ.
 FREE_FIELDS = ("dataset", "data_root", "seed")
 DATASET_WORDS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet100": "ImageNet-100"}
 
 
 def paper_section(table: TrialTable) -> Section:
-    """The study beside the table of the paper that it repeats.
+    """Compares the study with the table of the paper that it reproduces.
 
     Raises:
-        ValueError: where the study repeats nothing of the paper.
+        ValueError: if the study reproduces nothing in the paper.
     """
     item = item_of(table.study.spec)
     if item is None:
@@ -65,7 +65,7 @@ def paper_section(table: TrialTable) -> Section:
 
 
 def incomparable(table: TrialTable, dataset: str) -> list[str]:
-    """Why our numbers say nothing about the paper's; mostly nothing."""
+    """Reasons why our numbers cannot be compared with the paper's; usually empty."""
     spec, ours = table.study.spec, table.study.spec["base"]["dataset"]
     reasons = [] if spec.get("preset") == "paper" else [f"the study ran under the preset {spec.get('preset')}"]
     if DATASETS.get(ours) != dataset:
@@ -74,7 +74,7 @@ def incomparable(table: TrialTable, dataset: str) -> list[str]:
 
 
 def _dataset(table: TrialTable, item: str) -> str:
-    """The paper's data set to compare with: the study's where the item has it, else that of the item's space."""
+    """The paper's data set to compare with: the study's if the item has it, else that of the item's space."""
     own, number = DATASETS.get(table.study.spec["base"]["dataset"]), ITEMS[item]
     assert number is not None
     has_own = own is not None and any(printed_row(number, own, setting) for _, setting in rows_of(item, "paper"))
@@ -132,7 +132,7 @@ def _caption(table: TrialTable, pairs: list[RowPair], reasons: list[str]) -> str
 
 
 def deviations(table: TrialTable, pairs: list[RowPair]) -> list[str]:
-    """Fields in which complete trials differ from the shipped space, with their values."""
+    """Fields in which complete trials differ from the provided space, with their values."""
     settings = {configuration_of(pair.params): pair.setting.effective() for pair in pairs}
     found: dict[str, None] = {}
     for trial in table.study.with_state("complete"):

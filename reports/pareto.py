@@ -11,23 +11,23 @@ from reports.measures import Objective
 
 
 def front_mask(trials: pd.DataFrame, objectives: Sequence[Objective]) -> npt.NDArray[np.bool_]:
-    """Marks the rows of ``trials``, or of configurations, that no other row dominates in all ``objectives``.
+    """Marks the rows (trials or configurations) that no other row dominates in ``objectives``.
 
-    Only rows in state ``complete``, with finite values of every objective and without validity warnings take part,
-    as members or as those that dominate: a trial that was stopped early must not look optimal for being cheap, nor one
-    whose encoder collapsed or whose attack is broken, nor a configuration for the mean of those seeds that did not
-    fail. Equal vectors are all kept.
+    Only rows in state ``complete``, with finite values of every objective and without validity warnings, take part,
+    either as members or as dominating rows. Otherwise a trial could look optimal because it was stopped early and so
+    cheap, because its encoder collapsed, or because its attack is broken, and a configuration because its mean leaves
+    out the seeds that failed. Equal vectors are all kept.
 
     Args:
-        trials: one row a trial, with columns ``state`` and ``validity`` (list of warnings) and one column an objective
-            (missing column: no value).
+        trials: one row per trial, with columns ``state`` and ``validity`` (list of warnings) and one column per
+            objective (missing column: no value).
         objectives: at least one, each maximised or minimised.
 
     Returns:
-        One boolean a row.
+        One boolean per row.
 
     Raises:
-        ValueError: without objectives.
+        ValueError: if there are no objectives.
     """
     if not objectives:
         raise ValueError("a front needs at least one objective")

@@ -1,4 +1,4 @@
-"""A table of the report, once as numbers for programs and once as text for readers."""
+"""A table of the report in two forms: numbers for programs and text for readers."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class ReportTable:
     Args:
         name: stem of its files, e.g. ``main_effects``.
         title: what it shows, with what is needed to read it.
-        data: plain values, one number a column; written as CSV.
-        text: the same rows as a reader wants them; on the page, in Markdown and in LaTeX.
+        data: plain values, one number per column; written as CSV.
+        text: the same rows formatted for readers; used on the page, in Markdown and in LaTeX.
     """
 
     name: str
@@ -27,7 +27,7 @@ class ReportTable:
 
 
 def table_of(name: str, title: str, rows: Iterable[Row], columns: Mapping[str, Callable[[Row], Any]]) -> ReportTable:
-    """A table whose text is made of ``rows`` by ``columns`` (head -> text of a row) and whose data are the rows."""
+    """A table whose data are ``rows`` and whose text is made from them by ``columns`` (heading -> text of a row)."""
     kept = list(rows)
     text = pd.DataFrame(
         [{head: str(cell(row)) for head, cell in columns.items()} for row in kept], columns=list(columns)

@@ -1,4 +1,4 @@
-"""What the page of a study says while the study runs: how far its trials are, and when there will be a newer page."""
+"""What the page says while its study is running: the progress of its trials, and that it will be refreshed."""
 
 import html
 from typing import Any
@@ -10,17 +10,17 @@ from study.status import StudyStatus
 from study.trial_tables import clock, describe_factors
 
 LEAST_PAUSE_SECONDS = 60.0
-PAUSE_FACTOR = 20  # so that building takes no more than a twentieth of the time
-MAX_NAMED = 8  # trials in the note; the table has them all
+PAUSE_FACTOR = 20  # keeps the share of time spent on building below a twentieth
+MAX_NAMED = 8  # trials named in the note; the table lists all
 
 
 def pause_seconds(build_seconds: float) -> float:
-    """How long the report of a running study rests after it took ``build_seconds`` to build."""
+    """The pause in seconds between reports of a running study, after one that took ``build_seconds`` to build."""
     return max(LEAST_PAUSE_SECONDS, PAUSE_FACTOR * build_seconds)
 
 
 def running_note(status: StudyStatus) -> str:
-    """That the study runs, and which trials are at work, as HTML."""
+    """A note, as HTML, that the study is running, with the running trials."""
     trials = status.record.with_state("running")
     named = [_named(status, trial) for trial in trials[:MAX_NAMED]]
     more = f" and {len(trials) - MAX_NAMED} more" if len(trials) > MAX_NAMED else ""
@@ -34,7 +34,7 @@ def running_note(status: StudyStatus) -> str:
 
 
 def running_section(status: StudyStatus) -> Section:
-    """The trials that are at work, and how far each was at its last report."""
+    """The running trials, and how far each was at its last report."""
     columns: dict[str, Any] = {
         "trial": lambda row: row["uid"],
         "attempt": lambda row: row["attempt"],

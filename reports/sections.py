@@ -1,4 +1,4 @@
-"""What a report says, in its order: selection, fronts, what mattered, learning curves, early stopping, all trials."""
+"""The sections of a report, in order: selection, fronts, what mattered, learning curves, early stopping, all trials."""
 
 from reports.effect_sections import effect_sections, stopping_sections
 from reports.front_sections import front_sections
@@ -11,7 +11,7 @@ CLEAN = "val_clean"
 
 
 def sections_of(table: TrialTable) -> list[Section]:
-    """The sections that the study's data allow; what cannot be shown is said, not left out in silence."""
+    """The sections that the study's data allow; missing results and a missing front are stated explicitly."""
     sections = [Section("How to read this", _selection(table))]
     if table.complete.empty:
         sections.append(Section("No results", _nothing(table)))
@@ -39,13 +39,13 @@ def sections_of(table: TrialTable) -> list[Section]:
 def _ablation_sections(table: TrialTable) -> list[Section]:
     if table.study.spec.get("design", {}).get("kind") != "Ablation":
         return []
-    from reports.ablation_sections import ablation_sections  # walks the path with the study's code, which imports torch
+    from reports.ablation_sections import ablation_sections  # uses the study's code, which imports torch
 
     return ablation_sections(table)
 
 
 def _robust_reported(table: TrialTable) -> str | None:
-    """The robust accuracy that the learning curves show: trials may have been stopped before any was complete."""
+    """The robust accuracy that the learning curves show; known from reports if no trial is complete yet."""
     names = [objective.name for objective in table.objectives if objective.name.startswith("val_pgd_")]
     names += [name for trial in table.study.trials.values() for report in trial.reports for name in report
               if name.startswith("val_pgd_")]  # fmt: skip

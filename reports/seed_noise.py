@@ -1,4 +1,4 @@
-"""How much of a measured value is luck: of the seed, and of the images that were drawn for the evaluation."""
+"""Noise of measured values: between seeds, and from the sampling of the evaluated images."""
 
 import math
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ ROUNDING = 1e-9
 class SeedNoise:
     """Covariance of the objectives between seeds of one configuration, shape (objectives, objectives).
 
-    ``degrees_of_freedom`` is the number of seeds less the number of configurations that they are pooled from; with 0
-    the covariance is zero because nothing is known, not because there is no noise.
+    ``degrees_of_freedom`` is the number of seeds minus the number of configurations that they are pooled from; if it is
+    0, the covariance is zero because nothing is known, not because there is no noise.
     """
 
     covariance: Floats
@@ -25,25 +25,25 @@ class SeedNoise:
 
 
 def pooled_seed_noise(values: Floats, configurations: pd.Series) -> SeedNoise:
-    """The within-configuration covariance, pooled over all configurations that have at least two seeds.
+    """The within-configuration covariance, pooled over all configurations with at least two seeds.
 
     Args:
         values: (seeds, objectives), finite.
-        configurations: of each row, what it is a seed of.
+        configurations: the configuration of each row.
     """
     scatter, degrees = np.zeros((values.shape[1], values.shape[1])), 0
     for rows in configurations.reset_index(drop=True).groupby(configurations.to_numpy()).indices.values():
         deviations = values[rows] - values[rows].mean(axis=0)
-        deviations[np.abs(deviations) < ROUNDING] = 0  # a cost that no seed changes has no noise
+        deviations[np.abs(deviations) < ROUNDING] = 0  # a cost that is equal for all seeds has no noise
         scatter += deviations.T @ deviations
         degrees += len(rows) - 1
     return SeedNoise(scatter / degrees if degrees else scatter, degrees)
 
 
 def image_variance(accuracy_percent: float, num_images: int | None) -> float:
-    """The variance of an accuracy over drawings of ``num_images`` images, in squared percent; 0 where n is not known.
+    """The variance of an accuracy over samples of ``num_images`` images, in squared percent; 0 if n is not known.
 
-    Binomial, at the centre of Wilson's interval, so that 0 of n and n of n are not taken for certain.
+    Binomial variance at the centre of Wilson's interval, so that 0 of n and n of n are not treated as certain.
     """
     if not num_images or not math.isfinite(accuracy_percent):
         return 0.0

@@ -24,19 +24,19 @@ from reports.figure_style import (
 from reports.measures import COSTS, cost_scale, is_accuracy, short_label
 from reports.trials import FACTOR_PREFIX, TrialTable
 
-METHOD_FACTORS = ("adversary", "method")  # the first that varies gives the colours
+METHOD_FACTORS = ("adversary", "method")  # the first one that varies determines the colours
 METHOD_COLORS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE)
-LINE_DROP = 0.36  # of a cell's height, from its middle
+LINE_DROP = 0.36  # distance of lines below the middle of a cell, relative to its height
 VIEWS, EPOCHS = FACTOR_PREFIX + "num_views", FACTOR_PREFIX + "epochs"
 
 
 def varying_factors(table: TrialTable) -> list[str]:
-    """The factors of which whole configurations have more than one value."""
+    """The factors that have more than one value among the configurations ``TrialTable.whole``."""
     return [name for name in table.factors if _texts(table, name).nunique() > 1]
 
 
 def parallel_coordinates(table: TrialTable, color_by: str) -> go.Figure:
-    """One line a configuration through its factors and objectives, coloured by one of the objectives."""
+    """One line per configuration through its factors and objectives, coloured by one of the objectives."""
     frame = table.whole
     dimensions = [_factor_axis(table, name) for name in varying_factors(table)]
     dimensions += [_objective_axis(frame, objective.name) for objective in table.objectives]
@@ -54,7 +54,7 @@ def parallel_coordinates(table: TrialTable, color_by: str) -> go.Figure:
 
 
 def slices(table: TrialTable) -> go.Figure:
-    """Each accuracy over each factor, one mark a configuration, coloured by the kind of training."""
+    """Each accuracy over each factor, one mark per configuration, coloured by adversary or method if one varies."""
     names = varying_factors(table)
     measures = [objective.name for objective in table.objectives if is_accuracy(objective.name)]
     method = next((name for name in METHOD_FACTORS if name in names), None)
@@ -80,18 +80,18 @@ def slices(table: TrialTable) -> go.Figure:
 
 
 def has_views_and_epochs(table: TrialTable) -> bool:
-    """Whether both the number of views and of epochs vary."""
+    """Whether both the number of views and the number of epochs vary."""
     return {"num_views", "epochs"} <= set(varying_factors(table))
 
 
 def views_by_epochs(table: TrialTable, measure: str) -> go.Figure:
-    """The mean of an accuracy for every number of views and of epochs, with lines of equal views times epochs."""
+    """The mean of an accuracy for every number of views and epochs, with lines of equal views times epochs."""
     rows = table.whole[table.whole["validity"].map(len) == 0].dropna(subset=[VIEWS, EPOCHS, measure])
     rows = rows.assign(**{VIEWS: rows[VIEWS].astype(float), EPOCHS: rows[EPOCHS].astype(float)})
     cells = rows.groupby([EPOCHS, VIEWS])[measure].agg(["mean", "size"])
     views, epochs = sorted(rows[VIEWS].unique()), sorted(rows[EPOCHS].unique())
     grid = [[cells["mean"].get((epoch, view), math.nan) for view in views] for epoch in epochs]
-    # Text in the upper half of a cell, lines through the lower one.
+    # Text is placed in the upper half of a cell, because lines run through the lower half.
     words = {cell: f"{row['mean']:.1f}<br>n={row['size']:.0f}<br> " for cell, row in cells.iterrows()}
     texts = [[words.get((epoch, view), "") for view in views] for epoch in epochs]
     figure = go.Figure(
@@ -103,7 +103,7 @@ def views_by_epochs(table: TrialTable, measure: str) -> go.Figure:
     )  # fmt: skip
     for product in equal_products(views, epochs):
         line = [(x, y - LINE_DROP) for x, y in iso_line(product, views, epochs)]
-        for color, width, dash in ((INK, 4, "solid"), ("white", 2, "dash")):  # to be seen on cells and on empty ground
+        for color, width, dash in ((INK, 4, "solid"), ("white", 2, "dash")):  # visible on cells and on the background
             figure.add_scatter(
                 x=[x for x, _ in line], y=[y for _, y in line], mode="lines", hoverinfo="skip", showlegend=False,
                 line={"color": color, "width": width, "dash": dash},
@@ -122,7 +122,7 @@ def views_by_epochs(table: TrialTable, measure: str) -> go.Figure:
 
 
 def equal_products(views: list[float], epochs: list[float]) -> list[float]:
-    """The products of views and epochs that at least two cells share, at most six of them, evenly chosen."""
+    """The products of views and epochs that at least two cells share; at most six, evenly spaced among them."""
     products = pd.Series([view * epoch for view in views for epoch in epochs]).value_counts()
     shared = sorted(products[products > 1].index)
     if len(shared) <= 6:
@@ -131,7 +131,7 @@ def equal_products(views: list[float], epochs: list[float]) -> list[float]:
 
 
 def iso_line(product: float, views: list[float], epochs: list[float]) -> list[tuple[float, float]]:
-    """Where views times epochs equals ``product``, in positions of the grid's cells (logarithms between the values)."""
+    """The line on which views times epochs equals ``product``, in cell positions (log-interpolated between values)."""
     points = []
     for x in np.linspace(0, len(views) - 1, 8 * (len(views) - 1) + 1):
         view = math.exp(np.interp(x, range(len(views)), np.log(views)))
@@ -156,7 +156,7 @@ def _slice_values(rows: pd.DataFrame, name: str) -> list[Any]:
 
 
 def _factor_axis(table: TrialTable, name: str) -> dict[str, Any]:
-    """A factor as a dimension: every value that occurs is a position, numbers in their order."""
+    """A factor as a dimension: each value that occurs gets a position, numbers in ascending order."""
     values = table.whole[FACTOR_PREFIX + name]
     is_number = _is_numeric(values)
     by_text = {value_text(value): value for value in values}

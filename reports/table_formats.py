@@ -14,14 +14,14 @@ NUMBER = re.compile(r"(?:< |× )?[+-]?[\d,.]+(?: ± [\d.]+| \[.*\]| \w+)?|–")
 
 
 def to_csv(table: ReportTable) -> str:
-    """The numbers as they are, one a column; empty where there is none."""
+    """The table's ``data`` as CSV; a missing number is an empty cell."""
     text: str = table.data.to_csv(index=False, lineterminator="\n")
-    # A carriage return, as of a progress bar in an error's message, ends a row for readers; pandas does not quote it.
+    # CSV readers end a row at a carriage return, e.g. of a progress bar in an error message; pandas does not quote it.
     return text.replace("\r\n", "\n").replace("\r", " ")
 
 
 def to_markdown(table: ReportTable) -> str:
-    """The text as a pipe table below its title; numbers are set right."""
+    """The table's ``text`` as a Markdown pipe table below its title, with numbers aligned right."""
     marks = ["---:" if _is_number_column(table, column) else "---" for column in table.text.columns]
     lines = [_row(list(table.text.columns)), f"| {' | '.join(marks)} |"]
     lines += [_row(list(row)) for row in table.text.itertuples(index=False)]
@@ -34,7 +34,7 @@ def _row(cells: list[str]) -> str:
 
 
 def to_latex(table: ReportTable) -> str:
-    """The text as a LaTeX table in the style of booktabs, which the document must load; needs no other package."""
+    """The table's ``text`` as a LaTeX table; the document must load booktabs, but no other package."""
     columns = "".join("r" if _is_number_column(table, column) else "l" for column in table.text.columns)
     rows = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.text.itertuples(index=False)]
     head = " & ".join(_latex(column) for column in table.text.columns) + r" \\"
@@ -59,9 +59,9 @@ def to_latex(table: ReportTable) -> str:
 
 
 def _latex(text: str) -> str:
-    """``text`` with everything escaped that LaTeX would read as a command; line breaks become spaces."""
+    """``text`` with LaTeX's special characters escaped; line breaks become spaces."""
     escaped = "".join(LATEX_SPECIALS.get(character, character) for character in re.sub(r"\s+", " ", text))
-    # At the start of a row a bracket would be taken for an argument of the line break before it.
+    # At the start of a row, LaTeX would take a bracket or star as an argument of the preceding line break.
     return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
 
 

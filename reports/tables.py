@@ -1,4 +1,4 @@
-"""The tables of the page, as HTML; every text from a study is escaped."""
+"""The tables of the page, as HTML; all text from a study is escaped."""
 
 import html
 import math
@@ -15,11 +15,11 @@ from reports.trials import FACTOR_PREFIX, TrialTable
 
 Row = Mapping[str, Any]
 LONG_REASON = 90
-MANY_ROWS = 100  # so many are higher than their frame in any browser; they are laid out when they come near the window
+MANY_ROWS = 100  # tables this long overflow their frame in any browser, and are laid out only when nearly visible
 
 
 def front_table(table: TrialTable) -> str:
-    """The configurations on the front: factors, test accuracies, cost, certainty, and a command to rerun."""
+    """The configurations on the front: factors, test accuracies, costs, probability, and the command to rerun each."""
     tests, costs = table.accuracies("test"), [name for name in COSTS if name in table.frame]
     heads = ["trial", "factors", *(label(name, table.pgd_steps) for name in tests), *(COSTS[name][0] for name in costs)]
     bodies = [_front_rows(row, table, tests, costs) for row in sorted_front(table).to_dict("records")]
@@ -60,7 +60,7 @@ def _accuracy_cell(row: Row, name: str) -> str:
 
 
 def trials_table(table: TrialTable) -> str:
-    """Every trial with its state and reason; a click on a column's head sorts by it."""
+    """Every trial with its state and reason; clicking a column's heading sorts by it."""
     measures = [*table.accuracies("val"), *table.accuracies("test"), *(name for name in COSTS if name in table.frame)]
     heads = ["number", "trial", "state", "reason", "seed", *table.factors, *(short_label(name) for name in measures)]
     rows = "".join(_trial_row(row, table, measures) for row in table.frame.to_dict("records"))
@@ -70,7 +70,7 @@ def trials_table(table: TrialTable) -> str:
 
 
 def trials_export(table: TrialTable) -> ReportTable:
-    """Every trial for a file: in numbers all that was measured, in text what fits on paper."""
+    """Every trial for export: all measurements as numbers, and as text what fits on paper."""
     measures = [*table.accuracies("val"), *table.accuracies("test"), *(name for name in COSTS if name in table.frame)]
     columns: dict[str, Any] = {"trial": lambda row: row["uid"], "state": lambda row: row["state"]}
     columns |= {"seed": lambda row: row["seed"], "purpose": lambda row: row["purpose"]}
@@ -109,7 +109,7 @@ def _trial_row(row: Row, table: TrialTable, measures: list[str]) -> str:
 
 
 def _reason(row: Row) -> str:
-    """Why a trial ended as it did, and which validity checks failed; long texts fold."""
+    """Why a trial ended as it did, and which validity checks failed; long text is collapsed."""
     text = "\n".join([*([row["reason"]] if row["reason"] else []), *(f"⚠ {warning}" for warning in row["validity"])])
     if len(text) <= LONG_REASON and "\n" not in text:
         return _esc(text)
@@ -134,7 +134,7 @@ def _head(names: list[str], sortable: bool = False) -> str:
 
 
 def html_table(table: ReportTable) -> str:
-    """Any table of the report; its title stands above it."""
+    """Any table of the report, below its title."""
     columns = list(table.text.columns)
     rows = "".join(
         "<tr>" + "".join(f'<td class="cell">{_esc(row[column])}</td>' for column in columns) + "</tr>"

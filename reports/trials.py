@@ -1,4 +1,4 @@
-"""A study's journal as tables: one row a trial, and one row a configuration."""
+"""A study's journal as tables: one row per trial, and one row per configuration."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,11 +19,11 @@ FACTOR_PREFIX = "factor_"
 
 @dataclass(frozen=True)
 class TrialTable:
-    """What the figures and tables of a report are drawn from.
+    """The data behind the figures and tables of a report.
 
-    ``configurations`` is that of ``configuration_frame`` with a column ``on_front``: the Pareto front of the means over
-    seeds in all objectives of the study. ``frame`` is that of ``trial_frame``; its ``on_front`` marks the complete
-    trials of those configurations.
+    ``configurations`` is the result of ``configuration_frame`` with an additional column ``on_front``: membership of
+    the Pareto front of the means over seeds in all objectives of the study. ``frame`` is the result of ``trial_frame``
+    with a column ``on_front`` that marks the complete trials of these configurations.
     """
 
     study: StudyRecord
@@ -31,16 +31,16 @@ class TrialTable:
     configurations: pd.DataFrame
     objectives: list[Objective]
     factors: list[str]
-    pgd_steps: int | None  # of the evaluation; None where the trials differ in it
+    pgd_steps: int | None  # of the evaluation; None if the trials differ in it
 
     @property
     def complete(self) -> pd.DataFrame:
-        """The rows that hold results."""
+        """The complete trials, which are those with results."""
         return self.frame[self.frame["state"] == "complete"]
 
     @property
     def front(self) -> pd.DataFrame:
-        """The trials whose configuration is on the front."""
+        """The complete trials whose configuration is on the front."""
         return self.frame[self.frame["on_front"]]
 
     @property
@@ -50,22 +50,22 @@ class TrialTable:
 
     @property
     def whole(self) -> pd.DataFrame:
-        """The configurations of which no trial was stopped or failed."""
+        """The configurations without stopped or failed trials."""
         return self.configurations[self.configurations["state"] == "complete"]
 
     @property
     def trusted(self) -> pd.DataFrame:
-        """The complete trials of configurations of which no trial failed a validity check."""
+        """The complete trials of configurations without validity warnings."""
         doubtful = self.configurations.loc[self.configurations["validity"].map(len) > 0, "configuration"]
         return self.complete[~self.complete["configuration"].isin(doubtful)]
 
     @cached_property
     def certainty(self) -> tuple[pd.DataFrame, SeedNoise | None]:
-        """``configurations`` with their ``front_probability``, and the noise between seeds that it rests on."""
+        """``configurations`` with their ``front_probability``, and the noise between seeds that it is based on."""
         return with_front_probability(self.configurations, self.trusted, self.objectives)
 
     def per_seed(self, names: list[str]) -> pd.DataFrame:
-        """One row a trusted configuration and seed, with the measures ``names``."""
+        """One row per configuration and seed of the trusted trials, with the measures ``names``."""
         return seed_frame(self.trusted, names)
 
     def accuracies(self, split: str) -> list[str]:
@@ -75,7 +75,7 @@ class TrialTable:
 
     @property
     def robust(self) -> str | None:
-        """The robust accuracy on validation that stands for robustness: the study's objective, else a middle radius."""
+        """The validation accuracy that represents robustness: the study's objective, else one at a middle radius."""
         measured = [name for name in self.accuracies("val") if name != "val_clean"]
         chosen = [objective.name for objective in self.objectives if objective.name in measured]
         if chosen or not measured:
@@ -84,14 +84,14 @@ class TrialTable:
 
     @property
     def cost(self) -> str | None:
-        """The cost measure that stands for cost: the study's objective, else the first one that was measured."""
+        """The measure that represents cost: the study's objective, else the first cost that was measured."""
         chosen = [objective.name for objective in self.objectives if objective.name in COSTS]
         measured = [name for name in COSTS if name in self.frame and self.frame[name].notna().any()]
         return next(iter(chosen + measured), None)
 
 
 def tabulate(study: StudyRecord) -> TrialTable:
-    """Brings the trials of ``study`` into one table and marks the front."""
+    """Tabulates the trials and configurations of ``study``, and marks the front."""
     frame, objectives = trial_frame(study), objectives_of(study.spec)
     measures = [name for name in frame.columns if frame[name].dtype == float]
     configurations = configuration_frame(frame, measures, objectives)
@@ -105,12 +105,12 @@ def tabulate(study: StudyRecord) -> TrialTable:
 
 
 def trial_frame(study: StudyRecord) -> pd.DataFrame:
-    """One row a trial, in the order in which they were proposed.
+    """One row per trial, in the order in which they were proposed.
 
-    Columns: ``uid``, ``number``, ``state``, ``reason``, ``configuration`` (equal for trials that differ in their seed
-    alone), ``seed``, ``purpose``, ``is_audited``, ``validity`` (list of warnings), ``factor_<name>`` for every factor
-    (None where it is not active), and every numeric metric as a float. Metrics are those of complete trials; for every
-    other state they are NaN, as a part of a training is no result. Objectives always have a column.
+    Columns: ``uid``, ``number``, ``state``, ``reason``, ``configuration`` (equal for trials that differ only in their
+    seed), ``seed``, ``purpose``, ``is_audited``, ``validity`` (list of warnings), ``factor_<name>`` for every factor
+    (None if it is not active), and every numeric metric as a float. Only complete trials have metrics; in all other
+    states they are NaN, because partial training is not a result. Objectives always have a column.
     """
     trials = list(study.trials.values())
     factors = factor_names(study)
@@ -135,7 +135,7 @@ def trial_frame(study: StudyRecord) -> pd.DataFrame:
 
 
 def broken_constraints(configurations: pd.DataFrame, spec: dict[str, Any]) -> list[list[str]]:
-    """For each configuration what it says of the study's constraints that its means exceed; mostly nothing."""
+    """For each configuration, one line for each constraint of the study that its means violate; usually none."""
     return [
         [
             f"breaks the constraint {constraint['name']} <= {constraint['at_most']:g}: {row[constraint['name']]:.4g}"
@@ -147,7 +147,7 @@ def broken_constraints(configurations: pd.DataFrame, spec: dict[str, Any]) -> li
 
 
 def factor_names(study: StudyRecord) -> list[str]:
-    """The factors of the spec in its order, then whatever else the trials were proposed with."""
+    """The factors of the spec in its order, then any others that trials were proposed with."""
     names = [factor["name"] for factor in study.spec.get("factors", [])]
     names += [name for trial in study.trials.values() for name in trial.params]
     return list(dict.fromkeys(names))
@@ -173,7 +173,7 @@ def _number(value: Any) -> float:
 
 
 def _autoattack_images(trial: TrialRecord) -> float:
-    """AutoAttack runs on the first ``eval_autoattack_samples`` of the test images."""
+    """The number of images for AutoAttack, which runs on the first ``eval_autoattack_samples`` test images."""
     asked = _number(trial.config.get("eval_autoattack_samples"))
     return float(np.minimum(_number(_results(trial).get("test_n")), asked))  # NaN where either is unknown
 

@@ -1,4 +1,4 @@
-"""Which configs an executed ablation trains next, as a function of what has come out so far.
+"""Which configs an executed ablation trains next, as a function of the outcomes so far.
 
 Source of the greedy path: Fawcett and Hoos, Analysing differences between algorithm configurations through ablation
 (Journal of Heuristics 22, 2016).
@@ -16,7 +16,7 @@ Choice = frozenset[str]  # the factors that are as in ``to``; all others are as 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of a choice: whether its trials have ended, and the objective if they ran to their end."""
+    """What is known of a choice: whether its trials have ended, and the objective if they ran to the end."""
 
     has_ended: bool
     value: float | None  # of ``Ablation.objective``, larger is better; mean over seeds
@@ -24,7 +24,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Step:
-    """One round of the greedy path: the candidates that could be trained and the one that was taken, if any yet."""
+    """One round of the greedy path: the candidates, and the one taken, or None while none is."""
 
     start: Choice
     candidates: tuple[Choice, ...]
@@ -32,7 +32,7 @@ class Step:
 
 
 def wanted_choices(spec: StudySpec, outcomes: Mapping[Choice, Outcome]) -> list[Choice]:
-    """All choices that the ablation wants trained, as far as ``outcomes`` let it tell; those trained included.
+    """All choices that the ablation trains, as far as ``outcomes`` determine them, including those already trained.
 
     Impossible configs, such as SimCLR with 16 views, are left out.
     """
@@ -52,7 +52,7 @@ def wanted_choices(spec: StudySpec, outcomes: Mapping[Choice, Outcome]) -> list[
 def greedy_path(spec: StudySpec, outcomes: Mapping[Choice, Outcome]) -> list[Step]:
     """The rounds of the greedy path so far; the last one has ``taken=None`` while its candidates are being trained.
 
-    It also stays None for good where no candidate is possible or none ran to its end: the path breaks off there.
+    It stays None for good if no candidate is possible or none ran to the end: the path ends there.
     """
     names = [factor.name for factor in spec.factors]
     steps: list[Step] = []
@@ -63,7 +63,7 @@ def greedy_path(spec: StudySpec, outcomes: Mapping[Choice, Outcome]) -> list[Ste
         values = {choice: outcome.value for choice, outcome in known.items() if outcome.value is not None}
         if not values or not all(outcome.has_ended for outcome in known.values()):
             return [*steps, Step(current, candidates, None)]
-        taken = max(candidates, key=lambda choice: values.get(choice, float("-inf")))  # the first among equals
+        taken = max(candidates, key=lambda choice: values.get(choice, float("-inf")))  # ties: the first candidate
         steps.append(Step(current, candidates, taken))
         current = taken
     return steps

@@ -1,6 +1,6 @@
-"""Whether the events of a journal can have happened: the order within each trial, and what a study promises.
+"""Whether the events of a journal can have happened: their order within each trial, and the guarantees of a study.
 
-All functions are pure; a disagreement is one line that begins with the place or the trial.
+All functions are pure; a disagreement is one line that begins with the line number or the trial.
 """
 
 import json
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from study.journal import FINISHED, Event, Purpose, StudyRecord, TrialRecord
 from trainables.trial_config import TrialConfig, explain
 
-# The fields without which an event says nothing; kinds that are not listed are those of another version.
+# The fields that an event must have, by kind; kinds not listed here are from another version.
 REQUIRED: dict[str, tuple[str, ...]] = {
     "created": ("study", "spec", "environment"),
     "resumed": ("environment",),
@@ -31,7 +31,7 @@ DECISIONS = ("continue", "stop", "audit")
 
 
 def parse_journal(text: str) -> tuple[list[Event], list[str], bool]:
-    """The events of a journal, the lines that are none, and whether the last line was cut short, as a kill may do."""
+    """The events of a journal, the lines that are not events, and whether the last line is truncated, as by a kill."""
     *lines, rest = text.split("\n")
     events: list[Event] = []
     broken = []
@@ -43,7 +43,7 @@ def parse_journal(text: str) -> tuple[list[Event], list[str], bool]:
 
 
 def _problem_of(line: str, events: list[Event]) -> str | None:
-    """Appends the event of ``line`` to ``events``, or says why it is none."""
+    """Appends the event in ``line`` to ``events``, or returns why it is not an event."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -61,7 +61,7 @@ def _problem_of(line: str, events: list[Event]) -> str | None:
 
 @dataclass
 class _Seen:
-    """What the events so far say of one trial."""
+    """What the events so far say about one trial."""
 
     attempts: int = 0
     reported: list[int] = field(default_factory=list)  # milestones
@@ -71,7 +71,7 @@ class _Seen:
 
 
 def order_disagreements(events: Sequence[Event]) -> list[str]:
-    """Events that cannot follow on those before them."""
+    """Events that cannot follow those before them."""
     found: list[str] = []
     trials: dict[str, _Seen] = {}
     has_ended = False
@@ -108,7 +108,7 @@ def _proposal_problems(event: Event, trials: dict[str, _Seen]) -> list[str]:
 
 
 def _trial_problems(event: Event, seen: _Seen) -> list[str]:
-    """What is wrong with an event of a trial; brings ``seen`` up to date."""
+    """What is wrong with an event of a trial; updates ``seen``."""
     kind = event["event"]
     if seen.is_finished:
         return [f"{kind!r} after it had finished"]
@@ -167,7 +167,7 @@ def _end_problems(state: str, seen: _Seen) -> list[str]:
 
 
 def result_disagreements(record: StudyRecord) -> list[str]:
-    """Complete trials without a finite value of an objective, or of a constraint, that no failed check explains."""
+    """Complete trials without a finite value of an objective or constraint, unless a failed check explains it."""
     names = [part["name"] for key in ("objectives", "constraints") for part in record.spec.get(key, [])]
     found = []
     for trial in record.with_state("complete"):
@@ -178,7 +178,7 @@ def result_disagreements(record: StudyRecord) -> list[str]:
 
 
 def repetition_disagreements(record: StudyRecord) -> list[str]:
-    """Trials whose config, seed included, is that of an earlier trial with the same purpose; configs that are none."""
+    """Trials that repeat the config, seed included, of an earlier trial of the same purpose; also invalid configs."""
     found = []
     first: dict[tuple[str, str], TrialRecord] = {}
     for trial in record.trials.values():

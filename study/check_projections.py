@@ -1,6 +1,6 @@
-"""Whether what is made from a journal agrees with it: Optuna's study, the rungs, MLflow's runs and the result files.
+"""Whether the projections of a journal agree with it: Optuna's study, the rungs, MLflow's runs and the result files.
 
-What is expected is worked out here from the trials, not by the code that is checked. All functions but
+The expected values are computed here from the trials, not by the code under check. All functions except
 ``file_disagreements`` are pure; a disagreement is one line that names the trial.
 """
 
@@ -21,11 +21,11 @@ from study.optuna_search import as_optuna_study
 from study.spec import MoAsha, NoStopping, RayAsha, StudySpec
 
 RESULT_NAME = "result.json"
-MLFLOW_STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}  # of an ended trial
+MLFLOW_STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}  # for ended trials
 
 
 def optuna_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
-    """Configurations that Optuna's study has in another state, with other values, or not at all."""
+    """Configurations that Optuna's study has in a different state, with different values, or not at all."""
     groups: dict[str, list[TrialRecord]] = {}
     for trial in record.trials.values():
         if trial.purpose == "search":
@@ -49,7 +49,7 @@ def optuna_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
 
 
 def _as_told(trials: Sequence[TrialRecord], spec: StudySpec) -> tuple[TrialState, list[float]]:
-    """State and values under which Optuna must know a configuration: its means over seeds, if all can be trusted."""
+    """The state and values that Optuna must have for a configuration; values are means over seeds, if all are valid."""
     states = [trial.state for trial in trials]
     if "failed" in states:
         return TrialState.FAIL, []
@@ -69,7 +69,7 @@ def _all_finite(values: Sequence[Any]) -> bool:
 
 
 def rung_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
-    """Decisions that the rule of the study does not lead to, when the reports are shown to it in their order."""
+    """Decisions that differ from those of the study's rule when it is given the reports in order."""
     if not record.decisions:
         return []
     if isinstance(spec.stopping, NoStopping):
@@ -81,11 +81,11 @@ def rung_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
         uid, milestone, decided = decision["uid"], decision["milestone"], decision["decision"]
         trial = record.trials[uid]
         if uid in audited:
-            allowed = {"continue"}  # it is not shown to the rule any more: without the audit it would have ended
+            allowed = {"continue"}  # no longer given to the rule: without the audit the trial would have ended
         else:
             report = next((report for report in trial.reports if report["milestone"] == milestone), None)
             if report is None:
-                continue  # the check of the order says so
+                continue  # reported by the check of the order
             values = [report.get(name) for name in spec.stopping.objectives]
             is_kept = rule.decide(uid, milestone, values, _compared_with(trial, record, spec))
             may_be_stopped = not is_kept and trial.params not in spec.references
@@ -119,13 +119,13 @@ def _compared_with(trial: TrialRecord, record: StudyRecord, spec: StudySpec) -> 
 def mlflow_disagreements(
     record: StudyRecord, runs: Sequence[RunSummary], *, is_settled: bool
 ) -> tuple[list[str], list[str]]:
-    """Where the runs of a study differ from its journal, and the uids of trials of which MLflow does not know all yet.
+    """Where the runs of a study differ from its journal, and the uids of trials that MLflow does not yet have in full.
 
     Args:
         record: the study.
         runs: all of its runs.
-        is_settled: whether the driver has ended and had the time to bring MLflow up to date; else what is merely
-            missing counts as not yet written, and only what contradicts the journal as a disagreement.
+        is_settled: whether the driver has ended and had time to bring MLflow up to date; if not, anything merely
+            missing counts as not yet written, and only contradictions to the journal count as disagreements.
     """
     parents = [run for run in runs if run.uid is None]
     if not runs and not is_settled:
@@ -154,7 +154,7 @@ def mlflow_disagreements(
 
 
 def _wrong_in_run(trial: TrialRecord, run: RunSummary, parent_id: str) -> list[str]:
-    """What no delay explains."""
+    """Problems that a delay cannot explain."""
     problems = []
     if run.parent_id != parent_id:
         problems.append("its run is not a child of the study's")
@@ -169,7 +169,7 @@ def _wrong_in_run(trial: TrialRecord, run: RunSummary, parent_id: str) -> list[s
 
 
 def _missing_in_run(trial: TrialRecord, run: RunSummary) -> list[str]:
-    """What may yet be written."""
+    """Problems that may disappear once everything has been written."""
     problems = []
     if run.state != trial.state and run.state not in FINISHED:
         problems.append(f"{run.state} for MLflow, {trial.state} by the journal")
@@ -186,7 +186,7 @@ def _numbers(trial: TrialRecord) -> dict[str, float]:
 
 
 def file_disagreements(record: StudyRecord, study_dir: Path) -> list[str]:
-    """Complete trials whose ``result.json`` is missing, is none, or holds another config or other metrics."""
+    """Complete trials whose ``result.json`` is missing or invalid, or has a different config or different metrics."""
     found = []
     for trial in record.with_state("complete"):
         path = study_dir / "trials" / trial.uid / RESULT_NAME
@@ -210,5 +210,5 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def _as_in_journal(value: Any) -> Any:
-    """A number that is not finite is null there."""
+    """The value as the journal holds it: non-finite numbers become None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

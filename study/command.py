@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PreparedStudy:
-    """A study that was found runnable."""
+    """A study that has passed all checks."""
 
     command: StudyCommand
     spec: StudySpec
     data: TrialData
     study_dir: Path  # absolute
-    device: str | None  # cpu or cuda; None: as the cluster has it
+    device: str | None  # cpu or cuda; None: depends on the cluster
 
 
 @dataclass(frozen=True)
 class RunningStudy:
-    """A study whose journal is open; ``resources`` is None where there is nothing left to run."""
+    """A study whose journal is open; ``resources`` is None if there is nothing left to run."""
 
     prepared: PreparedStudy
     engine: "StudyEngine"
@@ -48,10 +48,10 @@ class RunningStudy:
 
 
 def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
-    """Loads space and data and checks both, and that the output folder is empty or of the same study.
+    """Loads and checks the space and the data, and checks that the study folder is empty or holds the same study.
 
     Raises:
-        ValueError: one line on what is wrong.
+        ValueError: with one line on what is wrong.
     """
     spec = requested_spec(command)
     check_space(spec)
@@ -84,12 +84,12 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
 
 
 def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
-    """Opens the journal and, unless the study is done, starts Ray and finds out how many trials fit.
+    """Opens the journal and, unless the study is done, starts Ray and determines how many trials fit.
 
     Raises:
-        ValueError: where another process runs the study, or no trial fits.
+        ValueError: if another process is running the study, or if no trial fits.
     """
-    from study.engine import StudyEngine  # Optuna and Ray take seconds to import; bad input does not wait for them
+    from study.engine import StudyEngine  # imports Optuna and Ray, which takes seconds; bad input is rejected before
 
     listeners: list[Callable[[Event], None]] = []
 
@@ -128,7 +128,7 @@ def _find_resources(prepared: PreparedStudy, console: Console) -> "Resources":
 
 
 def _undo_opening(journal: Journal) -> None:
-    """Closes the journal, and removes it with its folders, if they are empty, where the study never began."""
+    """Closes the journal; if the study never began, also removes the journal and its folders if they are empty."""
     journal.close()
     if journal.is_new:
         journal.path.unlink()
@@ -138,7 +138,7 @@ def _undo_opening(journal: Journal) -> None:
 
 
 def run(study: RunningStudy, console: Console) -> int:
-    """Runs the study to its end or to Ctrl-C, writes the report, prints where everything is; returns the exit code."""
+    """Runs the study until done or Ctrl-C, writes the report, prints where everything is; returns the exit code."""
     from reports.build import build_report
     from study.launch import run_trials
     from study.live_report import LiveReport, ReportProcess
@@ -188,7 +188,7 @@ def _load_with_progress(spec: StudySpec, console: Console) -> TrialData:
 
 
 def _identity(spec: StudySpec, command: StudyCommand, data: TrialData) -> dict[str, Any]:
-    """What must be equal for a study to be gone on with, but for what ``_is_extension`` lets grow."""
+    """What must be equal for a study to be resumed, except for what ``_is_extension`` allows to grow."""
     return spec.to_plain() | {"seed": command.seed, "data_checksum": data.checksum}
 
 
@@ -207,9 +207,9 @@ def _require_same_study(study_dir: Path, identity: dict[str, Any]) -> None:
 
 
 def _defining_part(identity: dict[str, Any]) -> dict[str, Any]:
-    """The identity without what changes no number: the question, and where images lie that are known by checksum."""
+    """The identity without what affects no result: the question, and the path of images identified by checksum."""
     left = identity | {"question": None}
-    if identity["base"]["dataset"] == "imagefolder":  # its path tells the trials of one folder from those of another
+    if identity["base"]["dataset"] == "imagefolder":  # here the path distinguishes trials on different folders
         return left
     nowhere = {"data_root": None}
     ends = {end: identity["design"][end] | nowhere for end in ("from_", "to") if end in identity["design"]}
@@ -217,7 +217,7 @@ def _defining_part(identity: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_extension(path: str, old: Any, new: Any) -> bool:
-    """Whether a difference only asks for more of the same study: trials, budget, seeds behind the old ones."""
+    """Whether a difference only extends the study: more trials or budget, or seeds appended to the old ones."""
     if path == "seeds":
         return bool(new[: len(old)] == old)
     if path.startswith("design.budget."):
@@ -244,7 +244,7 @@ def _open_journal(prepared: PreparedStudy, console: Console) -> Journal:
 
 
 def _write_start(journal: Journal, prepared: PreparedStudy, resources: dict[str, Any], console: Console) -> None:
-    """Notes that the study begins, or goes on."""
+    """Records in the journal that the study begins or resumes."""
     identity = _identity(prepared.spec, prepared.command, prepared.data)
     environment = describe_environment() | resources
     if journal.is_new:

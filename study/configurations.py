@@ -1,4 +1,4 @@
-"""Trials gathered by configuration: what a search proposes once is run with every seed of the study."""
+"""Trials grouped by configuration: each configuration that a search proposes is run with every seed of the study."""
 
 import math
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from study.spec import Params, StudySpec
 
 @dataclass(frozen=True)
 class Configuration:
-    """The trials of one choice of factor values, without those that only confirm it.
+    """The trials of one choice of factor values, without confirmations.
 
-    ``state`` is ``failed`` or ``stopped`` as soon as a trial is, ``complete`` once all seeds are, else ``running``.
+    ``state`` is ``failed`` or ``stopped`` as soon as one trial is, ``complete`` once all seeds are, else ``running``.
     """
 
     trials: tuple[TrialRecord, ...]
@@ -20,7 +20,7 @@ class Configuration:
 
     @property
     def name(self) -> str:
-        """What its trials have in common, as canonical JSON."""
+        """The factor values, which its trials have in common, as canonical JSON."""
         return self.trials[0].configuration
 
     @property
@@ -30,7 +30,7 @@ class Configuration:
 
     @cached_property
     def state(self) -> State:
-        """Worked out when it is first asked for; a ``Configuration`` is of one moment."""
+        """The state of the configuration; computed once, because a ``Configuration`` is a snapshot."""
         states = {trial.state for trial in self.trials}
         for state in ("failed", "stopped"):
             if state in states:
@@ -39,7 +39,7 @@ class Configuration:
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing about it will change: no trial of it is under way, and none will come unless seeds do."""
+        """Whether it will not change: none of its trials is under way, and none will follow unless seeds are added."""
         return self.state != "running" and all(trial.state in FINISHED for trial in self.trials)
 
     @property
@@ -60,12 +60,12 @@ class Configuration:
         return float(sum(value for value in values if value is not None) / len(values))
 
     def last_report(self) -> dict[str, float | int | None]:
-        """The last interim report of the trial that got farthest; empty where there is none."""
+        """The last interim report of the trial that got farthest; empty if there is none."""
         reports = [trial.reports[-1] for trial in self.trials if trial.reports]
         return max(reports, key=lambda report: report["milestone"], default={})
 
     def violates(self, spec: StudySpec) -> dict[str, float]:
-        """How far each constraint is exceeded (negative: it holds), for the constraints whose metric is known."""
+        """How far each constraint is exceeded (negative if satisfied), for constraints whose metric is known."""
         means = {constraint: self.mean(constraint.name) for constraint in spec.constraints}
         return {constraint.name: mean - constraint.at_most for constraint, mean in means.items() if mean is not None}
 

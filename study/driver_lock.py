@@ -1,4 +1,4 @@
-"""Whether somebody is running a study: the driver holds a lock on the journal for as long as it lives."""
+"""Whether a study is being run: the driver holds a lock on the journal for as long as it lives."""
 
 import fcntl
 from pathlib import Path
@@ -9,7 +9,7 @@ from study.journal import JOURNAL_NAME
 def has_driver(study_dir: Path) -> bool:
     """Whether a process has the journal of ``study_dir`` open for writing. Changes nothing.
 
-    Tries a shared lock, which is given back at once; a driver that starts at this very instant would be refused.
+    Tries a shared lock and releases it at once; a driver that starts at that very instant would be refused.
     """
     with (study_dir / JOURNAL_NAME).open("rb") as file:
         try:

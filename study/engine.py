@@ -1,8 +1,8 @@
 """The decisions of a study, each written to the journal before it takes effect. Knows nothing of Ray's executor.
 
-The engine hands out trials (interrupted ones first, then what ``study.planning`` wants next), takes their reports,
-answers whether they may go on, and records how they ended. All of its state follows from the journal, so that a study
-can be resumed from it at any moment.
+The engine hands out trials (interrupted ones first, then what ``study.planning`` wants next), receives their reports,
+decides whether they may continue, and records how they ended. All of its state follows from the journal, so a study
+can be resumed from its journal at any moment.
 """
 
 import random
@@ -17,13 +17,13 @@ from study.spec import MoAsha, NoStopping, RayAsha, StudySpec
 from trainables.streams import stream_seed
 from trainables.trial_config import TrialConfig
 
-MAX_DEFERRED = 8  # trials held back, while the encoder that they share is being trained, before nothing new is proposed
+MAX_DEFERRED = 8  # proposed trials that may wait for an encoder in training; at this many, nothing new is proposed
 Metrics = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A trial to run: what it is, the milestones that it has yet to report, and whether nothing runs beside it."""
+    """A trial to run: its config, the milestones it has yet to report, and whether it must run alone."""
 
     uid: str
     config: TrialConfig
@@ -32,7 +32,7 @@ class Assignment:
 
 
 class EarlyStopping(Protocol):
-    """Decides at rungs which trials go on; see ``MultiObjectiveAsha``."""
+    """Decides at rungs which trials continue; see ``MultiObjectiveAsha``."""
 
     def decide(
         self, uid: str, milestone: int, values: list[float | None], among: Collection[str] | None = None
@@ -47,11 +47,11 @@ class StudyEngine:
     """Steers one study.
 
     Args:
-        journal: open for writing; may already hold a part of the study.
+        journal: open for writing; may already hold part of the study.
         spec: the study.
-        seed: of the search, and what the seeds of the trials are added to.
+        seed: of the search; the seed offsets of the trials are added to it.
         num_train_images: for the rungs, which are placed in view passes per training image.
-        on_event: called with every event after it was written.
+        on_event: called with each event after it has been written.
     """
 
     def __init__(
@@ -74,30 +74,30 @@ class StudyEngine:
         self._stopping = self._early_stopping()
         self._restore_decisions()
         unfinished = [trial for trial in self.record.trials.values() if trial.state not in FINISHED]
-        # Killed between the decision and the end of the trial: the decision stands.
+        # The driver was killed between the decision to stop and the end of the trial: the decision stands.
         self._to_be_stopped = [t.uid for t in unfinished if any(d["decision"] == "stop" for d in t.decisions)]
         self._waiting = [trial.uid for trial in unfinished if trial.uid not in self._to_be_stopped]
 
     @property
     def record(self) -> StudyRecord:
-        """All that happened so far."""
+        """Everything that has happened so far."""
         return self.journal.record
 
     @property
     def num_planned(self) -> int:
-        """How many trials the study is to have, as far as that can be told."""
+        """How many trials the study will have, as far as is known."""
         return self._plan.num_planned(self.record)
 
     def is_complete(self) -> bool:
-        """Whether every trial has ended and no further one is wanted."""
+        """Whether every trial has ended and none is left to propose."""
         return all(trial.state in FINISHED for trial in self.record.trials.values()) and self._next() is None
 
     def is_exhausted(self) -> bool:
-        """Whether no trial is left to hand out, now or later; one that runs may yet have to be run again."""
+        """Whether no trial is left to hand out, now or later; False while trials run, as they may have to be rerun."""
         return not self._waiting and not self._running and self._next() is None
 
     def next_assignment(self) -> Assignment | None:
-        """The next trial to run, or None where there is none at the moment (see ``is_exhausted``)."""
+        """The next trial to run, or None if there is none at the moment (see ``is_exhausted``)."""
         while self._to_be_stopped:
             self.stop(self._to_be_stopped.pop(0))
         trial = self._startable()
@@ -116,7 +116,7 @@ class StudyEngine:
         return Assignment(trial.uid, config, milestones, trial.runs_alone)
 
     def milestones(self, config: TrialConfig) -> list[int]:
-        """View passes of the rungs that lie within the budget of ``config``."""
+        """The rungs that lie within the budget of ``config``, in view passes."""
         if isinstance(self.spec.stopping, NoStopping):
             return []
         total = config.epochs * self.num_train_images * config.view_passes_per_image()
@@ -128,7 +128,7 @@ class StudyEngine:
         return rungs
 
     def report(self, uid: str, metrics: Metrics) -> bool:
-        """Records an interim evaluation and answers whether the trial may go on; repeated reports change nothing."""
+        """Records an interim evaluation and returns whether the trial may continue; repeated reports change nothing."""
         trial, milestone = self.record.trials[uid], metrics["milestone"]
         if milestone not in [report["milestone"] for report in trial.reports]:
             self._write("reported", uid=uid, metrics=metrics)
@@ -140,18 +140,18 @@ class StudyEngine:
         return bool(known[0]["decision"] != "stop")
 
     def complete(self, uid: str, metrics: Metrics) -> None:
-        """Records the result of a trial that ran to its end."""
+        """Records the result of a trial that ran to the end."""
         self._finish(uid, "complete", "", metrics)
         self._trained.add(self._encoder_of(self.record.trials[uid]))
 
     def stop(self, uid: str) -> None:
-        """Records that a trial ended by the decision at its last rung."""
+        """Records that a trial was stopped by the decision at its last rung."""
         self._finish(uid, "stopped", self.record.trials[uid].decisions[-1]["reason"], {})
 
     def fail(self, uid: str, reason: str, *, out_of_memory: bool = False) -> None:
-        """Records that a trial diverged or crashed; its numbers are lost, the study goes on.
+        """Records that a trial diverged or crashed; its numbers are lost, and the study continues.
 
-        One that ran out of memory is run once more, with nothing beside it; others may have ended just before it did.
+        A trial that ran out of memory is run once more, alone: others may have shared the memory until just before.
         """
         if out_of_memory and not self.record.trials[uid].runs_alone:
             self._running.discard(uid)
@@ -161,13 +161,13 @@ class StudyEngine:
             self._finish(uid, "failed", f"out of memory, also alone: {reason}" if out_of_memory else reason, {})
 
     def requeue(self, uid: str) -> None:
-        """Has a trial run again, before anything new; for one whose worker died."""
+        """Queues a trial whose worker died to run again, before anything new."""
         self._running.discard(uid)
         self._waiting.insert(0, uid)
         self.share_done.pop(uid, None)
 
     def close(self) -> None:
-        """Writes whether the study ended or was interrupted."""
+        """Records whether the study ended or was interrupted."""
         if self.is_complete():
             self._write("ended")
         else:
@@ -180,7 +180,7 @@ class StudyEngine:
         self.share_done.pop(uid, None)
 
     def _next(self) -> Upcoming | str | None:
-        """What the plan wants now; asked once for each state of the journal."""
+        """What the plan wants next; computed once for each state of the journal."""
         if self._upcoming is None or self._upcoming[0] != self._num_events:
             self._upcoming = self._num_events, self._plan.next(self.record)
         return self._upcoming[1]
@@ -193,20 +193,20 @@ class StudyEngine:
         for uid in self._waiting:
             trial = self.record.trials[uid]
             if trial.runs_alone:
-                return None if self._running else trial  # nothing new is begun until it has had its turn
+                return None if self._running else trial  # nothing behind it in the queue starts before it
             if self._encoder_of(trial) not in training:
                 return trial
         return None
 
     def _one_is_to_run_alone(self) -> bool:
-        """Whether a trial runs, or waits to run, with nothing beside it: until it has ended nothing new is proposed."""
+        """Whether a trial that must run alone is running or waiting; until it has ended, nothing new is proposed."""
         return any(self.record.trials[uid].runs_alone for uid in [*self._running, *self._waiting])
 
     def _is_compared(self, trial: TrialRecord) -> bool:
         """Whether rungs decide about a trial.
 
-        They decide about configurations, by their first trials. Further seeds and confirmations repeat one that has
-        survived; at the rungs they would compete with their own equals.
+        Rungs decide about a configuration by its first trial. Further seeds and confirmations repeat a configuration
+        that has survived; at the rungs they would compete with trials of their own configuration.
         """
         return trial.purpose == "search" and self.record.searched[trial.configuration][0].uid == trial.uid
 
@@ -244,12 +244,12 @@ class StudyEngine:
         return None
 
     def _decide(self, trial: TrialRecord, milestone: int) -> tuple[str, str]:
-        """The decision about a report that has been recorded, and its reason."""
+        """The decision about a recorded report, and the reason for it."""
         assert self._stopping is not None and not isinstance(self.spec.stopping, NoStopping)
         if trial.is_audited:
             return "continue", "audited"
         names = self.spec.stopping.objectives
-        values = self._values(trial, milestone)  # as recorded: a repeated trial may report other digits
+        values = self._values(trial, milestone)  # as recorded: a rerun trial may report slightly different values
         kept = self._stopping.decide(trial.uid, milestone, values, self._comparable(trial))
         shown = ", ".join(f"{name} {'–' if v is None else f'{v:.1f}'}" for name, v in zip(names, values, strict=True))
         reason = f"{self._stopping.explain(trial.uid, milestone)} at {milestone:,} view passes ({shown})"
@@ -260,7 +260,7 @@ class StudyEngine:
         return ("continue" if kept else "stop"), reason
 
     def _comparable(self, trial: TrialRecord) -> set[str] | None:
-        """The trials that a decision may depend on: in a deterministic study those that had ended when it began."""
+        """The trials that a decision may depend on: in a deterministic study, those that had ended when it began."""
         if self.spec.window is None:
             return None
         return {other.uid for other in self.record.trials.values() if other.number <= trial.number - self.spec.window}
@@ -276,7 +276,7 @@ class StudyEngine:
 
     def _restore_decisions(self) -> None:
         if self._stopping is not None:
-            # In the order in which they were made, which is not that of the trials: ties at a rung depend on it.
+            # In the order in which decisions were made, not in that of the trials: ties at a rung depend on it.
             audited: set[str] = set()
             for decision in self.record.decisions:
                 uid, milestone = decision["uid"], decision["milestone"]

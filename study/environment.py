@@ -13,7 +13,7 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "timm", "pyautoat
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, git revision (with ``+`` where files were changed) and hardware, as plain JSON values."""
+    """Versions, git revision (with ``+`` if tracked files were changed) and hardware, as plain JSON values."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "python": platform.python_version(),
@@ -26,7 +26,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def git_revision() -> str | None:
-    """The commit of the checkout that this code runs from, or None outside of one."""
+    """The commit of the git checkout that this code runs from, or None outside a checkout."""
     root = Path(__file__).resolve().parent.parent
     try:
         revision = _git(root, "rev-parse", "--short=12", "HEAD")

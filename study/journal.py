@@ -1,22 +1,22 @@
-"""The journal of a study: an append-only file of events that is the only truth about what happened.
+"""The journal of a study: an append-only file of events, the single source of truth about what happened.
 
-``runs/<study>/journal.jsonl`` holds one JSON object a line, written by the driver alone and forced to disk before the
+``runs/<study>/journal.jsonl`` holds one JSON object per line, written only by the driver and synced to disk before the
 event takes effect. Optuna's study, the rungs of the early stopping, MLflow and the reports are all projections that
-can be made again from it. The events, each with ``time`` in Unix seconds:
+can be rebuilt from it. The events, each with ``time`` in Unix seconds:
 
 - ``created``: ``study`` (name), ``spec`` (plain data of the StudySpec, with seed and checksum of the images),
   ``environment`` (versions, git revision, machine)
-- ``resumed``: ``environment``, and ``spec`` where the study was extended
+- ``resumed``: ``environment``, and ``spec``, which may have been extended
 - ``proposed``: ``uid``, ``number``, ``params`` (factor -> value), ``config`` (every field of the TrialConfig),
   ``purpose`` (``search``, or ``confirmation`` of a member of the front), ``sampler_attrs`` (notes of the sampler)
 - ``launched``: ``uid``, ``attempt`` (1, 2, ...)
 - ``reported``: ``uid``, ``metrics`` at a milestone (``milestone``, ``view_passes``, ``val_clean``, ...)
-- ``decided``: ``uid``, ``milestone``, ``decision`` (``continue``, ``stop``, or ``audit``: it would be stopped, but runs
-  on so that the stopping can be judged), ``reason``
+- ``decided``: ``uid``, ``milestone``, ``decision`` (``continue``, ``stop``, or ``audit``: the rule would stop the
+  trial, but it continues so that the stopping can be judged), ``reason``
 - ``finished``: ``uid``, ``state`` (``complete``, ``stopped`` or ``failed``), ``metrics`` (if complete), ``reason``
-- ``retried``: ``uid``, ``reason``; the trial ran out of memory and will run once more, with nothing beside it
+- ``retried``: ``uid``, ``reason``; the trial ran out of memory and will run once more, alone
 - ``interrupted``: ``reason``; the driver ended before the study did
-- ``ended``: the study did all that it was asked to
+- ``ended``: nothing is left to run
 """
 
 import fcntl
@@ -40,7 +40,7 @@ FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
 
 @dataclass
 class TrialRecord:
-    """All that the journal says of one trial."""
+    """Everything the journal says about one trial."""
 
     uid: str
     number: int
@@ -54,7 +54,7 @@ class TrialRecord:
     metrics: dict[str, Any] = field(default_factory=dict)  # of a complete trial: val_*, test_*, cost, checks
     reason: str = ""  # why it was stopped or failed
     attempts: int = 0
-    runs_alone: bool = False  # since it ran out of memory
+    runs_alone: bool = False  # set once it has run out of memory
     launched_at: float | None = None
     ended_at: float | None = None
 
@@ -65,18 +65,18 @@ class TrialRecord:
 
     @cached_property
     def configuration(self) -> str:
-        """What trials have in common that differ in their seed alone: the factor values, as canonical JSON."""
+        """The factor values as canonical JSON; the same for trials that differ only in their seed."""
         return json.dumps(self.params, sort_keys=True)
 
     @property
     def is_audited(self) -> bool:
-        """Whether the trial ran on although a rung would have stopped it."""
+        """Whether the trial continued although a rung would have stopped it."""
         return any(decision["decision"] == "audit" for decision in self.decisions)
 
 
 @dataclass
 class StudyRecord:
-    """All that the journal says of a study; ``trials`` are in the order in which they were proposed."""
+    """Everything the journal says about a study; ``trials`` are in the order in which they were proposed."""
 
     name: str = ""
     spec: dict[str, Any] = field(default_factory=dict)
@@ -94,20 +94,20 @@ class StudyRecord:
             self.add(trial)
 
     def add(self, trial: TrialRecord) -> None:
-        """Takes in a trial that has been proposed."""
+        """Adds a trial that has been proposed."""
         self.trials[trial.uid] = trial
         if trial.purpose == "search":
             self.searched.setdefault(trial.configuration, []).append(trial)
 
     def with_state(self, *states: State) -> list[TrialRecord]:
         """The trials that are in one of ``states``, in the order in which they were proposed."""
-        return [trial for trial in list(self.trials.values()) if trial.state in states]  # threads look on
+        return [trial for trial in list(self.trials.values()) if trial.state in states]  # a copy: threads read it too
 
 
 def apply(record: StudyRecord, event: Event) -> None:
-    """Brings ``record`` up to date with one more event; events of unknown kinds are passed over."""
+    """Updates ``record`` with one more event; events of unknown kinds are ignored."""
     kind = event["event"]
-    # Under a driver; "ended" may have to be written by a later one that finds nothing left to run.
+    # Only time under a driver counts; "ended" may be written by a later driver that finds nothing left to run.
     if kind not in ("created", "resumed", "ended") and record.last_event_at is not None:
         record.active_seconds += event["time"] - record.last_event_at
     record.last_event_at = event["time"]
@@ -151,7 +151,7 @@ def apply(record: StudyRecord, event: Event) -> None:
 
 
 def replay(events: Iterable[Event]) -> StudyRecord:
-    """The study that ``events`` tell of."""
+    """The record of the study that ``events`` describe."""
     record = StudyRecord()
     for event in events:
         apply(record, event)
@@ -162,7 +162,7 @@ def read_study(study_dir: Path) -> StudyRecord:
     """Reads the journal of a finished or running study without changing it.
 
     Raises:
-        ValueError: where there is no journal, or where a line other than the last is broken.
+        ValueError: if there is no journal, or if a line other than the last is broken.
     """
     path = study_dir / JOURNAL_NAME
     if not path.is_file():
@@ -171,13 +171,13 @@ def read_study(study_dir: Path) -> StudyRecord:
 
 
 class Journal:
-    """The journal opened for writing: reads what is there, drops a half-written last line, and appends.
+    """The journal opened for writing: reads the existing events, drops a half-written last line, and appends.
 
     Args:
-        study_dir: the study's folder; created where it is missing.
+        study_dir: the study's folder; created if missing.
 
     Raises:
-        ValueError: where a line other than the last is broken, or another process has the journal open for writing.
+        ValueError: if a line other than the last is broken, or another process has the journal open for writing.
     """
 
     def __init__(self, study_dir: Path) -> None:
@@ -215,7 +215,7 @@ class Journal:
 
 
 def _read_events(path: Path) -> Iterator[tuple[Event, int]]:
-    """Yields each whole event and the offset behind it; a last line that is cut short ends the reading."""
+    """Yields each complete event and the file offset after it; stops at a truncated last line."""
     with path.open("rb") as file:
         lines = file.readlines()
     end = 0
@@ -234,7 +234,7 @@ def _read_events(path: Path) -> Iterator[tuple[Event, int]]:
 
 
 def _plain(value: Any) -> Any:
-    """``value`` as JSON can hold it: tuples become lists, non-finite numbers become null."""
+    """``value`` in a form that JSON can hold: tuples become lists, non-finite numbers become null."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Starts Ray, runs the engine's trials on it, and comes back when the study is done or interrupted."""
+"""Starts Ray, runs the engine's trials on it, and returns when the study is done or interrupted."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Resources:
-    """What trials get and how many run at a time."""
+    """What each trial gets, and how many trials run at a time."""
 
     device: str
     cpus_per_trial: int
@@ -34,11 +34,11 @@ class Resources:
     gib_per_trial: float | None = None  # of memory; None: no cap
 
     def describe(self) -> dict[str, Any]:
-        """The fields by name; ``concurrency`` tells a reader whether times were measured on a shared machine."""
+        """The fields by name; ``concurrency`` shows whether times were measured while trials shared the machine."""
         return asdict(self)
 
     def memory(self, alone: bool) -> int | None:
-        """Bytes that a trial may allocate: alone what otherwise all together may; None: no cap."""
+        """Bytes that a trial may allocate; alone, as much as all concurrent trials together. None: no cap."""
         if self.gib_per_trial is None:
             return None
         return int(self.gib_per_trial * GIB) * (self.concurrency if alone else 1)
@@ -51,11 +51,11 @@ def plan_resources(
     concurrency: int | None,
     gib_per_trial: float | None = None,
 ) -> Resources:
-    """Fills in what the user left open, from the resources of the Ray cluster that is connected.
+    """Fills in what the user left open, from the resources of the connected Ray cluster.
 
-    Without a ``device`` it is cuda where the cluster has a GPU. On GPUs a trial gets one of its own unless told
-    otherwise, on CPUs one core. Raises ``ValueError`` where no node has room for a trial, or where ``gpus_per_trial``
-    is given and there are only CPUs.
+    ``device`` defaults to cuda if the cluster has a GPU. By default a trial gets one core and, on GPUs, a GPU of its
+    own. Raises ``ValueError`` if no node has room for a trial, or if ``gpus_per_trial`` is given and there are only
+    CPUs.
     """
     available = ray.cluster_resources()
     device = device or ("cuda" if available.get("GPU", 0) > 0 else "cpu")
@@ -74,11 +74,11 @@ def plan_resources(
 
 
 def num_fitting(node: Mapping[str, float], cpus: int, gpus: float, gib: float | None) -> int:
-    """How many trials have room on a node, as Ray places them: a share of a GPU lies on one GPU.
+    """How many trials fit on a node as Ray places them: a fraction of a GPU must lie on a single GPU.
 
     Args:
-        node: its resources, with Ray's names; ``memory`` in bytes.
-        cpus, gpus, gib: what a trial gets; ``gpus`` may be 0 or a fraction, None means no cap on memory.
+        node: its resources, under Ray's names; ``memory`` in bytes.
+        cpus, gpus, gib: what a trial gets; ``gpus`` may be 0 or a fraction, ``gib`` None means no cap on memory.
     """
     fitting = node.get("CPU", 0) // cpus
     if 0 < gpus < 1:
@@ -96,29 +96,29 @@ def _describe_node(node: Mapping[str, float], with_memory: bool) -> str:
 
 
 def start_ray(address: str | None) -> None:
-    """Starts Ray on this machine, or joins the cluster at ``address``; its own messages are kept out of sight."""
+    """Starts Ray on this machine, or joins the cluster at ``address``; Ray's own messages are suppressed."""
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # MLflow and the journal keep the results
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints tables even where it is told to be silent
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output prints tables even when set to be silent
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice about future defaults
     local: dict[str, Any] = {} if address else {"include_dashboard": False}
-    # Without "local" Ray joins whatever cluster was started last on this machine, by whomever.
+    # Without "local", Ray joins the cluster started last on this machine, whoever started it.
     ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     for name in ("ray", "ray.tune", "ray.train"):
-        # Not even errors: a trial's failure is in the journal with its reason, anything else is raised.
+        # Errors are suppressed too: a failed trial is in the journal with its reason, and anything else is raised.
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources: Resources) -> None:
-    """Runs trials until the engine has no more, or until Ctrl-C, which Ray Tune turns into a clean end.
+    """Runs trials until the engine has no more, or until Ctrl-C, on which Ray Tune shuts down cleanly.
 
     Args:
-        engine: decides; its journal is the only state that outlives this call.
-        data: put into Ray's object store once, read by all trials without a copy.
+        engine: decides what runs; its journal is the only state that outlives this call.
+        data: put into Ray's object store once, and read by all trials without copying.
         study_dir: absolute.
         resources: from ``plan_resources``.
     """
 
-    # What a study of another time has left would decide which trials report at rungs: not where all is to repeat.
+    # Trials that find an encoder from an earlier study do not report at rungs, so a repeatable study shares none.
     is_repeatable = engine.spec.window is not None
     encoders = (study_dir if is_repeatable else study_dir.parent) / "encoders"
 
@@ -138,9 +138,9 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
     def on_end(uid: str) -> None:
         discard_checkpoint(study_dir / "trials" / uid / CHECKPOINT_NAME)
 
-    # With a searcher Ray starts one worker after the other, each in seconds; this one never asks for too many.
+    # With a searcher, Ray by default starts workers one at a time, each taking seconds; ours never asks for too many.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.concurrency)
-    for trial in engine.record.with_state(*FINISHED):  # where a driver was killed before it came to it
+    for trial in engine.record.with_state(*FINISHED):  # in case an earlier driver was killed before doing so
         on_end(trial.uid)
     trainable = tune.with_resources(
         tune.with_parameters(StudyTrial, data=data),
@@ -155,13 +155,13 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
         tune_config=TuneConfig(
             search_alg=EngineSearcher(engine, resources.concurrency, as_ray_config, on_end),
             scheduler=EngineScheduler(engine),
-            num_samples=-1,  # the searcher says when there are no more
+            num_samples=-1,  # unlimited; the searcher says when there are no more
             reuse_actors=True,
         ),
         run_config=RunConfig(
             name=f"run-{len(engine.record.environments)}",
             storage_path=str(study_dir / "ray"),
-            # The searcher sees to dead workers: Ray's own retries leave out those that die while they start.
+            # The searcher handles dead workers: Ray's own retries do not cover workers that die while starting.
             failure_config=FailureConfig(max_failures=0),
             checkpoint_config=CheckpointConfig(checkpoint_at_end=False),  # trials keep their own checkpoints
             verbose=0,

@@ -1,4 +1,4 @@
-"""Keeps the report of a study that runs up to date, about once a minute, at the cost of no trial and no decision."""
+"""Refreshes the report of a running study about once a minute, without delaying trials or decisions."""
 
 import contextlib
 import os
@@ -14,8 +14,8 @@ from typing import Protocol
 from reports.running import pause_seconds
 from study.journal import Event
 
-NICENESS = 10  # trials go first
-ROOT = Path(__file__).resolve().parents[1]  # where the packages lie, from wherever the driver was started
+NICENESS = 10  # gives trials precedence
+ROOT = Path(__file__).resolve().parents[1]  # the folder of the packages, wherever the driver was started
 
 
 class ReportBuilder(Protocol):
@@ -27,10 +27,10 @@ class ReportBuilder(Protocol):
 
 
 class ReportPace:
-    """Says when the report is due: where a trial has ended since the last one was begun, and a pause has passed.
+    """Determines when the report is due: a trial has ended since the last build began, and a pause has passed.
 
     Args:
-        clock: seconds, as ``time.monotonic``.
+        clock: returns seconds, like ``time.monotonic``.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,18 +39,18 @@ class ReportPace:
         self._has_news = False
 
     def take_note(self) -> None:
-        """A trial has ended."""
+        """Notes that a trial has ended."""
         self._has_news = True
 
     def seconds_left(self) -> float | None:
-        """Until the report is due, 0 where it is; None where nothing has ended since the last one was begun."""
+        """Seconds until the report is due, 0 if it is; None if no trial has ended since the last build began."""
         return max(0.0, self._due_at - self._clock()) if self._has_news else None
 
     @contextlib.contextmanager
     def building(self) -> Iterator[None]:
-        """While the report is built, also where that fails; begins the pause."""
+        """The context in which the report is built; the pause begins on exit, even if the build fails."""
         began = self._clock()
-        self._has_news = False  # what ends from now on may be missing in this report
+        self._has_news = False  # trials that end from now on may be missing from this report
         try:
             yield
         finally:
@@ -59,10 +59,10 @@ class ReportPace:
 
 
 class ReportProcess:
-    """Builds the report in a process of its own, out of the journal, which it only reads.
+    """Builds the report in a separate process, from the journal, which it only reads.
 
-    In the driver, even in another thread, the seconds of Python that the report of a thousand trials takes would hold
-    up every decision. A process cannot, it yields to the trials, and it cannot take the driver with it.
+    In the driver, even in another thread, the seconds of Python that the report of a thousand trials takes would delay
+    every decision. A separate process delays none, yields to the trials, and cannot crash the driver.
     """
 
     def __init__(self, study_dir: Path) -> None:
@@ -71,7 +71,7 @@ class ReportProcess:
         self._is_stopped = False
 
     def build(self) -> str | None:
-        """Builds it; returns what went wrong, or None."""
+        """Builds the report; returns what went wrong, or None."""
         try:
             self._process = self._start()
         except OSError as error:
@@ -86,8 +86,8 @@ class ReportProcess:
         return said.splitlines()[-1] if said else f"exit status {self._process.returncode}"
 
     def stop(self) -> None:
-        """Ends what is being built, now or later."""
-        self._is_stopped = True  # first: a process that is made at this moment sees it, or is seen here
+        """Terminates the current build and any later one."""
+        self._is_stopped = True  # set first: a process started at this moment either sees the flag or is seen here
         if self._process is not None:
             self._process.terminate()
 
@@ -99,7 +99,7 @@ class ReportProcess:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            process_group=0,  # Ctrl-C is for the driver, which then stops it
+            process_group=0,  # Ctrl-C goes only to the driver, which then stops this process
         )
         with contextlib.suppress(ProcessLookupError):
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
@@ -107,13 +107,13 @@ class ReportProcess:
 
 
 class LiveReport:
-    """Follows a study's events; a context in which the report is refreshed. Nothing is written after it was left.
+    """Follows a study's events; a context manager that refreshes the report. Nothing is written after it exits.
 
     Args:
         builder: builds the report.
-        on_written: called after each report, in another thread than the driver's.
-        on_failure: called with what went wrong, in that thread, the first time that something does.
-        pace: says when.
+        on_written: called after each report, in a thread other than the driver's.
+        on_failure: called in that thread with what went wrong, only for the first failure.
+        pace: determines when the report is due.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class LiveReport:
         self._thread.join()
 
     def on_event(self, event: Event) -> None:
-        """Takes note of an event of the journal; returns at once."""
+        """Handles an event of the journal; returns at once."""
         if event["event"] == "finished":
             self._pace.take_note()
             self._wake.set()
@@ -158,7 +158,7 @@ class LiveReport:
     def _refresh(self) -> None:
         with self._pace.building():
             problem = self._builder.build()
-        if self._is_over:  # it was cut off, or the last report follows at once
+        if self._is_over:  # the build was cut short, or the final report follows at once
             return
         if problem is None:
             self._on_written()

@@ -14,7 +14,7 @@ def load_space(path: Path) -> StudySpec:
     """Runs the space file and returns its ``STUDY``.
 
     Raises:
-        ValueError: one line that names the file and, where it is broken, the line.
+        ValueError: with one line that names the file and, if it is broken, the line number.
     """
     if not path.is_file():
         raise ValueError(f"no space file at {path}")
@@ -34,6 +34,6 @@ def load_space(path: Path) -> StudySpec:
 
 
 def _line_in(path: Path, error: Exception) -> int | str:
-    """The last line of ``path`` itself on the way to ``error``."""
+    """The number of the innermost line of ``path`` in the traceback of ``error``, or ``?``."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return frames[-1].lineno or "?" if frames else "?"

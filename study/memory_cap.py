@@ -1,4 +1,4 @@
-"""How much memory one trial may take: its process on Linux, its share of a GPU anywhere."""
+"""Limits on the memory of one trial: of its process (on Linux), and of its share of a GPU."""
 
 import resource
 from pathlib import Path
@@ -7,10 +7,10 @@ import torch
 
 
 def cap_process(num_bytes: int | None, baseline: int) -> None:
-    """Has allocations fail, as out of memory, beyond ``num_bytes`` more than ``baseline``; None takes the cap away.
+    """Makes allocations beyond ``baseline`` + ``num_bytes`` fail as out of memory; None removes the cap.
 
-    What counts is private writable memory, touched or not; images in Ray's object store or in files are not counted.
-    It is the kernel's soft limit ``RLIMIT_DATA``, so a trial that comes first up to it fails where it allocates.
+    Private writable memory counts, touched or not; images in Ray's object store or in files do not. The cap is the
+    kernel's soft limit ``RLIMIT_DATA``, so a trial that reaches it fails at the allocation.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     soft = hard if num_bytes is None else baseline + num_bytes
@@ -18,12 +18,12 @@ def cap_process(num_bytes: int | None, baseline: int) -> None:
 
 
 def allocated_bytes() -> int:
-    """Private writable memory of this process, in bytes, as ``cap_process`` counts it."""
+    """The private writable memory of this process in bytes, as counted by ``cap_process``."""
     status = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmData:"))
 
 
 def cap_device(share: float, device: torch.device) -> None:
-    """Leaves PyTorch at most ``share`` (0 to 1) of the GPU's memory; does nothing on a CPU."""
+    """Limits PyTorch to ``share`` (0 to 1) of the GPU's memory; does nothing on a CPU."""
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)

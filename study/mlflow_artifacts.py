@@ -10,9 +10,9 @@ ARTIFACT_FOLDER = "report"
 
 
 def log_to_trial(study_dir: Path, uid: str, path: Path) -> str:
-    """Logs ``path`` as the artifact ``report/<name>`` of a trial's run and says in a line what came of it.
+    """Logs ``path`` as the artifact ``report/<name>`` of a trial's run; returns one line on the outcome.
 
-    Nothing is made where the study has no store, or none with such a run.
+    Nothing is created if the study has no store, or if the store has no such run.
     """
     from mlflow.exceptions import MlflowException  # slow to import
 

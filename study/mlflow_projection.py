@@ -1,7 +1,7 @@
-"""The journal shown in MLflow: one experiment per study, a parent run, a child run per trial.
+"""Projection of the journal into MLflow: one experiment per study, with a parent run and a child run per trial.
 
-MLflow is written by a thread of its own, so that its database never holds a trial up. Whatever it shows follows from
-the journal; a run that is there already is found by its tag and brought up to date, never made twice.
+A separate thread writes to MLflow, so that its database never delays a trial. Everything it shows follows from the
+journal; an existing run is found by its tag and updated, never created twice.
 """
 
 import logging
@@ -16,23 +16,24 @@ from study.journal import Event, StudyRecord, TrialRecord
 
 PARENT_TAG = "mlflow.parentRunId"
 Metrics = dict[str, Any]
-REPORT_WRITTEN: Event = {"event": "report written"}  # in the queue alone, no event of the journal
+REPORT_WRITTEN: Event = {"event": "report written"}  # only used in the queue, not an event of the journal
 
 
 def tracking_uri(output_dir: Path) -> str:
-    """The absolute URI of the store of an output folder."""
+    """The URI, with an absolute path, of an output folder's store."""
     return f"sqlite:///{store_path(output_dir)}"
 
 
 def store_path(output_dir: Path) -> Path:
-    """The store of an output folder, absolute."""
+    """The absolute path of an output folder's store."""
     return output_dir.resolve() / "mlflow.db"
 
 
 def make_store(output_dir: Path) -> None:
-    """Makes the store where there is none, whole or not at all.
+    """Creates the store if there is none, atomically.
 
-    MLflow takes seconds to make its tables, step by step, and can never again open a file that a kill left halfway.
+    MLflow takes seconds to create its tables, step by step, and cannot open a store whose creation was cut short by a
+    kill.
     """
     from mlflow import MlflowClient
 
@@ -44,18 +45,18 @@ def make_store(output_dir: Path) -> None:
     try:
         os.link(unfinished, path)
         unfinished.unlink()
-    except FileExistsError:  # another study has been faster
+    except FileExistsError:  # another study has created it first
         unfinished.unlink()
     except OSError:  # a file system without hard links
         os.replace(unfinished, path)
 
 
 class MlflowProjection:
-    """Keeps MLflow in step with a study. Use it as a context: leaving it waits until everything is written.
+    """Keeps MLflow in step with a study; a context manager that, on exit, waits until everything is written.
 
     Args:
         record: the live record of the study; read after each event.
-        study_dir: absolute; the report in it becomes an artifact of the parent run, at the end and when told.
+        study_dir: absolute; its report becomes an artifact of the parent run, at the end and on each ``on_report``.
         dataset: name and checksum of the images, recorded as the input of every trial.
     """
 
@@ -66,7 +67,7 @@ class MlflowProjection:
         self._run_ids: dict[str, str] = {}
         self._logged_points: dict[tuple[str, str], set[tuple[int, float]]] = {}
         self._earlier_runs: set[str] = set()  # runs that were in the store when it was opened
-        self._undescribed_runs: set[str] = set()  # those of them that a kill cut off from their params
+        self._undescribed_runs: set[str] = set()  # earlier runs that lack params because of a kill
         self.error: Exception | None = None
 
     def __enter__(self) -> "MlflowProjection":
@@ -78,11 +79,11 @@ class MlflowProjection:
         self._thread.join()
 
     def on_event(self, event: Event) -> None:
-        """Takes note of an event of the journal; returns at once."""
+        """Queues an event of the journal; returns at once."""
         self._queue.put(event)
 
     def on_report(self) -> None:
-        """Takes note that the report was written; returns at once."""
+        """Queues the report for logging after it has been written; returns at once."""
         self._queue.put(REPORT_WRITTEN)
 
     def _work(self) -> None:
@@ -98,11 +99,11 @@ class MlflowProjection:
             self._close()
         except Exception as error:
             self.error = error
-            # Nobody waits for the queue, which may have been read to its end already.
+            # No need to drain the queue: nothing waits for it, and it may already have been read to its end.
 
     def _open(self) -> None:
-        """Connects and finds or makes experiment and parent run."""
-        from mlflow import MlflowClient  # slow to import; trials start meanwhile
+        """Connects, and finds or creates the experiment and the parent run."""
+        from mlflow import MlflowClient  # slow to import; imported here so that trials can start meanwhile
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
@@ -117,7 +118,7 @@ class MlflowProjection:
             if experiment
             else self._client.create_experiment(name, artifact_location=artifacts)
         )
-        # Opens the page of training runs, not that of language model traces.
+        # Makes MLflow open the page of training runs rather than that of language model traces.
         self._client.set_experiment_tag(self._experiment_id, "mlflow.experimentKind", "custom_model_development")
         for run in self._all_runs():
             self._run_ids[run.data.tags.get("trial.uid", "")] = run.info.run_id
@@ -156,14 +157,14 @@ class MlflowProjection:
             self._client.log_param(self._parent_id, name, value["kind"] if isinstance(value, dict) else value)
 
     def _project(self, trial: TrialRecord) -> None:
-        """Brings the run of ``trial`` to what the journal says of it now."""
+        """Updates the run of ``trial`` to what the journal now says about it."""
         if trial.uid not in self._run_ids:
             self._run_ids[trial.uid] = self._create_run(trial)
         run_id = self._run_ids[trial.uid]
         if run_id in self._undescribed_runs:
             self._describe_run(run_id, trial)
         for report in list(trial.reports):
-            # Beside a result with the same view passes, a rung's would be taken for the later one.
+            # At the same view passes as the result, MLflow would take the rung's values for the later ones.
             if report["view_passes"] != trial.metrics.get("view_passes"):
                 self._log(run_id, report)
         if trial.metrics:
@@ -201,16 +202,16 @@ class MlflowProjection:
         self._client.log_inputs(run_id, [DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])])
         varied = {f"factor.{name}": value for name, value in trial.params.items()}
         params = [Param(name, str(value)[:500]) for name, value in (varied | trial.config).items()]
-        self._client.log_batch(run_id, params=params)  # last, at once: a run that has params was described in full
+        self._client.log_batch(run_id, params=params)  # last, in one batch: a run with params is fully described
         self._undescribed_runs.discard(run_id)
 
     def _log(self, run_id: str, metrics: Metrics) -> None:
-        """Logs numbers at step = view passes, once: the points that a run has already are left alone."""
+        """Logs numbers at step = view passes; points that the run already has are not logged again."""
         from mlflow.entities import Metric
 
         step = int(metrics["view_passes"])
         now = int(time.time() * 1000)
-        # By step and value: a rung at the very end and the final report have the same view passes.
+        # Compared by step and value: a rung at the very end has the same view passes as the final report.
         numbers = {
             k: v
             for k, v in metrics.items()
@@ -223,7 +224,7 @@ class MlflowProjection:
             self._points_of(run_id, name).add((step, value))
 
     def _points_of(self, run_id: str, metric: str) -> set[tuple[int, float]]:
-        """Steps and values that a run has of ``metric``; those of earlier starts are read from the store."""
+        """The points (step, value) of ``metric`` in a run; those logged before this start are read from the store."""
         if (run_id, metric) not in self._logged_points:
             is_earlier = run_id in self._earlier_runs
             history = self._client.get_metric_history(run_id, metric) if is_earlier else []
@@ -231,7 +232,7 @@ class MlflowProjection:
         return self._logged_points[run_id, metric]
 
     def _close(self) -> None:
-        """Ends the parent run; trials that still run were interrupted."""
+        """Ends the parent run, and marks trials that have not ended as killed."""
         for trial in self._record.with_state("proposed", "running"):
             self._client.set_terminated(self._run_ids[trial.uid], status="KILLED")
         self._log_report()

@@ -13,7 +13,7 @@ from study.mlflow_projection import PARENT_TAG, store_path, tracking_uri
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run in MLflow says; ``uid`` and ``parent_id`` are None for the parent run."""
+    """The contents of a run in MLflow; ``uid`` and ``parent_id`` are None for the parent run."""
 
     run_id: str
     uid: str | None
@@ -25,10 +25,10 @@ class RunSummary:
 
 
 def read_runs(study_dir: Path) -> list[RunSummary] | None:
-    """All runs of the study in ``study_dir``; None where there is no store beside it, or not yet.
+    """All runs of the study in ``study_dir``; None if there is no store next to it, or not yet.
 
     Raises:
-        sqlite3.DatabaseError: where the store is damaged.
+        sqlite3.DatabaseError: if the store is damaged.
     """
     output_dir = study_dir.resolve().parent
     if not _is_store(store_path(output_dir)):
@@ -51,10 +51,10 @@ def read_runs(study_dir: Path) -> list[RunSummary] | None:
 
 
 def _is_store(path: Path) -> bool:
-    """Whether MLflow has its tables there; a client would make a file, or the tables, where they are missing."""
+    """Whether ``path`` holds MLflow's tables; opening a client would create a missing file or missing tables."""
     if not path.exists():
         return False
-    # Not read-only: SQLite itself takes back what a kill has left half-written.
+    # Not read-only, because SQLite itself must roll back what a kill has left half-written.
     with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
         return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is not None
 

@@ -1,4 +1,4 @@
-"""Multi-objective asynchronous successive halving, without any executor.
+"""Multi-objective asynchronous successive halving, independent of any executor.
 
 Source: Schmucker et al., Multi-objective Asynchronous Successive Halving (arXiv:2106.12639), with the non-dominated
 sorting and epsilon-net ranking that the paper recommends.
@@ -14,19 +14,19 @@ import numpy as np
 
 @dataclass
 class Rung:
-    """What was recorded at one milestone: per trial the objectives and whether it was kept."""
+    """What was recorded at one milestone: for each trial, its objectives and whether it was kept."""
 
     vectors: dict[str, tuple[float, ...]] = field(default_factory=dict)
     kept: dict[str, bool] = field(default_factory=dict)
 
 
 class MultiObjectiveAsha:
-    """Decides at rungs which trials go on; asking again about a trial gives the answer that it got first.
+    """Decides at rungs which trials continue; asking again about a trial returns the first answer.
 
     Args:
-        eta: at each rung the best ``ceil(n / eta)`` of the n trials recorded so far are kept; while there are fewer
-            than ``eta`` of them, all are.
-        maximise: per objective whether more is better.
+        eta: at each rung the best ``ceil(n / eta)`` of the n trials recorded so far are kept; all are kept while n is
+            less than ``eta``.
+        maximise: for each objective, whether larger values are better.
     """
 
     def __init__(self, eta: int, maximise: Sequence[bool]) -> None:
@@ -37,13 +37,13 @@ class MultiObjectiveAsha:
     def decide(
         self, uid: str, milestone: int, values: Sequence[float | None], among: Collection[str] | None = None
     ) -> bool:
-        """Records the objectives of a trial at a milestone and says whether it may go on.
+        """Records the objectives of a trial at a milestone and returns whether it may continue.
 
         Args:
             uid: the trial.
             milestone: view passes of the rung, equal for all trials that are compared.
-            values: the objectives; a trial with one that is missing or not finite is stopped.
-            among: the trials that it is compared with, of those recorded; all for None.
+            values: the objectives; if any is missing or not finite, the trial is stopped.
+            among: which of the recorded trials it is compared with; None for all.
         """
         rung = self.rungs.setdefault(milestone, Rung())
         if uid not in rung.kept:
@@ -52,7 +52,7 @@ class MultiObjectiveAsha:
             if kept:
                 rung.vectors[uid] = vector
                 compared = [other for other in rung.vectors if among is None or other in among or other == uid]
-                if among is not None:  # what is compared is given, so the order in which it came must not break ties
+                if among is not None:  # the set is fixed by the caller, so ties must not depend on order of arrival
                     compared.sort()
                 points = np.array([rung.vectors[other] for other in compared])
                 place = place_of(compared.index(uid), points, self.maximise)
@@ -62,28 +62,28 @@ class MultiObjectiveAsha:
         return rung.kept[uid]
 
     def restore(self, uid: str, milestone: int, values: Sequence[float | None], kept: bool) -> None:
-        """Puts back a decision that was made before a restart."""
+        """Restores a decision that was made before a restart."""
         rung = self.rungs.setdefault(milestone, Rung())
         if all(value is not None and math.isfinite(value) for value in values):
             rung.vectors[uid] = tuple(float(value) for value in values if value is not None)
         rung.kept[uid] = kept
 
     def explain(self, uid: str, milestone: int) -> str:
-        """Why a trial that was decided about here got the answer that it got."""
+        """The reason for the decision about a trial; only for decisions made by ``decide``, not restored ones."""
         if uid not in self.rungs[milestone].vectors:
             return "not finite"
         place, count = self.standing(uid, milestone)
         return f"place {place} of {count}"
 
     def standing(self, uid: str, milestone: int) -> tuple[int, int]:
-        """The place, from 1, that a trial had when it was decided about here, and among how many."""
+        """The place (from 1) of a trial when ``decide`` was called for it, and how many trials were compared."""
         return self._standings[uid, milestone]
 
 
 def rank(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
     """Row indices of ``points`` (n, objectives), best first: by non-dominated front, within a front by an epsilon-net.
 
-    The result does not depend on the scales or on the order of the objectives. All values must be finite.
+    The result does not depend on the scales or the order of the objectives. All values must be finite.
     """
     fronts = moocore.pareto_rank(points, maximise=list(maximise))
     order: list[int] = []
@@ -94,7 +94,7 @@ def rank(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
 
 
 def place_of(row: int, points: np.ndarray, maximise: Sequence[bool]) -> int:
-    """The place of a row, from 1, in the order of ``rank``; only the row's own front is ordered for it."""
+    """The place (from 1) of a row in the order of ``rank``, found by ordering only the row's own front."""
     fronts = moocore.pareto_rank(points, maximise=list(maximise))
     own = np.flatnonzero(fronts == fronts[row])
     ahead = int((fronts < fronts[row]).sum())
@@ -102,10 +102,10 @@ def place_of(row: int, points: np.ndarray, maximise: Sequence[bool]) -> int:
 
 
 def epsilon_net(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
-    """Orders the rows of ``points`` so that every beginning of the order covers them well.
+    """Orders the rows of ``points`` so that every prefix of the order covers them well.
 
-    Values are scaled to [0, 1] within ``points``. The first is the one nearest to the ideal point; each next one is the
-    farthest from those already taken. Equal ones come in the order of the rows.
+    Values are scaled to [0, 1] within ``points``. The first row is the one nearest to the ideal point; each next row is
+    the one farthest from those already taken. Ties are broken by row order.
     """
     span = points.max(axis=0) - points.min(axis=0)
     scaled = (points - points.min(axis=0)) / np.where(span > 0, span, 1)
@@ -115,7 +115,7 @@ def epsilon_net(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
     while len(order) < len(points):
         nearest[order] = -1
         farthest = int(np.argmax(nearest))
-        if nearest[farthest] == 0:  # only equals of those taken are left, of which there can be very many
+        if nearest[farthest] == 0:  # only duplicates of rows already taken are left; there can be very many
             return order + np.flatnonzero(nearest == 0).tolist()
         order.append(farthest)
         nearest = np.minimum(nearest, _distance(scaled, scaled[farthest]))
@@ -123,6 +123,6 @@ def epsilon_net(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
 
 
 def _distance(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    # Sorted before summing, so that the order of the objectives cannot change the rounding.
+    # Sorted before summing so that the order of the objectives cannot affect rounding.
     squares: np.ndarray = np.sort((points - target) ** 2, axis=1).sum(axis=1).round(12)
     return squares

@@ -1,4 +1,4 @@
-"""From the options of ``python -m study.run`` to the study that they ask for."""
+"""Turns the options of ``python -m study.run`` into the requested study."""
 
 import argparse
 import dataclasses
@@ -17,7 +17,7 @@ DEFAULT_WINDOW = 4
 
 @dataclass(frozen=True, kw_only=True)
 class StudyCommand:
-    """The options of ``python -m study.run``, named alike."""
+    """The options of ``python -m study.run``, under the same names."""
 
     space: Path
     preset: str
@@ -47,7 +47,7 @@ class StudyCommand:
 
 
 def study_parser() -> argparse.ArgumentParser:
-    """The parser of ``python -m study.run``; what it returns are the fields of a ``StudyCommand``."""
+    """The parser of ``python -m study.run``; it parses into the fields of a ``StudyCommand``."""
     parser = argparse.ArgumentParser(
         prog="python -m study.run",
         description="Runs a study from a space file, or goes on with it where it was left.",
@@ -103,7 +103,7 @@ def requested_spec(command: StudyCommand) -> StudySpec:
     """The space of ``command`` with its preset and all other options applied.
 
     Raises:
-        ValueError: one line on what does not fit.
+        ValueError: with one line on what does not fit.
     """
     spec = load_space(command.space).with_preset(command.preset)
     changes = parse_settings(command.set)

@@ -1,6 +1,6 @@
 """Optuna's proposals as a pure function of the journal.
 
-Each proposal builds an in-memory Optuna study from all that the journal says and asks a sampler seeded for this one
+Each proposal builds an in-memory Optuna study from the whole journal and asks a sampler that is seeded for this one
 proposal. There is no search state that a crash could lose: after a restart the same history gives the same proposal.
 """
 
@@ -27,44 +27,44 @@ from trainables.trial_config import TrialConfig
 GUIDED_REDRAWS, MAX_REDRAWS = 10, 500
 NUM_STARTUP_TRIALS = 8
 COSTS = ("train_pflop", "view_passes", "train_seconds")
-EVEN = ("random", "qmc")  # samplers that must not be bent towards what is cheap
-# What decides, with the counts of views and passes that every config has, on the cost of a view pass.
+EVEN = ("random", "qmc")  # samplers that must not be biased towards cheap configs
+# The fields that determine the cost of a view pass, together with each config's counts of views and passes.
 NETWORK_FIELDS = ("method", "encoder", "stem", "image_size", "projector_hidden_dim", "projector_dim", "adversary")
-TRIALS_PER_GENERATION = (8, 50)  # least and most, for the genetic samplers
+TRIALS_PER_GENERATION = (8, 50)  # minimum and maximum, for the genetic samplers
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Factor values, and what the sampler noted about them for its later self."""
+    """Factor values, and the attributes that the sampler stored with them for later proposals."""
 
     params: Params
     sampler_attrs: dict[str, Any] = field(default_factory=dict)
 
 
 class OptunaSearch:
-    """Proposes configurations; what it keeps between proposals saves time and changes nothing.
+    """Proposes configurations; what it keeps between proposals is only a cache.
 
     Args:
-        spec: with a design of kind ``Search``.
+        spec: a spec whose design is a ``Search``.
         seed: of the study.
     """
 
     def __init__(self, spec: StudySpec, seed: int) -> None:
         assert isinstance(spec.design, Search)
         self._spec, self._seed, self._design = spec, seed, spec.design
-        self._hashes: dict[str, str] = {}  # of the configurations known
-        self._ended: dict[str, FrozenTrial] = {}  # of those of them that will not change
+        self._hashes: dict[str, str] = {}  # configuration name -> content hash
+        self._ended: dict[str, FrozenTrial] = {}  # configuration name -> Optuna trial, if it will not change
         self._pass_costs: dict[str, PassCost] = {}  # by network
         knows_cost = any(objective.name in COSTS for objective in spec.objectives)
         self._num_candidates = self._design.cheapest_of if knows_cost and self._design.sampler not in EVEN else 1
 
     def propose(self, record: StudyRecord) -> Proposal | None:
-        """The factor values of the next configuration, or None where the space seems exhausted.
+        """The factor values of the next configuration, or None if the space seems exhausted.
 
-        A config that equals an earlier one (same content hash) is not proposed again: the number would be the same.
-        Where a sampler insists on what is known, further draws are uniform; after 500 of them the space counts as
-        exhausted. Running trials are told to the sampler as running. See ``Search.cheapest_of`` for the choice among
-        several proposals.
+        A config that equals an earlier one (same content hash) is not proposed again: its result would be the same.
+        If the sampler keeps proposing known configs, further draws are uniform; after 500 draws in all, the space
+        counts as exhausted. Running trials are reported to the sampler as running. See ``Search.cheapest_of`` for the
+        choice among several proposals.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         earlier = configurations(record, len(self._spec.seeds))
@@ -89,7 +89,7 @@ class OptunaSearch:
         return min(found, key=self._cost, default=None)
 
     def _cost(self, proposal: Proposal) -> float:
-        """What the pretraining of a proposal costs, up to a factor that all of a study have in common."""
+        """The pretraining cost of a proposal, up to a factor common to all proposals of a study."""
         if self._num_candidates == 1:
             return 0.0
         config = self._spec.config(proposal.params, seed=0)
@@ -98,12 +98,12 @@ class OptunaSearch:
     def _pass_cost(self, config: TrialConfig) -> PassCost:
         network = json.dumps({name: getattr(config, name) for name in NETWORK_FIELDS})
         if network not in self._pass_costs:
-            num_classes = 10 if config.method == "supervised" else None  # of a cost that hardly depends on them
+            num_classes = 10 if config.method == "supervised" else None  # the cost hardly depends on the number
             self._pass_costs[network] = count_pass_cost(build_encoder(config, 0, num_classes), config)
         return self._pass_costs[network]
 
     def _study(self, record: StudyRecord, length: int) -> optuna.Study:
-        """What the sampler looks at: all that is known, unless it draws without looking."""
+        """The Optuna study shown to the sampler: the full history, except for samplers that do not use it."""
         match self._design.sampler:
             case "random":
                 return optuna.create_study(directions=[objective.direction for objective in self._spec.objectives])
@@ -118,10 +118,10 @@ class OptunaSearch:
 
 
 def as_optuna_study(record: StudyRecord, spec: StudySpec, ended: dict[str, FrozenTrial] | None = None) -> optuna.Study:
-    """The configurations as an Optuna study in memory: complete with mean values, stopped as PRUNED, failed as FAIL.
+    """The configurations as an in-memory Optuna study: complete with mean values, stopped as PRUNED, failed as FAIL.
 
-    A complete one whose validity checks failed is told as FAIL too: a broken attack must not attract the search. The
-    trials of a warm start come first. ``ended`` keeps, from one call to the next, what will not change.
+    A complete configuration whose validity checks failed is also reported as FAIL: a broken attack must not attract the
+    search. The trials of a warm start come first. ``ended`` caches trials that will not change between calls.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = InMemoryStorage()
@@ -133,14 +133,14 @@ def as_optuna_study(record: StudyRecord, spec: StudySpec, ended: dict[str, Froze
         trial = ended.get(configuration.name) or _as_optuna_trial(configuration, spec)
         if configuration.is_final:
             ended[configuration.name] = trial
-        # ``Study.add_trial`` checks and copies deeply, which is most of the time of a proposal after some hundreds.
+        # ``Study.add_trial`` validates and deep-copies, which dominates the time per proposal after hundreds of trials.
         storage.create_new_trial(study_id, template_trial=_Unchanging(trial))  # type: ignore[arg-type]
     return study
 
 
 @dataclass(frozen=True)
 class _Unchanging:
-    """A trial of which a storage that copies it deeply gets a shallow copy: nobody writes into what has ended."""
+    """Wraps an ended trial so that a deep copy of it is shallow: nothing modifies a trial that has ended."""
 
     trial: FrozenTrial
 
@@ -155,12 +155,12 @@ def _as_optuna_trial(configuration: Configuration, spec: StudySpec) -> FrozenTri
         case "complete":
             means = [configuration.mean(objective.name) for objective in spec.objectives]
             finite = [mean for mean in means if mean is not None]
-            # A value that is not finite would leave the Optuna trial running for ever.
+            # A non-finite value would leave the Optuna trial running forever.
             is_usable = configuration.is_trustworthy and len(finite) == len(means)
             state, values = (TrialState.COMPLETE, finite) if is_usable else (TrialState.FAIL, None)
             constraints = configuration.violates(spec)
         case "stopped":
-            # No values: those of a truncated trial must not pass for a result. The last ones are kept for the reader.
+            # No values: those of a truncated trial must not pass for a result. The last report is kept for the reader.
             state = TrialState.PRUNED
             user_attributes["last_report"] = configuration.last_report()
         case "failed":
@@ -193,7 +193,7 @@ def _sampler(design: Search, seed: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match design.sampler:
             case "tpe":
-                # group: conditional factors are modelled where they are active; constant_liar: trials run in parallel.
+                # group: models conditional factors where they are active; constant_liar: accounts for running trials.
                 return TPESampler(
                     seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=NUM_STARTUP_TRIALS
                 )
@@ -209,7 +209,7 @@ def _sampler(design: Search, seed: int) -> BaseSampler:
 
 
 def _start_sequence(spec: StudySpec, seed: int, length: int) -> optuna.Study:
-    """A study whose quasi-random sequence has been drawn ``length`` times: the sampler counts in the study itself."""
+    """A study with ``length`` points of the quasi-random sequence already drawn: the sampler counts in the study."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = QMCSampler(

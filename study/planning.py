@@ -1,4 +1,4 @@
-"""What a study wants to run next, as a function of its journal: further seeds, new configurations, confirmations."""
+"""Which trial a study runs next, as a function of its journal: further seeds, new configurations, confirmations."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from study.spec import Ablation, Budget, Grid, NoStopping, Params, Search, Study
 if TYPE_CHECKING:
     from study.optuna_search import OptunaSearch
 
-WAIT = "wait"  # there will be more, but it depends on trials that are under way
+WAIT = "wait"  # more trials will follow, but which ones depends on trials under way
 
 
 @dataclass(frozen=True)
 class Upcoming:
-    """A trial to be proposed: factor values, what is added to the study's seed, and why it is run."""
+    """A trial to be proposed: its factor values, its offset from the study's seed, and why it is run."""
 
     params: Params
     seed_offset: int
@@ -28,7 +28,7 @@ class Upcoming:
 
 
 class Plan:
-    """Knows what comes next; everything but a cache follows from the record that it is asked about.
+    """Determines the next trial; its only state is a cache, everything else follows from the record passed in.
 
     Args:
         spec: the study.
@@ -39,13 +39,13 @@ class Plan:
         self._spec, self._seed = spec, seed
         self._grid = enumerate_grid(spec) if isinstance(spec.design, Grid) else []
         self._search: OptunaSearch | None = None
-        self._num_when_exhausted: int | None = None  # configurations when the search found no new one
+        self._num_when_exhausted: int | None = None  # number of configurations when the search found no new one
 
     def next(self, record: StudyRecord) -> Upcoming | str | None:
-        """The next trial, WAIT where that depends on trials under way, or None where there is nothing more to do."""
+        """The next trial, WAIT if it depends on trials under way, or None if there is nothing left to do."""
         if self._spec.window is None:
             return self._next_given(record)
-        # With what is known of trials ``window`` numbers back; where that does not suffice, of one more at a time.
+        # Uses the results of trials at least ``window`` numbers back; if they do not suffice, adds one trial at a time.
         for number in range(len(record.trials) - self._spec.window, len(record.trials)):
             if not _has_ended_up_to(record, number):
                 return WAIT
@@ -68,7 +68,7 @@ class Plan:
         return self._next_confirmation(record)
 
     def num_planned(self, record: StudyRecord) -> int:
-        """How many trials the study is to have, as far as that can be told from ``record``."""
+        """How many trials the study will have, as far as ``record`` shows."""
         known = configurations(record, len(self._spec.seeds))
         seeds = len(self._spec.seeds)
         begun = len(known)
@@ -90,7 +90,7 @@ class Plan:
                 return len(wanted_choices(self._spec, self._outcomes(known)))
 
     def _next_seed(self, known: list[Configuration]) -> Upcoming | str | None:
-        """The next seed of the first configuration that may have one."""
+        """The next seed of the first configuration that may start one; WAIT if one may become ready later, or None."""
         is_waiting = False
         for configuration in known if len(self._spec.seeds) > 1 else []:
             done = len(configuration.trials)
@@ -144,7 +144,7 @@ class Plan:
         return None if confirmation is None else Upcoming(*confirmation, purpose="confirmation")
 
     def _outcomes(self, known: list[Configuration]) -> dict[Choice, Outcome]:
-        """What the ablation has learned; larger values are better."""
+        """The outcomes of the ablation so far; larger values are better."""
         assert isinstance(self._spec.design, Ablation)
         name = self._spec.design.objective
         sign = next(1 if o.direction == "maximize" else -1 for o in self._spec.objectives if o.name == name)
@@ -157,7 +157,7 @@ class Plan:
 
 
 def is_spent(record: StudyRecord, budget: Budget) -> bool:
-    """Whether the trials of a search, all together, have cost what they may."""
+    """Whether the trials of a search have together used up the budget."""
     limits = {"view_passes": budget.view_passes, "train_pflop": budget.pflop}
     for name, limit in limits.items():
         if limit is not None and sum(_spent(trial, name) for trial in record.trials.values()) >= limit:
@@ -166,7 +166,7 @@ def is_spent(record: StudyRecord, budget: Budget) -> bool:
 
 
 def _spent(trial: TrialRecord, cost: str) -> float:
-    """What is known of the cost of a trial: that of its result, or of its last report; nothing for a shared encoder."""
+    """The known cost of a trial, from its result or else its last report; 0 if it reused a shared encoder."""
     if trial.metrics.get("is_encoder_shared"):
         return 0.0
     known = trial.metrics or (trial.reports[-1] if trial.reports else {})
@@ -178,7 +178,7 @@ def _has_ended_up_to(record: StudyRecord, number: int) -> bool:
 
 
 def _as_known_at(record: StudyRecord, number: int) -> StudyRecord:
-    """The study as if of the trials behind ``number`` nothing were known but that they were proposed."""
+    """The study as if the trials after ``number`` had been proposed but nothing else were known of them."""
     known = dataclasses.replace(record, trials={})
     for trial in record.trials.values():
         blank = TrialRecord(trial.uid, trial.number, trial.params, trial.config, trial.purpose, trial.sampler_attrs)

@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a live table in a terminal, plain lines anywhere else."""
+"""Progress display of a running study: a live table in a terminal, plain lines elsewhere."""
 
 import time
 from types import TracebackType
@@ -15,15 +15,15 @@ from study.planning import is_spent
 from study.spec import Search
 from study.trial_tables import clock, describe_factors, describe_objectives, front_of, front_table, new_table
 
-FRONT_SECONDS = 10.0  # between two looks for the front, which takes longer the more trials there are
+FRONT_SECONDS = 10.0  # between two computations of the front, which take longer the more trials there are
 STATES = ("running", "complete", "stopped", "failed")
 
 
 class ProgressDisplay:
-    """Follows a study's events; a context that shows the table while it is open.
+    """Follows a study's events; a context manager that shows the live table while it is open.
 
     Args:
-        engine: whose study is followed.
+        engine: the engine of the study.
         concurrency: trials at a time, for the estimate of the time left.
         console: where to print; a terminal gets the live table.
     """
@@ -47,7 +47,7 @@ class ProgressDisplay:
             self._live.stop()
 
     def on_event(self, event: Event) -> None:
-        """Shows what an event of the journal means; called after it was written."""
+        """Shows an event of the journal; called after it has been written."""
         went_wrong = event["event"] == "retried" or (event["event"] == "finished" and event["state"] == "failed")
         if not self._console.is_terminal or went_wrong:
             line = self._as_line(event)
@@ -68,10 +68,10 @@ class ProgressDisplay:
             self._console.print(front_table(record, front, "front on validation"))
 
     def seconds_left(self) -> float | None:
-        """An estimate from the trials that ended since this start, or None while there are none."""
+        """The estimated time left, from the trials that ended since this start; None while there are none."""
         record = self._engine.record
         durations = [
-            trial.ended_at - max(trial.launched_at, self._started_at)  # a resumed trial has waited in between
+            trial.ended_at - max(trial.launched_at, self._started_at)  # excludes the pause before a resume
             for trial in record.with_state(*FINISHED)
             if trial.ended_at and trial.launched_at and trial.ended_at > self._started_at
         ]

@@ -1,4 +1,4 @@
-"""From a spec to choices of factor values: drawn by an Optuna trial, or enumerated; and the check of a whole space."""
+"""Choices of factor values from a spec, drawn by an Optuna trial or enumerated; also validates a whole space."""
 
 import itertools
 from collections.abc import Iterator
@@ -36,10 +36,10 @@ def enumerate_grid(spec: StudySpec) -> list[Params]:
 
 
 def check_space(spec: StudySpec) -> None:
-    """Validates every combination of the factors' extreme values, and what the objectives and the rungs need.
+    """Validates every combination of extreme factor values, and that trials report what objectives and rungs need.
 
     Raises:
-        ValueError: naming the combination that is impossible, or the objective that nobody reports.
+        ValueError: naming the impossible combination, or the objective that trials do not report.
     """
     for config in extreme_configs(spec):
         reported = reported_metrics(config)
@@ -58,15 +58,15 @@ def check_space(spec: StudySpec) -> None:
 
 
 def extreme_configs(spec: StudySpec) -> list[TrialConfig]:
-    """The configs of the references and of every combination of the factors' extreme values, also as confirmed.
+    """The configs of the references and of every combination of extreme factor values, with their confirmations.
 
     Raises:
-        ValueError: naming the combination that is impossible.
+        ValueError: naming the impossible combination.
     """
     for params in spec.references:
         require_choice(params, spec)
     configs = []
-    # Between the two ends of an ablation some combinations are impossible, and left out when their time comes.
+    # Some combinations between the two ends of an ablation are impossible; the ablation skips them as it goes.
     is_ablation = isinstance(spec.design, Ablation)
     extremes = [] if is_ablation else _combinations(spec, {f.name: f.extremes() for f in spec.factors})
     for params in [*spec.references, *extremes]:
@@ -81,7 +81,7 @@ def extreme_configs(spec: StudySpec) -> list[TrialConfig]:
 
 
 def require_choice(params: Params, spec: StudySpec) -> None:
-    """Raises ``ValueError`` unless ``params`` gives each active factor, and no other, a value of its domain."""
+    """Raises ``ValueError`` unless ``params`` gives a value in its domain to each active factor and to no other."""
     fields = spec.base.model_dump()
     wanted = []
     for factor in spec.factors:
@@ -136,7 +136,7 @@ def _suggest(trial: OptunaTrial, factor: Factor) -> Any:
             return trial.suggest_int(factor.name, low, high, step=step, log=log)
         case FloatDistribution(low=low, high=high, step=step, log=log):
             value = _without_noise(trial.suggest_float(factor.name, low, high, step=step, log=log))
-            return min(max(value, low), high)  # a bound such as 2 / 3 has more digits than are kept
+            return min(max(value, low), high)  # rounding could exceed a bound such as 2 / 3
     raise AssertionError(factor)
 
 

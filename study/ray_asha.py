@@ -1,4 +1,4 @@
-"""Ray Tune's single-objective ASHA behind the interface of ``MultiObjectiveAsha``; the journal is its memory."""
+"""Ray Tune's single-objective ASHA with the interface of ``MultiObjectiveAsha``; the journal holds its state."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
-UNREACHABLE = 2**62  # view passes; Ray needs an end, and trials have different ones
+UNREACHABLE = 2**62  # view passes; Ray requires one end for all trials, but theirs differ
 
 
 @dataclass(frozen=True)
 class _TrialId:
-    """All that Ray's scheduler reads of a trial."""
+    """The only part of a trial that Ray's scheduler reads."""
 
     trial_id: str
 
 
 class SingleObjectiveAsha:
-    """Asks a fresh ``AsyncHyperBandScheduler`` that has been shown every earlier report, in their order.
+    """Asks a fresh ``AsyncHyperBandScheduler`` that has been given every earlier report in order.
 
-    Ray never saves its scheduler in a way that survives, lets trials go on that report NaN, and answers otherwise when
-    asked again; here the first answer stands and values that are not finite stop.
+    Ray does not save its scheduler in a form that survives a restart, lets trials that report NaN continue, and may
+    answer differently when asked again; here the first answer stands, and a non-finite value stops the trial.
 
     Args:
         first_rung: view passes of the first rung.
         eta: reduction factor.
-        maximise: whether more of the objective is better.
+        maximise: whether larger values of the objective are better.
     """
 
     def __init__(self, first_rung: int, eta: int, maximise: bool) -> None:
@@ -37,7 +37,7 @@ class SingleObjectiveAsha:
     def decide(
         self, uid: str, milestone: int, values: Sequence[float | None], among: Collection[str] | None = None
     ) -> bool:
-        """Records the objective of a trial at a milestone and says whether it may go on; see ``MultiObjectiveAsha``."""
+        """Records a trial's objective at a milestone, returns whether it may continue; see ``MultiObjectiveAsha``."""
         if (uid, milestone) in self._kept:
             return self._kept[uid, milestone]
         (value,) = values
@@ -51,11 +51,11 @@ class SingleObjectiveAsha:
         return kept
 
     def restore(self, uid: str, milestone: int, values: Sequence[float | None], kept: bool) -> None:
-        """Puts back a decision that was made before a restart."""
+        """Restores a decision that was made before a restart."""
         self._note(uid, milestone, values[0], kept)
 
     def explain(self, uid: str, milestone: int) -> str:
-        """Why a trial that was decided about here got the answer that it got."""
+        """The reason for the decision about a trial; only for decisions made by ``decide``, not restored ones."""
         return self._reasons[uid, milestone]
 
     def _note(self, uid: str, milestone: int, value: float | None, kept: bool) -> None:

@@ -1,6 +1,6 @@
-"""One trial as a Ray Tune trainable: the only code of this project that runs in a Ray worker.
+"""One trial as a Ray Tune trainable, the entry point of this project in a Ray worker.
 
-A step ends at each report, and every second in between with a sign of life. Results carry their content as JSON text
+A step ends at each report, and in between every second with a heartbeat. Results carry their content as JSON text
 under ``report``, so that Ray neither flattens nor interprets it.
 """
 
@@ -26,12 +26,12 @@ CHECKPOINT_NAME = "checkpoint.pt"
 
 
 class StudyTrial(tune.Trainable):
-    """Runs the trial that ``config`` describes in plain data, from its own checkpoint where it has one.
+    """Runs the trial that ``config`` describes in plain data, resuming from the trial's checkpoint if there is one.
 
-    ``config`` holds ``uid``, ``trial`` (the fields of a TrialConfig), ``milestones``, ``folder`` (absolute, of this
-    trial), ``encoder`` (where a finished encoder of this pretraining is, or will be), ``device``, ``num_threads``,
-    ``memory`` (bytes that it may allocate, or None) and ``gpu_share`` (of a GPU's memory).
-    ``data`` comes out of Ray's object store without a copy, or as the place of its files, which are made where this
+    ``config`` holds ``uid``, ``trial`` (the fields of a TrialConfig), ``milestones``, ``folder`` (of this trial,
+    absolute), ``encoder`` (path of the finished encoder of this pretraining, which may not exist yet), ``device``,
+    ``num_threads``, ``memory`` (bytes that the trial may allocate, or None) and ``gpu_share`` (of a GPU's memory).
+    ``data`` comes from Ray's object store without copying, or as the location of its files, which are created if this
     node does not have them.
     """
 
@@ -42,7 +42,7 @@ class StudyTrial(tune.Trainable):
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Called by Ray where the actor goes on with another trial; nothing of the last one is kept."""
+        """Called by Ray to reuse the actor for another trial; nothing of the previous trial is kept."""
         del self._reports
         gc.collect()
         if torch.cuda.is_available():
@@ -51,7 +51,7 @@ class StudyTrial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Works on until there is something to report; a trial that fails reports why and is done."""
+        """Runs until there is something to report; a trial that fails reports why and is done."""
         try:
             return self._advance()
         except Exception as error:
@@ -65,7 +65,7 @@ class StudyTrial(tune.Trainable):
         self._reports = self._run(config)
 
     def _run(self, config: dict[str, Any]) -> Iterator[Progress | InterimReport | FinalReport]:
-        """Everything that may fail is done here and not in ``setup``, where Ray would lose the reason."""
+        """Runs the trial. Whatever may fail happens here rather than in ``setup``, where Ray would lose the reason."""
         torch.set_num_threads(config["num_threads"])
         device = torch.device(config["device"])
         cap_process(config["memory"], self._baseline)
@@ -91,7 +91,7 @@ class StudyTrial(tune.Trainable):
                     return {"kind": "interim", "report": json.dumps(metrics | {"worker_seconds": self._seconds})}
                 case FinalReport(metrics=metrics):
                     metrics["worker_seconds"] = self._seconds
-                    # The checkpoint stays until the journal has the result: a kill now must not cost the training.
+                    # The checkpoint is kept until the journal has the result: a kill now must not lose the training.
                     save_result(report, self._config, self._folder)
                     return {"kind": "final", "report": json.dumps(metrics), "done": True}
                 case Progress(share_done=share) if monotonic() - started > HEARTBEAT_SECONDS:
@@ -100,7 +100,7 @@ class StudyTrial(tune.Trainable):
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory, of the device or of the machine, did not suffice; PyTorch on a CPU says so in words alone."""
+    """Whether ``error`` means out of memory, on device or host; on a CPU, PyTorch's message is the only sign."""
     words = ("out of memory", "can't allocate memory", "not enough memory")
     is_in_words = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or is_in_words

@@ -1,8 +1,8 @@
-"""Ends the driver with one line as soon as the Ray that it started is gone.
+"""Ends the driver with a one-line message as soon as the Ray instance that it started is gone.
 
-Nothing can go on without Ray's own processes, and nothing is lost with the driver: the journal has it all. Left to
-itself Ray 2.60 lets the driver wait for 12 s after the raylet's death and for 60 s after that of its global store,
-prints the last lines of its own log and ends the process without giving it a chance to say what to do.
+The study cannot continue without Ray's own processes, and ending the driver loses nothing, because the journal holds
+all state. Left to itself, Ray 2.60 keeps the driver waiting for 12 s after the raylet dies and for 60 s after its
+global store dies, then prints the last lines of its own log and ends the process before it can say what to do.
 """
 
 import os
@@ -16,16 +16,16 @@ from typing import Any
 import ray
 from rich.console import Console
 
-CHECK_SECONDS = 0.1  # a look costs microseconds; Ray takes half a second to print its own log
+CHECK_SECONDS = 0.1  # a check costs microseconds; Ray takes half a second to print its own log
 EXIT_CODE = 1
-VITAL = {"raylet": "raylet", "gcs_server": "global store"}  # Ray's names of its processes, and ours
+VITAL = {"raylet": "raylet", "gcs_server": "global store"}  # Ray's name of a process -> the name shown in messages
 
 
 @contextmanager
 def ended_with_ray() -> Iterator[None]:
-    """While open, ends this process with exit code 1 where a vital process of the Ray that it started has ended.
+    """While open, ends this process with exit code 1 if a vital process of the Ray instance that it started ends.
 
-    A Ray that was joined, not started, has no processes of ours: Ray's own, slower end has to do.
+    A cluster that was joined rather than started has no processes to watch; there, Ray's own slower shutdown applies.
     """
     is_over = threading.Event()
     threading.Thread(target=_watch, args=(_vital_processes(), is_over), name="ray-watch", daemon=True).start()
@@ -43,15 +43,15 @@ def _watch(processes: dict[str, Popen[bytes]], is_over: threading.Event) -> None
 
 
 def _vital_processes() -> dict[str, Popen[bytes]]:
-    # There is no public way to them; asking Ray whether it lives takes as long as its own end.
+    # Ray has no public API for its processes; asking Ray whether it is alive takes as long as its own shutdown.
     node: Any = ray._private.worker._global_node
     return {VITAL[kind]: info.process for kind, infos in node.all_processes.items() if kind in VITAL for info in infos}
 
 
 def _end(message: str) -> None:
-    """Ends at once: every tidier way waits for answers from a Ray that is no more."""
+    """Prints ``message`` and exits at once: any cleaner shutdown would wait for a Ray that is gone."""
     console = Console(stderr=True)
-    console.show_cursor()  # which the live table has hidden
+    console.show_cursor()  # the live table has hidden it
     console.print(f"error: {message}", highlight=False, markup=False, soft_wrap=True)
     sys.stdout.flush()
     os._exit(EXIT_CODE)

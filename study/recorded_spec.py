@@ -1,4 +1,4 @@
-"""The spec that a journal holds, from plain data back to a StudySpec."""
+"""Converts the spec in a journal from plain data back to a StudySpec."""
 
 import json
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ from trainables.trial_config import TrialConfig
 
 
 def recorded_spec(plain: Mapping[str, Any]) -> StudySpec:
-    """What ``StudySpec.to_plain`` was made from, but for the design, for which a ``Grid`` stands in.
+    """The inverse of ``StudySpec.to_plain``, except that a ``Grid`` stands in for the design.
 
-    The design decides what is proposed; for all that follows from what has happened it does not matter.
+    The design determines only what is proposed; nothing derived from past events depends on it.
 
     Raises:
-        ValueError: where the spec is one that this version does not know.
+        ValueError: if this version does not know the spec.
     """
     try:
         return StudySpec(

@@ -1,8 +1,8 @@
-"""Runs a study from a space file, or goes on with it where it was left.
+"""Runs a study from a space file, or resumes it.
 
     python -m study.run --space search_spaces/crops_vs_epochs.py
 
-needs no flags, no GPU and no download. Ctrl-C ends cleanly; the same command resumes.
+needs no further options, no GPU and no download. Ctrl-C ends cleanly; the same command resumes.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from trainables.trial_config import explain
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parses, prepares, runs; returns 0 (done), 1 (Ray is gone), 130 (interrupted) or 2 (bad input, no work done)."""
+    """Parses, prepares, runs; returns 0 (done), 1 (Ray died), 130 (interrupted) or 2 (bad input, no work done)."""
     options = study_parser().parse_args(arguments)
     console = Console()
     try:
@@ -29,12 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _start(options: argparse.Namespace, console: Console) -> RunningStudy | None:
-    """The study, ready to run; None where something is wrong, which is said in one line."""
+    """The study, ready to run; None if something is wrong, in which case one line says what."""
     try:
         return start(prepare(StudyCommand(**vars(options)), console), console)
     except ValidationError as error:
         print(f"error: {explain(error)}", file=sys.stderr)
-    except (ValueError, OSError) as error:  # no cluster to connect to and folders that cannot be written are OSErrors
+    except (ValueError, OSError) as error:  # OSErrors: no cluster to connect to, folders that cannot be written
         print(f"error: {str(error).strip().splitlines()[0]}", file=sys.stderr)
     return None
 

@@ -1,4 +1,4 @@
-"""What a study is: a base config, what may vary, what is sought, how it is searched and when trials are stopped early.
+"""What a study is: base config, factors, objectives, search design and early stopping.
 
 A space file is data: it exports one ``STUDY = StudySpec(...)`` and imports nothing but this module,
 ``trainables.trial_config`` and ``optuna.distributions``. A spec can be listed, checked and counted without Ray.
@@ -24,9 +24,9 @@ from trainables.trial_config import FIXED_NUM_VIEWS, PRESETS, TrialConfig, requi
 
 Direction = Literal["maximize", "minimize"]
 Sampler = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random"]
-LEARN_FROM_PRIORS = ("tpe", "gp")  # the genetic samplers breed from their own generations, the others learn nothing
+LEARN_FROM_PRIORS = ("tpe", "gp")  # genetic samplers breed only from their own generations, the others do not learn
 Params = dict[str, Any]
-# What tables of a study have columns for, beside those of its factors.
+# Columns that the tables of a study have in addition to those of its factors.
 COLUMN_NAMES = frozenset(
     ["uid", "number", "trial", "trials", "state", "reason", "purpose", "seed", "seeds", "num_lost", "budget", "command"]
 ) | {"front_probability", "P(front)", "view_passes", "train_pflop", "train_seconds"}
@@ -37,11 +37,11 @@ class Factor:
     """One thing that varies: a field over a distribution, or named levels that each set several fields.
 
     Args:
-        name: the field, or for levels a name of its own, which must be none of ``COLUMN_NAMES``.
-        distribution: the values of the field; its choices or bounds must be valid for it.
+        name: the field, or a new name for a factor with levels; must not be in ``COLUMN_NAMES``.
+        distribution: the values of the field; its choices or bounds must be valid for the field.
         levels: level -> the fields it sets.
-        when: the factor is active only where each of these fields has one of these values, as set by the base and by
-            the factors before this one.
+        when: field -> allowed values; the factor is active only if each of these fields, as set by the base and the
+            preceding factors, has one of its allowed values.
     """
 
     name: str
@@ -77,18 +77,18 @@ class Factor:
         return list(dict.fromkeys(name for level in self.levels.values() for name in level))
 
     def domain(self) -> BaseDistribution:
-        """The distribution that is searched: of the field, or categorical over the names of the levels."""
+        """The distribution that is searched: that of the field, or a categorical one over the names of the levels."""
         if self.levels is not None:
             return CategoricalDistribution(list(self.levels))
         assert self.distribution is not None
         return self.distribution
 
     def changes(self, value: Any) -> dict[str, Any]:
-        """The fields and values that ``value`` (or the level of that name) stands for."""
+        """The fields that ``value`` (or the level of that name) sets, with their values."""
         return dict(self.levels[value]) if self.levels is not None else {self.name: value}
 
     def is_active(self, fields: Mapping[str, Any]) -> bool:
-        """Whether the condition holds among ``fields``."""
+        """Whether ``fields`` satisfy the condition ``when``."""
         return all(fields[name] in allowed for name, allowed in self.when.items())
 
     def extremes(self) -> list[Any]:
@@ -113,7 +113,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class Objective:
-    """One number that trials report, and whether more or less of it is sought."""
+    """One metric that trials report, and whether it is maximized or minimized."""
 
     name: str
     direction: Direction
@@ -130,7 +130,7 @@ DEFAULT_OBJECTIVES = (
 class Constraint:
     """A metric that must not exceed a bound, such as ``Constraint("train_seconds", at_most=3600)``.
 
-    Trials that break it are shown, but are not on the front, and the sampler is told.
+    Trials that violate it are shown but kept off the front, and the violation is reported to the sampler.
     """
 
     name: str
@@ -139,12 +139,12 @@ class Constraint:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a search may spend, whichever is reached first: then no further config is proposed.
+    """Limits on what a search may spend; once any of them is reached, no further config is proposed.
 
-    Trials that run go on, and configs that have been begun get their seeds; confirmations have a limit of their own.
+    Running trials continue, and configs already begun still get all their seeds; confirmations have a separate limit.
 
     Args:
-        view_passes, pflop: of pretraining, summed over all trials, stopped ones included.
+        view_passes, pflop: of pretraining, summed over all trials, including stopped ones.
         hours: of wall time, summed over all starts of the study.
     """
 
@@ -165,9 +165,10 @@ class Search:
     Args:
         trials: how many.
         sampler: how they are proposed.
-        budget: what ends the proposing earlier.
-        cheapest_of: of so many proposals the one that costs least is run, where cost is an objective. What a config
-            costs is known before it is trained, unlike what it is worth. ``random`` and ``qmc`` draw evenly.
+        budget: limits that may end the search earlier.
+        cheapest_of: if cost is an objective, the number of proposals drawn for each config to run; the cheapest is run.
+            Unlike its quality, a config's cost is known before training. No effect on ``random`` and ``qmc``, which
+            draw evenly.
     """
 
     trials: int
@@ -186,7 +187,7 @@ class Search:
 
 @dataclass(frozen=True)
 class PriorTrial:
-    """A result of another study that a search starts from: factor values and one value an objective."""
+    """A result of another study that a search starts from: factor values, and one value per objective."""
 
     params: Params
     values: tuple[float, ...]
@@ -194,19 +195,19 @@ class PriorTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Every combination of the factors' values, conditional ones where they are active; floats need a step."""
+    """Every combination of the factors' values, with conditional factors where active; floats need a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoAsha:
-    """Multi-objective ASHA: at each rung the best ``1/eta`` of the trials seen there so far go on.
+    """Multi-objective ASHA: at each rung the best ``1/eta`` of the trials seen there so far continue.
 
     Args:
-        first_rung: view passes per training image at the first rung; the next are ``eta`` times further each.
+        first_rung: view passes per training image at the first rung; each later rung is at ``eta`` times the previous.
         eta: reduction factor.
-        objectives: what is compared at rungs, of the objectives that interim evaluations report.
-        audit: share of the trials to be stopped that run on all the same, so that the report can say how often stopping
-            costs a member of the front.
+        objectives: what rungs compare; must be among the objectives that interim evaluations report.
+        audit: share of the trials due to be stopped that are run to the end instead, so that the report can estimate
+            how often stopping costs a member of the front.
     """
 
     first_rung: int
@@ -224,7 +225,7 @@ class MoAsha:
 
 @dataclass(frozen=True, kw_only=True)
 class RayAsha:
-    """Ray Tune's own ASHA, which knows a single objective; the rungs are placed like those of ``MoAsha``."""
+    """Ray Tune's own single-objective ASHA; the rungs are placed as in ``MoAsha``."""
 
     first_rung: int
     eta: int = 3
@@ -249,17 +250,18 @@ class NoStopping:
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """What each difference between two configs contributes, by really training what lies between them.
+    """What each difference between two configs contributes, measured by training the configs in between.
 
-    Trained are both configs; with ``leave_one_out`` also ``to`` with one factor taken back at a time; with
-    ``add_one_in`` also ``from_`` with one factor brought in at a time; with ``greedy`` the path of Fawcett and Hoos
-    (2016): from ``from_``, at each step the factor that betters ``objective`` most, until ``to`` is reached.
+    Both configs are trained. In addition, ``leave_one_out`` trains ``to`` with one factor at a time reverted,
+    ``add_one_in`` trains ``from_`` with one factor at a time changed, and ``greedy`` trains the path of Fawcett and
+    Hoos (2016): starting at ``from_``, each step changes the factor that improves ``objective`` most, until ``to`` is
+    reached.
 
     Args:
         from_, to: the two configs; a field that has no effect in one of them (``replays`` without free training) must
-            be grouped with what decides on that, or else be equal in both.
-        groups: factor -> the fields that change together; every other field that differs is a factor of its own.
-        objective: by which the greedy path chooses, an objective of the study.
+            be equal in both, or be grouped with the field that determines whether it has an effect.
+        groups: factor -> the fields that change together; every other differing field is a factor of its own.
+        objective: the objective of the study by which the greedy path chooses.
         leave_one_out, add_one_in, greedy: what is trained.
     """
 
@@ -307,11 +309,11 @@ class Ablation:
         )
 
     def with_changes(self, changes: Mapping[str, Any]) -> "Ablation":
-        """The ablation with fields set in both configs, which then no longer differ in them."""
+        """The ablation with ``changes`` applied to both configs, which then no longer differ in those fields."""
         return dataclasses.replace(self, from_=self.from_.replace(**changes), to=self.to.replace(**changes))
 
 
-LAPTOP_CONFIRMATION = {"eval_autoattack_samples": 20}  # a minute or so each on a core
+LAPTOP_CONFIRMATION = {"eval_autoattack_samples": 20}  # about a minute per confirmation on one core
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,8 +321,8 @@ class Confirmation:
     """Further seeds for members of the front, spent where membership is least certain, under a fuller attack.
 
     Args:
-        runs: how many trials it may take; 0 for none.
-        settings: fields that confirming trials set beside their seed.
+        runs: the maximum number of confirming trials; 0 for none.
+        settings: fields that confirming trials set in addition to their seed.
     """
 
     runs: int = 0
@@ -342,7 +344,7 @@ Rungs = MoAsha | RayAsha
 
 @dataclass(frozen=True, kw_only=True)
 class LaptopPreset:
-    """What ``--preset laptop`` puts in the place of a spec's own parts, beside ``trial_config.LAPTOP``."""
+    """The parts of a spec that ``--preset laptop`` replaces, in addition to the fields of ``trial_config.LAPTOP``."""
 
     base: Mapping[str, Any] = field(default_factory=dict)
     factors: tuple[Factor, ...] | None = None
@@ -364,11 +366,11 @@ class StudySpec:
     trials of a search, and are never stopped early. An ``Ablation`` brings its own base and factors.
 
     Args:
-        seeds: each config is run with each of them, added to the seed of the study. Where trials may be stopped early,
-            rungs decide about the first seed; the others follow once it is done, and run to their ends.
-        window: None, or how many trials may be under way while nothing is learned from them: every decision then
-            depends on trials at least so many numbers back, whatever the order in which trials end.
-        warm_start: results that the sampler is told before the first trial; they are not on the front.
+        seeds: offsets added to the study's seed; each config is run with each of them. With early stopping, rungs
+            decide only about the first seed; the others start once it has completed, and run to the end.
+        window: None, or how many trials may be under way at once without being learned from: every decision then
+            depends only on trials numbered at least ``window`` lower, in whatever order trials end.
+        warm_start: results reported to the sampler before the first trial; they are not on the front.
 
     Raises:
         ValueError: naming what does not fit.
@@ -423,7 +425,7 @@ class StudySpec:
                 raise ValueError("hours are clocked: a study with such a budget cannot be deterministic")
 
     def with_preset(self, preset: str) -> "StudySpec":
-        """The spec under a preset of ``trial_config.PRESETS``; ``paper`` is the spec as it was written."""
+        """The spec under a preset of ``trial_config.PRESETS``; ``paper`` is the spec as written."""
         if preset == "paper":
             return self
         laptop = self.laptop
@@ -447,10 +449,10 @@ class StudySpec:
         )
 
     def with_settings(self, changes: Mapping[str, Any]) -> "StudySpec":
-        """The spec with fields of the base set; a factor over such a field no longer varies.
+        """The spec with ``changes`` applied to the base; factors over changed fields are dropped.
 
         Raises:
-            ValueError: where a field is one of several that levels set, or where no factor is left.
+            ValueError: if a field is set by the levels of a factor, or if no factor is left.
         """
         if "seed" in changes:
             raise ValueError("--set seed: use --seed, which also seeds the search")
@@ -465,12 +467,12 @@ class StudySpec:
         names = {factor.name for factor in left}
         trimmed = [{name: value for name, value in params.items() if name in names} for params in self.references]
         kept = [params for p in trimmed if (params := _active_part(p, base, left)) is not None]
-        # References that differed in a fixed factor alone have become the same.
+        # References that differed only in a dropped factor are now equal.
         references = tuple(params for index, params in enumerate(kept) if params and params not in kept[:index])
         return dataclasses.replace(self, base=base, factors=left, references=references)
 
     def config(self, params: Params, seed: int) -> TrialConfig:
-        """The validated config of a choice of factor values; factors that are not in ``params`` are inactive."""
+        """The validated config for a choice of factor values; factors missing from ``params`` are inactive."""
         changes: dict[str, Any] = {"seed": seed}
         for factor in self.factors:
             if factor.name in params:
@@ -478,7 +480,7 @@ class StudySpec:
         return self.base.replace(**changes)
 
     def to_plain(self) -> dict[str, Any]:
-        """The spec as JSON values, for the journal and for comparison; the unused laptop part is left out."""
+        """The spec as JSON values, for the journal and for comparison, without the unused laptop part."""
         return {
             "name": self.name,
             "question": self.question,
@@ -513,7 +515,7 @@ def _part_to_plain(part: Design | Stopping) -> dict[str, Any]:
 def _changes_nothing(changes: Mapping[str, Any], config: TrialConfig) -> bool:
     try:
         return config.replace(**changes).content_hash() == config.content_hash()
-    except ValidationError:  # between the two ends of an ablation some configs are impossible
+    except ValidationError:  # some configs between the two ends of an ablation are impossible
         return False
 
 
@@ -523,7 +525,7 @@ def _check_rungs(first_rung: int, eta: int) -> None:
 
 
 def _active_part(params: Params, base: TrialConfig, factors: tuple[Factor, ...]) -> Params | None:
-    """``params`` without factors that are inactive, or None where an active one has no value."""
+    """``params`` without inactive factors, or None if an active factor has no value."""
     fields = base.model_dump()
     part: Params = {}
     for factor in factors:

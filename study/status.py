@@ -1,8 +1,8 @@
-"""Shows what a study is doing, from another terminal than the one that runs it.
+"""Shows what a study is doing, from a different terminal than the one that runs it.
 
     python -m study.status runs/tradeoff --watch
 
-All comes out of the journal, which is only read. Exit status: 0, or 2 when the folder holds no study.
+Everything shown comes from the journal, which is only read. Exit status: 0, or 2 if the folder holds no study.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from study.trial_tables import clock, describe_factors, front_of, front_table, n
 from trainables.trial_config import TrialConfig
 
 WATCH_SECONDS = 2.0
-PLAIN_WIDTH = 250  # of lines that go to a file or a pipe; nothing is wrapped or cut there
+PLAIN_WIDTH = 250  # line width in a file or a pipe, so that nothing is wrapped or cut
 
 
 @dataclass(frozen=True)
 class StudyStatus:
     """A study at one moment.
 
-    ``launched_at`` is the time of the last launch by uid, ``last_event`` the kind of the last event.
+    ``launched_at`` maps uids to the time of their last launch; ``last_event`` is the kind of the last event.
     """
 
     record: StudyRecord
@@ -42,17 +42,17 @@ class StudyStatus:
 
     @property
     def is_at_work(self) -> bool:
-        """Whether trials may be running: a driver also lives a little longer than its study."""
+        """Whether trials may be running; a driver lives a little longer than its study."""
         return self.is_driven and self.last_event not in ("ended", "interrupted")
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will happen unless somebody starts the command again."""
+        """Whether nothing more will happen unless the command is started again."""
         return not self.is_driven
 
     @property
     def what_it_does(self) -> str:
-        """In a few words."""
+        """What the study is doing, in a few words."""
         if self.is_driven:
             return "running"
         if self.last_event == "ended":
@@ -67,7 +67,7 @@ class StudyStatus:
         return self.record.active_seconds + max(0.0, since)
 
     def share_done(self, trial: TrialRecord) -> float | None:
-        """The part of the pretraining that lay behind a trial at its last report; None before the first."""
+        """The share of its pretraining that a trial had completed at its last report; None before the first."""
         milestones = [decision["milestone"] for decision in self.record.decisions]
         first_rung = self.record.spec.get("stopping", {}).get("first_rung")
         if not trial.reports or not milestones or not first_rung:
@@ -79,10 +79,10 @@ class StudyStatus:
 
 
 def read_status(study_dir: Path, now: float | None = None) -> StudyStatus:
-    """The study in ``study_dir`` as it is at ``now``, in Unix seconds; by default the present.
+    """The status of the study in ``study_dir`` at ``now``, in Unix seconds; by default the present.
 
     Raises:
-        ValueError: where there is no study, or its journal is damaged.
+        ValueError: if there is no study, or if its journal is damaged.
     """
     path = study_dir / JOURNAL_NAME
     if not path.is_file():
@@ -99,7 +99,7 @@ def read_status(study_dir: Path, now: float | None = None) -> StudyStatus:
 
 
 def render(status: StudyStatus, *, is_plain: bool) -> Group:
-    """Heading, running trials, front; plain: aligned text without lines around it."""
+    """Heading, running trials and front; if plain, tables are aligned text without borders."""
     record = status.record
     running = "running" if status.is_driven else "unfinished"
     counts = {"waiting": len(record.with_state("proposed")), running: len(record.with_state("running"))}
@@ -133,7 +133,7 @@ def _running_table(status: StudyStatus) -> Table:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parses the command line and shows the study, once or until nobody runs it any more."""
+    """Parses the command line and shows the study, once or until it is no longer running."""
     parser = argparse.ArgumentParser(prog="python -m study.status", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("study_dir", type=Path, help="the study's folder, runs/<study>")
     parser.add_argument("--watch", action="store_true", help="show it anew every 2 s for as long as it runs")
@@ -155,7 +155,7 @@ def _show(study_dir: Path, console: Console, *, is_watching: bool) -> None:
     if not is_watching:
         console.print(render(status, is_plain=is_plain))
         return
-    # In a pipe a live display shows what it had at its end alone; there each state is printed behind the last.
+    # In a pipe, a live display shows only its final state; there, each state is printed after the previous one.
     with contextlib.nullcontext() if is_plain else Live(console=console, auto_refresh=False) as live:
         while True:
             shown = render(status, is_plain=is_plain)

@@ -1,4 +1,4 @@
-"""Trials of a study as tables in the terminal, shared by the display of a run and by ``study.status``."""
+"""Terminal tables of a study's trials, shared by the progress display and ``study.status``."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ def front_of(record: StudyRecord) -> list[Row]:
 
 
 def front_table(record: StudyRecord, front: list[Row], title: str) -> Table:
-    """One row a configuration of ``front``: its trials, objectives (mean ± standard deviation over seeds), factors."""
+    """One row per configuration of ``front``: trials, objectives (mean ± standard deviation over seeds), factors."""
     table = new_table("trials", "objectives", "factors", title=title)
     for row in front:
         objectives = [_with_spread(row, objective["name"]) for objective in record.spec.get("objectives", [])]
@@ -26,18 +26,18 @@ def front_table(record: StudyRecord, front: list[Row], title: str) -> Table:
 
 
 def new_table(*columns: str, title: str) -> Table:
-    """An empty table in the one style that all have."""
+    """An empty table in the common style."""
     return Table(*columns, title=title, title_justify="left", expand=True)
 
 
 def describe_objectives(record: StudyRecord, trial: TrialRecord) -> str:
-    """The values of the study's objectives that ``trial`` has."""
+    """The values that ``trial`` has for the study's objectives."""
     names = [objective["name"] for objective in record.spec.get("objectives", [])]
     return ", ".join(f"{name} {_measured(name, trial.metrics[name])}" for name in names if name in trial.metrics)
 
 
 def describe_factors(trial: TrialRecord) -> str:
-    """What was varied, with its values."""
+    """The factors of ``trial`` with their values."""
     return ", ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
 
 

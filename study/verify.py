@@ -1,9 +1,9 @@
-"""Checks that everything which is said about a study agrees with its journal.
+"""Checks that everything recorded about a study agrees with its journal.
 
     python -m study.verify runs/tradeoff
 
-Nothing is changed, and the study may be running. Exit status: 0 when all agrees, 1 when something does not (a line
-each), 2 when the folder holds no study.
+Nothing is changed, and the study may be running. Exit status: 0 if everything agrees, 1 if something does not (one line
+each), 2 if the folder holds no study.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from study.recorded_spec import recorded_spec
 
 @dataclass(frozen=True)
 class Check:
-    """What was compared with the journal, where the two disagree, and what a reader should know besides."""
+    """What was compared with the journal, where the two disagree, and further notes for the reader."""
 
     title: str
     disagreements: list[str] = field(default_factory=list)
@@ -52,15 +52,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def verify(study_dir: Path) -> Iterator[Check]:
-    """Checks the journal by itself, then all that is made from it.
+    """Checks the journal by itself, then everything derived from it.
 
     Raises:
-        ValueError: where there is no study.
+        ValueError: if there is no study.
     """
     path = study_dir / JOURNAL_NAME
     if not path.is_file():
         raise ValueError(f"no study in {study_dir}: it has no {JOURNAL_NAME}")
-    # In this order nothing can be newer than the journal, whatever a driver does meanwhile.
+    # Read before the journal: then nothing can be newer than the journal, whatever a driver does meanwhile.
     is_running = has_driver(study_dir)
     try:
         runs: list[RunSummary] | str | None = read_runs(study_dir)

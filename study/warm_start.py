@@ -14,15 +14,15 @@ from study.spec import PriorTrial, StudySpec
 
 
 def prior_trials(source: Path, spec: StudySpec) -> tuple[PriorTrial, ...]:
-    """The trials of ``source`` that ``spec`` can learn from: those with factor values of its space and its objectives.
+    """The trials of ``source`` that ``spec`` can learn from: those with factor values in its space and its objectives.
 
     Args:
-        source: a study's folder, of which complete configurations count, or a CSV file with a column for each factor
-            (empty where it is not active) and for each objective.
-        spec: the study that is to start from them.
+        source: a study's folder, of which the trustworthy configurations are used, or a CSV file with a column for each
+            factor (empty where inactive) and for each objective.
+        spec: the study that will start from these trials.
 
     Raises:
-        ValueError: where there is no such file or folder, or where nothing in it fits.
+        ValueError: if there is no such file or folder, or if nothing in it fits.
     """
     if (source / JOURNAL_NAME).is_file():
         rows: Iterable[Mapping[str, Any]] = _study_rows(source, spec)
