@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 # Free training makes m = 3 updates on each batch; rows with three times the epochs make as many updates.
-# The longest rows come first, so that the processes end at about the same time.
+# Rows with an attack, the longest, come first, so that the processes end at about the same time.
 ROWS = {
     "pgd, 3x epochs": Row({"adversary": "pgd"}, epochs_factor=3),
     "pgd, gradient leak": Row({"adversary": "pgd", "gradient_leak": True}),

@@ -113,7 +113,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         by_images = {n: Pretraining(config, stored(pixels, n, Path(folder)), CPU) for n in NUM_IMAGES}
         print("\n".join(describe("training images", seconds_per_pass(by_images, options.rounds))))
-    print("| views x images of a batch | at least, as told before training | measured peak |\n|---|---|---|")
+    print("| views x images of a batch | lower bound, checked before training | measured peak |\n|---|---|---|")
     for batch_size in BATCH_SIZES:
         for num_views in (4, 16):
             tried = config.replace(batch_size=batch_size, num_views=num_views)

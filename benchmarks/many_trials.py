@@ -106,7 +106,7 @@ def summarise(samples: list[Sample], marks: tuple[int, ...] = MARKS) -> list[str
         rows.append(f"| {mark} | {1000 * cpu:.0f} ms | {cpu / first:.2f} | {wall:.2f} s | {end.mib:.0f} MiB |")
     if not rows:
         raise ValueError(f"fewer trials than {marks[0]}")
-    header = "| up to trial | driver's CPU time a trial | ratio | wall time a trial | driver's memory |"
+    header = "| up to trial | driver's CPU time per trial | ratio | wall time per trial | driver's memory |"
     return [header, "|---|---|---|---|---|", *rows]
 
 

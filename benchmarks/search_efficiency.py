@@ -272,7 +272,11 @@ def as_markdown(spent: dict[str, dict[float, list[float]]], whole: float) -> str
 
 def main() -> None:
     """Records a table, or replays the searches on one and prints what they needed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.search_efficiency", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.search_efficiency",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--record", type=Path, metavar="STUDY_DIR", help="write the table from this study instead")
     parser.add_argument("--seeds", type=int, default=20)

@@ -43,13 +43,13 @@ class Shares:
         rows = {
             "inside trials": self.busy,
             "start: Python, data, Ray, until the first trial is handed out": self.places * self.until_first_launch,
-            "start of the workers: Python and PyTorch, once a place": self.workers_start,
+            "start of the workers: Python and PyTorch, once per place": self.workers_start,
             "between trials: hand-over, decisions, MLflow": between,
             "places with nothing left to start": self.idle_at_end,
             "end: report, MLflow, Ray": self.places * self.after_last_end,
         }
         lines = [f"{self.num_trials} trials, {self.places} at a time, {self.wall:.0f} s", "",
-                 "| part | seconds of all places | share |", "|---|---|---|"]  # fmt: skip
+                 "| part | seconds, all places together | share |", "|---|---|---|"]  # fmt: skip
         lines += [f"| {name} | {seconds:.1f} | {100 * seconds / total:.1f}% |" for name, seconds in rows.items()]
         each = between / (self.num_trials - self.places)
         return [*lines, "", f"Outside of trials: {100 * outside / total:.1f}%; {each:.2f} s between two trials."]

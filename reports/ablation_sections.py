@@ -68,15 +68,15 @@ def _caption(ablation: ExecutedAblation, path: list[PathStep], falls: Sequence[W
     ]
     if path:
         words.append(
-            f"The path starts at 'from' and brings in at each step what betters {ablation.design.objective} most; the "
-            "best of several noisy gains is flattered by its luck. Test values share the luck of the seeds, but not "
-            "that of the validation images."
+            f"The path starts at 'from' and at each step changes the factor that improves {ablation.design.objective} "
+            "most. As the best of several noisy gains, the gain of a step is overestimated; test values share the luck "
+            "of the seeds, but not that of the validation images."
         )
         words += [_where_it_ends(ablation, path)]
     if falls and set(falls[0].seeds) != {trial.seed for c in ablation.trained.values() for trial in c.trials}:
         words.append(f"The path is drawn over seeds {_seeds(falls[0].seeds)}, which all its configs completed.")
     ends = {"from": standing(ablation, FROM), "to": standing(ablation, ablation.everything)}
-    words += [f"'{name}' is not whole: {reason}." for name, reason in ends.items() if reason]
+    words += [f"Results of '{name}' are incomplete: {reason}." for name, reason in ends.items() if reason]
     return " ".join(word for word in words if word)
 
 
@@ -88,7 +88,7 @@ def _where_it_ends(ablation: ExecutedAblation, path: list[PathStep]) -> str:
     where = f"after {', '.join(taken)}" if taken else "at its first step"
     reasons = "; ".join(f"{name}: {reason}" for name, reason in last.without.items() if reason)
     is_open = any(reason in ("still being trained", "not trained yet") for reason in last.without.values())
-    return f"The path {'has come no further yet than' if is_open else 'breaks off'} {where}: {reasons}."
+    return f"The path {'has only got as far as' if is_open else 'breaks off'} {where}: {reasons}."
 
 
 def _differences_table(ablation: ExecutedAblation) -> ReportTable:

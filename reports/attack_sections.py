@@ -48,15 +48,15 @@ def _rule_text(config: TrialConfig) -> str:
         f"Each radius is attacked by itself, with PGD-{config.eval_pgd_steps}. As in the evaluation of the trial, an "
         f"image that is misclassified clean, or falls at a radius of the evaluation ({radii} of 255), counts as fallen "
         "at every larger one, whose ball contains the smaller one: so the curve goes through the recorded accuracies. "
-        "What falls at a radius between them alone is not carried on."
+        "An image that falls only at a radius between them is not carried over."
     )
 
 
 def _worst_case_text(points: Sequence[CurvePoint]) -> str:
     most = max(point.accuracy - point.worst_case for point in points)
     if most == 0:
-        return "Carrying these on, too, would change nothing here."
-    return f"The dotted line carries these on, too: it lies at most {most:.1f} points lower."
+        return "Carrying those over as well would change nothing here."
+    return f"The dotted line carries those over as well: it lies at most {most:.1f} points lower."
 
 
 def _curve_table(points: Sequence[CurvePoint], config: TrialConfig) -> ReportTable:
@@ -91,14 +91,14 @@ def magnification(radius_255: float) -> int:
 def _sheet_caption(images: Sequence[AttackedImage], radius_255: float, config: TrialConfig) -> str:
     wrong = sum(image.clean_prediction != image.true_class for image in images)
     fallen = sum(image.adversarial_prediction != image.true_class for image in images) - wrong
-    views = f" What is attacked are the {config.probe_views} views of each image, of which the first is shown."
+    views = f" The attack is on the {config.probe_views} views of each image, of which the first is shown."
     is_per_view = config.probe == "n_views" and config.probe_threat == "per_view"
     return (
         f"The first {len(images)} test images in the order of the evaluation, not chosen by how they fare: {wrong} "
         f"wrong without an attack (and not attacked), {fallen} wrong under PGD-{config.eval_pgd_steps} at "
         f"{radius_255:g}/255, {len(images) - wrong - fallen} right. From left to right: the image; the perturbation, "
         f"multiplied by {magnification(radius_255)} and put on mid-gray, which stands for no change; their sum, as the "
-        "classifier sees it. As in the evaluation, the attack on an image ends with the look that finds it "
+        "classifier sees it. As in the evaluation, the attack on an image ends as soon as it is found "
         f"misclassified.{views if is_per_view else ''}"
     )
 

@@ -84,8 +84,8 @@ def _accuracies_caption(first: EvaluatedTrial, second: EvaluatedTrial) -> str:
     words = [
         "Brackets are Wilson 95% intervals over images. Where both were evaluated on the same images, B - A is over "
         "these common images, and p is of McNemar's exact test on those that only one of the two classified correctly, "
-        "two-sided, and corrected by Holm's method over the rows. It compares these two trained classifiers; what "
-        "other seeds would give, it does not say."
+        "two-sided, and corrected by Holm's method over the rows. It compares these two trained classifiers and "
+        "says nothing about other seeds."
     ]
     unlike = [name for name in ATTACK_FIELDS if getattr(first.config, name) != getattr(second.config, name)]
     if unlike:
@@ -95,7 +95,7 @@ def _accuracies_caption(first: EvaluatedTrial, second: EvaluatedTrial) -> str:
         words += [f"{letter} failed a check: {'; '.join(doubts)}."] if doubts else []
     has_checksums = first.data_checksum is not None and second.data_checksum is not None
     if not has_checksums and not any(why_unpaired(first, second, name) for name in shared_accuracies(first, second)):
-        words.append("That the images are the same is read off the configs: not both trials have a checksum of them.")
+        words.append("That the images are the same is inferred from the configs: not both trials recorded a checksum.")
     return " ".join(words)
 
 
@@ -145,7 +145,7 @@ def _accuracy_text(row: Mapping[Any, Any], letter: str) -> str:
 def _cost_caption(first: EvaluatedTrial, second: EvaluatedTrial) -> str:
     shared = [letter for letter, trial in (("A", first), ("B", second)) if trial.metrics.get("is_encoder_shared")]
     found = (
-        f" {' and '.join(shared)} found its encoder trained already: the cost is that of having trained it."
+        f" {' and '.join(shared)} reused an encoder that was already trained: the cost is that of training it."
         if shared
         else ""
     )

@@ -48,7 +48,7 @@ def _cost_section(table: TrialTable, pairs: list[tuple[Objective, Objective]]) -
     costs = " and ".join(dict.fromkeys(COSTS[x.name][0] for x, _ in pairs))
     caption = (
         f"Up and left is better. Cost is {costs}: pretraining alone, without probe and evaluation. The line is the "
-        "best validation accuracy that is had for a cost; green rings are the best within a round budget."
+        "best validation accuracy attainable at a cost; green rings are the best within a round budget."
     )
     return Section("What accuracy and robustness cost", caption, figures=figures,
                    tables=tuple(found for found in tables if not found.text.empty))  # fmt: skip
@@ -84,8 +84,8 @@ def _growth_sections(table: TrialTable) -> list[Section]:
     caption = (
         f"The front covers {100 * last['hypervolume']:.2f}% of the box between the reference point ({corner}) and the "
         f"ideal point, for {format_cost('train_pflop', last['spent_pflop'])} of pretraining in all trials that ended. "
-        "Stopped and failed trials count with the cost of their last report. A fall of the line is a further seed that "
-        "corrects a lucky one or does not complete."
+        "Stopped and failed trials count with the cost of their last report. The line falls where a further "
+        "seed corrects a lucky one or does not complete."
     )
     return [Section("What the search bought", caption, figures={"hypervolume": growth_figure(growth)})]
 
@@ -102,7 +102,7 @@ def _front_caption(table: TrialTable) -> str:
     why_off = "failed a check or break a constraint (⚠) and are kept off the front"
     doubt = f" {doubtful} configurations {why_off}." if doubtful else ""
     lost = total - len(table.whole)
-    flattery = "failed or were stopped in a seed and are kept off the front: the mean of the seeds left flatters"
+    flattery = "failed or were stopped in a seed and are kept off the front: the mean of the other seeds is optimistic"
     doubt += f" {lost} configurations {flattery}." if lost else ""
     sharing = max((start.get("concurrency") or 1 for start in table.study.environments), default=1)
     shared = (
@@ -120,13 +120,13 @@ def _front_caption(table: TrialTable) -> str:
 def _certainty(table: TrialTable) -> str:
     noise = table.certainty[1]
     words = (
-        f"The probability of the front is the share of {NUM_REPLICATES:,} parametric bootstrap replicates in which a "
-        "configuration is on it, "
+        f"The probability of being on the front, P(front), is the share of {NUM_REPLICATES:,} parametric bootstrap "
+        "replicates in which a configuration is on it, "
     )
     if noise is None or noise.degrees_of_freedom == 0:
         return (
             f"{words}drawn with the binomial noise of the evaluated images alone: no configuration has two seeds, so "
-            "the noise between seeds is not known and the probabilities are too sure."
+            "the noise between seeds is not known and the probabilities are overconfident."
         )
     spreads = ", ".join(
         f"{objective.name} {variance**0.5:.2g}{' (factor e^x)' if objective.name in COSTS else ''}"

@@ -174,7 +174,7 @@ def _interrupted(table: TrialTable) -> str:
     running, waiting = len(study.with_state("running")), len(study.with_state("proposed"))
     return (
         f"Interrupted: the study has not ended (trials: {running} unfinished, {waiting} waiting), and the same command "
-        f"goes on with it. What is shown can change.{when}"
+        f"resumes it. Results may still change.{when}"
     )
 
 
@@ -199,6 +199,8 @@ def _facts(table: TrialTable) -> dict[str, str]:
 def _environment(environment: dict[str, Any]) -> str:
     parts = []
     for name, value in environment.items():
+        if value is None:  # a GPU or a cap that there was not
+            continue
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
         parts.append(f"{name.replace('_', ' ')} {text}")
     return " · ".join(parts)

@@ -119,15 +119,15 @@ def _caption(table: TrialTable, pairs: list[RowPair], reasons: list[str]) -> str
         else ""
     )  # fmt: skip
     changed = [] if reasons else deviations(table, pairs)
-    otherwise = f"Not as the shipped space has it: {', '.join(changed)}. " if changed else ""
+    otherwise = f"Differs from the shipped space in: {', '.join(changed)}. " if changed else ""
     return (
         f"{warning}{otherwise}Test accuracies in percent. Ours are means over seeds ± their standard deviation, or for "
         "one seed [Wilson's 95% interval over images]. A difference is ours less the paper's; its interval over seeds "
         "is that in which one further seed of ours is expected (t distribution), as the paper prints one run; for one "
-        "seed it covers the drawing of our images alone and says nothing on seeds. Ours train on the images that the "
-        "cut for validation leaves. Costs are relative to one row of the table: minutes on the authors' machine beside "
-        "our counted view passes and operations, their quotient as the difference. A row without a complete trial is "
-        f"'{NOT_RUN}'. Notes name where the paper's numbers contradict each other."
+        "seed it covers the drawing of our images alone and says nothing on seeds. Ours train on the images that are "
+        "left after the validation split. Costs are relative to one row of the table: minutes on the authors' machine "
+        "beside our counted view passes and operations, their quotient as the difference. A row without a complete "
+        f"trial is '{NOT_RUN}'. Notes name where the paper's numbers contradict each other."
     )
 
 

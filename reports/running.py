@@ -45,7 +45,7 @@ def running_section(status: StudyStatus) -> Section:
     }
     rows = [_row(status, trial) for trial in status.record.with_state("running")]
     table = table_of("running", f"Trials at work at {utc_text(status.now)}", rows, columns)
-    caption = "How far a trial is, is known from its last rung."
+    caption = "Progress is known from each trial's last rung."
     return Section("Still running", caption, tables=(table,))
 
 

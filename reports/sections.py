@@ -57,12 +57,12 @@ def _selection(table: TrialTable) -> str:
     return (
         f"Trials are selected on {names}, where val_* is measured on validation images cut from the training images; "
         "the numbers reported are test_*, measured on test images that take no part in the selection. A validation "
-        "value of what was selected is therefore optimistic, its test value far less so. Trials that differ in their "
-        "seed alone are one configuration. The front holds configurations of which no trial failed, was stopped or did "
-        "not pass its validity checks, those that no other one beats in the mean of one objective without losing in "
-        "another. Wilson 95% intervals cover the drawing of the n evaluated images and not the seed of the training; "
-        "standard deviations over seeds cover the seed and not the images. They are never mixed: each number says "
-        "which of them it has."
+        "value of what was selected is therefore optimistic, its test value far less so. Trials that differ only in "
+        "their seed are one configuration. The front consists of the configurations that no other one dominates in the "
+        "means of the objectives; those with a failed or stopped trial, or one that did not pass its validity checks, "
+        "take no part. Wilson 95% intervals cover the drawing of the n evaluated images, not the seed of the training; "
+        "standard deviations over seeds cover the seed, not the images. They are never mixed: each number says which "
+        "of them it has."
     )
 
 

@@ -23,7 +23,7 @@ def front_table(table: TrialTable) -> str:
     tests, costs = table.accuracies("test"), [name for name in COSTS if name in table.frame]
     heads = ["trial", "factors", *(label(name, table.pgd_steps) for name in tests), *(COSTS[name][0] for name in costs)]
     bodies = [_front_rows(row, table, tests, costs) for row in sorted_front(table).to_dict("records")]
-    head = _head([*heads, "probability of the front"])
+    head = _head([*heads, "P(front)"])
     return f'<div class="{_frame(len(bodies))}"><table id="front"><thead>{head}</thead>{"".join(bodies)}</table></div>'
 
 

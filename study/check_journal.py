@@ -173,7 +173,7 @@ def result_disagreements(record: StudyRecord) -> list[str]:
     for trial in record.with_state("complete"):
         missing = [name for name in names if not _is_finite(trial.metrics.get(name))]
         if missing and not trial.metrics.get("validity"):
-            found.append(f"{trial.uid}: complete, but {', '.join(missing)} is no finite number")
+            found.append(f"{trial.uid}: complete, but {', '.join(missing)} is not a finite number")
     return found
 
 
@@ -185,7 +185,7 @@ def repetition_disagreements(record: StudyRecord) -> list[str]:
         try:
             content_hash = TrialConfig(**trial.config).content_hash()
         except ValidationError as error:
-            found.append(f"{trial.uid}: its config is none: {explain(error)}")
+            found.append(f"{trial.uid}: its config is invalid: {explain(error)}")
             continue
         earlier = first.setdefault((trial.purpose, content_hash), trial)
         if earlier is not trial:

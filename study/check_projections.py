@@ -42,9 +42,9 @@ def optuna_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
         if told.params != trials[0].params:
             found.append(f"{trials[0].uid}: Optuna has {told.params}, the journal {trials[0].params}")
         if told.state != state:
-            found.append(f"{trials[0].uid}: {told.state.name} for Optuna, {state.name} by the journal")
+            found.append(f"{trials[0].uid}: {told.state.name} in Optuna, {state.name} in the journal")
         elif (told.values or []) != values:
-            found.append(f"{trials[0].uid}: {told.values} for Optuna, {values} by the journal")
+            found.append(f"{trials[0].uid}: {told.values} in Optuna, {values} in the journal")
     return found
 
 
@@ -73,7 +73,7 @@ def rung_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
     if not record.decisions:
         return []
     if isinstance(spec.stopping, NoStopping):
-        return [f"{decision['uid']}: a decision in a study that stops nobody early" for decision in record.decisions]
+        return [f"{decision['uid']}: a decision in a study without early stopping" for decision in record.decisions]
     rule = _rule(spec, first_rung=min(decision["milestone"] for decision in record.decisions))
     found = []
     audited: set[str] = set()
@@ -131,13 +131,13 @@ def mlflow_disagreements(
     if not runs and not is_settled:
         return [], list(record.trials)
     if len(parents) != 1:
-        return [f"MLflow has {len(parents)} parent runs in the place of one"], []
+        return [f"MLflow has {len(parents)} parent runs instead of one"], []
     found = []
     status = "FINISHED" if record.ended else "KILLED"
     if is_settled and parents[0].status != status:
         found.append(f"the parent run is {parents[0].status}, not {status}")
     counts = Counter(run.uid for run in runs if run.uid is not None)
-    found += [f"{uid}: {count} runs in the place of one" for uid, count in counts.items() if count > 1]
+    found += [f"{uid}: {count} runs instead of one" for uid, count in counts.items() if count > 1]
     found += [f"{uid}: a run of a trial that the journal does not know" for uid in counts if uid not in record.trials]
     by_uid = {run.uid: run for run in runs}
     behind = []
@@ -159,7 +159,7 @@ def _wrong_in_run(trial: TrialRecord, run: RunSummary, parent_id: str) -> list[s
     if run.parent_id != parent_id:
         problems.append("its run is not a child of the study's")
     if run.state in FINISHED and run.state != trial.state:
-        problems.append(f"{run.state} for MLflow, {trial.state} by the journal")
+        problems.append(f"{run.state} in MLflow, {trial.state} in the journal")
     if trial.state == "complete" and run.state == "complete":
         for name, value in _numbers(trial).items():
             logged = run.metrics.get(name)
@@ -172,7 +172,7 @@ def _missing_in_run(trial: TrialRecord, run: RunSummary) -> list[str]:
     """Problems that may disappear once everything has been written."""
     problems = []
     if run.state != trial.state and run.state not in FINISHED:
-        problems.append(f"{run.state} for MLflow, {trial.state} by the journal")
+        problems.append(f"{run.state} in MLflow, {trial.state} in the journal")
     if run.status != MLFLOW_STATUS.get(trial.state, "KILLED"):
         problems.append(f"its run is {run.status}, not {MLFLOW_STATUS.get(trial.state, 'KILLED')}")
     problems += [f"the param {name} is not in MLflow" for name in trial.config if name not in run.params]

@@ -65,7 +65,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     if command.seed < 0:
         raise ValueError(f"--seed must not be negative: {command.seed}")
     if command.address is not None and command.device not in (None, "cpu", "cuda"):
-        raise ValueError(f"--device must be cpu or cuda, of which Ray gives each trial its own: {command.device!r}")
+        raise ValueError(f"--device must be cpu or cuda (Ray assigns each trial its device): {command.device!r}")
     device = parse_device(command.device).type if command.address is None else command.device
     if device == "cpu" and command.gpus_per_trial is not None:
         raise ValueError("--gpus-per-trial needs a GPU: there is none here, or --device cpu was given")

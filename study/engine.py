@@ -158,7 +158,9 @@ class StudyEngine:
             self._waiting.append(uid)
             self._write("retried", uid=uid, reason=reason)
         else:
-            self._finish(uid, "failed", f"out of memory, also alone: {reason}" if out_of_memory else reason, {})
+            self._finish(
+                uid, "failed", f"out of memory, even when run alone: {reason}" if out_of_memory else reason, {}
+            )
 
     def requeue(self, uid: str) -> None:
         """Queues a trial whose worker died to run again, before anything new."""

@@ -50,7 +50,7 @@ def study_parser() -> argparse.ArgumentParser:
     """The parser of ``python -m study.run``; it parses into the fields of a ``StudyCommand``."""
     parser = argparse.ArgumentParser(
         prog="python -m study.run",
-        description="Runs a study from a space file, or goes on with it where it was left.",
+        description="Runs a study from a space file, or resumes it.",
     )
     add = parser.add_argument
     add("--space", type=Path, required=True, help="a file that exports STUDY, such as search_spaces/crops_vs_epochs.py")
@@ -66,11 +66,16 @@ def study_parser() -> argparse.ArgumentParser:
     add("--trials", type=int, help="how many trials a search has; more than before extends a study")
     add("--sampler", choices=[*get_args(Sampler), "grid"], help="how Optuna proposes; grid: every combination")
     add("--warm-start", type=Path, metavar="PATH", help="a study's folder or a CSV of trials to start from")
-    add("--budget-view-passes", type=float, metavar="N", help="no further configs once the trials have cost so much")
+    add("--budget-view-passes", type=float, metavar="N", help="no further configs once trials have used this many")
     add("--budget-pflop", type=float, metavar="N", help="the same in PFLOP of pretraining")
     add("--budget-hours", type=float, metavar="N", help="the same in hours of wall time")
     add("--stopping", choices=STOPPING, help="multi-objective ASHA, Ray's ASHA for one objective, or none")
-    add("--audit", type=float, metavar="SHARE", help="share of the stopped trials that runs on to judge the stopping")
+    add(
+        "--audit",
+        type=float,
+        metavar="SHARE",
+        help="share of trials due to be stopped that run on, to judge the stopping",
+    )
     add("--seed", type=int, default=0, help="of the search, and of every trial; default: 0")
     add(
         "--seeds",
@@ -79,14 +84,19 @@ def study_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="run each config with --seed plus each of them",
     )
-    add("--confirm", type=int, metavar="K", help="then K trials with further seeds where the front is least certain")
+    add(
+        "--confirm",
+        type=int,
+        metavar="K",
+        help="afterwards, K trials with further seeds where the front is least certain",
+    )
     add(
         "--deterministic",
         type=int,
         nargs="?",
         const=DEFAULT_WINDOW,
         metavar="WINDOW",
-        help=f"decide alike in whatever order trials end; at most WINDOW ({DEFAULT_WINDOW}) at a time",
+        help=f"decisions do not depend on which trial is faster; at most WINDOW ({DEFAULT_WINDOW}) trials at a time",
     )
     add("--name", help="folder of the study in --output; default: the space's own name")
     add("--output", type=Path, default=Path("runs"), help="folder of all studies and of MLflow's store; default: runs")

@@ -369,7 +369,8 @@ class StudySpec:
         seeds: offsets added to the study's seed; each config is run with each of them. With early stopping, rungs
             decide only about the first seed; the others start once it has completed, and run to the end.
         window: None, or how many trials may be under way at once without being learned from: every decision then
-            depends only on trials numbered at least ``window`` lower, in whatever order trials end.
+            depends on trials numbered at least ``window`` lower, in whatever order trials end. A proposal for which
+            these do not suffice waits for the next trial by number, and so on.
         warm_start: results reported to the sampler before the first trial; they are not on the front.
 
     Raises:

@@ -136,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parses the command line and shows the study, once or until it is no longer running."""
     parser = argparse.ArgumentParser(prog="python -m study.status", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("study_dir", type=Path, help="the study's folder, runs/<study>")
-    parser.add_argument("--watch", action="store_true", help="show it anew every 2 s for as long as it runs")
+    parser.add_argument("--watch", action="store_true", help="refresh every 2 s while the study is running")
     options = parser.parse_args(arguments)
     console = Console()
     if not console.is_terminal:

@@ -70,8 +70,8 @@ def verify(study_dir: Path) -> Iterator[Check]:
     if not events and not broken:
         raise ValueError(f"no study in {study_dir}: its journal does not say which study it is")
     disorder = order_disagreements(events) if not broken else []
-    unchecked = ["nothing else was checked: it would rest on this journal"] if broken or disorder else []
-    half = ["the last line of the journal is half-written; going on with the study drops it"] if is_cut else []
+    unchecked = ["nothing else was checked, because it depends on this journal"] if broken or disorder else []
+    half = ["the last line of the journal is half-written; resuming the study drops it"] if is_cut else []
     yield Check(f"journal: order of {len(events)} events", broken + disorder, ([] if is_running else half) + unchecked)
     if unchecked:
         return
@@ -102,7 +102,7 @@ def _mlflow_check(
     if runs is None:
         return Check("MLflow: no store, nothing to compare")
     disagreements, behind = mlflow_disagreements(record, runs, is_settled=is_settled)
-    why = "the study is running" if is_running else "the driver was killed; going on with the study makes up for it"
+    why = "the study is running" if is_running else "the driver was killed; resuming the study brings MLflow up to date"
     notes = [f"MLflow is behind by {', '.join(behind)}: {why}"] if behind else []
     return Check(f"MLflow: runs of {len(record.trials) - len(behind)} trials", disagreements, notes)
 

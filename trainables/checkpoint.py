@@ -49,7 +49,7 @@ class TrialCheckpoint:
         try:
             saved = load_state(self._path)
         except DamagedFile as error:
-            raise ValueError(f"the checkpoint {error}; without it the trial begins anew") from None
+            raise ValueError(f"the checkpoint {error}; remove it to start the trial again") from None
         if saved["config"] != self._config.pretraining_hash():
             raise ValueError(f"the checkpoint {self._path} is of another pretraining config")
         if saved.get("data") != self._data_checksum:

@@ -120,17 +120,17 @@ def test_a_path_that_broke_off_says_where_and_why() -> None:
 
 def test_a_study_under_way_says_what_is_missing() -> None:
     section = section_of(ablation_spec(), most=7)
-    assert "The path has come no further yet than at its first step" in section.caption
+    assert "The path has only got as far as at its first step" in section.caption
     assert list(section.figures) == ["ablation_singles"]
     remarks = {row["change"]: row["remark"] for row in text_of(section, "ablation_singles")}
     assert "not trained yet" in remarks.values()
     empty = section_of(ablation_spec(), most=0)
-    assert empty.figures == {} and "'from' is not whole: not trained yet." in empty.caption
+    assert empty.figures == {} and "Results of 'from' are incomplete: not trained yet." in empty.caption
 
 
 def test_ends_that_failed_are_said_to_have() -> None:
     section = section_of(ablation_spec(), unless(set(), FAILED))
-    assert "'from' is not whole: seed 0 failed: diverged." in section.caption
+    assert "Results of 'from' are incomplete: seed 0 failed: diverged." in section.caption
     assert "ablation_path" not in section.figures and "ablation_singles" in section.figures
     rows = {row["change"]: row for row in text_of(section, "ablation_singles")}
     assert rows["method brought in"]["val PGD 8/255 (points)"] == "–"

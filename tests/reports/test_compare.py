@@ -129,8 +129,8 @@ def test_folders_of_images_are_the_same_by_checksum_or_by_place(tmp_path: Path) 
     assert why_unpaired(here, other, "test_clean") == "other images: the checksums of the data differ"
     assert "data_root differs" in why_unpaired(here, lone, "test_clean")
     assert why_unpaired(moved, lone, "test_clean") == ""
-    assert "read off the configs" in compare(moved.folder, lone.folder)[1].caption
-    assert "read off the configs" not in compare(here.folder, moved.folder)[1].caption
+    assert "inferred from the configs" in compare(moved.folder, lone.folder)[1].caption
+    assert "inferred from the configs" not in compare(here.folder, moved.folder)[1].caption
 
 
 def test_missing_flags_and_accuracies_are_said(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_doubts_and_unlike_attacks_are_said(tmp_path: Path) -> None:
     second = save(tmp_path / "b", {"val_clean": "10"}, {"is_encoder_shared": True}, eval_pgd_steps=7)
     _, accuracies, cost = compare(first, second)
     assert "A failed a check: collapsed." in accuracies.caption and "(eval_pgd_steps)" in accuracies.caption
-    assert "B found its encoder trained already" in cost.caption
+    assert "B reused an encoder that was already trained" in cost.caption
 
 
 def study_with_trials(new_study: NewStudy, gain: float = 0.0) -> Path:

@@ -186,7 +186,7 @@ def test_what_was_set_otherwise_is_said(new_study: NewStudy) -> None:
     study.end(PGD, metrics(70.0))
     study.end(PGD, metrics(70.0), seed=1, purpose="confirmation", eval_autoattack_samples=1000)
     caption = study.section().caption
-    assert caption.startswith("Not as the shipped space has it: train_images=1000. ")
+    assert caption.startswith("Differs from the shipped space in: train_images=1000. ")
     as_shipped = PaperStudy(new_study, "table4", data_root="elsewhere")
     as_shipped.end(PGD, metrics(70.0), seed=2)
     assert as_shipped.section().caption.startswith("Test accuracies")

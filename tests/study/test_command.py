@@ -101,7 +101,7 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
         (["--deterministic", "0"], "window must be at least 1: window=0"),
         (
             ["--address", "auto", "--device", "gpu"],
-            "--device must be cpu or cuda, of which Ray gives each trial its own",
+            "--device must be cpu or cuda (Ray assigns each trial its device)",
         ),
         (["--name", "a/b"], "name is made of letters, digits"),
         (["--device", "warp"], "no device 'warp' here"),

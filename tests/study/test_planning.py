@@ -334,7 +334,7 @@ def test_what_ran_out_of_memory_is_run_once_more_alone(make_spec: MakeSpec, tmp_
     assert engine.next_assignment() is None, "nothing runs beside it"
     engine.fail(again.uid, "OutOfMemoryError", out_of_memory=True)
     assert engine.record.trials[second.uid].state == "failed"
-    assert engine.record.trials[second.uid].reason == "out of memory, also alone: OutOfMemoryError"
+    assert engine.record.trials[second.uid].reason == "out of memory, even when run alone: OutOfMemoryError"
     following = engine.next_assignment()
     assert following is not None and following.uid == "t0003"
 

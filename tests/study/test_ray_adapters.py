@@ -14,7 +14,7 @@ from study.ray_adapters import MAX_WORKER_DEATHS, EngineSearcher
 from study.spec import Search, StudySpec
 
 MakeSpec = Callable[..., StudySpec]
-DIED = "out of memory, also alone: the worker process died repeatedly (out of memory, or killed)"
+DIED = "out of memory, even when run alone: the worker process died repeatedly (out of memory, or killed)"
 
 
 class Tune:

@@ -217,7 +217,7 @@ def test_results_without_their_objectives_are_found(record: StudyRecord, value: 
     metrics["val_pgd_8"] = value
     if value == "missing":
         del metrics["val_pgd_8"]
-    assert result_disagreements(record) == ["t0000: complete, but val_pgd_8 is no finite number"]
+    assert result_disagreements(record) == ["t0000: complete, but val_pgd_8 is not a finite number"]
     metrics["validity"] = ["the attack is broken"]
     assert result_disagreements(record) == [], "that explains it"
 
@@ -225,7 +225,7 @@ def test_results_without_their_objectives_are_found(record: StudyRecord, value: 
 def test_results_without_the_metric_of_a_constraint_are_found(make_spec: MakeSpec) -> None:
     spec = make_spec(constraints=(Constraint("train_seconds", at_most=9),))
     found = result_disagreements(replay(story(spec)))
-    assert found == [f"{uid}: complete, but train_seconds is no finite number" for uid in ("t0000", "t0003")]
+    assert found == [f"{uid}: complete, but train_seconds is not a finite number" for uid in ("t0000", "t0003")]
 
 
 def test_a_config_that_was_run_twice_is_found(spec: StudySpec) -> None:
@@ -240,7 +240,7 @@ def test_a_config_that_was_run_twice_is_found(spec: StudySpec) -> None:
     assert repetition_disagreements(replay([*events, other | {"time": 0.0}])) == []
     again["config"] = again["config"] | {"num_views": 0}
     (line,) = repetition_disagreements(replay([*events, again | {"time": 0.0}]))
-    assert line.startswith("t0005: its config is none: num_views")
+    assert line.startswith("t0005: its config is invalid: num_views")
 
 
 def with_trial(record: StudyRecord, uid: str, **fields: Any) -> None:
@@ -251,17 +251,17 @@ def with_trial(record: StudyRecord, uid: str, **fields: Any) -> None:
 MISTOLD: dict[str, tuple[Callable[[StudyRecord], Any], str]] = {
     "stopped as complete": (
         lambda told: with_trial(told, "t0001", state="complete", metrics=RESULT),
-        "t0001: COMPLETE for Optuna, PRUNED by the journal",
+        "t0001: COMPLETE in Optuna, PRUNED in the journal",
     ),
     "failed as running": (
-        lambda told: with_trial(told, "t0002", state="running"), "t0002: RUNNING for Optuna, FAIL by the journal"
+        lambda told: with_trial(told, "t0002", state="running"), "t0002: RUNNING in Optuna, FAIL in the journal"
     ),
     "running as failed": (
-        lambda told: with_trial(told, "t0004", state="failed"), "t0004: FAIL for Optuna, RUNNING by the journal"
+        lambda told: with_trial(told, "t0004", state="failed"), "t0004: FAIL in Optuna, RUNNING in the journal"
     ),
     "another value": (
         lambda told: told.trials["t0000"].metrics.update(val_clean=51.0),
-        "t0000: [51.0, 20.0, 0.5] for Optuna, [50.0, 20.0, 0.5] by the journal",
+        "t0000: [51.0, 20.0, 0.5] in Optuna, [50.0, 20.0, 0.5] in the journal",
     ),
     "other params": (
         lambda told: with_trial(told, "t0004", params=told.trials["t0004"].params | {"view_scale_min": 0.2}),
@@ -355,7 +355,7 @@ def test_rays_own_rule(make_spec: MakeSpec) -> None:
 
 def test_decisions_in_a_study_without_stopping_are_found(make_spec: MakeSpec, record: StudyRecord) -> None:
     found = rung_disagreements(record, make_spec())
-    assert found[0] == "t0000: a decision in a study that stops nobody early" and len(found) == 6
+    assert found[0] == "t0000: a decision in a study without early stopping" and len(found) == 6
 
 
 def as_run(trial: TrialRecord) -> RunSummary:
@@ -378,16 +378,16 @@ def test_mlflow_as_it_should_be(record: StudyRecord) -> None:
 
 # What MLflow says otherwise -> the line, and whether it may be a mere delay while a driver is at work.
 MISLOGGED: dict[str, tuple[str, dict[str, Any] | None, str, bool]] = {
-    "no parent": ("parent", None, "MLflow has 0 parent runs in the place of one", False),
-    "two parents": ("t0001", {"uid": None}, "MLflow has 2 parent runs in the place of one", False),
+    "no parent": ("parent", None, "MLflow has 0 parent runs instead of one", False),
+    "two parents": ("t0001", {"uid": None}, "MLflow has 2 parent runs instead of one", False),
     "no run": ("t0001", None, "t0001: it has no run", True),
-    "two runs": ("t0001", {"uid": "t0000"}, "t0000: 2 runs in the place of one", False),
+    "two runs": ("t0001", {"uid": "t0000"}, "t0000: 2 runs instead of one", False),
     "a run too many": ("t0001", {"uid": "t0009"}, "t0009: a run of a trial that the journal does not know", False),
     "another parent": ("t0001", {"parent_id": None}, "t0001: its run is not a child of the study's", False),
     "stopped as complete": (
-        "t0001", {"state": "complete"}, "t0001: complete for MLflow, stopped by the journal", False
+        "t0001", {"state": "complete"}, "t0001: complete in MLflow, stopped in the journal", False
     ),
-    "still running": ("t0001", {"state": "running"}, "t0001: running for MLflow, stopped by the journal", True),
+    "still running": ("t0001", {"state": "running"}, "t0001: running in MLflow, stopped in the journal", True),
     "failed as finished": ("t0002", {"status": "FINISHED"}, "t0002: its run is FINISHED, not FAILED", True),
     "left running": ("t0004", {"status": "RUNNING"}, "t0004: its run is RUNNING, not KILLED", True),
     "a metric left out": ("t0000", {"metrics": {}}, "t0000: view_passes is not in MLflow", True),
@@ -418,7 +418,7 @@ def test_what_mlflow_shows_otherwise_is_found(
 
 def test_a_store_that_has_not_begun_is_behind(record: StudyRecord) -> None:
     assert mlflow_disagreements(record, [], is_settled=False) == ([], list(record.trials))
-    assert mlflow_disagreements(record, [], is_settled=True)[0] == ["MLflow has 0 parent runs in the place of one"]
+    assert mlflow_disagreements(record, [], is_settled=True)[0] == ["MLflow has 0 parent runs instead of one"]
 
 
 def save_results(record: StudyRecord, study_dir: Path) -> None:
@@ -495,7 +495,7 @@ def test_the_command_says_what_does_not(spec: StudySpec, tmp_path: Path, capsys:
     assert main([str(tmp_path / "s")]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "wrong: line 18, t0000: attempt 3 after attempt 1",
-        "note: nothing else was checked: it would rest on this journal",
+        "note: nothing else was checked, because it depends on this journal",
     ]
 
 
@@ -506,7 +506,7 @@ def test_a_half_written_last_line_is_a_note(
     with path.open("a") as file:
         file.write('{"event": "propo')
     assert main([str(tmp_path / "s")]) == 0
-    note = "note: the last line of the journal is half-written; going on with the study drops it"
+    note = "note: the last line of the journal is half-written; resuming the study drops it"
     assert note in capsys.readouterr().out.splitlines()
     with pytest.warns(UserWarning, match="half-written"):
         journal = Journal(tmp_path / "s")

@@ -218,7 +218,7 @@ def test_a_damaged_checkpoint_is_refused(data: TrialData, tmp_path: Path) -> Non
     next(first), next(first)
     first.close()
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"the checkpoint .*checkpoint\.pt is damaged.*begins anew"):
+    with pytest.raises(ValueError, match=r"the checkpoint .*checkpoint\.pt is damaged.*start the trial again"):
         next(run_trial(CONFIG, data, CPU, checkpoint_path=path))
 
 
