@@ -13,7 +13,7 @@ from trainables.whole_files import DamagedFile, load_state, replacing
 
 
 def encoder_name(config: TrialConfig, data_checksum: str, device_type: str) -> str:
-    """The file name of the encoder that ``config`` trains: equal if pretraining, device type, images and versions are."""
+    """The file name of the encoder of ``config``: equal if pretraining, device type, images and versions are equal."""
     circumstances = f"{torch.__version__} {device_type} {data_checksum} {_code_digest()}"
     return f"{config.pretraining_hash()}-{hashlib.sha256(circumstances.encode()).hexdigest()[:16]}.pt"
 

@@ -42,8 +42,8 @@ class InterimReport:
 class FinalReport:
     """The full evaluation of a completed pretraining.
 
-    ``flags`` holds, for each attack, whether each validation and test image was classified correctly (AutoAttack: each of
-    the first ``eval_autoattack_samples`` test images).
+    ``flags`` holds, for each attack, whether each validation and test image was classified correctly; under AutoAttack,
+    each of the first ``eval_autoattack_samples`` test images.
     """
 
     metrics: Metrics
@@ -79,7 +79,7 @@ def run_trial(
         data: its images, from ``load_data(config)``.
         device: where to compute.
         milestones: increasing numbers of view passes at which to evaluate; each is reported once, at the first batch
-            boundary at or after it. Those at or beyond the end of pretraining are skipped: the final report covers them.
+            boundary at or after it. Those not before the end of pretraining are left to the final report.
         checkpoint_path: where to keep the state; an interrupted trial resumes from it and gets the same numbers.
         checkpoint_seconds: minimum time between two checkpoints; one is always written at milestones and at the end of
             pretraining.
