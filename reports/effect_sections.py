@@ -124,18 +124,20 @@ def _space(table: TrialTable) -> list[Section]:
     sections = []
     if has_views_and_epochs(table):
         caption = (
-            "Means over all complete configurations of a cell, n of them: other factors differ between cells where the "
+            "Means over the n complete configurations of each cell: other factors differ between cells where the "
             "study did not cross them. Dashed lines join equal views × epochs, that is equal view passes within one "
             "kind of adversary."
         )
         figures = {f"views_by_epochs_{name}": views_by_epochs(table, name) for name in shown}
         sections.append(Section("Crops against epochs", caption, figures=figures))
     sections.append(
-        Section("Slices", "One mark a complete configuration, on validation.", figures={"slices": slices(table)})
+        Section("Slices", "Each mark is a complete configuration, on validation.", figures={"slices": slices(table)})
     )
     color_by = table.robust if table.robust in shown else shown[0]
     figure = parallel_coordinates(table, color_by or shown[0])
-    caption = "One line a complete configuration. Drag along an axis to choose a range, drag a title to move an axis."
+    caption = (
+        "Each line is a complete configuration. Drag along an axis to choose a range, drag a title to move an axis."
+    )
     sections.append(Section("Parallel coordinates", caption, figures={"parallel_coordinates": figure}))
     return sections
 

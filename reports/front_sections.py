@@ -146,12 +146,12 @@ def _scatter_caption(table: TrialTable) -> str:
         else f" Of over {MAX_WITH_WHISKERS} configurations, only those on the front have bars."
     )
     return (
-        "One mark a configuration, at the mean over its seeds; the buttons switch between validation and test. The "
+        "Each mark is a configuration at the mean over its seeds; the buttons switch between validation and test. The "
         f"line is the front of these two measures alone on validation; diamonds are on the front of all "
         f"{len(table.objectives)} objectives. Bars of a mean of seeds are one standard deviation "
         "over the seeds; those of one seed (a dot in the mark) are Wilson 95% intervals, which cover the drawing of "
         f"the images and not the seed.{few} The star is the knee: of the members of this line, scaled to [0, 1] in "
         "each measure, the one with the largest sum. Gray marks are configurations of which a trial failed or was "
-        "stopped, at the mean of the seeds left. Stopped and failed trials are hidden until their name in the "
+        "stopped, at the mean of the other seeds. Stopped and failed trials are hidden until their name in the "
         "legend is clicked; they are never on a front."
     )

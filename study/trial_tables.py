@@ -33,7 +33,7 @@ def new_table(*columns: str, title: str) -> Table:
 def describe_objectives(record: StudyRecord, trial: TrialRecord) -> str:
     """The values that ``trial`` has for the study's objectives."""
     names = [objective["name"] for objective in record.spec.get("objectives", [])]
-    return ", ".join(f"{name} {_measured(name, trial.metrics[name])}" for name in names if name in trial.metrics)
+    return ", ".join(_measured(name, trial.metrics[name]) for name in names if name in trial.metrics)
 
 
 def describe_factors(trial: TrialRecord) -> str:
@@ -52,12 +52,15 @@ def _with_spread(row: Row, name: str) -> str:
     spread, _ = spread_of(row, name)
     # The seeds of a configuration cost the same, but for the clock.
     is_shown = not math.isnan(spread) and (spread > 0 or name not in COSTS)
-    return f"{name} {_measured(name, row[name])}" + (f" ± {_measured(name, spread)}" if is_shown else "")
+    return _measured(name, row[name]) + (f" ± {_value(name, spread)}" if is_shown else "")
 
 
 def _measured(name: str, value: float | None) -> str:
-    if value is None or not math.isfinite(value):
-        return "–"
+    label = COSTS[name][0] if name in COSTS else name  # costs have units of their own
+    return f"{label} {'–' if value is None or not math.isfinite(value) else _value(name, value)}"
+
+
+def _value(name: str, value: float) -> str:
     if name in COSTS:
         return format_cost(name, value)
     return f"{value:.1f}" if is_accuracy(name) else _short(value)

@@ -112,7 +112,7 @@ def test_a_running_study(study_dir: Path, start_driver: Callable[[Path], Any], m
     assert columns(lines[6]) == ["t0002", "1", "24:00", "–", "num_views=8, view_scale_min=0.25"]
     assert lines[7] == "front so far"
     assert columns(lines[9]) == [
-        "t0000", "val_clean 51.2, val_pgd_8 20.0, train_pflop 500 TFLOP", "num_views=2, view_scale_min=0.5"
+        "t0000", "val_clean 51.2, val_pgd_8 20.0, training compute 500 TFLOP", "num_views=2, view_scale_min=0.5"
     ]  # fmt: skip
     assert len(lines) == 10
 
@@ -142,7 +142,7 @@ def test_the_front_has_a_row_for_all_seeds_of_a_configuration(study_dir: Path) -
     with path.open("a") as file:
         file.write(json.dumps(again) + "\n" + json.dumps(ended) + "\n")
     row = columns(shown(study_dir)[9])
-    assert row[:2] == ["t0000, t0004", "val_clean 53.2 ± 2.8, val_pgd_8 20.0 ± 0.0, train_pflop 500 TFLOP"]
+    assert row[:2] == ["t0000, t0004", "val_clean 53.2 ± 2.8, val_pgd_8 20.0 ± 0.0, training compute 500 TFLOP"]
 
 
 def test_a_trial_that_waits_is_counted(study_dir: Path) -> None:
