@@ -98,8 +98,7 @@ class StudyEngine:
 
     def next_assignment(self) -> Assignment | None:
         """The next trial to run, or None if there is none at the moment (see ``is_exhausted``)."""
-        while self._to_be_stopped:
-            self.stop(self._to_be_stopped.pop(0))
+        self.end_stopped()
         trial = self._startable()
         while trial is None:
             upcoming = self._next()
@@ -114,6 +113,11 @@ class StudyEngine:
         decided = {decision["milestone"] for decision in trial.decisions}
         milestones = [m for m in self.milestones(config) if m not in decided] if self._is_compared(trial) else []
         return Assignment(trial.uid, config, milestones, trial.runs_alone)
+
+    def end_stopped(self) -> None:
+        """Ends the trials whose decision to stop is all that an earlier driver, killed meanwhile, has written."""
+        while self._to_be_stopped:
+            self.stop(self._to_be_stopped.pop(0))
 
     def milestones(self, config: TrialConfig) -> list[int]:
         """The rungs that lie within the budget of ``config``, in view passes."""

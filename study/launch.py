@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +136,9 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
             "gpu_share": 1.0 if assignment.runs_alone else resources.gpus_per_trial,
         }
 
-    def on_end(uid: str) -> None:
-        discard_checkpoint(study_dir / "trials" / uid / CHECKPOINT_NAME)
-
     # With a searcher, Ray by default starts workers one at a time, each taking seconds; ours never asks for too many.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.concurrency)
-    for trial in engine.record.with_state(*FINISHED):  # in case an earlier driver was killed before doing so
-        on_end(trial.uid)
+    discard_leftovers(engine, study_dir)
     trainable = tune.with_resources(
         tune.with_parameters(StudyTrial, data=data),
         {
@@ -153,7 +150,7 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
     tuner = tune.Tuner(
         trainable,
         tune_config=TuneConfig(
-            search_alg=EngineSearcher(engine, resources.concurrency, as_ray_config, on_end),
+            search_alg=EngineSearcher(engine, resources.concurrency, as_ray_config, partial(_discard, study_dir)),
             scheduler=EngineScheduler(engine),
             num_samples=-1,  # unlimited; the searcher says when there are no more
             reuse_actors=True,
@@ -169,3 +166,14 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
     )
     with ended_with_ray():
         tuner.fit()
+
+
+def discard_leftovers(engine: StudyEngine, study_dir: Path) -> None:
+    """Ends what an earlier driver was killed before ending, and removes the checkpoints of all finished trials."""
+    engine.end_stopped()
+    for trial in engine.record.with_state(*FINISHED):
+        _discard(study_dir, trial.uid)
+
+
+def _discard(study_dir: Path, uid: str) -> None:
+    discard_checkpoint(study_dir / "trials" / uid / CHECKPOINT_NAME)

@@ -10,6 +10,8 @@ from optuna.distributions import CategoricalDistribution
 
 from study.engine import StudyEngine
 from study.journal import FINISHED, JOURNAL_NAME, Journal, read_study, replay
+from study.launch import discard_leftovers
+from study.ray_trial import CHECKPOINT_NAME
 from study.spec import Factor, Grid, MoAsha, Search, StudySpec
 from trainables.trial_config import TrialConfig
 
@@ -263,3 +265,26 @@ def test_the_recorded_report_counts_after_a_crash_before_its_decision(spec: Stud
     journal.close()
     engine = StudyEngine(Journal(tmp_path), spec, 0, NUM_TRAIN_IMAGES)
     assert not engine.report("t0002", numbers | {"val_clean": 99.0, "val_pgd_8": 99.0})
+
+
+def test_what_an_earlier_driver_was_killed_before_ending_leaves_no_checkpoint(
+    make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    """The decision to stop a trial was the last that it wrote: the trial ends, and others keep their checkpoints."""
+    spec = make_spec(stopping=MoAsha(first_rung=2, eta=2), design=Search(trials=10, sampler="random"))
+    run_study(tmp_path / "whole", spec, concurrency=3)
+    lines = (tmp_path / "whole" / JOURNAL_NAME).read_text().splitlines(keepends=True)
+    cut = 1 + next(number for number, line in enumerate(lines) if json.loads(line).get("decision") == "stop")
+    study_dir = tmp_path / "cut"
+    study_dir.mkdir()
+    (study_dir / JOURNAL_NAME).write_text("".join(lines[:cut]))
+    stopped = json.loads(lines[cut - 1])["uid"]
+    engine = StudyEngine(Journal(study_dir), spec, 0, NUM_TRAIN_IMAGES)
+    for uid in engine.record.trials:
+        (study_dir / "trials" / uid).mkdir(parents=True)
+        (study_dir / "trials" / uid / CHECKPOINT_NAME).touch()
+    discard_leftovers(engine, study_dir)
+    assert engine.record.trials[stopped].state == "stopped"
+    unfinished = {trial.uid for trial in engine.record.trials.values() if trial.state not in FINISHED}
+    assert {path.parent.name for path in study_dir.glob("trials/*/*")} == unfinished
+    engine.journal.close()
