@@ -191,11 +191,16 @@ def test_interrupted_after_a_report_it_is_not_reported_again(
     assert_equal_results(final(rest), final(with_milestones))
 
 
-def test_checkpoint_of_another_pretraining_is_refused(data: TrialData, tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
+def checkpoint_after_two_batches(data: TrialData, folder: Path) -> Path:
+    path = folder / "checkpoint.pt"
     first = run_trial(CONFIG, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
     next(first), next(first)
     first.close()
+    return path
+
+
+def test_checkpoint_of_another_pretraining_is_refused(data: TrialData, tmp_path: Path) -> None:
+    path = checkpoint_after_two_batches(data, tmp_path)
     with pytest.raises(ValueError, match=r"checkpoint .*checkpoint\.pt is of another pretraining config"):
         next(run_trial(CONFIG.replace(seed=1), data, CPU, checkpoint_path=path))
     other_probe = run_trial(CONFIG.replace(probe_epochs=2), data, CPU, checkpoint_path=path)
@@ -204,19 +209,13 @@ def test_checkpoint_of_another_pretraining_is_refused(data: TrialData, tmp_path:
 
 
 def test_checkpoint_of_other_images_is_refused(data: TrialData, tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    first = run_trial(CONFIG, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
-    next(first), next(first)
-    first.close()
+    path = checkpoint_after_two_batches(data, tmp_path)
     with pytest.raises(ValueError, match=r"checkpoint .*checkpoint\.pt is of other images .*remove it"):
         next(run_trial(CONFIG, replace(data, checksum="of others"), CPU, checkpoint_path=path))
 
 
 def test_a_damaged_checkpoint_is_refused(data: TrialData, tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    first = run_trial(CONFIG, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
-    next(first), next(first)
-    first.close()
+    path = checkpoint_after_two_batches(data, tmp_path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"the checkpoint .*checkpoint\.pt is damaged.*start the trial again"):
         next(run_trial(CONFIG, data, CPU, checkpoint_path=path))
