@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from benchmarks.plain_baseline import plain_accuracies, plain_probe
 from benchmarks.sides import Comparison, Jobs, side, take_turns
-from study.environment import git_revision
+from study.record.environment import git_revision
 from trainables.autoattack_adapter import correct_under_autoattack
 from trainables.datasets import load_data
 from trainables.encoders import build_encoder

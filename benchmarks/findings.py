@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from scipy import stats
 
-from study.environment import git_revision
+from study.record.environment import git_revision
 from trainables.datasets import load_data
 from trainables.run_trial import save_result
 from trainables.trial import FinalReport, run_trial

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.step import benchmark_images
-from study.environment import git_revision
+from study.record.environment import git_revision
 from trainables.heap import freed_memory_kept
 from trainables.memory import least_training_bytes
 from trainables.pretrain import Pretraining

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.build import build_report
-from study.journal import FINISHED, JOURNAL_NAME, read_study
+from study.record.journal import FINISHED, JOURNAL_NAME, read_study
 
 MARKS = (100, 300, 1000)
 WINDOW = 50

@@ -26,11 +26,11 @@ from typing import Any
 import moocore
 import numpy as np
 
-from study.engine import Assignment, StudyEngine
-from study.environment import git_revision
-from study.journal import Journal, read_study
-from study.load_space import load_space
+from study.decisions.engine import Assignment, StudyEngine
+from study.record.environment import git_revision
+from study.record.journal import Journal, read_study
 from study.spec import MoAsha, NoStopping, RayAsha, Search, StudySpec
+from study.spec.load_space import load_space
 from trainables.trial_config import TrialConfig
 
 SPACE = Path(__file__).resolve().parents[1] / "search_spaces" / "tradeoff.py"

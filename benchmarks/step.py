@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from benchmarks.plain_baseline import PlainPretraining, Stopwatch, emp_ssl_loss, view_loader
 from benchmarks.sides import Jobs, format_seconds, side, take_turns
-from study.environment import git_revision
+from study.record.environment import git_revision
 from trainables.cost import count_pass_cost, train_pflop_per_batch
 from trainables.datasets import load_data
 from trainables.encoders import build_encoder

@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.environment import git_revision
-from study.journal import StudyRecord, read_study
+from study.record.environment import git_revision
+from study.record.journal import StudyRecord, read_study
 
 STUDY_NAME = "overhead"
 

@@ -23,7 +23,7 @@ from torchvision.transforms import v2
 
 from benchmarks.plain_baseline import emp_ssl_augmentation
 from benchmarks.step import benchmark_images
-from study.environment import git_revision
+from study.record.environment import git_revision
 from trainables.trial_config import TrialConfig
 from trainables.views import make_views, render_views, sample_view_params
 

@@ -78,7 +78,7 @@ def serve_mlflow(output: Path) -> Iterator[str]:
     Raises:
         RuntimeError: if the server ends or does not answer.
     """
-    from study.mlflow_projection import tracking_uri
+    from study.tracking.projection import tracking_uri
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -117,7 +117,7 @@ def runs_address(server: str, study_dir: Path, order_by: str = "", ascending: bo
     """
     from mlflow import MlflowClient
 
-    from study.mlflow_projection import tracking_uri
+    from study.tracking.projection import tracking_uri
 
     experiment = MlflowClient(tracking_uri(study_dir.parent)).get_experiment_by_name(study_dir.name)
     if experiment is None:

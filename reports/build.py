@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from reports.attack_links import REPORT_FOLDER, attack_links
-from reports.export import export_report
-from reports.page import render_page, write_page
-from reports.running import pause_seconds, running_note, running_section
-from reports.sections import sections_of
-from reports.trials import tabulate
+from reports.attack.attack_links import REPORT_FOLDER, attack_links
+from reports.page.export import export_report
+from reports.page.page import render_page, write_page
+from reports.page.running import pause_seconds, running_note, running_section
+from reports.page.sections import sections_of
+from study.record.trials import tabulate
 from study.status import read_status
 
 REPORT_PATH = Path(REPORT_FOLDER) / "index.html"
@@ -44,7 +44,7 @@ def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, *, 
     table = tabulate(status.record)
     sections = sections_of(table)
     if beside_paper:
-        from reports.paper_table import paper_section  # uses the study's code, which imports torch
+        from reports.paper.paper_table import paper_section  # uses the study's code, which imports torch
 
         sections.insert(1, paper_section(table))
     sections[-1:-1] = attack_links(study_dir, status.record)

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from study.environment import describe_environment
-from study.journal import JOURNAL_NAME, Event, Journal
-from study.options import StudyCommand, requested_spec
-from study.proposals import check_space, extreme_configs
+from study.record.environment import describe_environment
+from study.record.journal import JOURNAL_NAME, Event, Journal
 from study.spec import StudySpec
+from study.spec.choices import check_space, extreme_configs
+from study.spec.options import StudyCommand, requested_spec
 from trainables.datasets import TrialData, load_data
 from trainables.run_trial import make_folder, parse_device
 from trainables.trial import require_fitting
 
 if TYPE_CHECKING:
-    from study.engine import StudyEngine
-    from study.launch import Resources
+    from study.decisions.engine import StudyEngine
+    from study.workers.launch import Resources
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
     Raises:
         ValueError: if another process is running the study, or if no trial fits.
     """
-    from study.engine import StudyEngine  # imports Optuna and Ray, which takes seconds; bad input is rejected before
+    from study.decisions.engine import (
+        StudyEngine,  # imports Optuna and Ray, which takes seconds; bad input is rejected before
+    )
 
     listeners: list[Callable[[Event], None]] = []
 
@@ -113,7 +115,7 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
 
 
 def _find_resources(prepared: PreparedStudy, console: Console) -> "Resources":
-    from study.launch import plan_resources, start_ray
+    from study.workers.launch import plan_resources, start_ray
 
     command = prepared.command
     console.print("Starting Ray ..." if command.address is None else f"Joining Ray at {command.address} ...")
@@ -140,10 +142,10 @@ def _undo_opening(journal: Journal) -> None:
 def run(study: RunningStudy, console: Console) -> int:
     """Runs the study until done or Ctrl-C, writes the report, prints where everything is; returns the exit code."""
     from reports.build import build_report
-    from study.launch import run_trials
-    from study.live_report import LiveReport, ReportProcess
-    from study.mlflow_projection import MlflowProjection, tracking_uri
-    from study.progress import ProgressDisplay
+    from study.display.live_report import LiveReport, ReportProcess
+    from study.display.progress import ProgressDisplay
+    from study.tracking.projection import MlflowProjection, tracking_uri
+    from study.workers.launch import run_trials
 
     prepared, engine = study.prepared, study.engine
     dataset = (prepared.spec.base.dataset, prepared.data.checksum)
@@ -193,7 +195,7 @@ def _identity(spec: StudySpec, command: StudyCommand, data: TrialData) -> dict[s
 
 
 def _require_same_study(study_dir: Path, identity: dict[str, Any]) -> None:
-    from study.journal import read_study
+    from study.record.journal import read_study
 
     known = read_study(study_dir).spec
     if not known:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from study.command import RunningStudy, prepare, run, start
-from study.options import StudyCommand, study_parser
+from study.spec.options import StudyCommand, study_parser
 from trainables.trial_config import explain
 
 

@@ -17,10 +17,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from study.check_journal import parse_journal
-from study.driver_lock import has_driver
-from study.journal import FINISHED, JOURNAL_NAME, StudyRecord, TrialRecord, replay
-from study.trial_tables import clock, describe_factors, front_of, front_table, new_table
+from study.checks.journal_checks import parse_journal
+from study.display.trial_tables import clock, describe_factors, front_of, front_table, new_table
+from study.record.driver_lock import has_driver
+from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, TrialRecord, replay
 from trainables.trial_config import TrialConfig
 
 WATCH_SECONDS = 2.0

@@ -13,17 +13,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from study.check_journal import order_disagreements, parse_journal, repetition_disagreements, result_disagreements
-from study.check_projections import (
+from study.checks.journal_checks import (
+    order_disagreements,
+    parse_journal,
+    repetition_disagreements,
+    result_disagreements,
+)
+from study.checks.projection_checks import (
     file_disagreements,
     mlflow_disagreements,
     optuna_disagreements,
     rung_disagreements,
 )
-from study.driver_lock import has_driver
-from study.journal import JOURNAL_NAME, StudyRecord, replay
-from study.mlflow_runs import RunSummary, read_runs
-from study.recorded_spec import recorded_spec
+from study.record.driver_lock import has_driver
+from study.record.journal import JOURNAL_NAME, StudyRecord, replay
+from study.spec.recorded_spec import recorded_spec
+from study.tracking.runs import RunSummary, read_runs
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+pytest_plugins = ["written_studies"]
+
 SIZES = ((301, 197), (180, 333), (224, 224), (64, 500), (97, 31), (320, 240))  # width, height
 NUM_DIFFERENT = 48  # photographs
 ROTATED = 6  # of the EXIF orientations, the one of a camera that was held upright

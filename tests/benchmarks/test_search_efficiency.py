@@ -20,10 +20,10 @@ from benchmarks.search_efficiency import (
     replay,
     table_key,
 )
-from study.journal import Journal
-from study.load_space import load_space
-from study.proposals import enumerate_grid
+from study.record.journal import Journal
 from study.spec import MoAsha, NoStopping
+from study.spec.choices import enumerate_grid
+from study.spec.load_space import load_space
 from trainables.trial_config import TrialConfig
 
 NUM_TRAIN_IMAGES = 1000

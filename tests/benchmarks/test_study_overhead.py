@@ -1,7 +1,7 @@
 """Where the time of a study went, from a journal whose answer is known."""
 
 from benchmarks.trial import read_shares
-from study.journal import replay
+from study.record.journal import replay
 
 
 def test_shares_of_a_study_of_three_trials_at_two_places() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from gallery import CLOSE_ASSISTANT, runs_address, serve_mlflow, show_columns
 
-from study.journal import read_study
-from study.mlflow_projection import tracking_uri
+from study.record.journal import read_study
+from study.tracking.projection import tracking_uri
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 60_000

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from study.journal import StudyRecord, read_study
+from study.record.journal import StudyRecord, read_study
 
 pytestmark = pytest.mark.browser
 SECTIONS = ("How to read this", "Accuracy against robustness", "What accuracy and robustness cost", "The front",

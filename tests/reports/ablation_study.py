@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from study.journal import Journal, StudyRecord, TrialRecord, apply
-from study.planning import Plan, Upcoming
+from study.decisions.planning import Plan, Upcoming
+from study.record.journal import Journal, StudyRecord, TrialRecord, apply
 from study.spec import Ablation, StudySpec
 from trainables.trial_config import LAPTOP, TrialConfig
 

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from ablation_study import ablation_spec, additive, run, unless
 
-from reports.ablation_figures import waterfall_figure
-from reports.ablation_sections import TITLE
-from reports.ablation_waterfall import Bar, Waterfall
+from reports.ablation.ablation_figures import waterfall_figure
+from reports.ablation.ablation_sections import TITLE
+from reports.ablation.ablation_waterfall import Bar, Waterfall
+from reports.ablation.executed_ablation import Change
 from reports.build import build_report
-from reports.executed_ablation import Change
-from reports.figure_style import VERMILLION
-from reports.measures import Objective
-from reports.page import Section
-from reports.sections import sections_of
-from reports.trials import tabulate
+from reports.page.figure_style import VERMILLION
+from reports.page.page import Section
+from reports.page.sections import sections_of
+from study.record.measures import Objective
+from study.record.trials import tabulate
 
 NewStudy = Callable[..., Any]
 FAILED = {"state": "failed", "metrics": {}, "reason": "diverged"}

@@ -7,15 +7,15 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from reports.front_3d import three_objectives
-from reports.front_figures import MAX_WITH_WHISKERS, front_figure
-from reports.front_progress import attainment_figure, attainment_in, growth_figure, growth_of
-from reports.intervals import wilson_95
-from reports.learning_curves import learning_curves
-from reports.measures import Objective
-from reports.objective_pair import drawable_pairs
-from reports.sections import sections_of
-from reports.trials import TrialTable, tabulate
+from reports.effects.learning_curves import learning_curves
+from reports.front.front_3d import three_objectives
+from reports.front.front_figures import MAX_WITH_WHISKERS, front_figure
+from reports.front.front_progress import attainment_figure, attainment_in, growth_figure, growth_of
+from reports.front.objective_pair import drawable_pairs
+from reports.page.sections import sections_of
+from study.record.intervals import wilson_95
+from study.record.measures import Objective
+from study.record.trials import TrialTable, tabulate
 
 NewStudy = Callable[..., Any]
 CLEAN, ROBUST = Objective("val_clean", maximise=True), Objective("val_pgd_8", maximise=True)

@@ -12,10 +12,10 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from reports.build import build_report
-from reports.page import compiled_at_once, write_page
-from reports.rerun import rerun_command
-from reports.tables import MANY_ROWS
-from reports.trials import tabulate
+from reports.page.page import compiled_at_once, write_page
+from reports.page.rerun import rerun_command
+from reports.page.tables import MANY_ROWS
+from study.record.trials import tabulate
 from trainables.trial_config import TrialConfig
 
 NewStudy = Callable[..., Any]

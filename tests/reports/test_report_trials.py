@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from reports.trials import tabulate, trial_frame
+from study.record.trials import tabulate, trial_frame
 
 NewStudy = Callable[..., Any]
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from search_spaces.paper._recipes import name_of
-from study.load_space import load_space
-from study.proposals import check_space, enumerate_grid
 from study.spec import StudySpec
+from study.spec.choices import check_space, enumerate_grid
+from study.spec.load_space import load_space
 from trainables.trial_config import TrialConfig
 
 FOLDER = Path(__file__).resolve().parents[2] / "search_spaces" / "paper"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from study.engine import Assignment, StudyEngine
-from study.journal import JOURNAL_NAME, Event, Journal
+from study.decisions.engine import Assignment, StudyEngine
+from study.record.journal import JOURNAL_NAME, Event, Journal
 from study.spec import StudySpec
 from trainables.trial_config import TrialConfig
 

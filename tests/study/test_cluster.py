@@ -10,7 +10,7 @@ import ray
 from command_run import CommandRun
 from ray.cluster_utils import Cluster
 
-from study.journal import JOURNAL_NAME, TrialRecord, read_study
+from study.record.journal import JOURNAL_NAME, TrialRecord, read_study
 
 SPACE = """
 from optuna.distributions import CategoricalDistribution

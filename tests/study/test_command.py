@@ -12,12 +12,12 @@ import pytest
 from torchvision import datasets
 
 from study.command import prepare, run, start
-from study.engine import StudyEngine
-from study.journal import JOURNAL_NAME, Journal
-from study.launch import Resources
-from study.options import StudyCommand, requested_spec, study_parser
+from study.decisions.engine import StudyEngine
+from study.record.journal import JOURNAL_NAME, Journal
 from study.run import main
 from study.spec import Search
+from study.spec.options import StudyCommand, requested_spec, study_parser
+from study.workers.launch import Resources
 from trainables.datasets import TrialData, load_data
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -309,10 +309,10 @@ def test_the_report_is_refreshed_while_the_study_runs(
             time.sleep(0.05)
         seen.extend(logged())
 
-    monkeypatch.setattr("study.launch.run_trials", run_trials)
+    monkeypatch.setattr("study.workers.launch.run_trials", run_trials)
     monkeypatch.setattr("study.command._find_resources", lambda prepared, console: Resources("cpu", 1, 0.0, 2))
     if problem:
-        monkeypatch.setattr("study.live_report.ReportProcess.build", lambda process: problem)
+        monkeypatch.setattr("study.display.live_report.ReportProcess.build", lambda process: problem)
     console = Console(file=shown, width=200)
     study = start(prepare(prepared_command(tmp_path), console), console)
     assert run(study, console) == 130

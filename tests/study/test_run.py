@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from command_run import CommandRun
 
-from study.journal import FINISHED, JOURNAL_NAME, StudyRecord, read_study
+from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, read_study
 from study.run import main
 
 SPACE = """

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from command_run import CommandRun
 
-from study.journal import read_study
+from study.record.journal import read_study
 
 SPACE = """
 from optuna.distributions import CategoricalDistribution

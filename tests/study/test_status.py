@@ -15,8 +15,8 @@ from command_run import ROOT
 from rich.console import Console
 
 from study import status as status_module
-from study.driver_lock import has_driver
-from study.journal import JOURNAL_NAME, Journal
+from study.record.driver_lock import has_driver
+from study.record.journal import JOURNAL_NAME, Journal
 from study.spec import MoAsha, StudySpec
 from study.status import main, read_status, render
 
@@ -24,7 +24,7 @@ MakeSpec = Callable[..., StudySpec]
 HOLD_THE_JOURNAL = """
 import sys, time
 from pathlib import Path
-from study.journal import Journal
+from study.record.journal import Journal
 
 journal = Journal(Path(sys.argv[1]))
 print("open", flush=True)

@@ -10,17 +10,22 @@ from typing import Any
 import pytest
 
 from study import check_projections
-from study.check_journal import order_disagreements, parse_journal, repetition_disagreements, result_disagreements
-from study.check_projections import (
+from study.checks.journal_checks import (
+    order_disagreements,
+    parse_journal,
+    repetition_disagreements,
+    result_disagreements,
+)
+from study.checks.projection_checks import (
     file_disagreements,
     mlflow_disagreements,
     optuna_disagreements,
     rung_disagreements,
 )
-from study.journal import JOURNAL_NAME, Event, Journal, StudyRecord, TrialRecord, replay
-from study.mlflow_runs import RunSummary, read_runs
-from study.optuna_search import as_optuna_study
+from study.decisions.optuna_search import as_optuna_study
+from study.record.journal import JOURNAL_NAME, Event, Journal, StudyRecord, TrialRecord, replay
 from study.spec import Constraint, MoAsha, PriorTrial, RayAsha, StudySpec
+from study.tracking.runs import RunSummary, read_runs
 from study.verify import main
 from trainables.trial_config import LAPTOP, TrialConfig
 

@@ -1,0 +1,1 @@
+"""Executed ablations: the greedy path and the effect of each difference alone."""

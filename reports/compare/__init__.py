@@ -1,0 +1,1 @@
+"""Comparison of two trials, or of one configuration from each of two studies."""

@@ -1,0 +1,1 @@
+"""What mattered: effects of factors, importance, the search space, early stopping."""

@@ -1,0 +1,222 @@
+"""Matched pairs: trials that are equal in everything but one factor, from which its effect is estimated."""
+
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import ValidationError
+
+from study.record.front_probability import as_drawn
+from study.record.trials import FACTOR_PREFIX, TrialTable
+from trainables.trial_config import TrialConfig
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Level = tuple[Any, ...]  # the factor's value, then the values of its dependents (see ``MatchedTrials.dependents``)
+Context = tuple[Any, ...]  # the seed and the values of all factors except those under comparison
+Cells = dict[tuple[Level, ...], dict[Context, int]]  # level of each factor under comparison -> context -> trial
+MAX_ADJACENT_LEVELS = 8
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A comparison of two levels of a factor, ``high`` against ``low``."""
+
+    factor: str
+    low: Level
+    high: Level
+    dependents: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The contrast as readable text, e.g. 'none → free (replays 3)'."""
+        return f"{self._words(self.low)} → {self._words(self.high)}"
+
+    def _words(self, level: Level) -> str:
+        value, *others = (item if isinstance(item, str) else json.dumps(item) for item in level)
+        given = [f"{name} {text}" for name, text in zip(self.dependents, others, strict=True) if text != "null"]
+        return f"{value} ({', '.join(given)})" if given else value
+
+
+class MatchedTrials:
+    """The trusted complete trials of a study, indexed by the level of some factors and by everything else.
+
+    Trials match if every other factor and the seed are equal. A factor that is active only under some values of another
+    one (replays under free training) forms a joint level with it: otherwise no trial with replays would match one
+    without.
+
+    Trials that differ only in probe and evaluation use the same pretrained encoder and share its luck. Matched pairs of
+    the same two encoders are therefore averaged: they are one observation of the factor's effect.
+    """
+
+    def __init__(self, table: TrialTable, measures: list[str]) -> None:
+        self.table = table
+        columns = [FACTOR_PREFIX + name for name in table.factors]
+        values = table.per_seed(measures)
+        factors = table.configurations.set_index("configuration")[columns]
+        # Costs differ by factors, not amounts, so their logarithms are compared.
+        values[measures] = as_drawn(values, measures)
+        joined = values.join(factors, on="configuration")
+        names = ["seed", *columns]
+        self._trials = [dict(zip(names, map(_hashable, row), strict=True)) for row in joined[names].to_numpy(object)]
+        self._values = {measure: values[measure].to_numpy(dtype=float) for measure in measures}
+        uids = table.trusted.drop_duplicates(["configuration", "seed"]).set_index(["configuration", "seed"])["uid"]
+        rows = zip(values["configuration"], values["seed"], strict=True)
+        self._encoders = [_encoder(table.study.trials[uids[row]].config) for row in rows]
+        self._dependents = _dependents(table)
+        self._cells: dict[tuple[str, ...], Cells] = {}
+
+    def dependents(self, factor: str) -> tuple[str, ...]:
+        """The factors whose activity depends on ``factor``."""
+        return self._dependents.get(factor, ())
+
+    def levels(self, factor: str) -> list[Level]:
+        """The levels that occur: numbers in ascending order, others in the order of the search space."""
+        found = dict.fromkeys(self._level(trial, factor) for trial in self._trials)
+        order = _choices(self.table, factor)
+
+        def key(level: Level) -> tuple[Any, ...]:
+            value = level[0]
+            rank = order.index(value) if value in order else len(order)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return (0, float(value)) if is_number else (1, rank)
+
+        return sorted((level for level in found if level[0] is not None), key=lambda level: (key(level), str(level)))
+
+    def contrasts(self, factor: str, *, only_ends: bool = False) -> list[Contrast]:
+        """The comparisons to make: for numbers, neighbouring levels and the two ends; otherwise every two levels.
+
+        Contrasts without matched pairs are left out. If more than eight values of a dependent number have partners,
+        only the lowest and the highest are compared, as for a factor with more than eight levels.
+
+        Args:
+            factor: the factor to compare levels of.
+            only_ends: for numbers, compare only the lowest and the highest level.
+        """
+        levels = self.levels(factor)
+        if len(levels) > 2 and all(isinstance(level[0], int | float) and len(level) == 1 for level in levels):
+            near = [] if only_ends or len(levels) > MAX_ADJACENT_LEVELS else list(itertools.pairwise(levels))
+            pairs = [*near, (levels[0], levels[-1])]
+        else:
+            few = _few(self._with_partners(factor, levels))
+            pairs = [pair for pair in itertools.combinations(few, 2) if pair[0][0] != pair[1][0]]
+        cells = self._cells_of((factor,))
+        pairs = [(low, high) for low, high in pairs if not cells[low,].keys().isdisjoint(cells[high,])]
+        return [Contrast(factor, low, high, self.dependents(factor)) for low, high in pairs]
+
+    def _with_partners(self, factor: str, levels: list[Level]) -> list[Level]:
+        """The ``levels`` that share a context with another value of the factor."""
+        cells, values = self._cells_of((factor,)), defaultdict[Context, set[Any]](set)
+        for level in levels:
+            for context in cells[level,]:
+                values[context].add(level[0])
+        return [level for level in levels if any(len(values[context]) > 1 for context in cells[level,])]
+
+    def differences(self, contrast: Contrast, measure: str) -> Floats:
+        """``measure`` at the high level minus ``measure`` at the low level, one number per pair of encoders.
+
+        Only pairs with finite values count. For a factor of the probe, both encoders of a pair are the same.
+        """
+        return self._differences((contrast,), measure)
+
+    def interaction(self, first: Contrast, second: Contrast, measure: str) -> Floats:
+        """How much the effect of ``first`` differs between the high and the low level of ``second``: one number per
+        four encoders of trials that are equal except for the two factors."""
+        return self._differences((first, second), measure)
+
+    def _differences(self, contrasts: tuple[Contrast, ...], measure: str) -> Floats:
+        matched = self._matched(contrasts)
+        values = self._values[measure][matched]
+        for _ in contrasts:
+            values = values[:, 1] - values[:, 0]
+        of_encoders = defaultdict[tuple[str, ...], list[float]](list)
+        for value, trials in zip(values, matched.reshape(len(matched), 2 ** len(contrasts)), strict=True):
+            if np.isfinite(value):
+                of_encoders[tuple(self._encoders[trial] for trial in trials)].append(value)
+        return np.array([np.mean(found) for found in of_encoders.values()], dtype=float)
+
+    def _matched(self, contrasts: tuple[Contrast, ...]) -> Ints:
+        """The trials that are equal except for the contrasts' factors, shape (contexts, 2) or (contexts, 2, 2).
+
+        One axis per contrast, its low level first; entries are positions among the trials.
+        """
+        cells = self._cells_of(tuple(contrast.factor for contrast in contrasts))
+        corners = [cells.get(levels, {}) for levels in itertools.product(*((c.low, c.high) for c in contrasts))]
+        contexts = [context for context in min(corners, key=len) if all(context in corner for corner in corners)]
+        rows = [[corner[context] for corner in corners] for context in contexts]
+        return np.array(rows, dtype=np.int64).reshape(-1, *(2 for _ in contrasts))
+
+    def _cells_of(self, factors: tuple[str, ...]) -> Cells:
+        """The position of each trial by level and context, cached so that contrasts need not scan all trials again."""
+        if factors not in self._cells:
+            taken = {name for factor in factors for name in (factor, *self.dependents(factor))}
+            rest = ["seed", *(FACTOR_PREFIX + name for name in self.table.factors if name not in taken)]
+            cells: Cells = {}
+            for position, trial in enumerate(self._trials):
+                levels = tuple(self._level(trial, factor) for factor in factors)
+                cells.setdefault(levels, {})[tuple(trial[name] for name in rest)] = position
+            self._cells[factors] = cells
+        return self._cells[factors]
+
+    def _level(self, trial: Mapping[Any, Any], factor: str) -> Level:
+        return tuple(trial[FACTOR_PREFIX + name] for name in (factor, *self.dependents(factor)))
+
+
+def _few(levels: list[Level]) -> list[Level]:
+    """``levels``, but if a dependent number takes more than eight values, only those with its lowest and highest."""
+    numbers = defaultdict[tuple[Any, int], set[Any]](set)
+    for level in levels:
+        for position, item in enumerate(level[1:]):
+            numbers[level[0], position] |= {item} if isinstance(item, int | float) else set()
+    groups = defaultdict[Level, list[Level]](list)  # levels that differ only in such numbers
+    for level in levels:
+        is_many = [len(numbers[level[0], position]) > MAX_ADJACENT_LEVELS for position in range(len(level) - 1)]
+        rest = [
+            ... if many and isinstance(item, int | float) else item
+            for item, many in zip(level[1:], is_many, strict=True)
+        ]  # fmt: skip
+        groups[level[0], *rest].append(level)
+    ends = {end for group in groups.values() for end in (min(group), max(group))}
+    return [level for level in levels if level in ends]
+
+
+def _hashable(value: Any) -> Any:
+    """A factor's value as a key; a missing value, which pandas may have turned into NaN, becomes None."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, sort_keys=True)
+    return None if value is None or pd.isna(value) else value
+
+
+def _encoder(config: dict[str, Any]) -> str:
+    """A key that is equal for trials that share a pretrained encoder."""
+    try:
+        return TrialConfig(**config).pretraining_hash()
+    except ValidationError:  # a config of another version: use its fields as they are
+        fields = {name: value for name, value in config.items() if not name.startswith(("probe", "eval_", "rung_"))}
+        return json.dumps(fields, sort_keys=True)
+
+
+def _dependents(table: TrialTable) -> dict[str, tuple[str, ...]]:
+    """Factor -> the other factors with a condition on a field that it sets."""
+    specs = table.study.spec.get("factors", [])
+    fields = {
+        spec["name"]: {name for level in (spec.get("levels") or {}).values() for name in level} or {spec["name"]}
+        for spec in specs
+    }  # fmt: skip
+    return {
+        name: tuple(spec["name"] for spec in specs if own & set(spec.get("when") or {}) and spec["name"] != name)
+        for name, own in fields.items()
+    }
+
+
+def _choices(table: TrialTable, factor: str) -> list[Any]:
+    for spec in table.study.spec.get("factors", []):
+        if spec["name"] == factor:
+            return (spec.get("distribution") or {}).get("attributes", {}).get("choices") or []
+    return []

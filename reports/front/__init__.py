@@ -1,0 +1,1 @@
+"""Fronts: their figures and tables, how they grew, what a share of the seeds attains."""

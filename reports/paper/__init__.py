@@ -1,0 +1,1 @@
+"""A study beside the table of the paper that it reproduces."""

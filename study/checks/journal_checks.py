@@ -1,0 +1,197 @@
+"""Whether the events of a journal can have happened: their order within each trial, and the guarantees of a study.
+
+All functions are pure; a disagreement is one line that begins with the line number or the trial.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from study.record.journal import FINISHED, Event, Purpose, StudyRecord, TrialRecord
+from trainables.trial_config import TrialConfig, explain
+
+# The fields that an event must have, by kind; kinds not listed here are from another version.
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "created": ("study", "spec", "environment"),
+    "resumed": ("environment",),
+    "proposed": ("uid", "number", "params", "config"),
+    "launched": ("uid", "attempt"),
+    "reported": ("uid", "metrics"),
+    "decided": ("uid", "milestone", "decision", "reason"),
+    "retried": ("uid", "reason"),
+    "finished": ("uid", "state"),
+    "interrupted": ("reason",),
+    "ended": (),
+}
+DECISIONS = ("continue", "stop", "audit")
+
+
+def parse_journal(text: str) -> tuple[list[Event], list[str], bool]:
+    """The events of a journal, the lines that are not events, and whether the last line is truncated, as by a kill."""
+    *lines, rest = text.split("\n")
+    events: list[Event] = []
+    broken = []
+    for number, line in enumerate(lines, start=1):
+        problem = _problem_of(line, events)
+        if problem:
+            broken.append(f"line {number}: {problem}")
+    return events, broken, bool(rest)
+
+
+def _problem_of(line: str, events: list[Event]) -> str | None:
+    """Appends the event in ``line`` to ``events``, or returns why it is not an event."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return "not JSON; the file was changed or damaged"
+    if not isinstance(event, dict) or "event" not in event or "time" not in event:
+        return "not an event: it has no 'event' and 'time'"
+    missing = [name for name in REQUIRED.get(event["event"], ()) if name not in event]
+    if event["event"] == "reported" and not missing and "milestone" not in event["metrics"]:
+        missing = ["milestone"]
+    if missing:
+        return f"{event['event']!r} without {missing[0]!r}"
+    events.append(event)
+    return None
+
+
+@dataclass
+class _Seen:
+    """What the events so far say about one trial."""
+
+    attempts: int = 0
+    reported: list[int] = field(default_factory=list)  # milestones
+    decided: list[int] = field(default_factory=list)
+    is_stopped: bool = False  # by a decision
+    is_finished: bool = False
+
+
+def order_disagreements(events: Sequence[Event]) -> list[str]:
+    """Events that cannot follow those before them."""
+    found: list[str] = []
+    trials: dict[str, _Seen] = {}
+    has_ended = False
+    for number, event in enumerate(events, start=1):
+        problems = []
+        kind, uid = event["event"], event.get("uid")
+        if (kind == "created") != (number == 1):
+            problems.append("a journal begins with 'created', once")
+        if has_ended and kind in REQUIRED and kind != "resumed":
+            problems.append(f"{kind!r} after the study had ended")
+        if kind == "ended" and (unfinished := [uid for uid, seen in trials.items() if not seen.is_finished]):
+            problems.append(f"the study ended before {', '.join(unfinished)}")
+        has_ended = kind == "ended" or (has_ended and kind != "resumed")
+        if kind == "proposed":
+            problems += _proposal_problems(event, trials)
+            trials[event["uid"]] = _Seen()
+        elif uid is not None and kind in REQUIRED:
+            seen = trials.get(uid)
+            problems += [f"{kind!r}, but it was never proposed"] if seen is None else _trial_problems(event, seen)
+        place = f"line {number}, {uid}" if uid else f"line {number}"
+        found += [f"{place}: {problem}" for problem in problems]
+    return found
+
+
+def _proposal_problems(event: Event, trials: dict[str, _Seen]) -> list[str]:
+    problems = []
+    if event["uid"] in trials:
+        problems.append("proposed twice")
+    if event["number"] != len(trials):
+        problems.append(f"has the number {event['number']} and is the trial {len(trials)}")
+    if event.get("purpose", "search") not in get_args(Purpose):
+        problems.append(f"has an unknown purpose: {event['purpose']!r}")
+    return problems
+
+
+def _trial_problems(event: Event, seen: _Seen) -> list[str]:
+    """What is wrong with an event of a trial; updates ``seen``."""
+    kind = event["event"]
+    if seen.is_finished:
+        return [f"{kind!r} after it had finished"]
+    problems = []
+    if kind != "launched" and seen.attempts == 0:
+        problems.append(f"{kind!r} before it was launched")
+    if kind != "finished" and seen.is_stopped:
+        problems.append(f"{kind!r} after the decision to stop it")
+    match kind:
+        case "launched":
+            if event["attempt"] != seen.attempts + 1:
+                problems.append(f"attempt {event['attempt']} after attempt {seen.attempts}")
+            seen.attempts = event["attempt"]
+        case "reported":
+            problems += _report_problems(event["metrics"]["milestone"], seen)
+        case "decided":
+            problems += _decision_problems(event, seen)
+        case "finished":
+            problems += _end_problems(event["state"], seen)
+    return problems
+
+
+def _report_problems(milestone: int, seen: _Seen) -> list[str]:
+    problems = []
+    if seen.reported and milestone <= seen.reported[-1]:
+        problems.append(f"reported at {milestone:,} after {seen.reported[-1]:,}")
+    elif len(seen.reported) > len(seen.decided):
+        problems.append(f"reported at {milestone:,} without a decision at {seen.reported[-1]:,}")
+    seen.reported.append(milestone)
+    return problems
+
+
+def _decision_problems(event: Event, seen: _Seen) -> list[str]:
+    problems = []
+    milestone, decision = event["milestone"], event["decision"]
+    if decision not in DECISIONS:
+        problems.append(f"an unknown decision: {decision!r}")
+    if milestone in seen.decided:
+        problems.append(f"decided about twice at {milestone:,}")
+    elif milestone not in seen.reported:
+        problems.append(f"decided about at {milestone:,}, where it has not reported")
+    seen.decided.append(milestone)
+    seen.is_stopped = decision == "stop"
+    return problems
+
+
+def _end_problems(state: str, seen: _Seen) -> list[str]:
+    seen.is_finished = True
+    if state not in FINISHED:
+        return [f"finished in an unknown state: {state!r}"]
+    if seen.is_stopped and state != "stopped":
+        return [f"finished as {state} after the decision to stop it"]
+    if state == "stopped" and not seen.is_stopped:
+        return ["finished as stopped without a decision to stop it"]
+    return []
+
+
+def result_disagreements(record: StudyRecord) -> list[str]:
+    """Complete trials without a finite value of an objective or constraint, unless a failed check explains it."""
+    names = [part["name"] for key in ("objectives", "constraints") for part in record.spec.get(key, [])]
+    found = []
+    for trial in record.with_state("complete"):
+        missing = [name for name in names if not _is_finite(trial.metrics.get(name))]
+        if missing and not trial.metrics.get("validity"):
+            found.append(f"{trial.uid}: complete, but {', '.join(missing)} is not a finite number")
+    return found
+
+
+def repetition_disagreements(record: StudyRecord) -> list[str]:
+    """Trials that repeat the config, seed included, of an earlier trial of the same purpose; also invalid configs."""
+    found = []
+    first: dict[tuple[str, str], TrialRecord] = {}
+    for trial in record.trials.values():
+        try:
+            content_hash = TrialConfig(**trial.config).content_hash()
+        except ValidationError as error:
+            found.append(f"{trial.uid}: its config is invalid: {explain(error)}")
+            continue
+        earlier = first.setdefault((trial.purpose, content_hash), trial)
+        if earlier is not trial:
+            found.append(f"{trial.uid}: the same config and seed as {earlier.uid}, for the same purpose")
+    return found
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

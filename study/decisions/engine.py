@@ -1,0 +1,297 @@
+"""The decisions of a study, each written to the journal before it takes effect. Knows nothing of Ray's executor.
+
+The engine hands out trials (interrupted ones first, then what ``planning`` wants next), receives their reports, decides
+whether they may continue, and records how they ended. All of its state follows from the journal, so a study can be
+resumed from its journal at any moment.
+"""
+
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from study.decisions.moasha import MultiObjectiveAsha
+from study.decisions.planning import Plan, Upcoming
+from study.record.journal import FINISHED, Event, Journal, StudyRecord, TrialRecord
+from study.spec import MoAsha, NoStopping, RayAsha, StudySpec
+from trainables.streams import stream_seed
+from trainables.trial_config import TrialConfig
+
+MAX_DEFERRED = 8  # proposed trials that may wait for an encoder in training; at this many, nothing new is proposed
+Metrics = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial to run: its config, the milestones it has yet to report, and whether it must run alone."""
+
+    uid: str
+    config: TrialConfig
+    milestones: list[int]
+    runs_alone: bool = False
+
+
+class EarlyStopping(Protocol):
+    """Decides at rungs which trials continue; see ``MultiObjectiveAsha``."""
+
+    def decide(
+        self, uid: str, milestone: int, values: list[float | None], among: Collection[str] | None = None
+    ) -> bool: ...
+
+    def restore(self, uid: str, milestone: int, values: list[float | None], kept: bool) -> None: ...
+
+    def explain(self, uid: str, milestone: int) -> str: ...
+
+
+class StudyEngine:
+    """Steers one study.
+
+    Args:
+        journal: open for writing; may already hold part of the study.
+        spec: the study.
+        seed: of the search; the seed offsets of the trials are added to it.
+        num_train_images: for the rungs, which are placed in view passes per training image.
+        on_event: called with each event after it has been written.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        spec: StudySpec,
+        seed: int,
+        num_train_images: int,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self.journal, self.spec, self.seed, self.on_event = journal, spec, seed, on_event
+        self.num_train_images = num_train_images
+        self.share_done: dict[str, float] = {}  # of running trials, for display only
+        self._plan = Plan(spec, seed)
+        self._upcoming: tuple[int, Upcoming | str | None] | None = None  # number of events when asked, and the answer
+        self._num_events = 0
+        self._encoders: dict[str, str] = {}  # uid -> pretraining hash
+        self._running: set[str] = set()
+        self._trained: set[str] = {self._encoder_of(trial) for trial in self.record.with_state("complete")}
+        self._stopping = self._early_stopping()
+        self._restore_decisions()
+        unfinished = [trial for trial in self.record.trials.values() if trial.state not in FINISHED]
+        # The driver was killed between the decision to stop and the end of the trial: the decision stands.
+        self._to_be_stopped = [t.uid for t in unfinished if any(d["decision"] == "stop" for d in t.decisions)]
+        self._waiting = [trial.uid for trial in unfinished if trial.uid not in self._to_be_stopped]
+
+    @property
+    def record(self) -> StudyRecord:
+        """Everything that has happened so far."""
+        return self.journal.record
+
+    @property
+    def num_planned(self) -> int:
+        """How many trials the study will have, as far as is known."""
+        return self._plan.num_planned(self.record)
+
+    def is_complete(self) -> bool:
+        """Whether every trial has ended and none is left to propose."""
+        return all(trial.state in FINISHED for trial in self.record.trials.values()) and self._next() is None
+
+    def is_exhausted(self) -> bool:
+        """Whether no trial is left to hand out, now or later; False while trials run, as they may have to be rerun."""
+        return not self._waiting and not self._running and self._next() is None
+
+    def next_assignment(self) -> Assignment | None:
+        """The next trial to run, or None if there is none at the moment (see ``is_exhausted``)."""
+        self.end_stopped()
+        trial = self._startable()
+        while trial is None:
+            upcoming = self._next()
+            if not isinstance(upcoming, Upcoming) or len(self._waiting) >= MAX_DEFERRED or self._one_is_to_run_alone():
+                return None
+            self._waiting.append(self._propose(upcoming).uid)
+            trial = self._startable()
+        self._waiting.remove(trial.uid)
+        self._running.add(trial.uid)
+        self._write("launched", uid=trial.uid, attempt=trial.attempts + 1)
+        config = TrialConfig(**trial.config)
+        decided = {decision["milestone"] for decision in trial.decisions}
+        milestones = [m for m in self.milestones(config) if m not in decided] if self._is_compared(trial) else []
+        return Assignment(trial.uid, config, milestones, trial.runs_alone)
+
+    def end_stopped(self) -> None:
+        """Ends the trials whose decision to stop is all that an earlier driver, killed meanwhile, has written."""
+        while self._to_be_stopped:
+            self.stop(self._to_be_stopped.pop(0))
+
+    def milestones(self, config: TrialConfig) -> list[int]:
+        """The rungs that lie within the budget of ``config``, in view passes."""
+        if isinstance(self.spec.stopping, NoStopping):
+            return []
+        total = config.epochs * self.num_train_images * config.view_passes_per_image()
+        rungs = []
+        rung = self.spec.stopping.first_rung * self.num_train_images
+        while rung < total:
+            rungs.append(rung)
+            rung *= self.spec.stopping.eta
+        return rungs
+
+    def report(self, uid: str, metrics: Metrics) -> bool:
+        """Records an interim evaluation and returns whether the trial may continue; repeated reports change nothing."""
+        trial, milestone = self.record.trials[uid], metrics["milestone"]
+        if milestone not in [report["milestone"] for report in trial.reports]:
+            self._write("reported", uid=uid, metrics=metrics)
+        known = [decision for decision in trial.decisions if decision["milestone"] == milestone]
+        if not known:
+            decision, reason = self._decide(trial, milestone)
+            self._write("decided", uid=uid, milestone=milestone, decision=decision, reason=reason)
+            known = trial.decisions[-1:]
+        return bool(known[0]["decision"] != "stop")
+
+    def complete(self, uid: str, metrics: Metrics) -> None:
+        """Records the result of a trial that ran to the end."""
+        self._finish(uid, "complete", "", metrics)
+        self._trained.add(self._encoder_of(self.record.trials[uid]))
+
+    def stop(self, uid: str) -> None:
+        """Records that a trial was stopped by the decision at its last rung."""
+        self._finish(uid, "stopped", self.record.trials[uid].decisions[-1]["reason"], {})
+
+    def fail(self, uid: str, reason: str, *, out_of_memory: bool = False) -> None:
+        """Records that a trial diverged or crashed; its numbers are lost, and the study continues.
+
+        A trial that ran out of memory is run once more, alone: others may have shared the memory until just before.
+        """
+        if out_of_memory and not self.record.trials[uid].runs_alone:
+            self._running.discard(uid)
+            self._waiting.append(uid)
+            self._write("retried", uid=uid, reason=reason)
+        else:
+            self._finish(
+                uid, "failed", f"out of memory, even when run alone: {reason}" if out_of_memory else reason, {}
+            )
+
+    def requeue(self, uid: str) -> None:
+        """Queues a trial whose worker died to run again, before anything new."""
+        self._running.discard(uid)
+        self._waiting.insert(0, uid)
+        self.share_done.pop(uid, None)
+
+    def close(self) -> None:
+        """Records whether the study ended or was interrupted."""
+        if self.is_complete():
+            self._write("ended")
+        else:
+            self._write("interrupted", reason="the driver was told to stop")
+
+    def _finish(self, uid: str, state: str, reason: str, metrics: Metrics) -> None:
+        self._running.discard(uid)
+        if self.record.trials[uid].state not in FINISHED:
+            self._write("finished", uid=uid, state=state, reason=reason, metrics=metrics)
+        self.share_done.pop(uid, None)
+
+    def _next(self) -> Upcoming | str | None:
+        """What the plan wants next; computed once for each state of the journal."""
+        if self._upcoming is None or self._upcoming[0] != self._num_events:
+            self._upcoming = self._num_events, self._plan.next(self.record)
+        return self._upcoming[1]
+
+    def _startable(self) -> TrialRecord | None:
+        """The first waiting trial that may run now."""
+        if any(self.record.trials[uid].runs_alone for uid in self._running):
+            return None
+        training = {self._encoder_of(self.record.trials[uid]) for uid in self._running} - self._trained
+        for uid in self._waiting:
+            trial = self.record.trials[uid]
+            if trial.runs_alone:
+                return None if self._running else trial  # nothing behind it in the queue starts before it
+            if self._encoder_of(trial) not in training:
+                return trial
+        return None
+
+    def _one_is_to_run_alone(self) -> bool:
+        """Whether a trial that must run alone is running or waiting; until it has ended, nothing new is proposed."""
+        return any(self.record.trials[uid].runs_alone for uid in [*self._running, *self._waiting])
+
+    def _is_compared(self, trial: TrialRecord) -> bool:
+        """Whether rungs decide about a trial.
+
+        Rungs decide about a configuration by its first trial. Further seeds and confirmations repeat a configuration
+        that has survived; at the rungs they would compete with trials of their own configuration.
+        """
+        return trial.purpose == "search" and self.record.searched[trial.configuration][0].uid == trial.uid
+
+    def _encoder_of(self, trial: TrialRecord) -> str:
+        if trial.uid not in self._encoders:
+            self._encoders[trial.uid] = TrialConfig(**trial.config).pretraining_hash()
+        return self._encoders[trial.uid]
+
+    def _propose(self, upcoming: Upcoming) -> TrialRecord:
+        number = len(self.record.trials)
+        uid = f"t{number:04d}"
+        config = self.spec.config(upcoming.params, self.seed + upcoming.seed_offset)
+        if upcoming.purpose == "confirmation":
+            config = config.replace(**self.spec.confirmation.settings)
+        self._write(
+            "proposed",
+            uid=uid,
+            number=number,
+            params=upcoming.params,
+            config=config.model_dump(mode="json"),
+            purpose=upcoming.purpose,
+            sampler_attrs=upcoming.sampler_attrs,
+        )
+        return self.record.trials[uid]
+
+    def _early_stopping(self) -> EarlyStopping | None:
+        directions = {objective.name: objective.direction == "maximize" for objective in self.spec.objectives}
+        match self.spec.stopping:
+            case MoAsha(eta=eta, objectives=objectives):
+                return MultiObjectiveAsha(eta, [directions[name] for name in objectives])
+            case RayAsha(first_rung=first_rung, eta=eta, objective=objective):
+                from study.decisions.ray_asha import SingleObjectiveAsha  # Ray takes seconds to import
+
+                return SingleObjectiveAsha(first_rung * self.num_train_images, eta, directions[objective])
+        return None
+
+    def _decide(self, trial: TrialRecord, milestone: int) -> tuple[str, str]:
+        """The decision about a recorded report, and the reason for it."""
+        assert self._stopping is not None and not isinstance(self.spec.stopping, NoStopping)
+        if trial.is_audited:
+            return "continue", "audited"
+        names = self.spec.stopping.objectives
+        values = self._values(trial, milestone)  # as recorded: a rerun trial may report slightly different values
+        kept = self._stopping.decide(trial.uid, milestone, values, self._comparable(trial))
+        shown = ", ".join(f"{name} {'–' if v is None else f'{v:.1f}'}" for name, v in zip(names, values, strict=True))
+        reason = f"{self._stopping.explain(trial.uid, milestone)} at {milestone:,} view passes ({shown})"
+        if trial.params in self.spec.references:
+            return "continue", f"reference, {reason}"
+        if not kept and self._is_drawn_for_audit(trial):
+            return "audit", f"audited, {reason}"
+        return ("continue" if kept else "stop"), reason
+
+    def _comparable(self, trial: TrialRecord) -> set[str] | None:
+        """The trials that a decision may depend on: in a deterministic study, those that had ended when it began."""
+        if self.spec.window is None:
+            return None
+        return {other.uid for other in self.record.trials.values() if other.number <= trial.number - self.spec.window}
+
+    def _is_drawn_for_audit(self, trial: TrialRecord) -> bool:
+        assert not isinstance(self.spec.stopping, NoStopping)
+        return random.Random(stream_seed(self.seed, "audit", trial.number)).random() < self.spec.stopping.audit
+
+    def _values(self, trial: TrialRecord, milestone: int) -> list[float | None]:
+        assert not isinstance(self.spec.stopping, NoStopping)
+        report = next(report for report in trial.reports if report["milestone"] == milestone)
+        return [report.get(name) for name in self.spec.stopping.objectives]
+
+    def _restore_decisions(self) -> None:
+        if self._stopping is not None:
+            # In the order in which decisions were made, not in that of the trials: ties at a rung depend on it.
+            audited: set[str] = set()
+            for decision in self.record.decisions:
+                uid, milestone = decision["uid"], decision["milestone"]
+                if uid not in audited:
+                    values = self._values(self.record.trials[uid], milestone)
+                    self._stopping.restore(uid, milestone, values, decision["decision"] == "continue")
+                if decision["decision"] == "audit":
+                    audited.add(uid)
+
+    def _write(self, event: str, **fields: Any) -> None:
+        self._num_events += 1
+        self.on_event(self.journal.write(event, **fields))

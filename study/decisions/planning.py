@@ -1,0 +1,186 @@
+"""Which trial a study runs next, as a function of its journal: further seeds, new configurations, confirmations."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from study.decisions.ablation import Choice, Outcome, as_choice, as_params, wanted_choices
+from study.decisions.confirmation import next_confirmation
+from study.record.configurations import Configuration, configurations
+from study.record.journal import FINISHED, Purpose, StudyRecord, TrialRecord
+from study.spec import Ablation, Budget, Grid, NoStopping, Params, Search, StudySpec
+from study.spec.choices import enumerate_grid
+
+if TYPE_CHECKING:
+    from study.decisions.optuna_search import OptunaSearch
+
+WAIT = "wait"  # more trials will follow, but which ones depends on trials under way
+
+
+@dataclass(frozen=True)
+class Upcoming:
+    """A trial to be proposed: its factor values, its offset from the study's seed, and why it is run."""
+
+    params: Params
+    seed_offset: int
+    purpose: Purpose = "search"
+    sampler_attrs: dict[str, Any] = field(default_factory=dict)
+
+
+class Plan:
+    """Determines the next trial; its only state is a cache, everything else follows from the record passed in.
+
+    Args:
+        spec: the study.
+        seed: of the search.
+    """
+
+    def __init__(self, spec: StudySpec, seed: int) -> None:
+        self._spec, self._seed = spec, seed
+        self._grid = enumerate_grid(spec) if isinstance(spec.design, Grid) else []
+        self._search: OptunaSearch | None = None
+        self._num_when_exhausted: int | None = None  # number of configurations when the search found no new one
+
+    def next(self, record: StudyRecord) -> Upcoming | str | None:
+        """The next trial, WAIT if it depends on trials under way, or None if there is nothing left to do."""
+        if self._spec.window is None:
+            return self._next_given(record)
+        # Uses the results of trials at least ``window`` numbers back; if they do not suffice, adds one trial at a time.
+        for number in range(len(record.trials) - self._spec.window, len(record.trials)):
+            if not _has_ended_up_to(record, number):
+                return WAIT
+            upcoming = self._next_given(_as_known_at(record, number))
+            if isinstance(upcoming, Upcoming):
+                return upcoming
+        return upcoming
+
+    def _next_given(self, record: StudyRecord) -> Upcoming | str | None:
+        """The next trial as a function of ``record`` alone."""
+        known = configurations(record, len(self._spec.seeds))
+        further = self._next_seed(known)
+        if isinstance(further, Upcoming):
+            return further
+        fresh = self._next_configuration(record, known)
+        if isinstance(fresh, Upcoming):
+            return fresh
+        if further == WAIT or fresh == WAIT:
+            return WAIT
+        return self._next_confirmation(record)
+
+    def num_planned(self, record: StudyRecord) -> int:
+        """How many trials the study will have, as far as ``record`` shows."""
+        known = configurations(record, len(self._spec.seeds))
+        seeds = len(self._spec.seeds)
+        begun = len(known)
+        if seeds > 1:
+            begun = sum(max(len(c.trials), seeds if c.state in ("running", "complete") else 0) for c in known)
+        confirming = len([trial for trial in record.trials.values() if trial.purpose == "confirmation"])
+        left = max(0, self._num_configurations(record, known) - len(known))
+        return begun + left * seeds + max(confirming, self._spec.confirmation.runs)
+
+    def _num_configurations(self, record: StudyRecord, known: list[Configuration]) -> int:
+        if self._num_when_exhausted == len(known):
+            return len(known)
+        match self._spec.design:
+            case Search(trials=trials, budget=budget):
+                return len(known) if is_spent(record, budget) else trials
+            case Grid():
+                return len(self._grid)
+            case Ablation():
+                return len(wanted_choices(self._spec, self._outcomes(known)))
+
+    def _next_seed(self, known: list[Configuration]) -> Upcoming | str | None:
+        """The next seed of the first configuration that may start one; WAIT if one may become ready later, or None."""
+        is_waiting = False
+        for configuration in known if len(self._spec.seeds) > 1 else []:
+            done = len(configuration.trials)
+            if configuration.state != "running" or done >= len(self._spec.seeds):
+                continue
+            may_be_stopped = not isinstance(self._spec.stopping, NoStopping) and (
+                configuration.params not in self._spec.references
+            )
+            if may_be_stopped and configuration.trials[-1].state != "complete":
+                is_waiting = True
+            else:
+                return Upcoming(configuration.params, self._spec.seeds[done])
+        return WAIT if is_waiting else None
+
+    def _next_configuration(self, record: StudyRecord, known: list[Configuration]) -> Upcoming | str | None:
+        spec, seed_offset = self._spec, self._spec.seeds[0]
+        match spec.design:
+            case Grid():
+                return Upcoming(self._grid[len(known)], seed_offset) if len(known) < len(self._grid) else None
+            case Ablation():
+                outcomes = self._outcomes(known)
+                wanted = [choice for choice in wanted_choices(spec, outcomes) if choice not in outcomes]
+                if wanted:
+                    return Upcoming(as_params(wanted[0], spec), seed_offset)
+                return WAIT if any(configuration.state == "running" for configuration in known) else None
+            case Search(trials=trials, budget=budget):
+                if len(known) >= trials or is_spent(record, budget) or self._num_when_exhausted == len(known):
+                    return None
+                if len(known) < len(spec.references):
+                    return Upcoming(dict(spec.references[len(known)]), seed_offset)
+                return self._proposal(record, len(known), seed_offset)
+
+    def _proposal(self, record: StudyRecord, num_known: int, seed_offset: int) -> Upcoming | None:
+        if self._search is None:
+            from study.decisions.optuna_search import OptunaSearch  # Optuna's samplers take a second to import
+
+            self._search = OptunaSearch(self._spec, self._seed)
+        proposal = self._search.propose(record)
+        if proposal is None:
+            self._num_when_exhausted = num_known
+            return None
+        return Upcoming(proposal.params, seed_offset, sampler_attrs=proposal.sampler_attrs)
+
+    def _next_confirmation(self, record: StudyRecord) -> Upcoming | str | None:
+        if self._spec.confirmation.runs == 0:
+            return None
+        searching = [trial for trial in record.trials.values() if trial.purpose == "search"]
+        if any(trial.state not in FINISHED for trial in searching):
+            return WAIT
+        confirmation = next_confirmation(record, self._spec, self._seed)
+        return None if confirmation is None else Upcoming(*confirmation, purpose="confirmation")
+
+    def _outcomes(self, known: list[Configuration]) -> dict[Choice, Outcome]:
+        """The outcomes of the ablation so far; larger values are better."""
+        assert isinstance(self._spec.design, Ablation)
+        name = self._spec.design.objective
+        sign = next(1 if o.direction == "maximize" else -1 for o in self._spec.objectives if o.name == name)
+        outcomes = {}
+        for configuration in known:
+            mean = configuration.mean(name) if configuration.is_trustworthy else None
+            value = None if mean is None else sign * mean
+            outcomes[as_choice(configuration.params)] = Outcome(configuration.state != "running", value)
+        return outcomes
+
+
+def is_spent(record: StudyRecord, budget: Budget) -> bool:
+    """Whether the trials of a search have together used up the budget."""
+    limits = {"view_passes": budget.view_passes, "train_pflop": budget.pflop}
+    for name, limit in limits.items():
+        if limit is not None and sum(_spent(trial, name) for trial in record.trials.values()) >= limit:
+            return True
+    return budget.hours is not None and record.active_seconds >= 3600 * budget.hours
+
+
+def _spent(trial: TrialRecord, cost: str) -> float:
+    """The known cost of a trial, from its result or else its last report; 0 if it reused a shared encoder."""
+    if trial.metrics.get("is_encoder_shared"):
+        return 0.0
+    known = trial.metrics or (trial.reports[-1] if trial.reports else {})
+    return float(known.get(cost) or 0.0)
+
+
+def _has_ended_up_to(record: StudyRecord, number: int) -> bool:
+    return all(trial.state in FINISHED for trial in record.trials.values() if trial.number <= number)
+
+
+def _as_known_at(record: StudyRecord, number: int) -> StudyRecord:
+    """The study as if the trials after ``number`` had been proposed but nothing else were known of them."""
+    known = dataclasses.replace(record, trials={})
+    for trial in record.trials.values():
+        blank = TrialRecord(trial.uid, trial.number, trial.params, trial.config, trial.purpose, trial.sampler_attrs)
+        known.add(trial if trial.number <= number else blank)
+    return known

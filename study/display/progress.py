@@ -1,0 +1,128 @@
+"""Progress display of a running study: a live table in a terminal, plain lines elsewhere."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from study.decisions.engine import StudyEngine
+from study.decisions.planning import is_spent
+from study.display.trial_tables import clock, describe_factors, describe_objectives, front_of, front_table, new_table
+from study.record.configuration_frame import Row
+from study.record.journal import FINISHED, Event
+from study.spec import Search
+
+FRONT_SECONDS = 10.0  # between two computations of the front, which take longer the more trials there are
+STATES = ("running", "complete", "stopped", "failed")
+
+
+class ProgressDisplay:
+    """Follows a study's events; a context manager that shows the live table while it is open.
+
+    Args:
+        engine: the engine of the study.
+        concurrency: trials at a time, for the estimate of the time left.
+        console: where to print; a terminal gets the live table.
+    """
+
+    def __init__(self, engine: StudyEngine, concurrency: int, console: Console) -> None:
+        self._engine, self._concurrency, self._console = engine, concurrency, console
+        self._started_at = time.time()
+        self._front: list[Row] = []
+        self._front_is_from = -FRONT_SECONDS  # on the monotonic clock
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> "ProgressDisplay":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Shows an event of the journal; called after it has been written."""
+        went_wrong = event["event"] == "retried" or (event["event"] == "finished" and event["state"] == "failed")
+        if not self._console.is_terminal or went_wrong:
+            line = self._as_line(event)
+            if line:
+                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def print_summary(self) -> None:
+        """Prints how many trials ended in which state, and the front."""
+        record = self._engine.record
+        counts = ", ".join(f"{len(record.with_state(state))} {state}" for state in FINISHED)
+        self._console.print(f"{len(record.trials)} trials: {counts}", highlight=False)
+        design = self._engine.spec.design
+        if record.ended and isinstance(design, Search) and len(record.searched) < design.trials:
+            reason = "the budget is spent" if is_spent(record, design.budget) else "the space has no more"
+            self._console.print(f"{len(record.searched)} of {design.trials} configs: {reason}.", highlight=False)
+        front = front_of(record)
+        if front:
+            self._console.print(front_table(record, front, "front on validation"))
+
+    def seconds_left(self) -> float | None:
+        """The estimated time left, from the trials that ended since this start; None while there are none."""
+        record = self._engine.record
+        durations = [
+            trial.ended_at - max(trial.launched_at, self._started_at)  # excludes the pause before a resume
+            for trial in record.with_state(*FINISHED)
+            if trial.ended_at and trial.launched_at and trial.ended_at > self._started_at
+        ]
+        if not durations:
+            return None
+        mean = sum(durations) / len(durations)
+        done = len(record.with_state(*FINISHED))
+        under_way = sum(self._engine.share_done.get(trial.uid, 0.0) for trial in record.with_state("running"))
+        return max(0.0, mean * (self._engine.num_planned - done - under_way) / self._concurrency)
+
+    def _front_so_far(self) -> list[Row]:
+        if time.monotonic() - self._front_is_from >= FRONT_SECONDS:
+            self._front, self._front_is_from = front_of(self._engine.record), time.monotonic()
+        return self._front
+
+    def _as_line(self, event: Event) -> str | None:
+        record = self._engine.record
+        elapsed = clock(time.time() - self._started_at)
+        match event:
+            case {"event": "launched", "uid": uid, "attempt": attempt}:
+                again = f" (attempt {attempt})" if attempt > 1 else ""
+                return f"[{elapsed}] {uid} started{again}: {describe_factors(record.trials[uid])}"
+            case {"event": "decided", "uid": uid, "decision": decision, "reason": reason}:
+                return f"[{elapsed}] {uid} rung: {decision}, {reason}"
+            case {"event": "retried", "uid": uid, "reason": reason}:
+                return f"[{elapsed}] {uid} will run once more, alone: {reason}"
+            case {"event": "finished", "uid": uid, "state": state}:
+                done = len(record.with_state(*FINISHED))
+                left = self.seconds_left()
+                estimate = f", about {clock(left)} left" if left else ""
+                what = describe_objectives(record, record.trials[uid]) or record.trials[uid].reason
+                return f"[{elapsed}] {uid} {state}: {what} [{done}/{self._engine.num_planned} done{estimate}]"
+        return None
+
+    def _render(self) -> Group:
+        record = self._engine.record
+        counts = {state: len(record.with_state(state)) for state in STATES}  # type: ignore[arg-type]
+        left = self.seconds_left()
+        heading = Text.assemble(
+            (record.name, "bold"),
+            f"  {sum(counts.values()) - counts['running']}/{self._engine.num_planned} done  ",
+            "  ".join(f"{count} {state}" for state, count in counts.items()),
+            f"  elapsed {clock(time.time() - self._started_at)}",
+            f"  left about {clock(left)}" if left is not None else "",
+        )
+        return Group(heading, self._running_table(), front_table(record, self._front_so_far(), "front so far"))
+
+    def _running_table(self) -> Table:
+        table = new_table("trial", "pretrained", "last rung", "factors", title="running")
+        for trial in self._engine.record.with_state("running"):
+            share = self._engine.share_done.get(trial.uid)
+            rung = trial.decisions[-1]["reason"] if trial.decisions else ""
+            table.add_row(trial.uid, "starting" if share is None else f"{share:.0%}", rung, describe_factors(trial))
+        return table

@@ -1,0 +1,1 @@
+"""MLflow: the projection of a journal into runs, and reading them back."""

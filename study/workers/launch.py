@@ -1,0 +1,179 @@
+"""Starts Ray, runs the engine's trials on it, and returns when the study is done or interrupted."""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+
+from study.decisions.engine import Assignment, StudyEngine
+from study.record.journal import FINISHED
+from study.workers.ray_adapters import EngineScheduler, EngineSearcher
+from study.workers.ray_trial import CHECKPOINT_NAME, StudyTrial
+from study.workers.ray_watch import ended_with_ray
+from trainables.datasets import TrialData
+from trainables.shared_encoder import encoder_name
+from trainables.trial import discard_checkpoint
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What each trial gets, and how many trials run at a time."""
+
+    device: str
+    cpus_per_trial: int
+    gpus_per_trial: float
+    concurrency: int
+    gib_per_trial: float | None = None  # of memory; None: no cap
+
+    def describe(self) -> dict[str, Any]:
+        """The fields by name; ``concurrency`` shows whether times were measured while trials shared the machine."""
+        return asdict(self)
+
+    def memory(self, alone: bool) -> int | None:
+        """Bytes that a trial may allocate; alone, as much as all concurrent trials together. None: no cap."""
+        if self.gib_per_trial is None:
+            return None
+        return int(self.gib_per_trial * GIB) * (self.concurrency if alone else 1)
+
+
+def plan_resources(
+    device: str | None,
+    cpus_per_trial: int | None,
+    gpus_per_trial: float | None,
+    concurrency: int | None,
+    gib_per_trial: float | None = None,
+) -> Resources:
+    """Fills in what the user left open, from the resources of the connected Ray cluster.
+
+    ``device`` defaults to cuda if the cluster has a GPU. By default a trial gets one core and, on GPUs, a GPU of its
+    own. Raises ``ValueError`` if no node has room for a trial, or if ``gpus_per_trial`` is given and there are only
+    CPUs.
+    """
+    available = ray.cluster_resources()
+    device = device or ("cuda" if available.get("GPU", 0) > 0 else "cpu")
+    if device == "cpu" and gpus_per_trial is not None:
+        raise ValueError("--gpus-per-trial needs a GPU, and the cluster has none or --device cpu was given")
+    cpus = cpus_per_trial or 1
+    gpus = 0.0 if device == "cpu" else (gpus_per_trial or 1.0)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fitting = sum(num_fitting(node, cpus, gpus, gib_per_trial) for node in nodes)
+    if fitting < 1:
+        has_cap = gib_per_trial is not None
+        there = "; ".join(_describe_node(node, has_cap) for node in nodes)
+        needed = f"{cpus} CPU(s), {gpus:g} GPU(s)" + (f", {gib_per_trial:g} GiB" if has_cap else "")
+        raise ValueError(f"no trial fits: it needs {needed}, Ray's nodes have {there}")
+    return Resources(device, cpus, gpus, min(concurrency or fitting, fitting), gib_per_trial)
+
+
+def num_fitting(node: Mapping[str, float], cpus: int, gpus: float, gib: float | None) -> int:
+    """How many trials fit on a node as Ray places them: a fraction of a GPU must lie on a single GPU.
+
+    Args:
+        node: its resources, under Ray's names; ``memory`` in bytes.
+        cpus, gpus, gib: what a trial gets; ``gpus`` may be 0 or a fraction, ``gib`` None means no cap on memory.
+    """
+    fitting = node.get("CPU", 0) // cpus
+    if 0 < gpus < 1:
+        fitting = min(fitting, int(node.get("GPU", 0)) * int(1 / gpus + 1e-9))
+    elif gpus > 0:
+        fitting = min(fitting, node.get("GPU", 0) // gpus)
+    if gib is not None:
+        fitting = min(fitting, node.get("memory", 0) // (gib * GIB))
+    return int(fitting)
+
+
+def _describe_node(node: Mapping[str, float], with_memory: bool) -> str:
+    memory = f", {node.get('memory', 0) / GIB:.1f} GiB" if with_memory else ""
+    return f"{node.get('CPU', 0):g} CPU(s), {node.get('GPU', 0):g} GPU(s){memory}"
+
+
+def start_ray(address: str | None) -> None:
+    """Starts Ray on this machine, or joins the cluster at ``address``; Ray's own messages are suppressed."""
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # MLflow and the journal keep the results
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output prints tables even when set to be silent
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice about future defaults
+    local: dict[str, Any] = {} if address else {"include_dashboard": False}
+    # Without "local", Ray joins the cluster started last on this machine, whoever started it.
+    ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+    for name in ("ray", "ray.tune", "ray.train"):
+        # Errors are suppressed too: a failed trial is in the journal with its reason, and anything else is raised.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources: Resources) -> None:
+    """Runs trials until the engine has no more, or until Ctrl-C, on which Ray Tune shuts down cleanly.
+
+    Args:
+        engine: decides what runs; its journal is the only state that outlives this call.
+        data: put into Ray's object store once, and read by all trials without copying.
+        study_dir: absolute.
+        resources: from ``plan_resources``.
+    """
+
+    # Trials that find an encoder from an earlier study do not report at rungs, so a repeatable study shares none.
+    is_repeatable = engine.spec.window is not None
+    encoders = (study_dir if is_repeatable else study_dir.parent) / "encoders"
+
+    def as_ray_config(assignment: Assignment) -> dict[str, Any]:
+        return {
+            "uid": assignment.uid,
+            "trial": assignment.config.model_dump(mode="json"),
+            "milestones": assignment.milestones,
+            "folder": str(study_dir / "trials" / assignment.uid),
+            "encoder": str(encoders / encoder_name(assignment.config, data.checksum, resources.device)),
+            "device": resources.device,
+            "num_threads": resources.cpus_per_trial,
+            "memory": resources.memory(assignment.runs_alone),
+            "gpu_share": 1.0 if assignment.runs_alone else resources.gpus_per_trial,
+        }
+
+    # With a searcher, Ray by default starts workers one at a time, each taking seconds; ours never asks for too many.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.concurrency)
+    discard_leftovers(engine, study_dir)
+    trainable = tune.with_resources(
+        tune.with_parameters(StudyTrial, data=data),
+        {
+            "cpu": resources.cpus_per_trial,
+            "gpu": resources.gpus_per_trial,
+            "memory": resources.memory(alone=False) or 0,
+        },
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=TuneConfig(
+            search_alg=EngineSearcher(engine, resources.concurrency, as_ray_config, partial(_discard, study_dir)),
+            scheduler=EngineScheduler(engine),
+            num_samples=-1,  # unlimited; the searcher says when there are no more
+            reuse_actors=True,
+        ),
+        run_config=RunConfig(
+            name=f"run-{len(engine.record.environments)}",
+            storage_path=str(study_dir / "ray"),
+            # The searcher handles dead workers: Ray's own retries do not cover workers that die while starting.
+            failure_config=FailureConfig(max_failures=0),
+            checkpoint_config=CheckpointConfig(checkpoint_at_end=False),  # trials keep their own checkpoints
+            verbose=0,
+        ),
+    )
+    with ended_with_ray():
+        tuner.fit()
+
+
+def discard_leftovers(engine: StudyEngine, study_dir: Path) -> None:
+    """Ends what an earlier driver was killed before ending, and removes the checkpoints of all finished trials."""
+    engine.end_stopped()
+    for trial in engine.record.with_state(*FINISHED):
+        _discard(study_dir, trial.uid)
+
+
+def _discard(study_dir: Path, uid: str) -> None:
+    discard_checkpoint(study_dir / "trials" / uid / CHECKPOINT_NAME)

@@ -1,0 +1,72 @@
+"""How many trials fit on what Ray has."""
+
+from collections.abc import Iterator
+
+import pytest
+import ray
+
+from study.workers.launch import num_fitting, plan_resources, start_ray
+
+
+@pytest.fixture(scope="module", autouse=True)
+def three_cpus() -> Iterator[None]:
+    ray.init(num_cpus=3, _memory=5 * 2**30, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_as_many_trials_as_fit_at_a_time() -> None:
+    assert plan_resources(None, None, None, None).describe() == {
+        "device": "cpu", "cpus_per_trial": 1, "gpus_per_trial": 0.0, "concurrency": 3,
+        "gib_per_trial": None,
+    }  # fmt: skip
+    assert plan_resources("cpu", 2, None, None).concurrency == 1
+    assert plan_resources("cpu", None, None, 2).concurrency == 2
+    assert plan_resources("cpu", None, None, 9).concurrency == 3
+
+
+def test_memory_limits_how_many_trials_run_at_a_time() -> None:
+    resources = plan_resources("cpu", None, None, None, gib_per_trial=2.0)
+    assert resources.concurrency == 2
+    assert (resources.memory(alone=False), resources.memory(alone=True)) == (2 * 2**30, 4 * 2**30)
+    with pytest.raises(ValueError, match=r"no trial fits: it needs 1 CPU\(s\), 0 GPU\(s\), 6 GiB, .* 5.0 GiB"):
+        plan_resources("cpu", None, None, None, gib_per_trial=6.0)
+
+
+@pytest.mark.parametrize(("device", "cpus"), [("cpu", 4), ("cuda", 1)])
+def test_a_trial_that_fits_nowhere_is_refused(device: str, cpus: int) -> None:
+    with pytest.raises(ValueError, match="no trial fits"):
+        plan_resources(device, cpus, None, None)
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_a_share_of_a_gpu_needs_a_gpu(device: str | None) -> None:
+    with pytest.raises(ValueError, match="--gpus-per-trial needs a GPU"):
+        plan_resources(device, None, 0.25, None)
+
+
+def test_a_cluster_that_happens_to_run_here_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda address, **_: asked.append(address))
+    start_ray(None)
+    start_ray("auto")
+    assert asked == ["local", "auto"]  # with None, Ray joins one that another user or another test has started
+
+
+@pytest.mark.parametrize(
+    ("node", "cpus", "gpus", "gib", "fitting"),
+    [
+        ({"CPU": 1.0}, 2, 0.0, None, 0),
+        ({"CPU": 5.0}, 2, 0.0, None, 2),
+        ({"CPU": 16.0, "GPU": 3.0}, 1, 0.4, None, 6),  # two on each GPU, though 3 / 0.4 is 7.5
+        ({"CPU": 16.0, "GPU": 1.0}, 1, 0.1, None, 10),
+        ({"CPU": 4.0, "GPU": 1.0}, 1, 0.1, None, 4),
+        ({"CPU": 16.0, "GPU": 3.0}, 1, 2.0, None, 1),
+        ({"CPU": 16.0}, 1, 1.0, None, 0),
+        ({"CPU": 16.0, "memory": 5.0 * 2**30}, 1, 0.0, 2.0, 2),
+    ],
+)
+def test_a_trial_lies_on_one_node_and_a_share_on_one_gpu(
+    node: dict[str, float], cpus: int, gpus: float, gib: float | None, fitting: int
+) -> None:
+    assert num_fitting(node, cpus, gpus, gib) == fitting

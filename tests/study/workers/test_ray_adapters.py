@@ -1,0 +1,133 @@
+"""What Ray Tune is told, and what the engine learns from it. Ray itself is not started."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.tune.search import Searcher
+
+from study.decisions.engine import StudyEngine
+from study.record.journal import Journal
+from study.spec import Search, StudySpec
+from study.workers.ray_adapters import MAX_WORKER_DEATHS, EngineSearcher
+
+MakeSpec = Callable[..., StudySpec]
+DIED = "out of memory, even when run alone: the worker process died repeatedly (out of memory, or killed)"
+
+
+class Tune:
+    """Calls a searcher as Ray Tune does: each time that a trial is run it is a new one to Tune."""
+
+    def __init__(self, study_dir: Path, spec: StudySpec, concurrency: int) -> None:
+        journal = Journal(study_dir)
+        journal.write("created", study="s", spec=spec.to_plain(), environment={})
+        self.engine = StudyEngine(journal, spec, 0, 1000)
+        self.ended: list[str] = []
+        self.searcher = EngineSearcher(
+            self.engine, concurrency, lambda assignment: {"uid": assignment.uid}, self.ended.append
+        )
+        self.num_trials = 0
+
+    def start(self) -> tuple[str, Any]:
+        """The id of Tune's trial and what the searcher suggests."""
+        self.num_trials += 1
+        return f"trial{self.num_trials}", self.searcher.suggest(f"trial{self.num_trials}")
+
+    def attempts(self, uid: str) -> int:
+        return self.engine.record.trials[uid].attempts
+
+    def state(self, uid: str) -> str:
+        return self.engine.record.trials[uid].state
+
+
+@pytest.fixture
+def make_tune(make_spec: MakeSpec, tmp_path: Path) -> Callable[[int], Tune]:
+    return lambda concurrency: Tune(tmp_path, make_spec(design=Search(trials=3, sampler="random")), concurrency)
+
+
+def final(**metrics: Any) -> dict[str, Any]:
+    return {"kind": "final", "report": json.dumps({"val_clean": 1.0, "val_pgd_8": 1.0, "train_pflop": 1.0} | metrics)}
+
+
+def test_a_trial_whose_worker_died_goes_on_before_anything_new(make_tune: Callable[[int], Tune]) -> None:
+    tune = make_tune(1)
+    for death in range(1, MAX_WORKER_DEATHS + 1):
+        trial, suggested = tune.start()
+        assert suggested == {"uid": "t0000"} and tune.attempts("t0000") == death
+        tune.searcher.on_trial_complete(trial, error=True)
+        assert tune.state("t0000") == "running" and tune.ended == [], "its checkpoint stays"
+    trial, _ = tune.start()
+    tune.searcher.on_trial_complete(trial, final())
+    assert (tune.state("t0000"), tune.ended) == ("complete", ["t0000"])
+
+
+def test_the_study_is_not_finished_while_a_trial_runs(make_tune: Callable[[int], Tune]) -> None:
+    """Ray never asks again where it was told so, and what runs may have to be run again."""
+    tune = make_tune(4)
+    started = [tune.start() for _ in range(3)]
+    assert tune.start()[1] is None
+    for trial, _ in started[:2]:
+        tune.searcher.on_trial_complete(trial, final())
+    assert tune.start()[1] is None
+    tune.searcher.on_trial_complete(started[2][0], error=True)
+    trial, suggested = tune.start()
+    assert suggested == {"uid": "t0002"}
+    tune.searcher.on_trial_complete(trial, final())
+    assert tune.start()[1] == Searcher.FINISHED
+
+
+def test_a_trial_whose_workers_die_again_and_again_has_failed(make_tune: Callable[[int], Tune]) -> None:
+    """After as many deaths as are put up with, what kills it is taken for a lack of memory, and it has one more try."""
+    tune = make_tune(1)
+    for _ in range(MAX_WORKER_DEATHS + 2):
+        trial, suggested = tune.start()
+        assert suggested == {"uid": "t0000"}
+        tune.searcher.on_trial_complete(trial, error=True)
+    assert (tune.state("t0000"), tune.engine.record.trials["t0000"].reason) == ("failed", DIED)
+    assert tune.ended == ["t0000"]
+    assert tune.start()[1] == {"uid": "t0001"}
+
+
+def test_beside_others_it_is_given_the_machine_for_itself_first(make_tune: Callable[[int], Tune]) -> None:
+    """What kills a worker again and again is most often a lack of memory."""
+    tune = make_tune(2)
+    _, other = tune.start()
+    assert other == {"uid": "t0000"}
+    for _ in range(MAX_WORKER_DEATHS + 1):
+        trial, suggested = tune.start()
+        assert suggested == {"uid": "t0001"}
+        tune.searcher.on_trial_complete(trial, error=True)
+    assert tune.state("t0001") == "proposed" and tune.engine.record.trials["t0001"].runs_alone
+    assert tune.start()[1] is None, "it waits for the other one"
+    tune.searcher.on_trial_complete("trial1", final())
+    trial, suggested = tune.start()
+    assert suggested == {"uid": "t0001"} and tune.start()[1] is None
+    tune.searcher.on_trial_complete(trial, error=True)
+    assert (tune.state("t0001"), tune.ended) == ("failed", ["t0000", "t0001"])
+
+
+def test_an_end_without_a_result_is_a_death_too(make_tune: Callable[[int], Tune]) -> None:
+    tune = make_tune(1)
+    trial, _ = tune.start()
+    tune.searcher.on_trial_complete(trial, None)
+    assert tune.start()[1] == {"uid": "t0000"}
+
+
+def test_a_trial_that_reports_its_failure_is_not_tried_again(make_tune: Callable[[int], Tune]) -> None:
+    tune = make_tune(1)
+    trial, _ = tune.start()
+    report = json.dumps({"reason": "TrialDiverged: nan", "out_of_memory": False})
+    tune.searcher.on_trial_complete(trial, {"kind": "failed", "report": report})
+    assert (tune.state("t0000"), tune.ended) == ("failed", ["t0000"])
+
+
+def test_the_end_of_the_study(make_tune: Callable[[int], Tune]) -> None:
+    tune = make_tune(1)
+    for number in range(3):
+        trial, suggested = tune.start()
+        assert suggested == {"uid": f"t{number:04d}"}
+        assert tune.start()[1] is None, "no more at a time than can run"
+        tune.searcher.on_trial_complete(trial, final())
+    assert tune.start()[1] == EngineSearcher.FINISHED

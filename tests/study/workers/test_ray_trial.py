@@ -1,0 +1,112 @@
+"""The trainable without Ray: what a worker does about images that are not on its node."""
+
+import json
+import pickle
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from study.workers.ray_trial import StudyTrial
+from trainables.datasets import TrialData, load_data
+from trainables.image_cache import cache_dir
+from trainables.trial_config import TrialConfig
+
+CONFIG = TrialConfig(
+    dataset="imagefolder",
+    image_size=8,
+    validation_fraction=0.25,
+    num_views=2,
+    encoder="resnet_narrow",
+    projector_hidden_dim=16,
+    projector_dim=8,
+    batch_size=8,
+    epochs=1,
+    adversary="none",
+    probe="central",
+    probe_epochs=1,
+    eval_pgd_steps=1,
+    eval_radii_255=(8.0,),
+)
+
+
+@pytest.fixture
+def config(
+    make_photographs: Callable[[Path, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> TrialConfig:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return CONFIG.replace(data_root=str(make_photographs(tmp_path / "photographs", 4)))
+
+
+def run_to_end(
+    config: TrialConfig, data: TrialData, folder: Path, *, memory: int | None = None, device: str = "cpu"
+) -> dict[str, Any]:
+    """The last result of a worker that unpickles ``data`` and may allocate ``memory`` bytes; no Ray is started."""
+    trial = StudyTrial.__new__(StudyTrial)
+    plain = {"uid": "t0000", "trial": config.model_dump(mode="json"), "milestones": []}
+    trial.setup(
+        plain
+        | {"folder": str(folder), "encoder": str(folder / "encoder.pt"), "device": device}
+        | {"num_threads": torch.get_num_threads(), "memory": memory, "gpu_share": 0.0},
+        pickle.loads(pickle.dumps(data)),
+    )
+    while not (result := trial.step()).get("done"):
+        pass
+    return result | {"report": json.loads(result["report"])}
+
+
+def test_a_node_without_the_images_makes_them(config: TrialConfig, tmp_path: Path) -> None:
+    data = load_data(config)
+    there = run_to_end(config, data, tmp_path / "there")
+    for path in cache_dir().iterdir():
+        path.unlink()
+    here = run_to_end(config, data, tmp_path / "here")
+    assert there["kind"] == here["kind"] == "final"
+    for name, value in there["report"].items():
+        assert name.endswith("_seconds") or here["report"][name] == value
+    assert len(list(cache_dir().glob("*.npy"))) == 2
+
+
+def test_a_checkpoint_outlives_the_worker_until_the_driver_has_the_result(config: TrialConfig, tmp_path: Path) -> None:
+    """A kill between the two costs another evaluation, not another training."""
+    data = load_data(config)
+    first = run_to_end(config, data, tmp_path / "trial")
+    assert json.loads((tmp_path / "trial" / "result.json").read_text())["metrics"] == first["report"]
+    again = run_to_end(config, data, tmp_path / "trial")
+    assert again["report"]["train_seconds"] == first["report"]["train_seconds"], "nothing was trained"
+    assert not again["report"]["is_encoder_shared"]
+
+
+def test_a_node_with_other_images_fails_the_trial(config: TrialConfig, tmp_path: Path) -> None:
+    data = load_data(config)
+    for path in cache_dir().iterdir():
+        path.unlink()
+    Image.new("RGB", (9, 9)).save(Path(config.data_root) / "train" / "class 000" / "photograph 0.jpg")
+    result = run_to_end(config, data, tmp_path / "trial")
+    assert result["kind"] == "failed"
+    assert result["report"]["reason"].startswith("ValueError: the images in ")
+    assert f"checksum {load_data(config).checksum[:12]} here, {data.checksum[:12]} there" in result["report"]["reason"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's limit is Linux's")
+def test_a_trial_that_needs_more_than_its_cap_is_out_of_memory(config: TrialConfig, tmp_path: Path) -> None:
+    data, big = load_data(config), config.replace(num_views=32, image_size=8, encoder="resnet18", batch_size=9)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:  # it may not survive: C code often does not
+        capped = partial(run_to_end, memory=20 * 2**20)
+        result = pool.submit(capped, big, data, tmp_path / "capped").result()
+        assert result["kind"] == "failed" and result["report"]["out_of_memory"], result
+        result = pool.submit(run_to_end, big, data, tmp_path / "free").result()
+        assert result["kind"] == "final", "the next trial of the process has no cap"
+
+
+def test_a_device_that_the_node_does_not_have_is_the_reason_of_the_failure(config: TrialConfig, tmp_path: Path) -> None:
+    """Raised while the worker is set up it would be lost: to Ray the worker has died."""
+    result = run_to_end(config, load_data(config), tmp_path, device="warp")
+    assert result["kind"] == "failed" and "warp" in result["report"]["reason"], result
