@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from study.files import replacing
 from trainables.probe import ProbedClassifier, to_pixels
 from trainables.robust_accuracy import Flags, evaluation_batch, is_stochastic, most_damaging
 from trainables.stored_images import Images
 from trainables.streams import stream_seed
 from trainables.trial_config import TrialConfig
-from trainables.whole_files import replacing
 
 MIN_AUTOATTACK_CLASSES = 4  # its targeted loss compares the four largest logits
 STANDARD_ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")

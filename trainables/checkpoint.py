@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from study.files import replacing
 from trainables.pretrain import Pretraining
 from trainables.trial_config import TrialConfig
-from trainables.whole_files import DamagedFile, load_state, replacing
+from trainables.whole_files import DamagedFile, load_state
 
 
 class TrialCheckpoint:

@@ -21,16 +21,6 @@ from trainables.trial_config import TrialConfig
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
 DIGITS_TEST_FRACTION = 0.25
-# The fields of a config that decide which images a trial sees, in training or in evaluation.
-DATA_FIELDS = (
-    "dataset",
-    "data_root",
-    "image_size",
-    "train_images",
-    "validation_fraction",
-    "split_seed",
-    "eval_samples",
-)
 
 
 @dataclass(frozen=True)

@@ -74,3 +74,9 @@ def available_bytes(device: torch.device) -> int:
     if CGROUP_LIMIT.exists() and (text := CGROUP_LIMIT.read_text().strip()) != "max":
         limits.append(int(text))
     return min(limits)
+
+
+def cap_device(share: float, device: torch.device) -> None:
+    """Limits PyTorch to ``share`` (0 to 1) of the GPU's memory; does nothing on a CPU."""
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)

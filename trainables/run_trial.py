@@ -6,24 +6,25 @@ trains on scikit-learn's digits with the laptop preset; ``--preset paper`` is th
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import nn
 from torch.nn.utils import skip_init
 
+from study.files import make_folder, replacing
+from study.record.trial_folder import save_result
+from study.settings import explain, parse_settings
 from trainables.datasets import load_data
 from trainables.encoders import HeadedEncoder, build_encoder
 from trainables.pretrain import TrialDiverged
 from trainables.probe import ProbedClassifier
 from trainables.trial import FinalReport, Metrics, Progress, run_trial
-from trainables.trial_config import PRESETS, TrialConfig, explain, parse_settings, resolve_paths
-from trainables.whole_files import DamagedFile, load_state, replacing
+from trainables.trial_config import PRESETS, TrialConfig, resolve_paths
+from trainables.whole_files import DamagedFile, load_state
 
 CLASSIFIER_NAME = "classifier.pt"
 
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parses the command line, runs the trial, prints its metrics; returns the exit code (2: bad input)."""
     options = _parser().parse_args(arguments)
     try:
-        settings = parse_settings(options.set)
+        settings = parse_settings(options.set, TrialConfig)
         given = TrialConfig(**(PRESETS[options.preset] | settings))
         config = resolve_paths(given)
         device = parse_device(options.device)
@@ -71,27 +72,14 @@ def parse_device(name: str | None) -> torch.device:
     return device
 
 
-def make_folder(path: Path) -> None:
-    """Creates a folder unless it exists; raises ``ValueError`` if it cannot be created."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot make the folder {path}: {error.strerror}") from None
-
-
-def save_result(report: FinalReport, config: TrialConfig, folder: Path) -> None:
-    """Writes ``flags.npz`` (per image), ``classifier.pt`` (weights) and last ``result.json`` (config and metrics)."""
-    with replacing(folder / "flags.npz") as unfinished, unfinished.open("wb") as file:
-        np.savez_compressed(file, **report.flags)  # type: ignore[arg-type]
+def save_classifier(classifier: ProbedClassifier, config: TrialConfig, folder: Path) -> None:
+    """Writes ``classifier.pt``, the weights of a finished trial."""
     with replacing(folder / CLASSIFIER_NAME) as unfinished:
-        torch.save({"config": config.content_hash(), "classifier": report.classifier.state_dict()}, unfinished)
-    result = {"config": config.model_dump(mode="json"), "metrics": report.metrics}
-    with replacing(folder / "result.json") as unfinished:
-        unfinished.write_text(json.dumps(result, indent=2))
+        torch.save({"config": config.content_hash(), "classifier": classifier.state_dict()}, unfinished)
 
 
 def load_classifier(folder: Path, config: TrialConfig, device: torch.device) -> ProbedClassifier:
-    """The classifier that ``save_result`` wrote into ``folder``, in evaluation mode and with frozen parameters.
+    """The classifier that ``save_classifier`` wrote into ``folder``, in evaluation mode and with frozen parameters.
 
     It reproduces the trial's numbers: the weights have the same memory layout as they had there. No random generator is
     touched.
@@ -128,7 +116,8 @@ def _run(config: TrialConfig, data, device: torch.device, output: str | None) ->
         if isinstance(report, FinalReport):
             _print_metrics(report.metrics)
             if folder:
-                save_result(report, config, folder)
+                save_classifier(report.classifier, config, folder)
+                save_result(folder, TrialConfig.trainable, config.model_dump(mode="json"), report.metrics, report.flags)
                 print(f"saved to {folder}")
 
 

@@ -8,8 +8,9 @@ from typing import IO, Any
 
 import torch
 
+from study.files import replacing
 from trainables.trial_config import TrialConfig
-from trainables.whole_files import DamagedFile, load_state, replacing
+from trainables.whole_files import DamagedFile, load_state
 
 
 def encoder_name(config: TrialConfig, data_checksum: str, device_type: str) -> str:

@@ -3,15 +3,9 @@
 Nothing has to be saved to resume a trial at any batch: the stream of batch 7 of epoch 2 is always the same.
 """
 
-import hashlib
-
 import torch
 
-
-def stream_seed(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed for ``purpose``, e.g. ``("views", epoch, batch)``."""
-    digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+from study.streams import stream_seed
 
 
 def stream(seed: int, *purpose: str | int) -> torch.Generator:

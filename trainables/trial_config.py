@@ -4,14 +4,14 @@
 marked 'fidelity' are choices that the paper and its code leave open, each explained in ``docs/fidelity.md``.
 """
 
-import difflib
-import hashlib
 import json
 import shlex
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, get_origin
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from study.settings import content_hash, replaced
 
 Adversary = Literal["none", "pgd", "free"]
 
@@ -19,6 +19,10 @@ Adversary = Literal["none", "pgd", "free"]
 FIXED_NUM_VIEWS = {"simclr": 2, "supervised": 1}
 # The step of the paper's code is 0.01 on a [0, 1] scale, hence 2.55/255.
 PAPER_STEP_255 = 2.55
+# The fields that decide which images a trial sees, in training or in evaluation.
+DATA_FIELDS = (
+    "dataset", "data_root", "image_size", "train_images", "validation_fraction", "split_seed", "eval_samples",
+)  # fmt: skip
 
 
 class TrialConfig(BaseModel):
@@ -31,6 +35,7 @@ class TrialConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    trainable: ClassVar[str] = "trainables.robust_ssl:ROBUST_SSL"
 
     # Data.
     dataset: Literal["digits", "cifar10", "cifar100", "imagefolder"] = "cifar10"
@@ -161,7 +166,7 @@ class TrialConfig(BaseModel):
 
     def replace(self, **changes: Any) -> "TrialConfig":
         """Returns a validated copy with ``changes`` applied; raises like the constructor."""
-        return TrialConfig(**(self.model_dump() | changes))
+        return replaced(self, changes)
 
     def num_perturbed_views(self) -> int:
         """Views of each image that an adversary may perturb: SimCLR keeps its first view clean."""
@@ -212,11 +217,13 @@ class TrialConfig(BaseModel):
         fields = self.effective()
         if "probe_batch_size" in fields:
             fields["probe_batch_size"] = self.probe_recipe().batch_size
-        return _hash(fields)
+        return content_hash(fields)
 
     def pretraining_hash(self) -> str:
         """16 hex digits over only those effective fields that influence the pretrained encoder."""
-        return _hash({k: v for k, v in self.effective().items() if not k.startswith(("probe", "eval_", "rung_"))})
+        return content_hash(
+            {k: v for k, v in self.effective().items() if not k.startswith(("probe", "eval_", "rung_"))}
+        )
 
     def ineffective_settings(self) -> list[str]:
         """Fields that were set to other values than their defaults although they have no effect, sorted."""
@@ -294,44 +301,7 @@ LAPTOP: dict[str, Any] = {
     "rung_probe_epochs": 3,
     "eval_samples": 250,
 }
-PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "laptop": LAPTOP}
-
-
-def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """Turns ``["num_views=16", "adversary=free"]`` into fields and values, read as JSON where they parse as such.
-
-    Raises:
-        ValueError: for an entry without ``=`` or an unknown field, naming the closest known ones.
-    """
-    changes: dict[str, Any] = {}
-    for setting in settings:
-        field, equals, text = setting.partition("=")
-        if not equals:
-            raise ValueError(f"--set takes FIELD=VALUE, not {setting!r}")
-        require_known_field(field)
-        changes[field] = _parse_value(field, text)
-    return changes
-
-
-def _parse_value(field: str, text: str) -> Any:
-    annotation = TrialConfig.model_fields[field].annotation
-    if annotation is str or get_origin(annotation) is Literal:
-        return text
-    if text.lower() in ("none", "true", "false"):
-        text = {"none": "null"}.get(text.lower(), text.lower())
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def require_known_field(field: str) -> None:
-    """Raises ``ValueError`` naming the closest known fields unless ``field`` is a field of ``TrialConfig``."""
-    if field in TrialConfig.model_fields:
-        return
-    close = difflib.get_close_matches(field, TrialConfig.model_fields, n=3)
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    raise ValueError(f"unknown field {field!r}{hint}")
+PRESETS: dict[str, dict[str, Any]] = {"laptop": LAPTOP, "paper": {}}
 
 
 def command_line(config: TrialConfig) -> str:
@@ -353,17 +323,3 @@ def command_line(config: TrialConfig) -> str:
 def resolve_paths(config: TrialConfig) -> TrialConfig:
     """Returns the config with ``data_root`` absolute, as workers run in other directories."""
     return config.replace(data_root=str(Path(config.data_root).expanduser().resolve()))
-
-
-def explain(error: ValidationError) -> str:
-    """One line for a pydantic error: each field, its rule and the value that broke it."""
-    parts = []
-    for item in error.errors():
-        field = ".".join(str(part) for part in item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
-        parts.append(f"{field}: {message} (got {item['input']!r})" if field else message)
-    return "; ".join(parts)
-
-
-def _hash(fields: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]

@@ -4,27 +4,27 @@ import html
 import json
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from reports.page.rerun import rerun_command
-from study.record.configuration_frame import spread_of
 from study.record.measures import (
-    COSTS,
-    SPLIT_WORDS,
-    CostScale,
-    format_cost,
-    images_behind,
+    Row,
+    Scale,
+    examples_behind,
+    in_words,
     interval_of,
-    label,
     log_ticks,
+    on_its_split,
     on_split,
     short_number,
+    value_text,
 )
-from study.record.trials import FACTOR_PREFIX, TrialTable
+from study.record.trials import FACTOR_PREFIX, TrialTable, spread_of
+from study.trainable import Metric
 
 # Okabe and Ito's palette, distinguishable with every common form of colour blindness.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
@@ -76,52 +76,59 @@ def split_buttons(per_split: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -
     }  # fmt: skip
 
 
-def value_text(value: Any) -> str:
+def factor_text(value: Any) -> str:
     """A factor's value as readable text; '–' if a conditional factor is not active."""
     if value is None or value != value:
         return "–"
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def percent_text(row: Mapping[Any, Any], name: str) -> str:
-    """An accuracy with its uncertainty, '45.2 ± 1.3 (sd, 3 seeds)' or '45.2 [40.1, 50.4]' (Wilson), and n."""
-    value, interval, images = row.get(name, float("nan")), interval_of(row, name), images_behind(row, name)
-    if value != value:
-        return "–"
-    count = "n unknown" if images is None else f"n={images:,}"
-    spread, seeds = spread_of(row, name)
-    if seeds > 1:
-        return f"{value:.1f} ± {spread:.1f} (sd, {seeds} seeds), {count}"
-    return f"{value:.1f}{'' if interval is None else f' [{interval[0]:.1f}, {interval[1]:.1f}]'}, {count}"
-
-
-def short_percent(row: Mapping[Any, Any], name: str) -> str:
-    """An accuracy for a table: '45.2 ± 1.3' over seeds, '45.2 [40.1, 50.4]' for one seed, '–' if there is none."""
-    value, interval, (spread, seeds) = row.get(name, math.nan), interval_of(row, name), spread_of(row, name)
+def measured_text(row: Row, metric: Metric) -> str:
+    """A measurement for a table: '45.2 ± 1.3' over seeds, '45.2 [40.1, 50.4]' (Wilson) for one seed, '–' if none."""
+    value, interval, (spread, seeds) = (
+        row.get(metric.name, math.nan),
+        interval_of(row, metric),
+        spread_of(row, metric.name),
+    )
     if not math.isfinite(value):
         return "–"
-    if seeds > 1:
-        return f"{value:.1f} ± {spread:.1f}"
-    return f"{value:.1f}{'' if interval is None else f' [{interval[0]:.1f}, {interval[1]:.1f}]'}"
+    if seeds > 1 and (
+        spread > 0 or not metric.is_cost
+    ):  # the seeds of a configuration cost the same, but for the clock
+        return f"{value_text(metric, value)} ± {value_text(metric, spread)}"
+    return value_text(metric, value) + ("" if interval is None else f" [{interval[0]:.1f}, {interval[1]:.1f}]")
 
 
-def hover_text(row: Mapping[Any, Any], table: TrialTable) -> str:
+def full_text(row: Row, metric: Metric) -> str:
+    """``measured_text`` with what the uncertainty is over: '45.2 ± 1.3 (sd, 3 seeds), n=250'."""
+    text, count = measured_text(row, metric), examples_behind(row, metric)
+    if text == "–" or not metric.is_share:
+        return text
+    seeds = spread_of(row, metric.name)[1]
+    over = f" (sd, {seeds} seeds)" if seeds > 1 else ""
+    return f"{text}{over}, {'n unknown' if count is None else f'n={count:,}'}"
+
+
+def hover_text(row: Row, table: TrialTable) -> str:
     """All details of one configuration, one per line, escaped for Plotly's hover box."""
     several = f", seeds {', '.join(str(seed) for seed in row['seeds'])}" if row["num_seeds"] > 1 else ""
     lines = [f"trial {', '.join(row['uids'])}{several}" + (", on the front" if row["on_front"] else "")]
     lines.append(f"probability of being on the front: {row['front_probability']:.2f}")
-    lines += [f"{name} = {value_text(row[FACTOR_PREFIX + name])}" for name in table.factors]
-    measured = [on_split(name, "test") for name in table.accuracies("val")] + table.accuracies("test")
+    lines += [f"{name} = {factor_text(row[FACTOR_PREFIX + name])}" for name in table.factors]
+    measured = [on_split(metric, "test") for metric in table.shares("val")]
+    measured += [metric.name for split in ("test", "") for metric in table.shares(split)]
     for name in dict.fromkeys(measured):
-        for split in ("val", "test"):
-            text = percent_text(row, on_split(name, split))
-            if text != "–":
-                lines.append(f"{SPLIT_WORDS[split]} {label(name, table.pgd_steps)}: {text}")
-    lines += [f"{COSTS[name][0]}: {format_cost(name, row[name])}" for name in COSTS if name in row]
+        for metric in (table.metric(on_split(table.metric(name), "val")), table.metric(name)):
+            text = full_text(row, metric)
+            line = f"{on_its_split(metric)}: {text}"
+            if text != "–" and line not in lines:
+                lines.append(line)
+    others = [metric for metric in table.objectives if metric.kind == "number"]
+    lines += [f"{in_words(m)}: {value_text(m, row[m.name])}" for m in [*others, *table.costs] if m.name in row]
     if row["num_lost"]:
         lines.append(f"⚠ {row['state']}: {row['num_lost']} of its trials were stopped or failed, so it is on no front")
     lines += [f"⚠ {warning}" for warning in row["validity"]]
-    command = rerun_command(table.study.trials[row["uid"]].config)
+    command = rerun_command(table, row["uid"])
     lines += textwrap.wrap(command, HOVER_WIDTH, break_on_hyphens=False) if command else []
     return "<br>".join(html.escape(line) for line in lines)
 
@@ -131,26 +138,24 @@ def plain_numbers(values: Iterable[float]) -> list[float | None]:
     return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
 
 
-def maybe_log(costs: pd.Series, scale: CostScale) -> list[float | None]:
-    """Costs in their unit, as log10 if they span over a factor of 10 (colour bars have no log type)."""
-    values = costs / scale.size
-    return (
-        plain_numbers(math.log10(value) if value > 0 else math.nan for value in values)
-        if scale.is_log
-        else plain_numbers(values)
-    )
+def maybe_log(values: pd.Series, scale: Scale) -> list[float | None]:
+    """Values in their unit, as log10 if they span over a factor of 10 (colour bars have no log type)."""
+    sized = values / scale.size
+    if not scale.is_log:
+        return plain_numbers(sized)
+    return plain_numbers(math.log10(value) if value > 0 else math.nan for value in sized)
 
 
-def color_axis(costs: pd.Series, scale: CostScale) -> dict[str, Any]:
-    """A colour axis for costs converted by ``maybe_log``."""
-    ticks = decade_ticks(costs, scale) if scale.is_log else {}
+def color_axis(values: pd.Series, scale: Scale) -> dict[str, Any]:
+    """A colour axis for values converted by ``maybe_log``."""
+    ticks = decade_ticks(values, scale) if scale.is_log else {}
     bar = {"title": {"text": scale.label, "side": "right"}, "thickness": 12, "outlinewidth": 0, "len": 1.0} | ticks
     return {"colorscale": COST_COLORSCALE, "colorbar": bar}
 
 
-def decade_ticks(costs: pd.Series, scale: CostScale) -> dict[str, Any]:
+def decade_ticks(values: pd.Series, scale: Scale) -> dict[str, Any]:
     """Ticks for values that are already log10."""
-    ticks = log_axis_ticks(costs / scale.size)
+    ticks = log_axis_ticks(values / scale.size)
     return ticks | {"tickvals": [math.log10(tick) for tick in ticks["tickvals"]]}
 
 

@@ -1,15 +1,15 @@
 """The command that runs a trial's configuration again."""
 
-from typing import Any
-
 from pydantic import ValidationError
 
-from trainables.trial_config import TrialConfig, command_line
+from study.record.trials import TrialTable
 
 
-def rerun_command(config: dict[str, Any]) -> str | None:
-    """The shell command that runs a trial's configuration again; None if this version does not accept it."""
+def rerun_command(table: TrialTable, uid: str) -> str | None:
+    """The shell command that runs a trial's configuration again; None if there is none, or the config is too old."""
+    if table.trainable is None:
+        return None
     try:
-        return command_line(TrialConfig(**config))
+        return table.trainable.command(table.trainable.config(**table.study.trials[uid].config))
     except ValidationError:
         return None

@@ -1,18 +1,24 @@
-"""Trials grouped by configuration: each configuration that a search proposes is run with every seed of the study."""
+"""Trials grouped by configuration: those with equal factor values, which differ in their seeds.
+
+The one place that says what a configuration's state, its means over seeds and its doubts are.
+"""
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from study.record.journal import FINISHED, State, StudyRecord, TrialRecord
-from study.spec import Params, StudySpec
+
+Params = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """The trials of one choice of factor values, without confirmations.
+    """The trials of one choice of factor values; a snapshot.
 
-    ``state`` is ``failed`` or ``stopped`` as soon as one trial is, ``complete`` once all seeds are, else ``running``.
+    ``num_seeds`` is how many seeds the study gives each configuration.
     """
 
     trials: tuple[TrialRecord, ...]
@@ -28,9 +34,19 @@ class Configuration:
         """The factor values."""
         return self.trials[0].params
 
+    @property
+    def uid(self) -> str:
+        """The uid of its first trial."""
+        return self.trials[0].uid
+
+    @cached_property
+    def completed(self) -> tuple[TrialRecord, ...]:
+        """Its complete trials, which are those with results."""
+        return tuple(trial for trial in self.trials if trial.state == "complete")
+
     @cached_property
     def state(self) -> State:
-        """The state of the configuration; computed once, because a ``Configuration`` is a snapshot."""
+        """``failed`` or ``stopped`` as soon as one trial is, ``complete`` once all seeds are, else ``running``."""
         states = {trial.state for trial in self.trials}
         for state in ("failed", "stopped"):
             if state in states:
@@ -38,42 +54,80 @@ class Configuration:
         return "complete" if len(self.trials) >= self.num_seeds and states <= set(FINISHED) else "running"
 
     @property
+    def is_lost(self) -> bool:
+        """Whether a trial failed or was stopped: the mean of the others is optimistic, so it is on no front."""
+        return self.state in ("failed", "stopped")
+
+    @property
     def is_final(self) -> bool:
         """Whether it will not change: none of its trials is under way, and none will follow unless seeds are added."""
         return self.state != "running" and all(trial.state in FINISHED for trial in self.trials)
 
-    @property
-    def uid(self) -> str:
-        """The uid of its first trial."""
-        return self.trials[0].uid
+    @cached_property
+    def validity(self) -> list[str]:
+        """The validity checks that its complete trials failed, in words."""
+        return list(dict.fromkeys(text for trial in self.completed for text in trial.metrics.get("validity") or []))
 
     @property
     def is_trustworthy(self) -> bool:
         """Whether it is complete and no trial failed a validity check."""
-        return self.state == "complete" and not any(trial.metrics.get("validity") for trial in self.trials)
+        return self.state == "complete" and not self.validity
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """The seeds of its complete trials, ascending."""
+        return sorted({trial.seed for trial in self.completed})
+
+    def by_seed(self, metric: str) -> dict[int, float]:
+        """Seed -> the metric, for complete trials that have a finite value.
+
+        If a seed was run twice (a confirmation that repeats a seed of the search), its trials count as one: they share
+        the seed's luck, so they are no further evidence on the spread over seeds.
+        """
+        found: dict[int, list[float]] = {}
+        for trial in self.completed:
+            value = trial.metrics.get(metric)
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                found.setdefault(trial.seed, []).append(value)
+        return {seed: sum(values) / len(values) for seed, values in found.items()}
 
     def mean(self, metric: str) -> float | None:
-        """Mean of a metric over the seeds; None unless the configuration is complete and all values are finite."""
-        values = [trial.metrics.get(metric) for trial in self.trials]
-        if self.state != "complete" or not all(_is_finite(value) for value in values):
-            return None
-        return float(sum(value for value in values if value is not None) / len(values))
+        """Mean of a metric over the seeds of its complete trials; None unless all of them have a finite value."""
+        values = self.by_seed(metric)
+        return sum(values.values()) / len(values) if values and len(values) == len(self.seeds) else None
 
     def last_report(self) -> dict[str, float | int | None]:
         """The last interim report of the trial that got farthest; empty if there is none."""
         reports = [trial.reports[-1] for trial in self.trials if trial.reports]
         return max(reports, key=lambda report: report["milestone"], default={})
 
-    def violates(self, spec: StudySpec) -> dict[str, float]:
-        """How far each constraint is exceeded (negative if satisfied), for constraints whose metric is known."""
-        means = {constraint: self.mean(constraint.name) for constraint in spec.constraints}
-        return {constraint.name: mean - constraint.at_most for constraint, mean in means.items() if mean is not None}
+    def excess(self, constraints: Iterable[tuple[str, float]]) -> dict[str, float]:
+        """How far the means exceed each constraint (metric, at most), negative if satisfied; only where known."""
+        means = {name: (self.mean(name), bound) for name, bound in constraints}
+        return {name: rounded(mean) - bound for name, (mean, bound) in means.items() if mean is not None}
 
 
-def configurations(record: StudyRecord, num_seeds: int) -> list[Configuration]:
-    """The configurations of a study in the order in which they were proposed, each to be run ``num_seeds`` times."""
-    return [Configuration(tuple(trials), num_seeds) for trials in list(record.searched.values())]
+def configurations(record: StudyRecord, num_seeds: int, *, with_confirmations: bool = False) -> list[Configuration]:
+    """The configurations of a study in the order in which they were proposed, each to be run ``num_seeds`` times.
+
+    Confirmations, which add seeds after the search, are left out unless asked for.
+    """
+    groups: Mapping[str, Sequence[TrialRecord]] = dict(record.searched)
+    if with_confirmations:
+        found: dict[str, list[TrialRecord]] = {}
+        for trial in list(record.trials.values()):
+            found.setdefault(trial.configuration, []).append(trial)
+        groups = found
+    return [Configuration(tuple(trials), num_seeds) for trials in groups.values()]
 
 
-def _is_finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def measured_configurations(record: StudyRecord) -> list[Configuration]:
+    """The configurations with at least one result, confirmations included, in the order of their first results."""
+    num_seeds = len(record.spec.get("seeds", [0]))
+    found = [one for one in configurations(record, num_seeds, with_confirmations=True) if one.completed]
+    return sorted(found, key=lambda one: one.completed[0].number)
+
+
+def rounded(value: float) -> float:
+    """``value`` rounded to 12 significant digits: three equal costs must have the cost itself as their mean."""
+    return float(f"{value:.12g}")

@@ -1,41 +1,56 @@
-"""Which trials are on a Pareto front. Statistics only."""
+"""Which configurations are on a Pareto front."""
 
 from collections.abc import Sequence
 
 import moocore
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from study.record.measures import Objective
+from study.record.configurations import Configuration, measured_configurations, rounded
+from study.record.journal import StudyRecord
+from study.record.metrics import objectives_of
+from study.trainable import Metric
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
-def front_mask(trials: pd.DataFrame, objectives: Sequence[Objective]) -> npt.NDArray[np.bool_]:
-    """Marks the rows (trials or configurations) that no other row dominates in ``objectives``.
+def nondominated(values: Floats, maximise: Sequence[bool]) -> Flags:
+    """Marks the rows of ``values`` (n, objectives) that no other row dominates; equal rows are all kept.
 
-    Only rows in state ``complete``, with finite values of every objective and without validity warnings, take part,
-    either as members or as dominating rows. Otherwise a trial could look optimal because it was stopped early and so
-    cheap, because its encoder collapsed, or because its attack is broken, and a configuration because its mean leaves
-    out the seeds that failed. Equal vectors are all kept.
-
-    Args:
-        trials: one row per trial, with columns ``state`` and ``validity`` (list of warnings) and one column per
-            objective (missing column: no value).
-        objectives: at least one, each maximised or minimised.
-
-    Returns:
-        One boolean per row.
-
-    Raises:
-        ValueError: if there are no objectives.
+    Rows with a value that is not finite take no part. With one objective, the best rows are marked.
     """
-    if not objectives:
-        raise ValueError("a front needs at least one objective")
-    values = trials.reindex(columns=[objective.name for objective in objectives]).to_numpy(dtype=float)
-    is_trusted = (trials["state"] == "complete") & (trials["validity"].map(len) == 0)
-    takes_part = is_trusted.to_numpy(dtype=bool) & np.isfinite(values).all(axis=1)
-    members = np.zeros(len(trials), dtype=bool)
+    takes_part = np.isfinite(values).all(axis=1)
+    members = np.zeros(len(values), dtype=bool)
     if takes_part.any():
-        maximise = [objective.maximise for objective in objectives]
-        members[takes_part] = moocore.is_nondominated(values[takes_part], maximise=maximise, keep_weakly=True)
+        if len(maximise) == 1:
+            column = values[takes_part, 0] * (1 if maximise[0] else -1)
+            members[takes_part] = column == column.max()
+        else:
+            members[takes_part] = moocore.is_nondominated(values[takes_part], maximise=list(maximise), keep_weakly=True)
     return members
+
+
+def comparable_means(found: Sequence[Configuration], objectives: Sequence[Metric], record: StudyRecord) -> Floats:
+    """The means over seeds (configurations, objectives); NaN for configurations that no front may hold.
+
+    Left out are those of which a trial failed or was stopped (a mean without it is optimistic, and being stopped is
+    cheap), those that failed a validity check (a collapsed encoder, a broken attack) and those that break a constraint.
+    """
+    constraints = [(item["name"], item["at_most"]) for item in record.spec.get("constraints", [])]
+    rows = []
+    for one in found:
+        is_out = one.is_lost or one.validity or any(excess > 0 for excess in one.excess(constraints).values())
+        means = [None if is_out else one.mean(objective.name) for objective in objectives]
+        rows.append([np.nan if mean is None else rounded(mean) for mean in means])
+    return np.array(rows, dtype=float).reshape(len(found), len(objectives))
+
+
+def front_of(record: StudyRecord) -> list[Configuration]:
+    """The configurations on the front of all objectives of the study, oldest first."""
+    found, objectives = measured_configurations(record), objectives_of(record)
+    if not objectives:
+        return []
+    means = comparable_means(found, objectives, record)
+    members = nondominated(means, [objective.maximise for objective in objectives])
+    return [one for one, is_member in zip(found, members, strict=True) if is_member]

@@ -1,13 +1,16 @@
 """The probability that a configuration belongs on the front."""
 
-import moocore
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from study.record.configuration_frame import seed_frame
-from study.record.measures import COSTS, Objective, images_behind, is_accuracy
-from study.record.seed_noise import Floats, SeedNoise, image_variance, pooled_seed_noise
+from study.record.configurations import Configuration, rounded
+from study.record.front import comparable_means, nondominated
+from study.record.journal import StudyRecord
+from study.record.measures import examples_behind
+from study.record.seed_noise import Floats, SeedNoise, example_variance, pooled_seed_noise
+from study.trainable import Metric
 
 NUM_REPLICATES = 1000
 
@@ -16,7 +19,7 @@ def front_probabilities(
     means: Floats,
     num_seeds: npt.NDArray[np.int64],
     noise: SeedNoise,
-    image_variances: Floats,
+    example_variances: Floats,
     maximise: list[bool],
     seed: int = 0,
     num_replicates: int = NUM_REPLICATES,
@@ -24,14 +27,14 @@ def front_probabilities(
     """The share of parametric bootstrap replicates in which each configuration is on the front.
 
     In each replicate the mean of every configuration is drawn from a normal distribution around its measured mean. The
-    covariance is that between seeds, divided by the number of seeds, plus the binomial variance of the images.
+    covariance is that between seeds, divided by the number of seeds, plus the binomial variance of the examples.
 
     Rationale: with one to five seeds a configuration's own spread is mostly luck (two seeds may agree by chance and
     would then look certain), so the spread is pooled over configurations, as in an analysis of variance; objectives
-    of a seed are correlated, so the noise is a covariance; all seeds are evaluated on the same images, so more seeds do
-    not shrink the image variance.
+    of a seed are correlated, so the noise is a covariance; all seeds are evaluated on the same examples, so more seeds
+    do not shrink their variance.
 
-    Limitations: configurations share the evaluated images, so their differences are more certain than drawn here (the
+    Limitations: configurations share the evaluated examples, so their differences are more certain than drawn here (the
     probabilities are pulled towards the middle); the spread may differ between configurations; and a front member was
     also selected for its luck, which drawing around its measured mean does not correct.
 
@@ -39,7 +42,7 @@ def front_probabilities(
         means: (configurations, objectives), finite; costs as logarithms (``as_drawn``).
         num_seeds: of each configuration.
         noise: between seeds.
-        image_variances: (configurations, objectives); 0 for measures without images.
+        example_variances: (configurations, objectives); 0 for measures without examples.
         maximise: for each objective, whether larger values are better.
         seed: of the draws.
         num_replicates: a probability has a standard error of at most 0.5 / sqrt(num_replicates).
@@ -55,46 +58,52 @@ def front_probabilities(
     on_front = np.zeros(count)
     for _ in range(num_replicates):
         of_seed = generator.standard_normal((count, width)) @ factor.T * scale
-        of_images = generator.standard_normal((count, width)) * np.sqrt(image_variances)
-        on_front += moocore.is_nondominated(means + of_seed + of_images, maximise=maximise, keep_weakly=True)
+        of_examples = generator.standard_normal((count, width)) * np.sqrt(example_variances)
+        on_front += nondominated(means + of_seed + of_examples, maximise)
     return on_front / num_replicates
 
 
-def with_front_probability(
-    configurations: pd.DataFrame, trials: pd.DataFrame, objectives: list[Objective]
-) -> tuple[pd.DataFrame, SeedNoise | None]:
-    """``configurations`` with their ``front_probability`` (0 if excluded from the front), and the assumed noise."""
-    frame = configurations.assign(front_probability=0.0)
-    names = [objective.name for objective in objectives]
-    is_trusted = (frame["state"] == "complete") & (frame["validity"].map(len) == 0)
-    takes_part = np.isfinite(frame[names]).all(axis=1) & is_trusted
-    if not names or not takes_part.any():
-        return frame, None
-    members = frame[takes_part]
-    seeds = seed_frame(trials, names)
-    seeds = seeds[seeds["configuration"].isin(members["configuration"])]
-    noise = pooled_seed_noise(as_drawn(seeds, names), seeds["configuration"])
-    variances = np.array(
-        [[image_variance(row[name], images_behind(row, name)) if is_accuracy(name) else 0.0 for name in names]
-         for row in members.to_dict("records")]
-    )  # fmt: skip
-    frame.loc[takes_part, "front_probability"] = front_probabilities(
-        as_drawn(members, names),
-        members["num_seeds"].to_numpy(dtype=np.int64),
+def front_certainty(
+    found: Sequence[Configuration], objectives: Sequence[Metric], record: StudyRecord
+) -> tuple[Floats, SeedNoise | None]:
+    """The probability of each configuration (0 if excluded from the front), and the noise between seeds behind it."""
+    probabilities = np.zeros(len(found))
+    means = comparable_means(found, objectives, record)
+    takes_part = np.isfinite(means).all(axis=1)
+    if not objectives or not takes_part.any():
+        return probabilities, None
+    members = [one for one, is_in in zip(found, takes_part, strict=True) if is_in]
+    seeds, owners = [], []
+    for index, one in enumerate(members):
+        values = [one.by_seed(objective.name) for objective in objectives]
+        seeds += [[rounded(of_metric[seed]) for of_metric in values] for seed in one.seeds]
+        owners += [index] * len(one.seeds)
+    noise = pooled_seed_noise(as_drawn(np.array(seeds), objectives), np.array(owners))
+    variances = np.array([[_example_variance(one, objective) for objective in objectives] for one in members])
+    probabilities[takes_part] = front_probabilities(
+        as_drawn(means[takes_part], objectives),
+        np.array([len(one.seeds) for one in members]),
         noise,
         variances,
         [objective.maximise for objective in objectives],
     )
-    return frame, noise
+    return probabilities, noise
 
 
-def as_drawn(frame: pd.DataFrame, names: list[str]) -> Floats:
-    """The measures as columns; positive costs as natural logarithms, because costs vary by factors, not amounts."""
-    values: Floats = frame[names].to_numpy(dtype=float).copy()
-    for column, name in enumerate(names):
-        if name in COSTS and (values[:, column] > 0).all():
-            values[:, column] = np.log(values[:, column])
-    return values
+def as_drawn(values: Floats, metrics: Sequence[Metric]) -> Floats:
+    """Columns of ``values`` as they are compared: positive costs as logarithms, because they vary by factors."""
+    drawn: Floats = np.array(values, dtype=float)
+    for column, metric in enumerate(metrics):
+        if metric.is_cost and (drawn[:, column] > 0).all():
+            drawn[:, column] = np.log(drawn[:, column])
+    return drawn
+
+
+def _example_variance(one: Configuration, metric: Metric) -> float:
+    mean, count = one.mean(metric.name), one.mean(metric.count)
+    if not metric.is_share or mean is None:
+        return 0.0
+    return example_variance(mean, examples_behind({metric.count: count}, metric))
 
 
 def _square_root(covariance: Floats) -> Floats:

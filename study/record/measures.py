@@ -1,75 +1,106 @@
-"""How measured quantities are presented: labels with units, cost units, numbers with intervals."""
+"""How measured quantities are presented: labels with units, numbers in suitable units, intervals over examples.
+
+All functions take the ``Metric`` that a trainable declares; none of them knows a metric by its name.
+"""
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from study.record.intervals import wilson_95
+from study.trainable import Metric
 
-ACCURACY = re.compile(r"(?P<split>val|test)_(?:clean|(?P<attack>pgd|aa)_(?P<radius>\d+(?:\.\d+)?))")
-
-# Cost measure -> (its name in words, its units from large to small: size in the unit of the measure, name).
-COSTS: dict[str, tuple[str, list[tuple[float, str]]]] = {
-    "train_pflop": ("training compute", [(1e3, "EFLOP"), (1, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP")]),
-    "train_seconds": ("training time", [(3600, "h"), (60, "min"), (1, "s")]),
-    "view_passes": ("training view passes", [(1e9, "billion"), (1e6, "million"), (1e3, "thousand"), (1, "")]),
-}
 SPLIT_WORDS = {"val": "validation", "test": "test"}
+Row = Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
-class Objective:
-    """One objective of a study: a metric's name, and whether larger values are better."""
+class Scale:
+    """An axis for a metric: a unit that suits a group of its values.
 
-    name: str
-    maximise: bool
+    ``size`` is the unit in the metric's own unit; ``is_log``: the values are costs over more than a factor of 10.
+    """
 
-
-@dataclass(frozen=True)
-class CostScale:
-    """A cost measure with a unit that suits a group of its values."""
-
-    name: str
-    size: float  # of the unit, in the unit of the measure
-    unit: str
-    is_log: bool  # the values span more than a factor of 10
-
-    @property
-    def label(self) -> str:
-        """The name of the measure, with its unit."""
-        return f"{COSTS[self.name][0]} ({self.unit})" if self.unit else COSTS[self.name][0]
+    size: float
+    label: str
+    is_log: bool
 
 
-def objectives_of(spec: Mapping[str, Any]) -> list[Objective]:
-    """The objectives in the plain data of a StudySpec."""
-    return [Objective(item["name"], item["direction"] == "maximize") for item in spec.get("objectives", [])]
-
-
-def cost_scale(name: str, values: Iterable[float]) -> CostScale:
-    """Chooses the unit by the median of the finite positive ``values``; a log axis if they span over a factor of 10."""
+def axis_scale(metric: Metric, values: Iterable[float]) -> Scale:
+    """An axis for ``metric``: costs in a unit that suits the median, as logarithms over more than a factor of 10."""
+    if not metric.is_cost:
+        return Scale(1.0, with_unit(metric), is_log=False)
     positive = sorted(value for value in values if math.isfinite(value) and value > 0)
-    units = COSTS[name][1]
-    if not positive:
-        return CostScale(name, *_unit_for(1.0, units), is_log=False)
-    size, unit = _unit_for(positive[len(positive) // 2], units)
-    return CostScale(name, size, unit, is_log=positive[-1] > 10 * positive[0])
+    size, unit = _unit_for(metric, positive[len(positive) // 2] if positive else 1.0)
+    label = f"{in_words(metric)} ({unit})" if unit else in_words(metric)
+    return Scale(size, label, is_log=bool(positive) and positive[-1] > 10 * positive[0])
 
 
-def _unit_for(value: float, units: list[tuple[float, str]]) -> tuple[float, str]:
+def _unit_for(metric: Metric, value: float) -> tuple[float, str]:
+    units = metric.units or ((1.0, metric.unit),)
     return next((unit for unit in units if unit[0] <= value), units[-1])
 
 
-def format_cost(name: str, value: float) -> str:
-    """A single cost in a suitable unit; '–' if it is not known. View passes are written in full."""
-    if not math.isfinite(value):
+def in_words(metric: Metric) -> str:
+    """The metric in words, without unit and split."""
+    return metric.label or metric.name
+
+
+def with_unit(metric: Metric) -> str:
+    """The metric in words with its unit, without its split."""
+    return f"{in_words(metric)} ({metric.unit})" if metric.unit else in_words(metric)
+
+
+def on_its_split(metric: Metric) -> str:
+    """The metric in words with unit and split, for a column: 'test clean accuracy (%)'."""
+    return f"{SPLIT_WORDS[metric.split]} {with_unit(metric)}" if metric.split else with_unit(metric)
+
+
+def short_label(metric: Metric) -> str:
+    """A heading for wide tables: 'val robust accuracy, PGD-20 at 8/255 (%)' as 'val PGD-20 at 8/255 (%)'."""
+    words = in_words(metric)
+    _, comma, specific = words.partition(", ")
+    words = (specific if comma else words.removesuffix(" accuracy")) if metric.is_share else words
+    text = f"{metric.split} {words}".strip()
+    return f"{text} ({metric.unit})" if metric.unit else text
+
+
+def points_label(metric: Metric) -> str:
+    """``short_label`` of a difference: in points for percentages."""
+    return short_label(metric).replace("(%)", "(points)")
+
+
+def value_text(metric: Metric, value: float | None) -> str:
+    """A value in a suitable unit: '45.2' (%), '161 GFLOP', '0.123'; '–' if it is not known."""
+    if value is None or not math.isfinite(value):
         return "–"
-    if name == "view_passes":
-        return f"{value:,.0f}"
-    size, unit = _unit_for(value, COSTS[name][1])
-    return f"{short_number(value / size)} {unit}"
+    if metric.is_share:
+        return f"{value:.1f}"
+    if not metric.is_cost:
+        return f"{value:.4g}"
+    if float(value).is_integer() and any(size == 1 and not unit for size, unit in metric.units):
+        return f"{value:,.0f}"  # a count is written in full
+    size, unit = _unit_for(metric, value)
+    return f"{short_number(value / size)} {unit}".strip()
+
+
+def difference_text(metric: Metric, mean: float, low: float = math.nan, high: float = math.nan) -> str:
+    """A change with its interval: '+3.1 [+2.4, +3.8]'; for a cost, whose logarithm is given, '× 2.00 [1.90, 2.10]'."""
+    if not math.isfinite(mean):
+        return "–"
+    if metric.is_cost:
+        is_exact = math.isclose(low, high, abs_tol=1e-9)  # counted, not measured
+        interval = "" if math.isnan(low) or is_exact else f" [{math.exp(low):.2f}, {math.exp(high):.2f}]"
+        return f"× {math.exp(mean):.2f}{interval}"
+    interval = "" if math.isnan(low) else f" [{_signed(metric, low)}, {_signed(metric, high)}]"
+    return f"{_signed(metric, mean)}{interval}"
+
+
+def _signed(metric: Metric, number: float) -> str:
+    text = f"{number:+.1f}" if metric.is_share else f"{number:+.3g}"
+    return "+0.0" if text == "-0.0" else text
 
 
 def short_number(value: float) -> str:
@@ -88,69 +119,46 @@ def log_ticks(low: float, high: float) -> list[float]:
     return ticks
 
 
-def is_accuracy(name: str) -> bool:
-    """Whether ``name`` is an accuracy in percent, on either split."""
-    return ACCURACY.fullmatch(name) is not None
+def on_split(metric: Metric, split: str) -> str:
+    """The name of the same metric on split 'val' or 'test'; its own name if it is on neither, or has no twin there."""
+    return metric.twin if metric.split and metric.split != split and metric.twin else metric.name
 
 
-def on_split(name: str, split: str) -> str:
-    """The same accuracy on split 'val' or 'test'; other measures are returned unchanged."""
-    return f"{split}_{name.split('_', 1)[1]}" if is_accuracy(name) else name
+def examples_behind(row: Row, metric: Metric) -> int | None:
+    """Over how many examples a row's value was measured; None if that is not known."""
+    count = row.get(metric.count, math.nan) if metric.count else math.nan
+    return int(count) if count is not None and math.isfinite(count) and count >= 1 else None
 
 
-def label(name: str, pgd_steps: int | None) -> str:
-    """An accuracy in words, with its unit but without its split; ``pgd_steps`` is None if trials differ in it."""
-    match = ACCURACY.fullmatch(name)
-    if match is None:
-        return name
-    if match["attack"] is None:
-        return "clean accuracy (%)"
-    pgd = "PGD" if pgd_steps is None else f"PGD-{pgd_steps}"
-    return f"robust accuracy, {'AutoAttack' if match['attack'] == 'aa' else pgd} at {match['radius']}/255 (%)"
+def interval_of(row: Row, metric: Metric) -> tuple[float, float] | None:
+    """The Wilson 95% interval of a share in a row; None if the value or the number of examples is missing."""
+    count, value = examples_behind(row, metric), row.get(metric.name, math.nan)
+    return wilson_95(value, count) if metric.is_share and count and 0 <= value <= 100 else None
 
 
-def short_label(name: str) -> str:
-    """A short column heading for wide tables: 'val PGD 8/255 (%)'."""
-    match = ACCURACY.fullmatch(name)
-    if match is None:
-        return COSTS[name][0] if name in COSTS else name
-    if match["attack"] is None:
-        return f"{match['split']} clean (%)"
-    return f"{match['split']} {'AutoAttack' if match['attack'] == 'aa' else 'PGD'} {match['radius']}/255 (%)"
-
-
-def split_of(name: str) -> str:
-    """'validation' or 'test' for an accuracy, else ''."""
-    match = ACCURACY.fullmatch(name)
-    return SPLIT_WORDS[match["split"]] if match else ""
-
-
-def images_behind(row: Mapping[str, Any], name: str) -> int | None:
-    """How many images the accuracy ``name`` of a trial's row was measured on; None if unknown."""
-    match = ACCURACY.fullmatch(name)
-    if match is None:
-        return None
-    count = row.get("test_aa_n" if match["attack"] == "aa" else f"{match['split']}_n", math.nan)
-    return int(count) if math.isfinite(count) and count >= 1 else None
-
-
-def images_text(rows: Iterable[Mapping[Any, Any]], names: Sequence[str]) -> str:
-    """The numbers of images behind accuracies, for a caption: 'Images: test n = 360, AutoAttack n = 50 to 100.'
+def examples_text(rows: Iterable[Row], metrics: Sequence[Metric], noun: str) -> str:
+    """The numbers of examples behind shares, for a caption: 'Images: validation n = 360, test n = 50 to 100.'
 
     Args:
-        rows: of trials or configurations; those without the accuracy do not count.
-        names: measures; the result is '' if none of them is an accuracy with a known number of images.
+        rows: of trials or configurations; those without a value do not count.
+        metrics: the result is '' if none of them is a share with a known number of examples.
+        noun: what is counted, such as 'images'.
     """
     counts: dict[str, set[int]] = {}
-    for row, name in product(rows, names):
-        count = images_behind(row, name)
-        if count is not None and math.isfinite(row.get(name, math.nan)):
-            counts.setdefault("AutoAttack" if "_aa_" in name else split_of(name), set()).add(count)
+    for row, metric in product(list(rows), metrics):
+        count = examples_behind(row, metric)
+        if count is not None and math.isfinite(row.get(metric.name, math.nan)):
+            counts.setdefault(metric.count, set()).add(count)
+    words = {metric.count: _kind_words(metric, metrics) for metric in reversed(metrics)}
     spans = {kind: dict.fromkeys(f"{count:,}" for count in (min(found), max(found))) for kind, found in counts.items()}
-    return f"Images: {', '.join(f'{kind} n = ' + ' to '.join(span) for kind, span in spans.items())}." if spans else ""
+    texts = [f"{words[kind]} n = {' to '.join(span)}".strip() for kind, span in spans.items()]
+    return f"{noun.capitalize()}: {', '.join(texts)}." if texts else ""
 
 
-def interval_of(row: Mapping[str, Any], name: str) -> tuple[float, float] | None:
-    """The Wilson 95% interval of one accuracy of a trial's row; None if the value or number of images is missing."""
-    num_images, value = images_behind(row, name), row.get(name, math.nan)
-    return wilson_95(value, num_images) if num_images and 0 <= value <= 100 else None
+def _kind_words(metric: Metric, metrics: Sequence[Metric]) -> str:
+    """What distinguishes a count from the others: the split, or what is special to the metrics that have it."""
+    shared = [other for other in metrics if other.split == metric.split and other.count != metric.count]
+    own = [other for other in metrics if other.count == metric.count]
+    if shared and len(own) < len(shared):
+        return in_words(metric).partition(", ")[2].partition(" ")[0] or in_words(metric)
+    return SPLIT_WORDS.get(metric.split, in_words(metric))

@@ -1,12 +1,12 @@
-"""Noise of measured values: between seeds, and from the sampling of the evaluated images."""
+"""Noise of measured values: between seeds, and from the sampling of the evaluated examples."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.stats import norm
+
+from study.record.intervals import Z_95
 
 Floats = npt.NDArray[np.float64]
 ROUNDING = 1e-9
@@ -24,29 +24,30 @@ class SeedNoise:
     degrees_of_freedom: int
 
 
-def pooled_seed_noise(values: Floats, configurations: pd.Series) -> SeedNoise:
+def pooled_seed_noise(values: Floats, owners: npt.NDArray[np.int64]) -> SeedNoise:
     """The within-configuration covariance, pooled over all configurations with at least two seeds.
 
     Args:
         values: (seeds, objectives), finite.
-        configurations: the configuration of each row.
+        owners: the configuration of each row, as any integers.
     """
     scatter, degrees = np.zeros((values.shape[1], values.shape[1])), 0
-    for rows in configurations.reset_index(drop=True).groupby(configurations.to_numpy()).indices.values():
-        deviations = values[rows] - values[rows].mean(axis=0)
+    for owner in np.unique(owners):
+        own = values[owners == owner]
+        deviations = own - own.mean(axis=0)
         deviations[np.abs(deviations) < ROUNDING] = 0  # a cost that is equal for all seeds has no noise
         scatter += deviations.T @ deviations
-        degrees += len(rows) - 1
+        degrees += len(own) - 1
     return SeedNoise(scatter / degrees if degrees else scatter, degrees)
 
 
-def image_variance(accuracy_percent: float, num_images: int | None) -> float:
-    """The variance of an accuracy over samples of ``num_images`` images, in squared percent; 0 if n is not known.
+def example_variance(percent: float, num_examples: int | None) -> float:
+    """The variance of a share over samples of ``num_examples`` examples, in squared percent; 0 if n is not known.
 
     Binomial variance at the centre of Wilson's interval, so that 0 of n and n of n are not treated as certain.
     """
-    if not num_images or not math.isfinite(accuracy_percent):
+    if not num_examples or not math.isfinite(percent):
         return 0.0
-    squared = float(norm.ppf(0.975)) ** 2
-    share = (accuracy_percent / 100 * num_images + squared / 2) / (num_images + squared)
-    return 1e4 * share * (1 - share) / num_images
+    squared = Z_95**2
+    share = (percent / 100 * num_examples + squared / 2) / (num_examples + squared)
+    return 1e4 * share * (1 - share) / num_examples

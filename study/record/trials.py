@@ -7,31 +7,56 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from study.record.configuration_frame import configuration_frame, seed_frame
-from study.record.front import front_mask
-from study.record.front_probability import with_front_probability
+from study.record.configurations import Configuration, measured_configurations, rounded
+from study.record.front import comparable_means, nondominated
+from study.record.front_probability import front_certainty
 from study.record.journal import StudyRecord, TrialRecord
-from study.record.measures import COSTS, Objective, is_accuracy, objectives_of
+from study.record.measures import Row, interval_of
+from study.record.metrics import metrics_of, trainable_in
 from study.record.seed_noise import SeedNoise
+from study.trainable import Metric, Trainable
 
-FACTOR_PREFIX = "factor_"
+FACTOR_PREFIX, SPREAD_PREFIX, COUNT_PREFIX = "factor_", "sd_", "seeds_of_"
 
 
 @dataclass(frozen=True)
 class TrialTable:
     """The data behind the figures and tables of a report.
 
-    ``configurations`` is the result of ``configuration_frame`` with an additional column ``on_front``: membership of
-    the Pareto front of the means over seeds in all objectives of the study. ``frame`` is the result of ``trial_frame``
-    with a column ``on_front`` that marks the complete trials of these configurations.
+    Args:
+        study: the record.
+        frame: one row per trial (``trial_frame``), with a column ``on_front`` that marks the complete trials of the
+            configurations on the front.
+        configurations: one row per configuration with results (``configuration_frame``), with a column ``on_front``:
+            membership of the Pareto front of the means over seeds in all objectives of the study.
+        metrics: by name, of everything that is described (``metrics_of``).
+        objectives: of the study, in its order.
+        factors: the names of the factors, in the order of the spec.
+        groups: the configurations behind ``configurations``, in its order.
     """
 
     study: StudyRecord
     frame: pd.DataFrame
     configurations: pd.DataFrame
-    objectives: list[Objective]
+    metrics: dict[str, Metric]
+    objectives: list[Metric]
     factors: list[str]
-    pgd_steps: int | None  # of the evaluation; None if the trials differ in it
+    groups: list[Configuration]
+
+    @cached_property
+    def trainable(self) -> Trainable | None:
+        """The trainable of the study; None if it cannot be imported here."""
+        return trainable_in(self.study)
+
+    @property
+    def examples(self) -> str:
+        """What shares count, in the plural, such as 'images'."""
+        return self.trainable.examples if self.trainable else "examples"
+
+    @property
+    def progress(self) -> str:
+        """The name of the metric in which progress is counted."""
+        return self.trainable.progress if self.trainable else "steps"
 
     @property
     def complete(self) -> pd.DataFrame:
@@ -50,8 +75,8 @@ class TrialTable:
 
     @property
     def whole(self) -> pd.DataFrame:
-        """The configurations without stopped or failed trials."""
-        return self.configurations[self.configurations["state"] == "complete"]
+        """The configurations without stopped or failed trials; further seeds may still be under way."""
+        return self.configurations[~self.configurations["is_lost"]]
 
     @property
     def trusted(self) -> pd.DataFrame:
@@ -62,88 +87,161 @@ class TrialTable:
     @cached_property
     def certainty(self) -> tuple[pd.DataFrame, SeedNoise | None]:
         """``configurations`` with their ``front_probability``, and the noise between seeds that it is based on."""
-        return with_front_probability(self.configurations, self.trusted, self.objectives)
+        probabilities, noise = front_certainty(self.groups, self.objectives, self.study)
+        return self.configurations.assign(front_probability=probabilities), noise
 
     def per_seed(self, names: list[str]) -> pd.DataFrame:
-        """One row per configuration and seed of the trusted trials, with the measures ``names``."""
-        return seed_frame(self.trusted, names)
+        """One row per configuration and seed of the trusted trials, with the measures ``names``.
 
-    def accuracies(self, split: str) -> list[str]:
-        """The accuracies measured on ``split`` ('val' or 'test'): clean, PGD by radius, AutoAttack by radius."""
-        names = [name for name in self.frame.columns if name.startswith(f"{split}_") and is_accuracy(name)]
-        return sorted(names, key=_accuracy_order)
+        Trials of a seed that was run twice count as one, at their mean (``Configuration.by_seed``).
+        """
+        means: pd.DataFrame = self.trusted.groupby(["configuration", "seed"], sort=False)[names].mean()
+        return means.reset_index()
 
-    @property
-    def robust(self) -> str | None:
-        """The validation accuracy that represents robustness: the study's objective, else one at a middle radius."""
-        measured = [name for name in self.accuracies("val") if name != "val_clean"]
-        chosen = [objective.name for objective in self.objectives if objective.name in measured]
-        if chosen or not measured:
-            return chosen[0] if chosen else None
-        return measured[(len(measured) - 1) // 2]
+    def metric(self, name: str) -> Metric:
+        """The metric ``name``; a plain number if nobody describes it."""
+        return self.metrics.get(name) or Metric(name)
+
+    def shares(self, split: str) -> list[Metric]:
+        """The measured percentages on ``split`` ('val' or 'test'; '' for those on neither), in the declared order."""
+        return [m for m in self.metrics.values() if m.is_share and m.split == split and self._has(m)]
 
     @property
-    def cost(self) -> str | None:
-        """The measure that represents cost: the study's objective, else the first cost that was measured."""
-        chosen = [objective.name for objective in self.objectives if objective.name in COSTS]
-        measured = [name for name in COSTS if name in self.frame and self.frame[name].notna().any()]
-        return next(iter(chosen + measured), None)
+    def costs(self) -> list[Metric]:
+        """The costs that were measured, in the declared order."""
+        return [metric for metric in self.metrics.values() if metric.is_cost and self._has(metric)]
+
+    @property
+    def headline(self) -> Metric | None:
+        """What the study is mainly about: its first headline objective, else its first objective that is no cost.
+
+        Without either, the middle one of the measured headline metrics on validation.
+        """
+        chosen = [metric for metric in self.objectives if metric.is_headline and self._has(metric)]
+        chosen += [metric for metric in self.objectives if not metric.is_cost and metric.split != "val"]
+        measured = [metric for metric in self.shares("val") if metric.is_headline]
+        chosen += measured[(len(measured) - 1) // 2 :]
+        chosen += [metric for metric in self.objectives if not metric.is_cost]
+        return next(iter(chosen), None)
+
+    @property
+    def cost(self) -> Metric | None:
+        """The cost of the study: that among its objectives, else the first measured one that is not clocked."""
+        chosen = [metric for metric in self.objectives if metric.is_cost]
+        chosen += sorted(self.costs, key=lambda metric: (metric.is_clocked, not metric.is_known))
+        return next(iter(chosen), None)
+
+    def _has(self, metric: Metric) -> bool:
+        return metric.name in self.frame and bool(self.frame[metric.name].notna().any())
 
 
 def tabulate(study: StudyRecord) -> TrialTable:
     """Tabulates the trials and configurations of ``study``, and marks the front."""
-    frame, objectives = trial_frame(study), objectives_of(study.spec)
-    measures = [name for name in frame.columns if frame[name].dtype == float]
-    configurations = configuration_frame(frame, measures, objectives)
-    configurations["validity"] += pd.Series(broken_constraints(configurations, study.spec), dtype=object)
-    configurations["on_front"] = front_mask(configurations, objectives) if objectives else False
-    on_front = frame["configuration"].isin(configurations.loc[configurations["on_front"], "configuration"])
+    metrics, groups = metrics_of(study), measured_configurations(study)
+    objectives = [metrics[item["name"]] for item in study.spec.get("objectives", [])]
+    factors, names = factor_names(study), metric_names(study)
+    frame = trial_frame(study, factors, names)
+    found = configuration_frame(groups, study, factors, names, objectives)
+    means = comparable_means(groups, objectives, study)
+    found["on_front"] = nondominated(means, [o.maximise for o in objectives]) if objectives else False
+    on_front = frame["configuration"].isin(found.loc[found["on_front"], "configuration"])
     frame["on_front"] = on_front & (frame["state"] == "complete")
-    steps = {trial.config.get("eval_pgd_steps") for trial in study.trials.values()}
-    pgd_steps = steps.pop() if len(steps) == 1 else None
-    return TrialTable(study, frame, configurations, objectives, factor_names(study), pgd_steps)
+    return TrialTable(study, frame, found, metrics, objectives, factors, groups)
 
 
-def trial_frame(study: StudyRecord) -> pd.DataFrame:
+def trial_frame(study: StudyRecord, factors: list[str], names: list[str]) -> pd.DataFrame:
     """One row per trial, in the order in which they were proposed.
 
     Columns: ``uid``, ``number``, ``state``, ``reason``, ``configuration`` (equal for trials that differ only in their
     seed), ``seed``, ``purpose``, ``is_audited``, ``validity`` (list of warnings), ``factor_<name>`` for every factor
-    (None if it is not active), and every numeric metric as a float. Only complete trials have metrics; in all other
-    states they are NaN, because partial training is not a result. Objectives always have a column.
+    (None if it is not active), and every metric in ``names`` as a float. Only complete trials have metrics; in all
+    other states they are NaN, because partial training is not a result.
     """
     trials = list(study.trials.values())
-    factors = factor_names(study)
-    columns: dict[str, Any] = {
-        "uid": pd.Series([trial.uid for trial in trials], dtype=object),
-        "number": pd.Series([trial.number for trial in trials], dtype=int),
-        "state": pd.Series([trial.state for trial in trials], dtype=object),
-        "reason": pd.Series([trial.reason for trial in trials], dtype=object),
-        "configuration": pd.Series([trial.configuration for trial in trials], dtype=object),
-        "seed": pd.Series([trial.seed for trial in trials], dtype=int),
-        "purpose": pd.Series([trial.purpose for trial in trials], dtype=object),
-        "is_audited": pd.Series([trial.is_audited for trial in trials], dtype=bool),
-        "validity": pd.Series([_results(trial).get("validity") or [] for trial in trials], dtype=object),
-    }
+    kinds = {"number": int, "seed": int, "is_audited": bool}
+    fixed = ("uid", "number", "state", "reason", "configuration", "seed", "purpose", "is_audited")
+    columns = {name: pd.Series([getattr(t, name) for t in trials], dtype=kinds.get(name, object)) for name in fixed}
+    columns["validity"] = pd.Series([_results(trial).get("validity") or [] for trial in trials], dtype=object)
     for factor in factors:
         columns[FACTOR_PREFIX + factor] = pd.Series([trial.params.get(factor) for trial in trials], dtype=object)
-    for name in _metric_names(study):
+    for name in names:
         columns[name] = pd.Series([_number(_results(trial).get(name)) for trial in trials], dtype=float)
-    if any(name.startswith("test_aa_") for name in columns) and "test_aa_n" not in columns:
-        columns["test_aa_n"] = pd.Series([_autoattack_images(trial) for trial in trials], dtype=float)
     return pd.DataFrame(columns)
 
 
-def broken_constraints(configurations: pd.DataFrame, spec: dict[str, Any]) -> list[list[str]]:
-    """For each configuration, one line for each constraint of the study that its means violate; usually none."""
+def configuration_frame(
+    groups: list[Configuration], study: StudyRecord, factors: list[str], names: list[str], objectives: list[Metric]
+) -> pd.DataFrame:
+    """One row per configuration of ``groups``, each of which has results.
+
+    Returns:
+        Columns ``configuration``, ``uid`` (of the first complete trial), ``uids`` and ``seeds`` (of the complete
+        trials), ``num_seeds``, ``num_lost`` (number of stopped or failed trials, which the mean excludes), ``is_lost``,
+        ``purposes``, ``state`` and ``validity`` (as ``Configuration`` has them, broken constraints included), the
+        ``factor_*`` columns, and for each measure its mean over seeds under its own name, ``sd_<measure>`` (sample
+        standard deviation over seeds, NaN for fewer than two) and ``seeds_of_<measure>`` (number of seeds that have
+        it). The mean of an objective is NaN unless every complete seed has it; any other measure is averaged over the
+        seeds that have it.
+    """
+    own = ["configuration", "uid", "uids", "seeds", "purposes", "validity", "num_seeds", "num_lost", "is_lost", "state"]
+    needed = {objective.name for objective in objectives}
+    rows = []
+    for one in groups:
+        lost = [trial for trial in one.trials if trial.state in ("failed", "stopped")]
+        row: dict[str, Any] = {
+            "configuration": one.name,
+            "uid": one.completed[0].uid,
+            "uids": [trial.uid for trial in one.completed],
+            "seeds": one.seeds,
+            "purposes": sorted({trial.purpose for trial in one.completed}),
+            "validity": one.validity + broken_constraints(one, study),
+            "num_seeds": len(one.seeds),
+            "num_lost": len(lost),
+            "is_lost": one.is_lost,
+            "state": one.state,
+        }
+        row |= {FACTOR_PREFIX + name: one.params.get(name) for name in factors}
+        for name in names:
+            values = np.array(list(one.by_seed(name).values()))
+            is_known = len(values) == len(one.seeds) if name in needed else len(values) > 0
+            row[name] = rounded(float(values.mean())) if is_known else np.nan
+            row[SPREAD_PREFIX + name] = rounded(float(values.std(ddof=1))) if len(values) > 1 else np.nan
+            row[COUNT_PREFIX + name] = len(values)
+        rows.append(row)
+    numbers = [prefix + name for name in names for prefix in ("", SPREAD_PREFIX, COUNT_PREFIX)]
+    frame = pd.DataFrame(rows, columns=[*own, *(FACTOR_PREFIX + name for name in factors), *numbers])
+    factor_columns = [FACTOR_PREFIX + name for name in factors]
+    frame[factor_columns] = frame[factor_columns].astype(object)
+    return frame.astype({"is_lost": bool})
+
+
+def broken_constraints(one: Configuration, study: StudyRecord) -> list[str]:
+    """One line for each constraint of the study that the configuration's means exceed; usually none."""
+    bounds = {item["name"]: item["at_most"] for item in study.spec.get("constraints", [])}
     return [
-        [
-            f"breaks the constraint {constraint['name']} <= {constraint['at_most']:g}: {row[constraint['name']]:.4g}"
-            for constraint in spec.get("constraints", [])
-            if row.get(constraint["name"], 0) > constraint["at_most"]
-        ]
-        for row in configurations.to_dict("records")
+        f"breaks the constraint {name} <= {bounds[name]:g}: {bounds[name] + excess:.4g}"
+        for name, excess in one.excess(bounds.items()).items()
+        if excess > 0
     ]
+
+
+def spread_of(row: Row, name: str) -> tuple[float, int]:
+    """The sample standard deviation of a measure over a configuration's seeds (NaN for one), and how many seeds."""
+    count = row.get(COUNT_PREFIX + name, 0)
+    return float(row.get(SPREAD_PREFIX + name, np.nan)), int(count) if count == count else 0
+
+
+def whisker_of(row: Row, metric: Metric) -> tuple[float, float] | None:
+    """The lengths (down, up) of a mean's whisker: one standard deviation over seeds, or Wilson's interval of one seed.
+
+    The two mean different things: the standard deviation covers repeated trainings evaluated on the same examples,
+    Wilson's interval covers other examples for the same training. None if neither is known.
+    """
+    spread, count = spread_of(row, metric.name)
+    if count > 1:
+        return (spread, spread) if np.isfinite(spread) else None
+    interval = interval_of(row, metric)
+    return (row[metric.name] - interval[0], interval[1] - row[metric.name]) if interval else None
 
 
 def factor_names(study: StudyRecord) -> list[str]:
@@ -153,8 +251,9 @@ def factor_names(study: StudyRecord) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _metric_names(study: StudyRecord) -> list[str]:
-    names = [objective.name for objective in objectives_of(study.spec)]
+def metric_names(study: StudyRecord) -> list[str]:
+    """The names of all numbers that trials were measured in; objectives come first and are never missing."""
+    names = [objective["name"] for objective in study.spec.get("objectives", [])]
     for trial in study.with_state("complete"):
         names += [name for name, value in trial.metrics.items() if _is_number(value) or value is None]
     return [name for name in dict.fromkeys(names) if name != "validity"]
@@ -170,14 +269,3 @@ def _is_number(value: Any) -> bool:
 
 def _number(value: Any) -> float:
     return float(value) if _is_number(value) else float("nan")
-
-
-def _autoattack_images(trial: TrialRecord) -> float:
-    """The number of images for AutoAttack, which runs on the first ``eval_autoattack_samples`` test images."""
-    asked = _number(trial.config.get("eval_autoattack_samples"))
-    return float(np.minimum(_number(_results(trial).get("test_n")), asked))  # NaN where either is unknown
-
-
-def _accuracy_order(name: str) -> tuple[int, float]:
-    kind, _, radius = name.split("_", 1)[1].partition("_")
-    return ("clean", "pgd", "aa").index(kind), float(radius or 0)

@@ -1,9 +1,7 @@
-"""Limits on the memory of one trial: of its process (on Linux), and of its share of a GPU."""
+"""A limit on the memory of one trial's process, on Linux."""
 
 import resource
 from pathlib import Path
-
-import torch
 
 
 def cap_process(num_bytes: int | None, baseline: int) -> None:
@@ -21,9 +19,3 @@ def allocated_bytes() -> int:
     """The private writable memory of this process in bytes, as counted by ``cap_process``."""
     status = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmData:"))
-
-
-def cap_device(share: float, device: torch.device) -> None:
-    """Limits PyTorch to ``share`` (0 to 1) of the GPU's memory; does nothing on a CPU."""
-    if device.type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)

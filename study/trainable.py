@@ -1,0 +1,429 @@
+"""What a study can run: the contract between the engine and a training.
+
+A ``Trainable`` names its config model, says which metrics it reports, loads its data, and runs one trial as a stream of
+reports. The engine, the journal and the reports know only this file. Most people write a function instead of a class:
+
+    class Config(BaseModel, frozen=True):
+        depth: int = 3
+        seed: int = 0
+
+    @trainable(config=Config, metrics=[Metric("accuracy", "maximize", unit="%")])
+    def fit(config, context):
+        yield {"accuracy": 91.2}
+
+    STUDY = StudySpec(name="depth", question="How deep?", base=Config(), ...)
+
+Nothing here imports torch or Ray.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.dataclasses import dataclass as validated
+
+from study.settings import content_hash
+
+Direction = Literal["maximize", "minimize"]
+Split = Literal["", "val", "test"]
+Metrics = dict[str, Any]
+CHECKPOINT_NAME = "checkpoint.pt"  # a trial may keep ``checkpoint.*`` in its folder; removed once it has ended
+
+
+@validated(frozen=True)
+class Metric:
+    """A number that trials report, and how it is shown.
+
+    Args:
+        name: its key in reports.
+        direction: whether larger or smaller values are better.
+        label: in words, without unit and split; the name if empty.
+        unit: such as ``%``.
+        kind: ``share``: a percentage of counted examples, with an interval over them; ``cost``: positive, compared by
+            factors; ``number``: anything else.
+        units: for a cost, its units from large to small: size in the metric's own unit, name.
+        split: on which examples it is measured; ``val`` decides, ``test`` is reported.
+        twin: the name of the same metric on the other split.
+        count: the name of the metric that says over how many examples it was measured.
+        is_interim: whether interim reports have it, too.
+        is_known: whether it follows from the config, before any training (see ``Trainable.known_metrics``).
+        is_clocked: whether it depends on the machine.
+        is_headline: whether it is what a study is mainly about; by default its first objective that is no cost.
+    """
+
+    name: str
+    direction: Direction = "maximize"
+    label: str = ""
+    unit: str = ""
+    kind: Literal["share", "cost", "number"] = "number"
+    units: tuple[tuple[float, str], ...] = ()
+    split: Split = ""
+    twin: str = ""
+    count: str = ""
+    is_interim: bool = True
+    is_known: bool = False
+    is_clocked: bool = False
+    is_headline: bool = False
+
+    @property
+    def maximise(self) -> bool:
+        """Whether larger values are better."""
+        return self.direction == "maximize"
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a percentage of counted examples."""
+        return self.kind == "share"
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it is a cost."""
+        return self.kind == "cost"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A heartbeat: the share of the trial's training that is done, in [0, 1]."""
+
+    share_done: float
+
+
+@dataclass(frozen=True)
+class Interim:
+    """An evaluation before the end; ``metrics`` hold the trainable's ``progress`` and its interim metrics."""
+
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Final:
+    """The result of a trial that ran to its end.
+
+    Args:
+        metrics: everything that was measured; ``validity`` may list, in words, why the numbers cannot be trusted.
+        outcomes: accuracy -> for each evaluated example whether it was right (bool arrays); compared pairwise.
+        save: writes further files, such as weights, into the trial's folder.
+    """
+
+    metrics: Metrics
+    outcomes: Mapping[str, Any] = field(default_factory=dict)
+    save: Callable[[Path], None] | None = None
+
+
+Report = Progress | Interim | Final
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a running trial is given besides its config and data.
+
+    Args:
+        folder: of the trial; ``checkpoint_path`` lies in it.
+        shared_folder: of all trials, for what those with the same prefix share.
+        milestones: increasing amounts of progress at which a rung decides; each wants one ``Interim`` at or after it.
+        device: ``cpu`` or ``cuda``.
+        num_threads: the cores of the trial.
+        gpu_share: of a GPU's memory, in (0, 1].
+        report: for training loops with callbacks: hands over an interim report and waits; the last one is the result.
+    """
+
+    folder: Path
+    shared_folder: Path | None = None
+    milestones: Sequence[int] = ()
+    device: str = "cpu"
+    num_threads: int = 1
+    gpu_share: float = 1.0
+    report: Callable[[Metrics], None] = lambda metrics: None
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where the trial may keep its state; it resumes from there if the file exists when it begins."""
+        return self.folder / CHECKPOINT_NAME
+
+
+class Trainable:
+    """What a study runs. Subclasses set ``path`` and ``config``, and define ``metrics`` and ``run``.
+
+    Attributes:
+        path: where to import this object from: ``module:NAME`` or ``/folder/file.py:NAME``.
+        config: the model of its configs: frozen, with a field ``seed``.
+        progress: the metric in every report that says how far the training is; rungs are placed in it.
+        examples: what is counted in shares, in the plural, such as ``images``.
+        reused: the metric that is true for a trial that reused another's prefix and so cost nothing.
+        objectives: of a study that names none; by default its first metric.
+        presets: name -> fields that ``--preset`` sets; the first is the default.
+        data_fields: fields that must be equal for all trials of a study, because they say which data are loaded.
+        example_fields: split -> fields that decide which examples are evaluated.
+        evaluation_fields: fields that decide how they are evaluated.
+        traded: two fields whose product decides the cost, such as views and epochs.
+        grouping: fields by which figures are coloured, the first one that varies.
+        sections: name -> import path of a function that adds sections to the report; those in ``asked_sections`` only
+            where asked for, by ``--paper`` and the like.
+    """
+
+    path: str = ""
+    config: type[BaseModel]
+    progress: str = "steps"
+    examples: str = "examples"
+    reused: str = "is_prefix_reused"
+    objectives: tuple[str, ...] = ()
+    presets: Mapping[str, Mapping[str, Any]] = {}
+    data_fields: tuple[str, ...] = ()
+    example_fields: Mapping[str, tuple[str, ...]] = {}
+    evaluation_fields: tuple[str, ...] = ()
+    traded: tuple[str, str] | None = None
+    grouping: tuple[str, ...] = ()
+    sections: Mapping[str, str] = {}
+    asked_sections: Mapping[str, str] = {}
+
+    def metrics(self, config: Any) -> Sequence[Metric]:
+        """What the reports of ``config`` hold."""
+        raise NotImplementedError
+
+    def run(self, config: Any, data: Any, context: Context) -> Iterator[Report]:
+        """Runs one trial; yields reports, the last of them ``Final``. Raises if the trial fails."""
+        raise NotImplementedError
+
+    def total_progress(self, config: Any, scale: int) -> int | None:
+        """The progress of a trial that runs to its end; None if it is not known, and then there can be no rungs."""
+        return None
+
+    def scale(self, data: Any) -> int:
+        """How much progress ``first_rung=1`` means, such as the number of training images."""
+        return 1
+
+    def load_data(self, config: Any, on_progress: Callable[[int, int], None] | None = None) -> Any:
+        """The data of a study, loaded once and shared by all trials; ``on_progress`` takes done and total."""
+        return None
+
+    def data_here(self, data: Any, config: Any) -> Any:
+        """``data`` in a worker, perhaps on another machine than the one that loaded them."""
+        return data
+
+    def data_checksum(self, data: Any) -> str:
+        """Equal exactly if the data are; a study resumes only on equal data."""
+        return ""
+
+    def require_fitting(self, config: Any, data: Any) -> None:
+        """Raises ``ValueError`` if ``config`` cannot run on ``data``."""
+
+    def effective(self, config: Any) -> dict[str, Any]:
+        """The fields that influence the result, as plain JSON values."""
+        return config.model_dump(mode="json")
+
+    def identity(self, config: Any) -> str:
+        """Equal exactly for configs whose trials give equal results."""
+        return content_hash(self.effective(config))
+
+    def prefix(self, config: Any) -> str | None:
+        """Equal for configs whose trials begin with the same training, which one of them does for all; None: never."""
+        return None
+
+    def known_metrics(self, config: Any) -> Mapping[str, float]:
+        """The metrics with ``is_known``, up to a factor that is common to all configs of a study."""
+        return {}
+
+    def located(self, config: Any) -> Any:
+        """``config`` with absolute paths, as workers run in other folders."""
+        return config
+
+    def preset_fields(self, preset: str, base: Any) -> dict[str, Any]:
+        """The fields that ``preset`` sets in ``base``."""
+        return dict(self.presets.get(preset, {}))
+
+    def implied(self, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Further fields to set, unless the user does, because the user sets ``changes``."""
+        return {}
+
+    def describe(self, config: Any) -> str:
+        """What trials of ``config`` do, in a few words; may be empty."""
+        return ""
+
+    def command(self, config: Any) -> str | None:
+        """A shell command that runs ``config`` alone; None if there is none."""
+        return None
+
+
+class FunctionTrainable(Trainable):
+    """A function ``f(config, context)``, or ``f(config, data, context)`` with ``load``, as a trainable.
+
+    A generator function yields a dict of metrics at each report; any other function calls ``context.report(metrics)``,
+    as callbacks of training loops do, and runs in a thread of its own. The last report is the result. Where a report
+    does not say its progress, it is the number of the report.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        config: type[BaseModel],
+        metrics: Sequence[Metric] | Callable[[Any], Sequence[Metric]],
+        progress: str,
+        total: str | Callable[[Any], int] | None,
+        load: Callable[[Any], Any] | None,
+    ) -> None:
+        self.path, self.config, self.progress = _path_of(function), config, progress
+        self._function, self._metrics, self._total, self._load = function, metrics, total, load
+        config.trainable = self.path  # type: ignore[attr-defined]
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Calls the function itself."""
+        return self._function(*arguments)
+
+    def metrics(self, config: Any) -> Sequence[Metric]:
+        """As given."""
+        return self._metrics(config) if callable(self._metrics) else self._metrics
+
+    def total_progress(self, config: Any, scale: int) -> int | None:
+        """The field named by ``total``, or what it returns."""
+        if self._total is None:
+            return None
+        return int(getattr(config, self._total) if isinstance(self._total, str) else self._total(config))
+
+    def load_data(self, config: Any, on_progress: Callable[[int, int], None] | None = None) -> Any:
+        """What ``load`` returns."""
+        return None if self._load is None else self._load(config)
+
+    def run(self, config: Any, data: Any, context: Context) -> Iterator[Report]:
+        """The function's reports: those due at milestones as ``Interim``, the last one as ``Final``."""
+        arguments = (config,) if self._load is None else (config, data)
+        total, pending, number, last = self.total_progress(config, 1), [*context.milestones], 0, None
+        for number, metrics in enumerate(self._reports(arguments, context), start=1):
+            last = {self.progress: number} | metrics
+            done = last[self.progress]
+            while pending and done >= pending[0] and (total is None or done < total):
+                yield Interim({"milestone": pending.pop(0)} | last)
+            yield Progress(min(1.0, done / total) if total else 0.0)
+        if last is None:
+            raise ValueError(f"{self.path} ended without a report")
+        yield Final(last)
+
+    def _reports(self, arguments: tuple[Any, ...], context: Context) -> Iterator[Metrics]:
+        if inspect.isgeneratorfunction(self._function):
+            return self._function(*arguments, context)
+        return _reports_of_thread(lambda told: self._function(*arguments, told), context)
+
+
+def trainable(
+    *,
+    config: type[BaseModel],
+    metrics: Sequence[Metric] | Callable[[Any], Sequence[Metric]],
+    progress: str = "steps",
+    total: str | Callable[[Any], int] | None = None,
+    load: Callable[[Any], Any] | None = None,
+) -> Callable[[Callable[..., Any]], FunctionTrainable]:
+    """Makes a training function a ``Trainable``, and ``config`` the model of its configs; see ``FunctionTrainable``.
+
+    Args:
+        config: a frozen pydantic model with a field ``seed``.
+        metrics: what the function reports, or a function of the config.
+        progress: what reports are counted in, such as ``epochs``.
+        total: the field of the config that says how much progress a whole training is, or a function of the config;
+            early stopping needs it.
+        load: loads the data from the base config, once for all trials.
+    """
+    return lambda function: FunctionTrainable(function, config, metrics, progress, total, load)
+
+
+def load_trainable(path: str) -> Trainable:
+    """The trainable at ``module:NAME`` or ``/folder/file.py:NAME``.
+
+    Raises:
+        ValueError: if it cannot be imported.
+    """
+    where, _, name = path.rpartition(":")
+    try:
+        found = getattr(load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where), name)
+    except (ImportError, AttributeError, OSError) as error:
+        raise ValueError(f"no trainable {path!r}: {error}") from None
+    if not isinstance(found, Trainable):
+        raise ValueError(f"{path!r} is a {type(found).__name__}, not a trainable")
+    return found
+
+
+def trainable_of(config: BaseModel) -> Trainable:
+    """The trainable whose configs are like ``config``.
+
+    Raises:
+        ValueError: if its class names none.
+    """
+    path = getattr(type(config), "trainable", None)
+    if not path:
+        raise ValueError(f"{type(config).__name__} belongs to no trainable: decorate its function with @trainable")
+    return load_trainable(path)
+
+
+def load_file(path: Path) -> Any:
+    """The module in a file, run once in this process; its folder can be imported from, as if it were a script."""
+    name = "_space_" + path.resolve().as_posix().replace("/", "_").replace(".", "_")
+    if name in sys.modules:
+        return sys.modules[name]
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _path_of(function: Callable[..., Any]) -> str:
+    module = sys.modules.get(function.__module__)
+    source = getattr(module, "__file__", None)
+    by_name = function.__module__ != "__main__" and not function.__module__.startswith("_space_")
+    if not by_name and source is None:
+        raise ValueError(f"{function.__name__} must be defined in a file, where workers can import it")
+    return f"{function.__module__ if by_name else Path(str(source)).resolve()}:{function.__name__}"
+
+
+class _Stopped(BaseException):
+    """Raised in the thread of a training function when nobody wants its next report."""
+
+
+def _reports_of_thread(function: Callable[[Context], Any], context: Context) -> Iterator[Metrics]:
+    """The reports that ``function`` makes through ``context.report``, one at a time: it waits until the next is due."""
+    made: queue.Queue[Metrics | BaseException | None] = queue.Queue()
+    wanted: queue.Queue[bool] = queue.Queue()
+
+    def report(metrics: Metrics) -> None:
+        made.put(dict(metrics))
+        if not wanted.get():
+            raise _Stopped
+
+    def work() -> None:
+        try:
+            function(replace(context, report=report))
+            made.put(None)
+        except _Stopped:
+            pass
+        except BaseException as error:
+            made.put(error)
+
+    thread = threading.Thread(target=work, name="training", daemon=True)
+    thread.start()
+    is_over = False
+    try:
+        while (metrics := made.get()) is not None:
+            if isinstance(metrics, BaseException):
+                is_over = True
+                raise metrics
+            yield metrics
+            wanted.put(True)
+        is_over = True
+    finally:
+        if not is_over:
+            wanted.put(False)
+            thread.join()

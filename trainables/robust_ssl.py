@@ -1,0 +1,206 @@
+"""Robust self-supervised learning as something that a study can run; ``trainables.trial`` holds the trial itself.
+
+torch is imported only where a trial runs or its data are loaded, so that a study can be described without it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from study.trainable import Context, Direction, Final, Interim, Metric, Progress, Report, Split, Trainable
+from trainables.trial_config import (
+    DATA_FIELDS,
+    FIXED_NUM_VIEWS,
+    PRESETS,
+    TrialConfig,
+    command_line,
+    resolve_paths,
+)
+
+if TYPE_CHECKING:
+    from trainables.cost import PassCost
+    from trainables.datasets import TrialData
+
+CHECKPOINT_SECONDS = 10.0
+# The fields that determine the cost of a view pass, together with each config's counts of views and passes.
+NETWORK_FIELDS = ("method", "encoder", "stem", "image_size", "projector_hidden_dim", "projector_dim", "adversary")
+COSTS = (
+    Metric("view_passes", "minimize", "training view passes", kind="cost", is_known=True,
+           units=((1e9, "billion"), (1e6, "million"), (1e3, "thousand"), (1, ""))),
+    Metric("train_pflop", "minimize", "training compute", kind="cost", is_known=True,
+           units=((1e3, "EFLOP"), (1, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP"))),
+    Metric("train_seconds", "minimize", "training time", kind="cost", is_clocked=True,
+           units=((3600, "h"), (60, "min"), (1, "s"))),
+)  # fmt: skip
+
+
+class RobustSSL(Trainable):
+    """Self-supervised (adversarial) pretraining, linear probe, attack; progress is counted in view passes."""
+
+    path = "trainables.robust_ssl:ROBUST_SSL"
+    config = TrialConfig
+    progress = "view_passes"
+    examples = "images"
+    reused = "is_encoder_shared"
+    objectives = ("val_clean", "val_pgd_8", "train_pflop")
+    presets = PRESETS
+    data_fields = DATA_FIELDS
+    example_fields = {
+        "val": ("dataset", "image_size", "split_seed", "eval_samples", "validation_fraction"),
+        "test": ("dataset", "image_size", "split_seed", "eval_samples"),
+    }
+    evaluation_fields = ("eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_samples", "probe_threat")
+    traded = ("num_views", "epochs")
+    grouping = ("adversary", "method")
+    sections = {"attacks": "reports.attack.attack_links:attack_links"}
+    asked_sections = {"paper": "reports.paper.paper_table:paper_sections"}
+
+    def metrics(self, config: TrialConfig) -> Sequence[Metric]:
+        """Accuracies on both splits, clean and by radius; costs."""
+        radii = dict.fromkeys([*config.eval_radii_255, *config.rung_radii_255])
+        found = [*COSTS]
+        for split in ("val", "test"):
+            found.append(_accuracy(split, "clean", "clean accuracy", is_interim=split == "val"))
+            for radius in radii:
+                words = f"robust accuracy, PGD-{config.eval_pgd_steps} at {radius:g}/255"
+                is_interim = split == "val" and radius in config.rung_radii_255
+                found.append(_accuracy(split, f"pgd_{radius:g}", words, is_interim=is_interim, is_headline=True))
+        for radius in config.eval_radii_255 if config.eval_autoattack_samples else ():
+            words = f"robust accuracy, AutoAttack at {radius:g}/255"
+            found.append(Metric(f"test_aa_{radius:g}", "maximize", words, "%", "share", split="test",
+                                count="test_aa_n", is_interim=False))  # fmt: skip
+        return found
+
+    def run(self, config: TrialConfig, data: "TrialData", context: Context) -> Iterator[Report]:
+        """See ``trainables.trial.run_trial``."""
+        import torch
+
+        from trainables.memory import cap_device
+        from trainables.run_trial import save_classifier
+        from trainables.shared_encoder import encoder_name
+        from trainables.trial import FinalReport, InterimReport, run_trial
+
+        torch.set_num_threads(context.num_threads)
+        device = torch.device(context.device)
+        cap_device(context.gpu_share, device)
+        encoder = None
+        if context.shared_folder is not None:
+            encoder = context.shared_folder / "encoders" / encoder_name(config, data.checksum, device.type)
+        for report in run_trial(
+            config,
+            data,
+            device,
+            milestones=context.milestones,
+            checkpoint_path=context.checkpoint_path,
+            checkpoint_seconds=CHECKPOINT_SECONDS,
+            encoder_path=encoder,
+        ):
+            match report:
+                case InterimReport(metrics=metrics):
+                    yield Interim(metrics)
+                case FinalReport(metrics=metrics, flags=flags, classifier=classifier):
+                    yield Final(metrics, flags, lambda folder, made=classifier: save_classifier(made, config, folder))
+                case _:
+                    yield Progress(report.share_done)
+
+    def total_progress(self, config: TrialConfig, scale: int) -> int:
+        """The view passes of the whole pretraining; ``scale`` is the number of training images."""
+        return config.epochs * scale * config.view_passes_per_image()
+
+    def scale(self, data: "TrialData") -> int:
+        """The number of training images."""
+        return len(data.train.labels)
+
+    def load_data(self, config: TrialConfig, on_progress: Callable[[int, int], None] | None = None) -> "TrialData":
+        """The images, decoded and split."""
+        from trainables.datasets import load_data
+
+        return load_data(config, on_progress)
+
+    def data_here(self, data: "TrialData", config: TrialConfig) -> "TrialData":
+        """The images, decoded again where this machine does not have their files."""
+        from trainables.datasets import available_here
+
+        return available_here(data, config)
+
+    def data_checksum(self, data: "TrialData") -> str:
+        """Of all decoded images and labels."""
+        return data.checksum
+
+    def require_fitting(self, config: TrialConfig, data: "TrialData") -> None:
+        """Raises ``ValueError`` if there are too few images or classes."""
+        from trainables.trial import require_fitting
+
+        require_fitting(config, data)
+
+    def effective(self, config: TrialConfig) -> dict[str, Any]:
+        """See ``TrialConfig.effective``."""
+        return config.effective()
+
+    def identity(self, config: TrialConfig) -> str:
+        """See ``TrialConfig.content_hash``."""
+        return config.content_hash()
+
+    def prefix(self, config: TrialConfig) -> str:
+        """Trials that differ in probe and evaluation alone share their encoder."""
+        return config.pretraining_hash()
+
+    def known_metrics(self, config: TrialConfig) -> Mapping[str, float]:
+        """Compute and view passes of pretraining, per training image."""
+        from trainables.cost import train_pflop_per_batch
+
+        network = tuple((name, getattr(config, name)) for name in NETWORK_FIELDS)
+        pflop = config.epochs * train_pflop_per_batch(config, _pass_cost(network), 1)
+        return {"train_pflop": pflop, "view_passes": float(config.epochs * config.view_passes_per_image())}
+
+    def located(self, config: TrialConfig) -> TrialConfig:
+        """``data_root`` becomes absolute."""
+        return resolve_paths(config)
+
+    def preset_fields(self, preset: str, base: TrialConfig) -> dict[str, Any]:
+        """The preset without a number of views, where the method fixes it."""
+        fields = super().preset_fields(preset, base)
+        if base.method in FIXED_NUM_VIEWS:
+            fields.pop("num_views", None)
+        return fields
+
+    def implied(self, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32."""
+        is_photographs = preset == "laptop" and changes.get("dataset", "digits") != "digits"
+        return {"image_size": 32} if is_photographs else {}
+
+    def describe(self, config: TrialConfig) -> str:
+        """Data, size of the images, network, batch."""
+        size = config.image_size
+        return f"{config.dataset} at {size}x{size}, {config.encoder}, batch {config.batch_size}"
+
+    def command(self, config: TrialConfig) -> str:
+        """``python -m trainables.run_trial`` with the settings that differ from a preset."""
+        return command_line(config)
+
+
+def _accuracy(split: Split, name: str, label: str, *, is_interim: bool, is_headline: bool = False) -> Metric:
+    direction: Direction = "maximize"
+    twin = f"{'test' if split == 'val' else 'val'}_{name}"
+    return Metric(f"{split}_{name}", direction, label, "%", "share", split=split, twin=twin, count=f"{split}_n",
+                  is_interim=is_interim, is_headline=is_headline)  # fmt: skip
+
+
+@cache
+def _pass_cost(network: tuple[tuple[str, Any], ...]) -> "PassCost":
+    """The cost of a view pass through a network, counted once; it hardly depends on the number of classes."""
+    from trainables.cost import count_pass_cost
+    from trainables.encoders import build_encoder
+
+    config = TrialConfig(**(dict(network) | _valid_with(dict(network))))
+    return count_pass_cost(build_encoder(config, 0, 10 if config.method == "supervised" else None), config)
+
+
+def _valid_with(network: Mapping[str, Any]) -> dict[str, Any]:
+    method = network["method"]
+    return ({"num_views": FIXED_NUM_VIEWS[method]} if method in FIXED_NUM_VIEWS else {}) | (
+        {"probe": "own_head"} if method == "supervised" else {}
+    )
+
+
+ROBUST_SSL = RobustSSL()
