@@ -1,6 +1,7 @@
 """What ``python -m study.run`` does, apart from parsing: check everything first, then run, then report."""
 
 import contextlib
+import dataclasses
 import re
 import shlex
 import warnings
@@ -12,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from study.files import make_folder
 from study.record.environment import describe_environment
-from study.record.journal import JOURNAL_NAME, Event, Journal
+from study.record.identity import require_same_study
+from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal
+from study.record.metrics import merged
 from study.spec import StudySpec
 from study.spec.choices import check_space, extreme_configs
 from study.spec.options import StudyCommand, requested_spec
-from trainables.datasets import TrialData, load_data
-from trainables.run_trial import make_folder, parse_device
-from trainables.trial import require_fitting
+from study.trainable import Trainable, trainable_of
+from study.workers.devices import require_device
 
 if TYPE_CHECKING:
     from study.decisions.engine import StudyEngine
@@ -28,13 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PreparedStudy:
-    """A study that has passed all checks."""
+    """A study that has passed all checks; ``recorded`` is what the journal says of its spec."""
 
     command: StudyCommand
     spec: StudySpec
-    data: TrialData
+    trainable: Trainable
+    data: Any
+    recorded: dict[str, Any]
     study_dir: Path  # absolute
-    device: str | None  # cpu or cuda; None: depends on the cluster
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,11 @@ class RunningStudy:
     resources: "Resources | None"
 
 
+def say(console: Console, text: str) -> None:
+    """Prints ``text`` as it is."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     """Loads and checks the space and the data, and checks that the study folder is empty or holds the same study.
 
@@ -55,6 +64,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     """
     spec = requested_spec(command)
     check_space(spec)
+    trainable = trainable_of(spec.base)
     name = command.name or spec.name
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise ValueError(f"a study's name is made of letters, digits, '_', '-' and '.': {name!r}")
@@ -64,23 +74,31 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
             raise ValueError(f"--{option.replace('_', '-')} must be positive: {value}")
     if command.seed < 0:
         raise ValueError(f"--seed must not be negative: {command.seed}")
-    if command.address is not None and command.device not in (None, "cpu", "cuda"):
-        raise ValueError(f"--device must be cpu or cuda (Ray assigns each trial its device): {command.device!r}")
-    device = parse_device(command.device).type if command.address is None else command.device
-    if device == "cpu" and command.gpus_per_trial is not None:
-        raise ValueError("--gpus-per-trial needs a GPU: there is none here, or --device cpu was given")
-    console.print(_announcement(spec), highlight=False, markup=False, soft_wrap=True)
-    data = _load_with_progress(spec, console)
-    for config in extreme_configs(spec):
-        require_fitting(config, data)
+    require_device(command.device, command.gpus_per_trial if command.address is None else None)
     study_dir = (command.output / name).resolve()
+    _require_free(study_dir)
+    say(console, _announcement(spec, trainable))
+    data = _load_with_progress(spec, trainable, console)
+    for config in extreme_configs(spec):
+        trainable.require_fitting(config, data)
+    metrics = merged(metric for config in extreme_configs(spec) or [spec.base] for metric in trainable.metrics(config))
+    recorded = spec.model_dump(mode="json") | {
+        "seed": command.seed,
+        "data_checksum": trainable.data_checksum(data),
+        "metrics": [dataclasses.asdict(metric) for metric in metrics.values()],
+    }
     if (study_dir / JOURNAL_NAME).exists():
-        _require_same_study(study_dir, _identity(spec, command, data))
-    elif any(parent.exists() and not parent.is_dir() for parent in (study_dir, *study_dir.parents)):
+        require_same_study(study_dir, recorded, trainable, spec.base)
+    return PreparedStudy(command, spec, trainable, data, recorded, study_dir)
+
+
+def _require_free(study_dir: Path) -> None:
+    if (study_dir / JOURNAL_NAME).exists():
+        return
+    if any(parent.exists() and not parent.is_dir() for parent in (study_dir, *study_dir.parents)):
         raise ValueError(f"{study_dir} cannot be a folder: a file is in its place; choose another --name or --output")
-    elif study_dir.exists() and any(study_dir.iterdir()):
+    if study_dir.exists() and any(study_dir.iterdir()):
         raise ValueError(f"{study_dir} is not empty and holds no study; choose another with --name or --output")
-    return PreparedStudy(command, spec, data, study_dir, device)
 
 
 def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
@@ -89,9 +107,7 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
     Raises:
         ValueError: if another process is running the study, or if no trial fits.
     """
-    from study.decisions.engine import (
-        StudyEngine,  # imports Optuna and Ray, which takes seconds; bad input is rejected before
-    )
+    from study.decisions.engine import StudyEngine
 
     listeners: list[Callable[[Event], None]] = []
 
@@ -101,12 +117,12 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
 
     make_folder(prepared.study_dir)
     journal = _open_journal(prepared, console)
-    num_images = len(prepared.data.train.labels)
-    engine = StudyEngine(journal, prepared.spec, prepared.command.seed, num_images, on_event)
+    scale = prepared.trainable.scale(prepared.data)
+    engine = StudyEngine(journal, prepared.spec, prepared.command.seed, scale, on_event)
     resources = None
     if journal.is_new or not engine.is_complete():
         try:
-            resources = _find_resources(prepared, console)
+            resources = _available_resources(prepared.command, console)
         except BaseException:
             _undo_opening(journal)
             raise
@@ -114,14 +130,13 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
     return RunningStudy(prepared, engine, listeners, resources)
 
 
-def _find_resources(prepared: PreparedStudy, console: Console) -> "Resources":
-    from study.workers.launch import plan_resources, start_ray
+def _available_resources(command: StudyCommand, console: Console) -> "Resources":
+    from study.workers.launch import plan_resources, start_ray  # slow to import
 
-    command = prepared.command
     console.print("Starting Ray ..." if command.address is None else f"Joining Ray at {command.address} ...")
     start_ray(command.address)
     return plan_resources(
-        prepared.device,
+        command.device,
         command.cpus_per_trial,
         command.gpus_per_trial,
         command.concurrency,
@@ -141,14 +156,15 @@ def _undo_opening(journal: Journal) -> None:
 
 def run(study: RunningStudy, console: Console) -> int:
     """Runs the study until done or Ctrl-C, writes the report, prints where everything is; returns the exit code."""
-    from reports.build import build_report
     from study.display.live_report import LiveReport, ReportProcess
     from study.display.progress import ProgressDisplay
-    from study.tracking.projection import MlflowProjection, tracking_uri
+    from study.tracking.projection import MlflowProjection
+    from study.tracking.runs import tracking_uri
     from study.workers.launch import run_trials
 
     prepared, engine = study.prepared, study.engine
-    dataset = (prepared.spec.base.dataset, prepared.data.checksum)
+    data_name = prepared.trainable.data_name(prepared.spec.base)
+    dataset = (data_name, prepared.recorded["data_checksum"]) if data_name else None
     with MlflowProjection(engine.record, prepared.study_dir, dataset) as mlflow:
         display = ProgressDisplay(engine, study.resources.concurrency if study.resources else 1, console)
         live = LiveReport(ReportProcess(prepared.study_dir), mlflow.on_report, partial(_warn_of_report, console))
@@ -159,81 +175,40 @@ def run(study: RunningStudy, console: Console) -> int:
         if not engine.record.ended:
             engine.close()
         display.print_summary()
-        build_report(prepared.study_dir)
+        problem = ReportProcess(prepared.study_dir).build()
+        if problem is not None:
+            say(console, f"warning: the report could not be written: {problem}")
     engine.journal.close()
-    _print_summary(prepared, console, engine.record.ended, tracking_uri(prepared.command.output), mlflow.error)
+    if not engine.record.ended:
+        say(console, "Interrupted; the same command resumes.")
+    say(console, f"Report:  {prepared.study_dir / 'report' / 'index.html'}")
+    if mlflow.error is not None:
+        say(console, f"MLflow could not be written: {type(mlflow.error).__name__}: {mlflow.error}")
+    say(console, f"MLflow:  mlflow ui --backend-store-uri {shlex.quote(tracking_uri(prepared.command.output))}")
     return 0 if engine.record.ended else 130
 
 
 def _warn_of_report(console: Console, problem: str) -> None:
-    warning = f"warning: the report was not refreshed, the study goes on: {problem}"
-    console.print(warning, highlight=False, markup=False, soft_wrap=True)
+    say(console, f"warning: the report was not refreshed, the study goes on: {problem}")
 
 
-def _announcement(spec: StudySpec) -> str:
-    base = spec.base
-    what = f"{base.dataset} at {base.image_size}x{base.image_size}, {base.encoder}"
-    if spec.preset == "laptop":
-        paper = "CIFAR-10, ResNet-18, 16 views, batch 100"
-        return f"Preset laptop: {what}, shortened budgets. The paper's setting ({paper}): --preset paper"
-    return f"Preset paper: {what}, batch {base.batch_size}. For minutes on a laptop: --preset laptop"
+def _announcement(spec: StudySpec, trainable: Trainable) -> str:
+    what = trainable.describe(spec.base) or trainable.path
+    others = [name for name in trainable.presets if name != spec.preset]
+    also = f" (also: {', '.join(f'--preset {name}' for name in others)})" if others else ""
+    return f"Preset {spec.preset}: {what}{also}" if spec.preset else f"Study {spec.name}: {what}"
 
 
-def _load_with_progress(spec: StudySpec, console: Console) -> TrialData:
+def _load_with_progress(spec: StudySpec, trainable: Trainable, console: Console) -> Any:
     from rich.progress import Progress
 
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("decoding images", total=None, visible=False)
-        return load_data(
-            spec.base, lambda done, total: progress.update(task, completed=done, total=total, visible=True)
-        )
+        task = progress.add_task("loading data", total=None, visible=False)
 
+        def on_progress(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, visible=True)
 
-def _identity(spec: StudySpec, command: StudyCommand, data: TrialData) -> dict[str, Any]:
-    """What must be equal for a study to be resumed, except for what ``_is_extension`` allows to grow."""
-    return spec.to_plain() | {"seed": command.seed, "data_checksum": data.checksum}
-
-
-def _require_same_study(study_dir: Path, identity: dict[str, Any]) -> None:
-    from study.record.journal import read_study
-
-    known = read_study(study_dir).spec
-    if not known:
-        return
-    found = _differences(_defining_part(known), _defining_part(identity))
-    differences = [difference for difference in found if not _is_extension(*difference)]
-    if differences:
-        shown = "; ".join(f"{path}: {old!r} there, {new!r} now" for path, old, new in differences[:5])
-        more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
-        raise ValueError(f"{study_dir} holds a different study ({shown}{more}); choose another folder with --name")
-
-
-def _defining_part(identity: dict[str, Any]) -> dict[str, Any]:
-    """The identity without what affects no result: the question, and the path of images identified by checksum."""
-    left = identity | {"question": None}
-    if identity["base"]["dataset"] == "imagefolder":  # here the path distinguishes trials on different folders
-        return left
-    nowhere = {"data_root": None}
-    ends = {end: identity["design"][end] | nowhere for end in ("from_", "to") if end in identity["design"]}
-    return left | {"base": identity["base"] | nowhere, "design": identity["design"] | ends}
-
-
-def _is_extension(path: str, old: Any, new: Any) -> bool:
-    """Whether a difference only extends the study: more trials or budget, or seeds appended to the old ones."""
-    if path == "seeds":
-        return bool(new[: len(old)] == old)
-    if path.startswith("design.budget."):
-        return new is None or (old is not None and old <= new)
-    return path in ("design.trials", "confirmation.runs") and None not in (old, new) and bool(old <= new)
-
-
-def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = list(dict.fromkeys([*old, *new]))
-        return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [d for i, pair in enumerate(zip(old, new, strict=True)) for d in _differences(*pair, f"{path}[{i}]")]
-    return [] if old == new else [(path, old, new)]
+        return trainable.load_data(spec.base, on_progress)
 
 
 def _open_journal(prepared: PreparedStudy, console: Console) -> Journal:
@@ -241,31 +216,16 @@ def _open_journal(prepared: PreparedStudy, console: Console) -> Journal:
         warnings.simplefilter("always")
         journal = Journal(prepared.study_dir)
     for warning in caught:
-        console.print(f"warning: {warning.message}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"warning: {warning.message}")
     return journal
 
 
 def _write_start(journal: Journal, prepared: PreparedStudy, resources: dict[str, Any], console: Console) -> None:
     """Records in the journal that the study begins or resumes."""
-    identity = _identity(prepared.spec, prepared.command, prepared.data)
     environment = describe_environment() | resources
     if journal.is_new:
-        journal.write("created", study=prepared.study_dir.name, spec=identity, environment=environment)
+        journal.write("created", study=prepared.study_dir.name, spec=prepared.recorded, environment=environment)
     else:
-        journal.write("resumed", spec=identity, environment=environment)
-        done = len(journal.record.with_state("complete", "stopped", "failed"))
-        console.print(f"Resuming {prepared.study_dir}: {done} trials are done", highlight=False, soft_wrap=True)
-
-
-def _print_summary(
-    prepared: PreparedStudy, console: Console, ended: bool, uri: str, mlflow_error: Exception | None
-) -> None:
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    if not ended:
-        say("Interrupted; the same command resumes.")
-    say(f"Report:  {prepared.study_dir / 'report' / 'index.html'}")
-    if mlflow_error is not None:
-        say(f"MLflow could not be written: {type(mlflow_error).__name__}: {mlflow_error}")
-    say(f"MLflow:  mlflow ui --backend-store-uri {shlex.quote(uri)}")
+        journal.write("resumed", spec=prepared.recorded, environment=environment)
+        done = len(journal.record.with_state(*FINISHED))
+        say(console, f"Resuming {prepared.study_dir}: {done} trials are done")

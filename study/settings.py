@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_origin
 from pydantic import BaseModel, ValidationError
 
 Config = TypeVar("Config", bound=BaseModel)
+LONGEST_SHOWN = 200  # characters of a value in a message
 
 
 def parse_settings(settings: Sequence[str], model: type[BaseModel]) -> dict[str, Any]:
@@ -63,5 +64,7 @@ def explain(error: ValidationError) -> str:
     for item in error.errors():
         field = ".".join(str(part) for part in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
-        parts.append(f"{field}: {message} (got {item['input']!r})" if field else message)
+        given = repr(item["input"])
+        is_short = field and item["type"] != "missing" and len(given) <= LONGEST_SHOWN
+        parts.append(f"{field}: {message} (got {given})" if is_short else f"{field}: {message}" if field else message)
     return "; ".join(parts)

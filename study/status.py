@@ -18,10 +18,11 @@ from rich.table import Table
 from rich.text import Text
 
 from study.checks.journal_checks import parse_journal
-from study.display.trial_tables import clock, describe_factors, front_of, front_table, new_table
+from study.display.trial_tables import clock, describe_factors, front_table, new_table
 from study.record.driver_lock import has_driver
+from study.record.front import front_of
 from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, TrialRecord, replay
-from trainables.trial_config import TrialConfig
+from study.record.metrics import trainable_in
 
 WATCH_SECONDS = 2.0
 PLAIN_WIDTH = 250  # line width in a file or a pipe, so that nothing is wrapped or cut
@@ -67,15 +68,15 @@ class StudyStatus:
         return self.record.active_seconds + max(0.0, since)
 
     def share_done(self, trial: TrialRecord) -> float | None:
-        """The share of its pretraining that a trial had completed at its last report; None before the first."""
+        """The share of its training that a trial had completed at its last report; None if that is not known."""
         milestones = [decision["milestone"] for decision in self.record.decisions]
         first_rung = self.record.spec.get("stopping", {}).get("first_rung")
-        if not trial.reports or not milestones or not first_rung:
+        trainable = trainable_in(self.record)
+        if not trial.reports or not milestones or not first_rung or trainable is None:
             return None
-        config = TrialConfig(**trial.config)
-        num_images = min(milestones) / first_rung  # the first rung is placed in view passes per image
-        total = num_images * config.epochs * config.view_passes_per_image()
-        return float(min(1.0, trial.reports[-1]["view_passes"] / total))
+        scale = min(milestones) // first_rung
+        total = trainable.total_progress(trainable.config(**trial.config), scale)
+        return None if total is None else float(min(1.0, trial.reports[-1][trainable.progress] / total))
 
 
 def read_status(study_dir: Path, now: float | None = None) -> StudyStatus:
@@ -113,16 +114,22 @@ def render(status: StudyStatus, *, is_plain: bool) -> Group:
     tables = [_running_table(status)] if counts[running] else []
     front = front_of(record)
     if front:
-        tables.append(front_table(record, front, "front so far" if not record.ended else "front on validation"))
+        tables.append(front_table(record, front, _front_title(record)))
     if is_plain:
         for table in tables:
             table.box, table.expand = None, False
     return Group(heading, *tables)
 
 
+def _front_title(record: StudyRecord) -> str:
+    if len(record.spec.get("objectives", [])) == 1:
+        return "best" if record.ended else "best so far"
+    return "front on validation" if record.ended else "front so far"
+
+
 def _running_table(status: StudyStatus) -> Table:
     title = "running" if status.is_driven else "unfinished"
-    table = new_table("trial", "attempt", "since", "pretrained", "last rung", "factors", title=title)
+    table = new_table("trial", "attempt", "since", "trained", "last rung", "factors", title=title)
     for trial in status.record.with_state("running"):
         share = status.share_done(trial)
         since = clock(status.now - status.launched_at[trial.uid]) if status.is_driven else "–"

@@ -35,6 +35,7 @@ from study.settings import content_hash
 Direction = Literal["maximize", "minimize"]
 Split = Literal["", "val", "test"]
 Metrics = dict[str, Any]
+FIRST_TRAINABLE = "trainables.robust_ssl:ROBUST_SSL"  # of journals that name none: then there was no other
 CHECKPOINT_NAME = "checkpoint.pt"  # a trial may keep ``checkpoint.*`` in its folder; removed once it has ended
 
 
@@ -165,6 +166,8 @@ class Trainable:
         evaluation_fields: fields that decide how they are evaluated.
         traded: two fields whose product decides the cost, such as views and epochs.
         grouping: fields by which figures are coloured, the first one that varies.
+        confirmation: preset -> fields that confirming trials set; the entry ``""`` is for all other presets.
+        confirmation_fields: fields that a confirmation may set; empty: any.
         sections: name -> import path of a function that adds sections to the report; those in ``asked_sections`` only
             where asked for, by ``--paper`` and the like.
     """
@@ -181,6 +184,8 @@ class Trainable:
     evaluation_fields: tuple[str, ...] = ()
     traded: tuple[str, str] | None = None
     grouping: tuple[str, ...] = ()
+    confirmation: Mapping[str, Mapping[str, Any]] = {}
+    confirmation_fields: tuple[str, ...] = ()
     sections: Mapping[str, str] = {}
     asked_sections: Mapping[str, str] = {}
 
@@ -207,6 +212,14 @@ class Trainable:
     def data_here(self, data: Any, config: Any) -> Any:
         """``data`` in a worker, perhaps on another machine than the one that loaded them."""
         return data
+
+    def data_name(self, config: Any) -> str:
+        """What the data are called, for MLflow; may be empty."""
+        return ""
+
+    def location_fields(self, config: Any) -> tuple[str, ...]:
+        """Fields that only say where data lie: a study resumes on equal data, wherever they are."""
+        return ()
 
     def data_checksum(self, data: Any) -> str:
         """Equal exactly if the data are; a study resumes only on equal data."""
@@ -252,6 +265,9 @@ class Trainable:
         return None
 
 
+_by_path: dict[str, Trainable] = {}  # those made in this process; in others they are imported
+
+
 class FunctionTrainable(Trainable):
     """A function ``f(config, context)``, or ``f(config, data, context)`` with ``load``, as a trainable.
 
@@ -272,6 +288,7 @@ class FunctionTrainable(Trainable):
         self.path, self.config, self.progress = _path_of(function), config, progress
         self._function, self._metrics, self._total, self._load = function, metrics, total, load
         config.trainable = self.path  # type: ignore[attr-defined]
+        _by_path[self.path] = self
 
     def __call__(self, *arguments: Any) -> Any:
         """Calls the function itself."""
@@ -338,6 +355,8 @@ def load_trainable(path: str) -> Trainable:
     Raises:
         ValueError: if it cannot be imported.
     """
+    if path in _by_path:
+        return _by_path[path]
     where, _, name = path.rpartition(":")
     try:
         found = getattr(load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where), name)
@@ -360,10 +379,10 @@ def trainable_of(config: BaseModel) -> Trainable:
     return load_trainable(path)
 
 
-def load_file(path: Path) -> Any:
-    """The module in a file, run once in this process; its folder can be imported from, as if it were a script."""
+def load_file(path: Path, *, again: bool = False) -> Any:
+    """The module in a file, run once in this process, or ``again``; its folder can be imported from, as a script's."""
     name = "_space_" + path.resolve().as_posix().replace("/", "_").replace(".", "_")
-    if name in sys.modules:
+    if name in sys.modules and not again:
         return sys.modules[name]
     folder = str(path.resolve().parent)
     if folder not in sys.path:
@@ -375,7 +394,7 @@ def load_file(path: Path) -> Any:
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
         raise
     return module
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from study.checks.journal_checks import (
     order_disagreements,
     parse_journal,
@@ -27,7 +29,8 @@ from study.checks.projection_checks import (
 )
 from study.record.driver_lock import has_driver
 from study.record.journal import JOURNAL_NAME, StudyRecord, replay
-from study.spec.recorded_spec import recorded_spec
+from study.settings import explain
+from study.spec import StudySpec
 from study.tracking.runs import RunSummary, read_runs
 
 
@@ -91,9 +94,10 @@ def verify(study_dir: Path) -> Iterator[Check]:
 
 def _rule_checks(record: StudyRecord) -> Iterator[Check]:
     try:
-        spec = recorded_spec(record.spec)
-    except ValueError as error:
-        yield Check("spec", [str(error)])
+        spec = StudySpec.model_validate(record.spec)
+    except (ValueError, KeyError, TypeError) as error:
+        why = explain(error) if isinstance(error, ValidationError) else str(error)
+        yield Check("spec", [f"the spec in the journal is not one of this version: {why}"])
         return
     yield Check("Optuna: states and values of all configurations", optuna_disagreements(record, spec))
     yield Check(f"rungs: {len(record.decisions)} decisions", rung_disagreements(record, spec))

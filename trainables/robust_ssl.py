@@ -4,7 +4,7 @@ torch is imported only where a trial runs or its data are loaded, so that a stud
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from study.trainable import Context, Direction, Final, Interim, Metric, Progress, Report, Split, Trainable
@@ -52,6 +52,8 @@ class RobustSSL(Trainable):
     evaluation_fields = ("eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_samples", "probe_threat")
     traded = ("num_views", "epochs")
     grouping = ("adversary", "method")
+    confirmation = {"": {"eval_autoattack_samples": 1000}, "laptop": {"eval_autoattack_samples": 20}}  # 20: a minute
+    confirmation_fields = tuple(n for n in TrialConfig.model_fields if n.startswith("eval_") and n != "eval_samples")
     sections = {"attacks": "reports.attack.attack_links:attack_links"}
     asked_sections = {"paper": "reports.paper.paper_table:paper_sections"}
 
@@ -99,7 +101,7 @@ class RobustSSL(Trainable):
                 case InterimReport(metrics=metrics):
                     yield Interim(metrics)
                 case FinalReport(metrics=metrics, flags=flags, classifier=classifier):
-                    yield Final(metrics, flags, lambda folder, made=classifier: save_classifier(made, config, folder))
+                    yield Final(metrics, flags, partial(save_classifier, classifier, config))
                 case _:
                     yield Progress(report.share_done)
 
@@ -122,6 +124,14 @@ class RobustSSL(Trainable):
         from trainables.datasets import available_here
 
         return available_here(data, config)
+
+    def data_name(self, config: TrialConfig) -> str:
+        """The data set."""
+        return config.dataset
+
+    def location_fields(self, config: TrialConfig) -> tuple[str, ...]:
+        """An ImageFolder's path does matter: it distinguishes trials on different folders."""
+        return () if config.dataset == "imagefolder" else ("data_root",)
 
     def data_checksum(self, data: "TrialData") -> str:
         """Of all decoded images and labels."""

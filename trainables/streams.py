@@ -7,6 +7,8 @@ import torch
 
 from study.streams import stream_seed
 
+__all__ = ["stream", "stream_seed"]
+
 
 def stream(seed: int, *purpose: str | int) -> torch.Generator:
     """A CPU generator seeded for ``purpose``; the global generator is not touched."""

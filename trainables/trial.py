@@ -227,12 +227,6 @@ def evaluate_final(
     return metrics, flags, classifier
 
 
-def discard_checkpoint(path: Path) -> None:
-    """Removes what ``run_trial`` kept at ``checkpoint_path``; to be called once the trial's result is safe."""
-    path.unlink(missing_ok=True)
-    _autoattack_progress(path).unlink(missing_ok=True)
-
-
 def cost_metrics(pretraining: Pretraining) -> Metrics:
     """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``.
 
@@ -244,12 +238,6 @@ def cost_metrics(pretraining: Pretraining) -> Metrics:
         "train_pflop": pretraining.train_pflop,
         "train_seconds": pretraining.train_seconds,
     }
-
-
-def reported_metrics(config: TrialConfig, *, interim: bool = False) -> set[str]:
-    """The names of the validation and cost metrics in a final (or interim) report."""
-    radii = config.rung_radii_255 if interim else config.eval_radii_255
-    return {"val_clean", "view_passes", "train_pflop", "train_seconds", *(f"val_pgd_{radius:g}" for radius in radii)}
 
 
 def _probe(

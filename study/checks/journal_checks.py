@@ -12,7 +12,9 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from study.record.journal import FINISHED, Event, Purpose, StudyRecord, TrialRecord
-from trainables.trial_config import TrialConfig, explain
+from study.record.metrics import trainable_path
+from study.settings import explain
+from study.trainable import load_trainable
 
 # The fields that an event must have, by kind; kinds not listed here are from another version.
 REQUIRED: dict[str, tuple[str, ...]] = {
@@ -179,15 +181,19 @@ def result_disagreements(record: StudyRecord) -> list[str]:
 
 def repetition_disagreements(record: StudyRecord) -> list[str]:
     """Trials that repeat the config, seed included, of an earlier trial of the same purpose; also invalid configs."""
+    try:
+        trainable = load_trainable(trainable_path(record))
+    except ValueError as error:
+        return [str(error)]
     found = []
     first: dict[tuple[str, str], TrialRecord] = {}
     for trial in record.trials.values():
         try:
-            content_hash = TrialConfig(**trial.config).content_hash()
+            identity = trainable.identity(trainable.config(**trial.config))
         except ValidationError as error:
             found.append(f"{trial.uid}: its config is invalid: {explain(error)}")
             continue
-        earlier = first.setdefault((trial.purpose, content_hash), trial)
+        earlier = first.setdefault((trial.purpose, identity), trial)
         if earlier is not trial:
             found.append(f"{trial.uid}: the same config and seed as {earlier.uid}, for the same purpose")
     return found

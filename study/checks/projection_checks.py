@@ -13,23 +13,20 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from study.decisions.engine import EarlyStopping
-from study.decisions.moasha import MultiObjectiveAsha
+from study.decisions.early_stopping import early_stopping
 from study.decisions.optuna_search import as_optuna_study
+from study.record.configurations import Configuration, configurations
 from study.record.journal import FINISHED, StudyRecord, TrialRecord
-from study.spec import MoAsha, NoStopping, RayAsha, StudySpec
+from study.record.trial_folder import RESULT_NAME, trial_folder
+from study.spec import Rungs, StudySpec
 from study.tracking.runs import RunSummary
 
-RESULT_NAME = "result.json"
 MLFLOW_STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}  # for ended trials
 
 
 def optuna_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
     """Configurations that Optuna's study has in a different state, with different values, or not at all."""
-    groups: dict[str, list[TrialRecord]] = {}
-    for trial in record.trials.values():
-        if trial.purpose == "search":
-            groups.setdefault(trial.configuration, []).append(trial)
+    groups = configurations(record, len(spec.seeds))
     try:
         projected = as_optuna_study(record, spec).get_trials(deepcopy=False)[len(spec.warm_start) :]
     except ValueError as error:
@@ -37,29 +34,24 @@ def optuna_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
     found = []
     if len(projected) != len(groups):
         found.append(f"Optuna's study has {len(projected)} trials, the journal {len(groups)} configurations")
-    for trials, told in zip(groups.values(), projected, strict=False):
-        state, values = _as_told(trials, spec)
-        if told.params != trials[0].params:
-            found.append(f"{trials[0].uid}: Optuna has {told.params}, the journal {trials[0].params}")
+    for one, told in zip(groups, projected, strict=False):
+        state, values = _as_told(one, spec)
+        if told.params != one.params:
+            found.append(f"{one.uid}: Optuna has {told.params}, the journal {one.params}")
         if told.state != state:
-            found.append(f"{trials[0].uid}: {told.state.name} in Optuna, {state.name} in the journal")
+            found.append(f"{one.uid}: {told.state.name} in Optuna, {state.name} in the journal")
         elif (told.values or []) != values:
-            found.append(f"{trials[0].uid}: {told.values} in Optuna, {values} in the journal")
+            found.append(f"{one.uid}: {told.values} in Optuna, {values} in the journal")
     return found
 
 
-def _as_told(trials: Sequence[TrialRecord], spec: StudySpec) -> tuple[TrialState, list[float]]:
+def _as_told(one: Configuration, spec: StudySpec) -> tuple[TrialState, list[float]]:
     """The state and values that Optuna must have for a configuration; values are means over seeds, if all are valid."""
-    states = [trial.state for trial in trials]
-    if "failed" in states:
-        return TrialState.FAIL, []
-    if "stopped" in states:
-        return TrialState.PRUNED, []
-    if states.count("complete") < max(len(spec.seeds), len(trials)):
-        return TrialState.RUNNING, []
-    names = [objective.name for objective in spec.objectives]
-    columns: list[list[Any]] = [[trial.metrics.get(name) for trial in trials] for name in names]
-    if any(trial.metrics.get("validity") for trial in trials) or not all(map(_all_finite, columns)):
+    states = {"failed": TrialState.FAIL, "stopped": TrialState.PRUNED, "running": TrialState.RUNNING}
+    if one.state != "complete":
+        return states[one.state], []
+    columns: list[list[Any]] = [[t.metrics.get(objective.name) for t in one.trials] for objective in spec.objectives]
+    if one.validity or not all(map(_all_finite, columns)):
         return TrialState.FAIL, []
     return TrialState.COMPLETE, [sum(column) / len(column) for column in columns]
 
@@ -72,9 +64,10 @@ def rung_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
     """Decisions that differ from those of the study's rule when it is given the reports in order."""
     if not record.decisions:
         return []
-    if isinstance(spec.stopping, NoStopping):
+    if not isinstance(spec.stopping, Rungs):
         return [f"{decision['uid']}: a decision in a study without early stopping" for decision in record.decisions]
-    rule = _rule(spec, first_rung=min(decision["milestone"] for decision in record.decisions))
+    rule = early_stopping(spec, min(decision["milestone"] for decision in record.decisions))
+    assert rule is not None
     found = []
     audited: set[str] = set()
     for decision in record.decisions:
@@ -86,7 +79,7 @@ def rung_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
             report = next((report for report in trial.reports if report["milestone"] == milestone), None)
             if report is None:
                 continue  # reported by the check of the order
-            values = [report.get(name) for name in spec.stopping.objectives]
+            values = [report.get(name) for name in spec.stopping.compared]
             is_kept = rule.decide(uid, milestone, values, _compared_with(trial, record, spec))
             may_be_stopped = not is_kept and trial.params not in spec.references
             allowed = {"stop"} if may_be_stopped else {"continue"}
@@ -94,20 +87,10 @@ def rung_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
                 allowed.add("audit")
         if decided not in allowed:
             expected = " or ".join(sorted(allowed))
-            found.append(f"{uid}: {decided!r} at {milestone:,} view passes, the reports lead to {expected!r}")
+            found.append(f"{uid}: {decided!r} at {milestone:,}, the reports lead to {expected!r}")
         if decided == "audit":
             audited.add(uid)
     return found
-
-
-def _rule(spec: StudySpec, first_rung: int) -> EarlyStopping:
-    maximise = {objective.name: objective.direction == "maximize" for objective in spec.objectives}
-    if isinstance(spec.stopping, RayAsha):
-        from study.decisions.ray_asha import SingleObjectiveAsha  # Ray takes seconds to import
-
-        return SingleObjectiveAsha(first_rung, spec.stopping.eta, maximise[spec.stopping.objective])
-    assert isinstance(spec.stopping, MoAsha)
-    return MultiObjectiveAsha(spec.stopping.eta, [maximise[name] for name in spec.stopping.objectives])
 
 
 def _compared_with(trial: TrialRecord, record: StudyRecord, spec: StudySpec) -> set[str] | None:
@@ -189,7 +172,7 @@ def file_disagreements(record: StudyRecord, study_dir: Path) -> list[str]:
     """Complete trials whose ``result.json`` is missing or invalid, or has a different config or different metrics."""
     found = []
     for trial in record.with_state("complete"):
-        path = study_dir / "trials" / trial.uid / RESULT_NAME
+        path = trial_folder(study_dir, trial.uid) / RESULT_NAME
         try:
             saved = json.loads(path.read_text())
             config, metrics = saved["config"], {name: _as_in_journal(v) for name, v in saved["metrics"].items()}

@@ -4,11 +4,12 @@ Source of the greedy path: Fawcett and Hoos, Analysing differences between algor
 (Journal of Heuristics 22, 2016).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from study.record.configurations import Configuration
 from study.spec import Ablation, Params, StudySpec
 
 Choice = frozenset[str]  # the factors that are as in ``to``; all others are as in ``from_``
@@ -20,6 +21,16 @@ class Outcome:
 
     has_ended: bool
     value: float | None  # of ``Ablation.objective``, larger is better; mean over seeds
+
+
+def outcomes(trained: Sequence[Configuration], objective: str, maximise: bool) -> dict[Choice, Outcome]:
+    """The outcomes of the configurations of an ablation; those that failed a check count as without result."""
+    found = {}
+    for one in trained:
+        mean = one.mean(objective) if one.is_trustworthy else None
+        value = None if mean is None else (mean if maximise else -mean)
+        found[as_choice(one.params)] = Outcome(one.state != "running", value)
+    return found
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,19 @@ resumed from its journal at any moment.
 """
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from study.decisions.moasha import MultiObjectiveAsha
+from study.decisions.early_stopping import early_stopping
 from study.decisions.planning import Plan, Upcoming
 from study.record.journal import FINISHED, Event, Journal, StudyRecord, TrialRecord
-from study.spec import MoAsha, NoStopping, RayAsha, StudySpec
-from trainables.streams import stream_seed
-from trainables.trial_config import TrialConfig
+from study.settings import replaced
+from study.spec import Rungs, StudySpec
+from study.streams import stream_seed
+from study.trainable import trainable_of
 
-MAX_DEFERRED = 8  # proposed trials that may wait for an encoder in training; at this many, nothing new is proposed
+MAX_DEFERRED = 8  # proposed trials that may wait for a shared prefix in training; at this many, nothing new is proposed
 Metrics = dict[str, Any]
 
 
@@ -26,21 +27,9 @@ class Assignment:
     """A trial to run: its config, the milestones it has yet to report, and whether it must run alone."""
 
     uid: str
-    config: TrialConfig
+    config: Any
     milestones: list[int]
     runs_alone: bool = False
-
-
-class EarlyStopping(Protocol):
-    """Decides at rungs which trials continue; see ``MultiObjectiveAsha``."""
-
-    def decide(
-        self, uid: str, milestone: int, values: list[float | None], among: Collection[str] | None = None
-    ) -> bool: ...
-
-    def restore(self, uid: str, milestone: int, values: list[float | None], kept: bool) -> None: ...
-
-    def explain(self, uid: str, milestone: int) -> str: ...
 
 
 class StudyEngine:
@@ -50,7 +39,7 @@ class StudyEngine:
         journal: open for writing; may already hold part of the study.
         spec: the study.
         seed: of the search; the seed offsets of the trials are added to it.
-        num_train_images: for the rungs, which are placed in view passes per training image.
+        scale: how much progress ``first_rung=1`` means (``Trainable.scale``).
         on_event: called with each event after it has been written.
     """
 
@@ -59,19 +48,20 @@ class StudyEngine:
         journal: Journal,
         spec: StudySpec,
         seed: int,
-        num_train_images: int,
+        scale: int,
         on_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self.journal, self.spec, self.seed, self.on_event = journal, spec, seed, on_event
-        self.num_train_images = num_train_images
+        self._scale, self.trainable = scale, trainable_of(spec.base)
         self.share_done: dict[str, float] = {}  # of running trials, for display only
         self._plan = Plan(spec, seed)
         self._upcoming: tuple[int, Upcoming | str | None] | None = None  # number of events when asked, and the answer
         self._num_events = 0
-        self._encoders: dict[str, str] = {}  # uid -> pretraining hash
+        self._prefixes: dict[str, str] = {}  # uid -> what the trial begins with
         self._running: set[str] = set()
-        self._trained: set[str] = {self._encoder_of(trial) for trial in self.record.with_state("complete")}
-        self._stopping = self._early_stopping()
+        self._trained: set[str] = {self._prefix_of(trial) for trial in self.record.with_state("complete")}
+        rungs = spec.stopping
+        self._stopping = early_stopping(spec, rungs.first_rung * scale) if isinstance(rungs, Rungs) else None
         self._restore_decisions()
         unfinished = [trial for trial in self.record.trials.values() if trial.state not in FINISHED]
         # The driver was killed between the decision to stop and the end of the trial: the decision stands.
@@ -109,7 +99,7 @@ class StudyEngine:
         self._waiting.remove(trial.uid)
         self._running.add(trial.uid)
         self._write("launched", uid=trial.uid, attempt=trial.attempts + 1)
-        config = TrialConfig(**trial.config)
+        config = self.trainable.config(**trial.config)
         decided = {decision["milestone"] for decision in trial.decisions}
         milestones = [m for m in self.milestones(config) if m not in decided] if self._is_compared(trial) else []
         return Assignment(trial.uid, config, milestones, trial.runs_alone)
@@ -119,13 +109,13 @@ class StudyEngine:
         while self._to_be_stopped:
             self.stop(self._to_be_stopped.pop(0))
 
-    def milestones(self, config: TrialConfig) -> list[int]:
-        """The rungs that lie within the budget of ``config``, in view passes."""
-        if isinstance(self.spec.stopping, NoStopping):
+    def milestones(self, config: Any) -> list[int]:
+        """The rungs that lie within the training of ``config``, as amounts of progress."""
+        total = self.trainable.total_progress(config, self._scale)
+        if total is None or not isinstance(self.spec.stopping, Rungs):
             return []
-        total = config.epochs * self.num_train_images * config.view_passes_per_image()
         rungs = []
-        rung = self.spec.stopping.first_rung * self.num_train_images
+        rung = self.spec.stopping.first_rung * self._scale
         while rung < total:
             rungs.append(rung)
             rung *= self.spec.stopping.eta
@@ -146,7 +136,7 @@ class StudyEngine:
     def complete(self, uid: str, metrics: Metrics) -> None:
         """Records the result of a trial that ran to the end."""
         self._finish(uid, "complete", "", metrics)
-        self._trained.add(self._encoder_of(self.record.trials[uid]))
+        self._trained.add(self._prefix_of(self.record.trials[uid]))
 
     def stop(self, uid: str) -> None:
         """Records that a trial was stopped by the decision at its last rung."""
@@ -195,12 +185,12 @@ class StudyEngine:
         """The first waiting trial that may run now."""
         if any(self.record.trials[uid].runs_alone for uid in self._running):
             return None
-        training = {self._encoder_of(self.record.trials[uid]) for uid in self._running} - self._trained
+        training = {self._prefix_of(self.record.trials[uid]) for uid in self._running} - self._trained
         for uid in self._waiting:
             trial = self.record.trials[uid]
             if trial.runs_alone:
                 return None if self._running else trial  # nothing behind it in the queue starts before it
-            if self._encoder_of(trial) not in training:
+            if self._prefix_of(trial) not in training:
                 return trial
         return None
 
@@ -216,17 +206,18 @@ class StudyEngine:
         """
         return trial.purpose == "search" and self.record.searched[trial.configuration][0].uid == trial.uid
 
-    def _encoder_of(self, trial: TrialRecord) -> str:
-        if trial.uid not in self._encoders:
-            self._encoders[trial.uid] = TrialConfig(**trial.config).pretraining_hash()
-        return self._encoders[trial.uid]
+    def _prefix_of(self, trial: TrialRecord) -> str:
+        """What other trials may begin with, too; its own uid if the trainable shares nothing."""
+        if trial.uid not in self._prefixes:
+            self._prefixes[trial.uid] = self.trainable.prefix(self.trainable.config(**trial.config)) or trial.uid
+        return self._prefixes[trial.uid]
 
     def _propose(self, upcoming: Upcoming) -> TrialRecord:
         number = len(self.record.trials)
         uid = f"t{number:04d}"
         config = self.spec.config(upcoming.params, self.seed + upcoming.seed_offset)
         if upcoming.purpose == "confirmation":
-            config = config.replace(**self.spec.confirmation.settings)
+            config = replaced(config, self.spec.confirmation.settings or {})
         self._write(
             "proposed",
             uid=uid,
@@ -238,27 +229,17 @@ class StudyEngine:
         )
         return self.record.trials[uid]
 
-    def _early_stopping(self) -> EarlyStopping | None:
-        directions = {objective.name: objective.direction == "maximize" for objective in self.spec.objectives}
-        match self.spec.stopping:
-            case MoAsha(eta=eta, objectives=objectives):
-                return MultiObjectiveAsha(eta, [directions[name] for name in objectives])
-            case RayAsha(first_rung=first_rung, eta=eta, objective=objective):
-                from study.decisions.ray_asha import SingleObjectiveAsha  # Ray takes seconds to import
-
-                return SingleObjectiveAsha(first_rung * self.num_train_images, eta, directions[objective])
-        return None
-
     def _decide(self, trial: TrialRecord, milestone: int) -> tuple[str, str]:
         """The decision about a recorded report, and the reason for it."""
-        assert self._stopping is not None and not isinstance(self.spec.stopping, NoStopping)
+        assert self._stopping is not None and isinstance(self.spec.stopping, Rungs)
         if trial.is_audited:
             return "continue", "audited"
-        names = self.spec.stopping.objectives
+        names = self.spec.stopping.compared
         values = self._values(trial, milestone)  # as recorded: a rerun trial may report slightly different values
         kept = self._stopping.decide(trial.uid, milestone, values, self._comparable(trial))
         shown = ", ".join(f"{name} {'–' if v is None else f'{v:.1f}'}" for name, v in zip(names, values, strict=True))
-        reason = f"{self._stopping.explain(trial.uid, milestone)} at {milestone:,} view passes ({shown})"
+        where = f"{milestone:,} {self.trainable.progress.replace('_', ' ')}"
+        reason = f"{self._stopping.explain(trial.uid, milestone)} at {where} ({shown})"
         if trial.params in self.spec.references:
             return "continue", f"reference, {reason}"
         if not kept and self._is_drawn_for_audit(trial):
@@ -272,13 +253,13 @@ class StudyEngine:
         return {other.uid for other in self.record.trials.values() if other.number <= trial.number - self.spec.window}
 
     def _is_drawn_for_audit(self, trial: TrialRecord) -> bool:
-        assert not isinstance(self.spec.stopping, NoStopping)
+        assert isinstance(self.spec.stopping, Rungs)
         return random.Random(stream_seed(self.seed, "audit", trial.number)).random() < self.spec.stopping.audit
 
     def _values(self, trial: TrialRecord, milestone: int) -> list[float | None]:
-        assert not isinstance(self.spec.stopping, NoStopping)
+        assert isinstance(self.spec.stopping, Rungs)
         report = next(report for report in trial.reports if report["milestone"] == milestone)
-        return [report.get(name) for name in self.spec.stopping.objectives]
+        return [report.get(name) for name in self.spec.stopping.compared]
 
     def _restore_decisions(self) -> None:
         if self._stopping is not None:

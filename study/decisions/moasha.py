@@ -11,6 +11,13 @@ from dataclasses import dataclass, field
 import moocore
 import numpy as np
 
+from study.spec import Rungs
+
+
+def rule(stopping: Rungs, first_rung: int, maximise: Sequence[bool]) -> "MultiObjectiveAsha":
+    """The rule of a study with ``MoAsha``."""
+    return MultiObjectiveAsha(stopping.eta, maximise)
+
 
 @dataclass
 class Rung:
@@ -41,7 +48,7 @@ class MultiObjectiveAsha:
 
         Args:
             uid: the trial.
-            milestone: view passes of the rung, equal for all trials that are compared.
+            milestone: progress at the rung, equal for all trials that are compared.
             values: the objectives; if any is missing or not finite, the trial is stopped.
             among: which of the recorded trials it is compared with; None for all.
         """

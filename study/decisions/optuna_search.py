@@ -5,32 +5,24 @@ proposal. There is no search state that a crash could lose: after a restart the 
 """
 
 import copy
-import json
+import importlib
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study.record.configurations import Configuration, configurations
 from study.record.journal import StudyRecord
-from study.spec import Params, PriorTrial, Search, StudySpec
+from study.spec import SAMPLERS, Params, PriorTrial, Search, StudySpec
 from study.spec.choices import draw
-from trainables.cost import PassCost, count_pass_cost, train_pflop_per_batch
-from trainables.encoders import build_encoder
-from trainables.streams import stream_seed
-from trainables.trial_config import TrialConfig
+from study.streams import stream_seed
+from study.trainable import trainable_of
 
 GUIDED_REDRAWS, MAX_REDRAWS = 10, 500
-NUM_STARTUP_TRIALS = 8
-COSTS = ("train_pflop", "view_passes", "train_seconds")
-EVEN = ("random", "qmc")  # samplers that must not be biased towards cheap configs
-# The fields that determine the cost of a view pass, together with each config's counts of views and passes.
-NETWORK_FIELDS = ("method", "encoder", "stem", "image_size", "projector_hidden_dim", "projector_dim", "adversary")
-TRIALS_PER_GENERATION = (8, 50)  # minimum and maximum, for the genetic samplers
 
 
 @dataclass(frozen=True)
@@ -52,69 +44,80 @@ class OptunaSearch:
     def __init__(self, spec: StudySpec, seed: int) -> None:
         assert isinstance(spec.design, Search)
         self._spec, self._seed, self._design = spec, seed, spec.design
-        self._hashes: dict[str, str] = {}  # configuration name -> content hash
+        self._entry = SAMPLERS[spec.design.sampler]
+        self._trainable = trainable_of(spec.base)
+        self._identities: dict[str, str] = {}  # configuration name -> identity of its config
         self._ended: dict[str, FrozenTrial] = {}  # configuration name -> Optuna trial, if it will not change
-        self._pass_costs: dict[str, PassCost] = {}  # by network
-        knows_cost = any(objective.name in COSTS for objective in spec.objectives)
-        self._num_candidates = self._design.cheapest_of if knows_cost and self._design.sampler not in EVEN else 1
+        costs = {metric.name for metric in self._trainable.metrics(spec.base) if metric.is_cost}
+        self._knows_cost = any(objective.name in costs for objective in spec.objectives)
 
     def propose(self, record: StudyRecord) -> Proposal | None:
         """The factor values of the next configuration, or None if the space seems exhausted.
 
-        A config that equals an earlier one (same content hash) is not proposed again: its result would be the same.
-        If the sampler keeps proposing known configs, further draws are uniform; after 500 draws in all, the space
+        A config that equals an earlier one (``Trainable.identity``) is not proposed again: its result would be the
+        same. If the sampler keeps proposing known configs, further draws are uniform; after 500 draws in all, the space
         counts as exhausted. Running trials are reported to the sampler as running. See ``Search.cheapest_of`` for the
         choice among several proposals.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         earlier = configurations(record, len(self._spec.seeds))
-        known = {self._known_hash(configuration) for configuration in earlier}
+        known = {self._known_identity(configuration) for configuration in earlier}
         study = self._study(record, len(earlier))
-        found: list[Proposal] = []
+        several = self._knows_cost and not self._entry.draws_evenly
+        num_candidates = self._design.cheapest_of if several else 1
+        candidates: list[Proposal] = []
         for redraw in range(MAX_REDRAWS):
             draw_seed = stream_seed(self._seed, "proposal", len(earlier), redraw) % 2**32
             if redraw >= GUIDED_REDRAWS:
                 study.sampler = RandomSampler(seed=draw_seed)
-            elif self._design.sampler != "qmc":
-                study.sampler = _sampler(self._design, draw_seed)
+            elif self._entry.history != "sequence":
+                study.sampler = self._sampler(draw_seed, len(earlier))
             trial = study.ask()
             params = draw(trial, self._spec)
-            if _config_hash(params, self._spec) not in known:
+            if self._identity(params) not in known:
                 notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
                 generation = {key: value for key, value in notes.items() if key.endswith(":generation")}
-                found.append(Proposal(params, generation))
+                candidates.append(Proposal(params, generation))
             study.tell(trial, state=TrialState.FAIL)
-            if len(found) == self._num_candidates or (found and redraw >= GUIDED_REDRAWS):
+            if len(candidates) == num_candidates or (candidates and redraw >= GUIDED_REDRAWS):
                 break
-        return min(found, key=self._cost, default=None)
+        return min(candidates, key=self._cost, default=None) if several else next(iter(candidates), None)
 
     def _cost(self, proposal: Proposal) -> float:
-        """The pretraining cost of a proposal, up to a factor common to all proposals of a study."""
-        if self._num_candidates == 1:
-            return 0.0
-        config = self._spec.config(proposal.params, seed=0)
-        return config.epochs * train_pflop_per_batch(config, self._pass_cost(config), 1)
+        """The known cost of a proposal: that among the objectives, else the first one that is known."""
+        known = self._trainable.known_metrics(self._spec.config(proposal.params, seed=0))
+        wanted = [objective.name for objective in self._spec.objectives if objective.name in known] or list(known)
+        return known[wanted[0]] if wanted else 0.0
 
-    def _pass_cost(self, config: TrialConfig) -> PassCost:
-        network = json.dumps({name: getattr(config, name) for name in NETWORK_FIELDS})
-        if network not in self._pass_costs:
-            num_classes = 10 if config.method == "supervised" else None  # the cost hardly depends on the number
-            self._pass_costs[network] = count_pass_cost(build_encoder(config, 0, num_classes), config)
-        return self._pass_costs[network]
-
-    def _study(self, record: StudyRecord, length: int) -> optuna.Study:
+    def _study(self, record: StudyRecord, num_drawn: int) -> optuna.Study:
         """The Optuna study shown to the sampler: the full history, except for samplers that do not use it."""
-        match self._design.sampler:
-            case "random":
-                return optuna.create_study(directions=[objective.direction for objective in self._spec.objectives])
-            case "qmc":
-                return _start_sequence(self._spec, self._seed, length)
-        return as_optuna_study(record, self._spec, self._ended)
+        if self._entry.history == "all":
+            return as_optuna_study(record, self._spec, self._ended)
+        study = optuna.create_study(directions=[objective.direction for objective in self._spec.objectives])
+        if self._entry.history == "sequence":  # the sampler counts the study's trials
+            study.sampler = self._sampler(self._seed, num_drawn)
+            for _ in range(num_drawn):
+                trial = study.ask()
+                draw(trial, self._spec)
+                study.tell(trial, [0.0] * len(self._spec.objectives))
+        return study
 
-    def _known_hash(self, configuration: Configuration) -> str:
-        if configuration.name not in self._hashes:
-            self._hashes[configuration.name] = _config_hash(configuration.params, self._spec)
-        return self._hashes[configuration.name]
+    def _sampler(self, seed: int, num_drawn: int) -> BaseSampler:
+        module, _, name = self._entry.make.partition(":")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            made: BaseSampler = getattr(importlib.import_module(module), name)(
+                self._design, seed, self._spec, num_drawn
+            )
+        return made
+
+    def _identity(self, params: Params) -> str:
+        return self._trainable.identity(self._spec.config(params, seed=0))
+
+    def _known_identity(self, configuration: Configuration) -> str:
+        if configuration.name not in self._identities:
+            self._identities[configuration.name] = self._identity(configuration.params)
+        return self._identities[configuration.name]
 
 
 def as_optuna_study(record: StudyRecord, spec: StudySpec, ended: dict[str, FrozenTrial] | None = None) -> optuna.Study:
@@ -158,7 +161,7 @@ def _as_optuna_trial(configuration: Configuration, spec: StudySpec) -> FrozenTri
             # A non-finite value would leave the Optuna trial running forever.
             is_usable = configuration.is_trustworthy and len(finite) == len(means)
             state, values = (TrialState.COMPLETE, finite) if is_usable else (TrialState.FAIL, None)
-            constraints = configuration.violates(spec)
+            constraints = configuration.excess([(c.name, c.at_most) for c in spec.constraints])
         case "stopped":
             # No values: those of a truncated trial must not pass for a result. The last report is kept for the reader.
             state = TrialState.PRUNED
@@ -184,45 +187,3 @@ def _from_prior(prior: PriorTrial, spec: StudySpec) -> FrozenTrial:
 
 def _distributions(params: Params, spec: StudySpec) -> dict[str, optuna.distributions.BaseDistribution]:
     return {factor.name: factor.domain() for factor in spec.factors if factor.name in params}
-
-
-def _sampler(design: Search, seed: int) -> BaseSampler:
-    least, most = TRIALS_PER_GENERATION
-    population = max(least, min(most, design.trials // 5))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        match design.sampler:
-            case "tpe":
-                # group: models conditional factors where they are active; constant_liar: accounts for running trials.
-                return TPESampler(
-                    seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=NUM_STARTUP_TRIALS
-                )
-            case "gp":
-                return GPSampler(seed=seed, n_startup_trials=NUM_STARTUP_TRIALS, warn_independent_sampling=False)
-            case "nsga2":
-                return NSGAIISampler(seed=seed, population_size=population)
-            case "nsga3":
-                return NSGAIIISampler(seed=seed, population_size=population)
-            case "random":
-                return RandomSampler(seed=seed)
-    raise AssertionError(design.sampler)
-
-
-def _start_sequence(spec: StudySpec, seed: int, length: int) -> optuna.Study:
-    """A study with ``length`` points of the quasi-random sequence already drawn: the sampler counts in the study."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = QMCSampler(
-            seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False,
-            independent_sampler=RandomSampler(seed=stream_seed(seed, "conditional", length) % 2**32),
-        )  # fmt: skip
-    study = optuna.create_study(directions=[objective.direction for objective in spec.objectives], sampler=sampler)
-    for _ in range(length):
-        trial = study.ask()
-        draw(trial, spec)
-        study.tell(trial, [0.0] * len(spec.objectives))
-    return study
-
-
-def _config_hash(params: Params, spec: StudySpec) -> str:
-    return spec.config(params, seed=0).content_hash()

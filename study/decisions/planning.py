@@ -4,12 +4,13 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from study.decisions.ablation import Choice, Outcome, as_choice, as_params, wanted_choices
+from study.decisions.ablation import Choice, Outcome, as_params, outcomes, wanted_choices
 from study.decisions.confirmation import next_confirmation
-from study.record.configurations import Configuration, configurations
+from study.record.configurations import Configuration, configurations, spent
 from study.record.journal import FINISHED, Purpose, StudyRecord, TrialRecord
-from study.spec import Ablation, Budget, Grid, NoStopping, Params, Search, StudySpec
+from study.spec import Ablation, Budget, Grid, Params, Rungs, Search, StudySpec
 from study.spec.choices import enumerate_grid
+from study.trainable import trainable_of
 
 if TYPE_CHECKING:
     from study.decisions.optuna_search import OptunaSearch
@@ -37,6 +38,7 @@ class Plan:
 
     def __init__(self, spec: StudySpec, seed: int) -> None:
         self._spec, self._seed = spec, seed
+        self._reused = trainable_of(spec.base).reused
         self._grid = enumerate_grid(spec) if isinstance(spec.design, Grid) else []
         self._search: OptunaSearch | None = None
         self._num_when_exhausted: int | None = None  # number of configurations when the search found no new one
@@ -83,7 +85,7 @@ class Plan:
             return len(known)
         match self._spec.design:
             case Search(trials=trials, budget=budget):
-                return len(known) if is_spent(record, budget) else trials
+                return len(known) if is_spent(record, budget, self._reused) else trials
             case Grid():
                 return len(self._grid)
             case Ablation():
@@ -96,7 +98,7 @@ class Plan:
             done = len(configuration.trials)
             if configuration.state != "running" or done >= len(self._spec.seeds):
                 continue
-            may_be_stopped = not isinstance(self._spec.stopping, NoStopping) and (
+            may_be_stopped = isinstance(self._spec.stopping, Rungs) and (
                 configuration.params not in self._spec.references
             )
             if may_be_stopped and configuration.trials[-1].state != "complete":
@@ -117,7 +119,8 @@ class Plan:
                     return Upcoming(as_params(wanted[0], spec), seed_offset)
                 return WAIT if any(configuration.state == "running" for configuration in known) else None
             case Search(trials=trials, budget=budget):
-                if len(known) >= trials or is_spent(record, budget) or self._num_when_exhausted == len(known):
+                is_over = is_spent(record, budget, self._reused) or self._num_when_exhausted == len(known)
+                if len(known) >= trials or is_over:
                     return None
                 if len(known) < len(spec.references):
                     return Upcoming(dict(spec.references[len(known)]), seed_offset)
@@ -144,33 +147,18 @@ class Plan:
         return None if confirmation is None else Upcoming(*confirmation, purpose="confirmation")
 
     def _outcomes(self, known: list[Configuration]) -> dict[Choice, Outcome]:
-        """The outcomes of the ablation so far; larger values are better."""
+        """The outcomes of the ablation so far."""
         assert isinstance(self._spec.design, Ablation)
         name = self._spec.design.objective
-        sign = next(1 if o.direction == "maximize" else -1 for o in self._spec.objectives if o.name == name)
-        outcomes = {}
-        for configuration in known:
-            mean = configuration.mean(name) if configuration.is_trustworthy else None
-            value = None if mean is None else sign * mean
-            outcomes[as_choice(configuration.params)] = Outcome(configuration.state != "running", value)
-        return outcomes
+        return outcomes(known, name, any(o.name == name and o.direction == "maximize" for o in self._spec.objectives))
 
 
-def is_spent(record: StudyRecord, budget: Budget) -> bool:
-    """Whether the trials of a search have together used up the budget."""
-    limits = {"view_passes": budget.view_passes, "train_pflop": budget.pflop}
-    for name, limit in limits.items():
-        if limit is not None and sum(_spent(trial, name) for trial in record.trials.values()) >= limit:
+def is_spent(record: StudyRecord, budget: Budget, reused: str) -> bool:
+    """Whether the trials of a search have together used up the budget; ``reused`` as in ``Trainable.reused``."""
+    for name, limit in budget.spent.items():
+        if sum(spent(trial, name, reused) for trial in record.trials.values()) >= limit:
             return True
     return budget.hours is not None and record.active_seconds >= 3600 * budget.hours
-
-
-def _spent(trial: TrialRecord, cost: str) -> float:
-    """The known cost of a trial, from its result or else its last report; 0 if it reused a shared encoder."""
-    if trial.metrics.get("is_encoder_shared"):
-        return 0.0
-    known = trial.metrics or (trial.reports[-1] if trial.reports else {})
-    return float(known.get(cost) or 0.0)
 
 
 def _has_ended_up_to(record: StudyRecord, number: int) -> bool:

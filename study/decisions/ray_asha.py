@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
-UNREACHABLE = 2**62  # view passes; Ray requires one end for all trials, but theirs differ
+from study.spec import Rungs
+
+UNREACHABLE = 2**62  # Ray requires one end for all trials, but theirs differ
+
+
+def rule(stopping: Rungs, first_rung: int, maximise: Sequence[bool]) -> "SingleObjectiveAsha":
+    """The rule of a study with ``RayAsha``."""
+    return SingleObjectiveAsha(first_rung, stopping.eta, maximise[0])
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class SingleObjectiveAsha:
     answer differently when asked again; here the first answer stands, and a non-finite value stops the trial.
 
     Args:
-        first_rung: view passes of the first rung.
+        first_rung: progress at the first rung.
         eta: reduction factor.
         maximise: whether larger values of the objective are better.
     """
@@ -65,7 +72,7 @@ class SingleObjectiveAsha:
 
     def _ask(self, reports: list[tuple[str, int, float]]) -> bool:
         scheduler = AsyncHyperBandScheduler(
-            time_attr="view_passes",
+            time_attr="progress",
             metric="value",
             mode=self._mode,
             grace_period=self._first_rung,
@@ -79,5 +86,5 @@ class SingleObjectiveAsha:
             if uid not in added:
                 scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
                 added.add(uid)
-            answer = scheduler.on_trial_result(None, trial, {"view_passes": milestone, "value": value})  # type: ignore[arg-type]
+            answer = scheduler.on_trial_result(None, trial, {"progress": milestone, "value": value})  # type: ignore[arg-type]
         return answer == scheduler.CONTINUE

@@ -15,7 +15,6 @@ from reports.page.running import pause_seconds
 from study.record.journal import Event
 
 NICENESS = 10  # gives trials precedence
-ROOT = Path(__file__).resolve().parents[2]  # the folder of the packages, wherever the driver was started
 
 
 class ReportBuilder(Protocol):
@@ -94,7 +93,7 @@ class ReportProcess:
     def _start(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "reports.build", str(self._study_dir)],
-            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -10,9 +10,11 @@ from rich.text import Text
 
 from study.decisions.engine import StudyEngine
 from study.decisions.planning import is_spent
-from study.display.trial_tables import clock, describe_factors, describe_objectives, front_of, front_table, new_table
-from study.record.configuration_frame import Row
+from study.display.trial_tables import clock, describe_factors, describe_objectives, front_table, new_table
+from study.record.configurations import Configuration
+from study.record.front import front_of
 from study.record.journal import FINISHED, Event
+from study.record.metrics import objectives_of
 from study.spec import Search
 
 FRONT_SECONDS = 10.0  # between two computations of the front, which take longer the more trials there are
@@ -31,7 +33,7 @@ class ProgressDisplay:
     def __init__(self, engine: StudyEngine, concurrency: int, console: Console) -> None:
         self._engine, self._concurrency, self._console = engine, concurrency, console
         self._started_at = time.time()
-        self._front: list[Row] = []
+        self._front: list[Configuration] = []
         self._front_is_from = -FRONT_SECONDS  # on the monotonic clock
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
 
@@ -61,11 +63,16 @@ class ProgressDisplay:
         self._console.print(f"{len(record.trials)} trials: {counts}", highlight=False)
         design = self._engine.spec.design
         if record.ended and isinstance(design, Search) and len(record.searched) < design.trials:
-            reason = "the budget is spent" if is_spent(record, design.budget) else "the space has no more"
+            reason = (
+                "the budget is spent"
+                if is_spent(record, design.budget, self._engine.trainable.reused)
+                else "the space has no more"
+            )
             self._console.print(f"{len(record.searched)} of {design.trials} configs: {reason}.", highlight=False)
         front = front_of(record)
         if front:
-            self._console.print(front_table(record, front, "front on validation"))
+            title = "front on validation" if len(self._engine.spec.objectives) > 1 else "best"
+            self._console.print(front_table(record, front, title))
 
     def seconds_left(self) -> float | None:
         """The estimated time left, from the trials that ended since this start; None while there are none."""
@@ -82,7 +89,7 @@ class ProgressDisplay:
         under_way = sum(self._engine.share_done.get(trial.uid, 0.0) for trial in record.with_state("running"))
         return max(0.0, mean * (self._engine.num_planned - done - under_way) / self._concurrency)
 
-    def _front_so_far(self) -> list[Row]:
+    def _front_so_far(self) -> list[Configuration]:
         if time.monotonic() - self._front_is_from >= FRONT_SECONDS:
             self._front, self._front_is_from = front_of(self._engine.record), time.monotonic()
         return self._front
@@ -102,7 +109,8 @@ class ProgressDisplay:
                 done = len(record.with_state(*FINISHED))
                 left = self.seconds_left()
                 estimate = f", about {clock(left)} left" if left else ""
-                what = describe_objectives(record, record.trials[uid]) or record.trials[uid].reason
+                trial = record.trials[uid]
+                what = describe_objectives(objectives_of(record), trial.metrics) or trial.reason
                 return f"[{elapsed}] {uid} {state}: {what} [{done}/{self._engine.num_planned} done{estimate}]"
         return None
 
@@ -120,7 +128,7 @@ class ProgressDisplay:
         return Group(heading, self._running_table(), front_table(record, self._front_so_far(), "front so far"))
 
     def _running_table(self) -> Table:
-        table = new_table("trial", "pretrained", "last rung", "factors", title="running")
+        table = new_table("trial", "trained", "last rung", "factors", title="running")
         for trial in self._engine.record.with_state("running"):
             share = self._engine.share_done.get(trial.uid)
             rung = trial.decisions[-1]["reason"] if trial.decisions else ""

@@ -1,27 +1,26 @@
 """Terminal tables of a study's trials, shared by the progress display and ``study.status``."""
 
-import math
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
-from study.record.configuration_frame import Row, spread_of
+from study.record.configurations import Configuration
 from study.record.journal import StudyRecord, TrialRecord
-from study.record.measures import COSTS, format_cost, is_accuracy
-from study.record.trials import tabulate
+from study.record.measures import in_words, value_text
+from study.record.metrics import objectives_of
+from study.trainable import Metric
 
 
-def front_of(record: StudyRecord) -> list[Row]:
-    """The configurations on the front of all objectives, as in ``configuration_frame``, oldest first."""
-    return tabulate(record).front_configurations.to_dict("records") if record.trials else []
-
-
-def front_table(record: StudyRecord, front: list[Row], title: str) -> Table:
+def front_table(record: StudyRecord, front: list[Configuration], title: str) -> Table:
     """One row per configuration of ``front``: trials, objectives (mean ± standard deviation over seeds), factors."""
     table = new_table("trials", "objectives", "factors", title=title)
-    for row in front:
-        objectives = [_with_spread(row, objective["name"]) for objective in record.spec.get("objectives", [])]
-        table.add_row(", ".join(row["uids"]), ", ".join(objectives), describe_factors(record.trials[row["uid"]]))
+    objectives = objectives_of(record)
+    for one in front:
+        words = [_measured(objective, *_mean_and_spread(one, objective)) for objective in objectives]
+        uids = ", ".join(trial.uid for trial in one.completed)
+        table.add_row(uids, ", ".join(words), describe_factors(one.completed[0]))
     return table
 
 
@@ -30,15 +29,16 @@ def new_table(*columns: str, title: str) -> Table:
     return Table(*columns, title=title, title_justify="left", expand=True)
 
 
-def describe_objectives(record: StudyRecord, trial: TrialRecord) -> str:
-    """The values that ``trial`` has for the study's objectives."""
-    names = [objective["name"] for objective in record.spec.get("objectives", [])]
-    return ", ".join(_measured(name, trial.metrics[name]) for name in names if name in trial.metrics)
+def describe_objectives(objectives: list[Metric], metrics: Mapping[str, Any]) -> str:
+    """The values of the study's objectives in a trial's ``metrics``."""
+    return ", ".join(_measured(one, metrics[one.name]) for one in objectives if one.name in metrics)
 
 
 def describe_factors(trial: TrialRecord) -> str:
     """The factors of ``trial`` with their values."""
-    return ", ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
+    return ", ".join(
+        f"{name}={f'{value:.4g}' if isinstance(value, float) else value}" for name, value in trial.params.items()
+    )
 
 
 def clock(seconds: float) -> str:
@@ -48,23 +48,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _with_spread(row: Row, name: str) -> str:
-    spread, _ = spread_of(row, name)
-    # The seeds of a configuration cost the same, but for the clock.
-    is_shown = not math.isnan(spread) and (spread > 0 or name not in COSTS)
-    return _measured(name, row[name]) + (f" ± {_value(name, spread)}" if is_shown else "")
+def _mean_and_spread(one: Configuration, metric: Metric) -> tuple[float | None, float]:
+    values = list(one.by_seed(metric.name).values())
+    return one.mean(metric.name), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
-def _measured(name: str, value: float | None) -> str:
-    label = COSTS[name][0] if name in COSTS else name  # costs have units of their own
-    return f"{label} {'–' if value is None or not math.isfinite(value) else _value(name, value)}"
-
-
-def _value(name: str, value: float) -> str:
-    if name in COSTS:
-        return format_cost(name, value)
-    return f"{value:.1f}" if is_accuracy(name) else _short(value)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _measured(metric: Metric, value: float | None, spread: float = 0.0) -> str:
+    label = in_words(metric) if metric.is_cost else metric.name
+    return f"{label} {value_text(metric, value)}" + (f" ± {value_text(metric, spread)}" if spread > 0 else "")

@@ -131,3 +131,17 @@ def measured_configurations(record: StudyRecord) -> list[Configuration]:
 def rounded(value: float) -> float:
     """``value`` rounded to 12 significant digits: three equal costs must have the cost itself as their mean."""
     return float(f"{value:.12g}")
+
+
+def spent(trial: TrialRecord, cost: str, reused: str) -> float:
+    """What a trial has cost so far: from its result, else from its last report that says so, else 0.
+
+    A trial that reused what another had trained (the metric ``reused``) has cost nothing.
+    """
+    if trial.metrics.get(reused):
+        return 0.0
+    for metrics in (trial.metrics, *reversed(trial.reports)):
+        value = metrics.get(cost)
+        if value is not None and math.isfinite(value):
+            return float(value)
+    return 0.0

@@ -3,18 +3,18 @@
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "timm", "pyautoattack")
 
 
 def describe_environment() -> dict[str, Any]:
     """Versions, git revision (with ``+`` if tracked files were changed) and hardware, as plain JSON values."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    torch = sys.modules.get("torch")  # not imported for this alone
+    device = torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None
     return {
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},

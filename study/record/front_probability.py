@@ -69,7 +69,7 @@ def front_certainty(
     """The probability of each configuration (0 if excluded from the front), and the noise between seeds behind it."""
     probabilities = np.zeros(len(found))
     means = comparable_means(found, objectives, record)
-    takes_part = np.isfinite(means).all(axis=1)
+    takes_part: npt.NDArray[np.bool_] = np.asarray(np.isfinite(means).all(axis=1))
     if not objectives or not takes_part.any():
         return probabilities, None
     members = [one for one, is_in in zip(found, takes_part, strict=True) if is_in]

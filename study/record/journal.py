@@ -4,13 +4,13 @@
 event takes effect. Optuna's study, the rungs of the early stopping, MLflow and the reports are all projections that
 can be rebuilt from it. The events, each with ``time`` in Unix seconds:
 
-- ``created``: ``study`` (name), ``spec`` (plain data of the StudySpec, with seed and checksum of the images),
+- ``created``: ``study`` (name), ``spec`` (plain data of the StudySpec, seed, checksum of the data, ``metrics``),
   ``environment`` (versions, git revision, machine)
 - ``resumed``: ``environment``, and ``spec``, which may have been extended
-- ``proposed``: ``uid``, ``number``, ``params`` (factor -> value), ``config`` (every field of the TrialConfig),
+- ``proposed``: ``uid``, ``number``, ``params`` (factor -> value), ``config`` (every field of the trial's config),
   ``purpose`` (``search``, or ``confirmation`` of a member of the front), ``sampler_attrs`` (notes of the sampler)
 - ``launched``: ``uid``, ``attempt`` (1, 2, ...)
-- ``reported``: ``uid``, ``metrics`` at a milestone (``milestone``, ``view_passes``, ``val_clean``, ...)
+- ``reported``: ``uid``, ``metrics`` at a milestone (``milestone``, the trainable's ``progress``, ``val_clean``, ...)
 - ``decided``: ``uid``, ``milestone``, ``decision`` (``continue``, ``stop``, or ``audit``: the rule would stop the
   trial, but it continues so that the stopping can be judged), ``reason``
 - ``finished``: ``uid``, ``state`` (``complete``, ``stopped`` or ``failed``), ``metrics`` (if complete), ``reason``
@@ -30,6 +30,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+from study.trainable import FIRST_TRAINABLE
 
 JOURNAL_NAME = "journal.jsonl"
 Event = dict[str, Any]
@@ -114,10 +116,10 @@ def apply(record: StudyRecord, event: Event) -> None:
     trial = record.trials.get(event.get("uid", ""))
     match kind:
         case "created":
-            record.name, record.spec = event["study"], event["spec"]
+            record.name, record.spec = event["study"], upgraded(event["spec"])
             record.environments.append(event["environment"])
         case "resumed":
-            record.spec = event.get("spec", record.spec)
+            record.spec = upgraded(event.get("spec", record.spec))
             record.environments.append(event["environment"])
             record.ended = False
         case "proposed":
@@ -148,6 +150,17 @@ def apply(record: StudyRecord, event: Event) -> None:
         case "finished":
             trial.state, trial.reason, trial.ended_at = event["state"], event.get("reason", ""), event["time"]
             trial.metrics = event.get("metrics", {})
+
+
+def upgraded(spec: dict[str, Any]) -> dict[str, Any]:
+    """The plain data of a spec as this version writes them: earlier ones knew one trainable and two budgets of cost."""
+    design = dict(spec.get("design", {}))
+    budget = design.get("budget", {})
+    if {"view_passes", "pflop"} & budget.keys():
+        limits = {"view_passes": budget.get("view_passes"), "train_pflop": budget.get("pflop")}
+        spent = {name: limit for name, limit in limits.items() if limit is not None}
+        design["budget"] = {"spent": spent, "hours": budget.get("hours")}
+    return {"trainable": FIRST_TRAINABLE} | spec | ({"design": design} if design else {})
 
 
 def replay(events: Iterable[Event]) -> StudyRecord:

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 
 from study.record.journal import StudyRecord
-from study.trainable import Metric, Trainable, load_trainable
-
-FIRST_TRAINABLE = "trainables.robust_ssl:ROBUST_SSL"  # of journals that name none: then there was no other
+from study.trainable import FIRST_TRAINABLE, Metric, Trainable, load_trainable
 
 
 def trainable_path(record: StudyRecord) -> str:

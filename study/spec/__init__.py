@@ -1,34 +1,15 @@
 """What a study is: base config, factors, objectives, search design and early stopping; imports no torch and no Ray."""
 
-from study.spec.study_spec import (
-    COLUMN_NAMES,
-    LAPTOP_CONFIRMATION,
-    LEARN_FROM_PRIORS,
-    Ablation,
-    Budget,
-    Confirmation,
-    Constraint,
-    Design,
-    Factor,
-    Grid,
-    LaptopPreset,
-    MoAsha,
-    NoStopping,
-    Objective,
-    Params,
-    PriorTrial,
-    RayAsha,
-    Rungs,
-    Sampler,
-    Search,
-    Stopping,
-    StudySpec,
-)
+from study.spec.designs import Ablation, Budget, Confirmation, Design, Grid, Search
+from study.spec.factors import COLUMN_NAMES, Constraint, Factor, Objective, Params, PriorTrial
+from study.spec.samplers import SAMPLERS
+from study.spec.stopping import STOPPING, MoAsha, NoStopping, RayAsha, Rungs, Stopping
+from study.spec.study_spec import LaptopPreset, StudySpec
 
 __all__ = [
     "COLUMN_NAMES",
-    "LAPTOP_CONFIRMATION",
-    "LEARN_FROM_PRIORS",
+    "SAMPLERS",
+    "STOPPING",
     "Ablation",
     "Budget",
     "Confirmation",
@@ -44,7 +25,6 @@ __all__ = [
     "PriorTrial",
     "RayAsha",
     "Rungs",
-    "Sampler",
     "Search",
     "Stopping",
     "StudySpec",

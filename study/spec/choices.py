@@ -2,18 +2,20 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import Trial as OptunaTrial
 from pydantic import ValidationError
 
-from study.spec import Ablation, Factor, Grid, NoStopping, Params, StudySpec
-from trainables.trial import reported_metrics
-from trainables.trial_config import TrialConfig, explain
+from study.settings import explain, replaced
+from study.spec import Ablation, Factor, Grid, Params, Rungs, Search, StudySpec
+from study.trainable import Metric, trainable_of
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial as OptunaTrial  # slow to import
 
 
-def draw(trial: OptunaTrial, spec: StudySpec) -> Params:
+def draw(trial: "OptunaTrial", spec: StudySpec) -> Params:
     """Values of the active factors, each suggested by ``trial`` in the order of the spec."""
     fields = spec.base.model_dump()
     params: Params = {}
@@ -41,23 +43,29 @@ def check_space(spec: StudySpec) -> None:
     Raises:
         ValueError: naming the impossible combination, or the objective that trials do not report.
     """
+    trainable = trainable_of(spec.base)
     for config in extreme_configs(spec):
-        reported = reported_metrics(config)
-        _require_reported([o.name for o in spec.objectives], reported, "objective")
-        _require_reported([c.name for c in spec.constraints], reported, "metric of a constraint")
-        if not isinstance(spec.stopping, NoStopping):
-            interim = reported_metrics(config, interim=True)
-            _require_reported(list(spec.stopping.objectives), interim, "objective of the early stopping")
-    if not isinstance(spec.stopping, NoStopping):
+        metrics = [metric for metric in trainable.metrics(config) if metric.split != "test"]
+        _require_reported([o.name for o in spec.objectives], metrics, "objective")
+        _require_reported([c.name for c in spec.constraints], metrics, "metric of a constraint")
+        if isinstance(spec.design, Search):
+            costs = [metric for metric in metrics if metric.is_cost]
+            _require_reported(list(spec.design.budget.spent), costs, "cost of a budget")
+        if isinstance(spec.stopping, Rungs):
+            interim = [metric for metric in metrics if metric.is_interim]
+            _require_reported(list(spec.stopping.compared), interim, "objective of the early stopping")
+            if trainable.total_progress(config, 1) is None:
+                raise ValueError(f"early stopping needs to know how long a trial is: {trainable.path} does not say")
+    if isinstance(spec.stopping, Rungs):
         names = {objective.name for objective in spec.objectives}
-        for name in spec.stopping.objectives:
+        for name in spec.stopping.compared:
             if name not in names:
                 raise ValueError(f"the early stopping compares {name!r}, which is no objective of the study")
     if isinstance(spec.design, Grid):
         enumerate_grid(spec)
 
 
-def extreme_configs(spec: StudySpec) -> list[TrialConfig]:
+def extreme_configs(spec: StudySpec) -> list[Any]:
     """The configs of the references and of every combination of extreme factor values, with their confirmations.
 
     Raises:
@@ -75,9 +83,8 @@ def extreme_configs(spec: StudySpec) -> list[TrialConfig]:
         except ValidationError as error:
             chosen = ", ".join(f"{name}={value!r}" for name, value in params.items())
             raise ValueError(f"the space has an impossible config ({chosen}): {explain(error)}") from None
-    return configs + (
-        [config.replace(**spec.confirmation.settings) for config in configs] if spec.confirmation.runs > 0 else []
-    )
+    confirmed = [replaced(config, spec.confirmation.settings or {}) for config in configs]
+    return configs + (confirmed if spec.confirmation.runs > 0 else [])
 
 
 def require_choice(params: Params, spec: StudySpec) -> None:
@@ -105,10 +112,11 @@ def _is_in_domain(value: Any, factor: Factor) -> bool:
         return False
 
 
-def _require_reported(names: list[str], reported: set[str], what: str) -> None:
+def _require_reported(names: list[str], metrics: list[Metric], what: str) -> None:
+    known = {metric.name for metric in metrics}
     for name in names:
-        if name not in reported:
-            raise ValueError(f"unknown {what} {name!r}; trials report {', '.join(sorted(reported))}")
+        if name not in known:
+            raise ValueError(f"unknown {what} {name!r}; trials report {', '.join(sorted(known))}")
 
 
 def _combinations(spec: StudySpec, values: dict[str, list[Any]]) -> list[Params]:
@@ -128,7 +136,7 @@ def _walk(spec: StudySpec, values: dict[str, list[Any]]) -> Iterator[Params]:
         yield params
 
 
-def _suggest(trial: OptunaTrial, factor: Factor) -> Any:
+def _suggest(trial: "OptunaTrial", factor: Factor) -> Any:
     match factor.domain():
         case CategoricalDistribution(choices=choices):
             return trial.suggest_categorical(factor.name, choices)

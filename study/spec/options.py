@@ -1,17 +1,15 @@
 """Turns the options of ``python -m study.run`` into the requested study."""
 
 import argparse
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
-from study.decisions.warm_start import prior_trials
-from study.spec import Ablation, Confirmation, Grid, MoAsha, NoStopping, RayAsha, Sampler, StudySpec
+from study.settings import parse_settings
+from study.spec import SAMPLERS, STOPPING, Ablation, Budget, Confirmation, Grid, NoStopping, Rungs, StudySpec
 from study.spec.load_space import load_space
-from trainables.trial_config import PRESETS, parse_settings, resolve_paths
+from study.spec.stopping import Stopping
+from study.trainable import trainable_of
 
-STOPPING = ("moasha", "asha", "none")
 DEFAULT_WINDOW = 4
 
 
@@ -19,56 +17,54 @@ DEFAULT_WINDOW = 4
 class StudyCommand:
     """The options of ``python -m study.run``, under the same names."""
 
-    space: Path
-    preset: str
+    space: Path | StudySpec
+    preset: str | None = None
     set: list[str]
-    dataset: str | None
-    data_root: str | None
-    trials: int | None
-    sampler: str | None
-    warm_start: Path | None
-    budget_view_passes: float | None
-    budget_pflop: float | None
-    budget_hours: float | None
-    stopping: str | None
-    audit: float | None
-    seed: int
-    seeds: list[int] | None
-    confirm: int | None
-    deterministic: int | None
-    name: str | None
-    output: Path
-    device: str | None
-    cpus_per_trial: int | None
-    gpus_per_trial: float | None
-    memory_per_trial: float | None
-    concurrency: int | None
-    address: str | None
+    dataset: str | None = None
+    data_root: str | None = None
+    trials: int | None = None
+    sampler: str | None = None
+    warm_start: Path | None = None
+    budget: list[str]
+    stopping: str | None = None
+    audit: float | None = None
+    seed: int = 0
+    seeds: list[int] | None = None
+    confirm: int | None = None
+    deterministic: int | None = None
+    name: str | None = None
+    output: Path = Path("runs")
+    device: str | None = None
+    cpus_per_trial: int | None = None
+    gpus_per_trial: float | None = None
+    memory_per_trial: float | None = None
+    concurrency: int | None = None
+    address: str | None = None
 
 
 def study_parser() -> argparse.ArgumentParser:
-    """The parser of ``python -m study.run``; it parses into the fields of a ``StudyCommand``."""
+    """The parser of ``python -m study.run``; it parses into the fields of a ``StudyCommand``, and ``list_spaces``."""
     parser = argparse.ArgumentParser(
         prog="python -m study.run",
         description="Runs a study from a space file, or resumes it.",
     )
     add = parser.add_argument
-    add("--space", type=Path, required=True, help="a file that exports STUDY, such as search_spaces/crops_vs_epochs.py")
-    add(
-        "--preset",
-        choices=PRESETS,
-        default="laptop",
-        help="laptop (default): digits in minutes; paper: the recipe as published",
-    )
+    add("--space", type=Path, help="a file that exports STUDY, or the name of a packaged space: crops_vs_epochs")
+    add("--list-spaces", action="store_true", help="name the packaged spaces with their questions, and end")
+    add("--preset", help="what the trainable offers; robust SSL: laptop (default), in minutes; paper, as published")
     add("--set", action="append", default=[], metavar="FIELD=VALUE", help="set a field of the base config")
     add("--dataset", help="digits, cifar10, cifar100 or imagefolder; as --set dataset=...")
     add("--data-root", help="where the dataset's files are; as --set data_root=...")
     add("--trials", type=int, help="how many trials a search has; more than before extends a study")
-    add("--sampler", choices=[*get_args(Sampler), "grid"], help="how Optuna proposes; grid: every combination")
+    add("--sampler", choices=[*SAMPLERS, "grid"], help="how Optuna proposes; grid: every combination")
     add("--warm-start", type=Path, metavar="PATH", help="a study's folder or a CSV of trials to start from")
-    add("--budget-view-passes", type=float, metavar="N", help="no further configs once trials have used this many")
-    add("--budget-pflop", type=float, metavar="N", help="the same in PFLOP of pretraining")
-    add("--budget-hours", type=float, metavar="N", help="the same in hours of wall time")
+    add(
+        "--budget",
+        action="append",
+        default=[],
+        metavar="COST=N",
+        help="no further configs once trials have together cost this much: train_pflop=3, view_passes=1e9, hours=8",
+    )
     add("--stopping", choices=STOPPING, help="multi-objective ASHA, Ray's ASHA for one objective, or none")
     add(
         "--audit",
@@ -115,70 +111,68 @@ def requested_spec(command: StudyCommand) -> StudySpec:
     Raises:
         ValueError: with one line on what does not fit.
     """
-    spec = load_space(command.space).with_preset(command.preset)
-    changes = parse_settings(command.set)
-    if command.dataset is not None:
-        changes["dataset"] = command.dataset
-    # The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32.
-    if command.preset == "laptop" and changes.get("dataset", "digits") != "digits":
-        changes.setdefault("image_size", 32)
-    if command.data_root is not None:
-        changes["data_root"] = command.data_root
-    spec = spec.with_settings(changes)
-    spec = spec.with_settings({"data_root": resolve_paths(spec.base).data_root})
-    spec = _with_stopping(_with_design(spec, command), command)
+    spec = command.space if isinstance(command.space, StudySpec) else load_space(command.space)
+    trainable = trainable_of(spec.base)
+    preset = next(iter(trainable.presets), "") if command.preset is None else command.preset
+    spec = spec.with_preset(preset)
+    settings = list(command.set)
+    settings += [f"dataset={command.dataset}"] if command.dataset is not None else []
+    settings += [f"data_root={command.data_root}"] if command.data_root is not None else []
+    changes = parse_settings(settings, type(spec.base))
+    spec = spec.with_settings(trainable.implied(preset, changes) | changes)
+    located = trainable.located(spec.base).model_dump()
+    moved = {name: value for name, value in located.items() if value != getattr(spec.base, name)}
+    spec = spec.with_settings(moved) if moved else spec
+    spec = _with_design(spec, command).replace(stopping=_stopping(spec, command))
     if command.seeds is not None:
-        spec = dataclasses.replace(spec, seeds=tuple(command.seeds))
+        spec = spec.replace(seeds=tuple(command.seeds))
     if command.confirm is not None:
-        confirmation = Confirmation(runs=command.confirm, settings=spec.confirmation.settings)
-        spec = dataclasses.replace(spec, confirmation=confirmation)
+        spec = spec.replace(confirmation=Confirmation(runs=command.confirm, settings=spec.confirmation.settings))
     if command.warm_start is not None:
-        spec = dataclasses.replace(spec, warm_start=prior_trials(command.warm_start, spec))
-    return spec if command.deterministic is None else dataclasses.replace(spec, window=command.deterministic)
+        from study.decisions.warm_start import prior_trials  # reads journals
+
+        spec = spec.replace(warm_start=prior_trials(command.warm_start, spec))
+    return spec if command.deterministic is None else spec.replace(window=command.deterministic)
 
 
 def _with_design(spec: StudySpec, command: StudyCommand) -> StudySpec:
     if command.sampler == "grid":
-        spec = dataclasses.replace(spec, design=Grid())
-    budget = {
-        "view_passes": command.budget_view_passes,
-        "pflop": command.budget_pflop,
-        "hours": command.budget_hours,
-    }
-    given = {name: value for name, value in budget.items() if value is not None}
-    is_for_search = command.trials is not None or command.sampler not in (None, "grid") or command.warm_start or given
-    if not is_for_search:
+        spec = spec.replace(design=Grid())
+    is_for_search = (command.trials, command.warm_start) != (None, None) or command.budget
+    if not is_for_search and command.sampler in (None, "grid"):
         return spec
     if isinstance(spec.design, Grid | Ablation):
         raise ValueError(
-            "--trials, --sampler, --warm-start and budgets are for a search; "
-            f"{command.space} is a {type(spec.design).__name__}"
+            f"--trials, --sampler, --warm-start and budgets are for a search; {spec.name} is a {spec.design.kind}"
         )
-    design = dataclasses.replace(
-        spec.design,
-        trials=spec.design.trials if command.trials is None else command.trials,
-        sampler=command.sampler or spec.design.sampler,  # type: ignore[arg-type]
-        budget=dataclasses.replace(spec.design.budget, **given),
-    )
-    return dataclasses.replace(spec, design=design)
+    changes = {"trials": command.trials, "sampler": command.sampler}
+    design = spec.design.replace(**{name: value for name, value in changes.items() if value is not None})
+    return spec.replace(design=design.replace(budget=_budget(design.budget, command.budget)))
 
 
-def _with_stopping(spec: StudySpec, command: StudyCommand) -> StudySpec:
+def _budget(budget: Budget, given: list[str]) -> Budget:
+    limits = {}
+    for text in given:
+        name, _, limit = text.partition("=")
+        try:
+            limits[name] = float(limit)
+        except ValueError:
+            raise ValueError(f"--budget takes COST=NUMBER, not {text!r}") from None
+    hours = limits.pop("hours", budget.hours)
+    return Budget(spent={**budget.spent, **limits}, hours=hours)
+
+
+def _stopping(spec: StudySpec, command: StudyCommand) -> Stopping:
     if command.stopping == "none":
         if command.audit is not None:
             raise ValueError("--audit needs early stopping, and --stopping none was given")
-        return dataclasses.replace(spec, stopping=NoStopping())
+        return NoStopping()
     stopping = spec.stopping
-    if isinstance(stopping, NoStopping):
+    if not isinstance(stopping, Rungs):
         if command.stopping is not None or command.audit is not None:
-            raise ValueError(f"{command.space} places no rungs, so there is no early stopping to choose or to audit")
-        return spec
-    audit = stopping.audit if command.audit is None else command.audit
-    if command.stopping == "asha" or (command.stopping is None and isinstance(stopping, RayAsha)):
-        objective = stopping.objectives[-1]
-        stopping = RayAsha(first_rung=stopping.first_rung, eta=stopping.eta, objective=objective, audit=audit)
-    elif isinstance(stopping, RayAsha):
-        stopping = MoAsha(first_rung=stopping.first_rung, eta=stopping.eta, audit=audit)
-    else:
-        stopping = dataclasses.replace(stopping, audit=audit)
-    return dataclasses.replace(spec, stopping=stopping)
+            raise ValueError(f"{spec.name} places no rungs, so there is no early stopping to choose or to audit")
+        return stopping
+    if command.stopping is not None and not isinstance(stopping, STOPPING[command.stopping]):
+        places = {"first_rung": stopping.first_rung, "eta": stopping.eta, "audit": stopping.audit}
+        stopping = STOPPING[command.stopping](**places)
+    return stopping if command.audit is None else stopping.replace(audit=command.audit)

@@ -3,8 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from study.tracking.projection import tracking_uri
-from study.tracking.runs import read_runs
+from study.tracking.runs import read_runs, tracking_uri
 
 ARTIFACT_FOLDER = "report"
 

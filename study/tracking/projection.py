@@ -12,21 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from study.record.journal import Event, StudyRecord, TrialRecord
+from study.record.journal import JOURNAL_NAME, Event, StudyRecord, TrialRecord
+from study.record.metrics import trainable_in
+from study.tracking.runs import PARENT_TAG, all_runs, store_path, tracking_uri
 
-PARENT_TAG = "mlflow.parentRunId"
 Metrics = dict[str, Any]
 REPORT_WRITTEN: Event = {"event": "report written"}  # only used in the queue, not an event of the journal
-
-
-def tracking_uri(output_dir: Path) -> str:
-    """The URI, with an absolute path, of an output folder's store."""
-    return f"sqlite:///{store_path(output_dir)}"
-
-
-def store_path(output_dir: Path) -> Path:
-    """The absolute path of an output folder's store."""
-    return output_dir.resolve() / "mlflow.db"
 
 
 def make_store(output_dir: Path) -> None:
@@ -57,10 +48,10 @@ class MlflowProjection:
     Args:
         record: the live record of the study; read after each event.
         study_dir: absolute; its report becomes an artifact of the parent run, at the end and on each ``on_report``.
-        dataset: name and checksum of the images, recorded as the input of every trial.
+        dataset: name and checksum of the data, recorded as the input of every trial; None if they have no name.
     """
 
-    def __init__(self, record: StudyRecord, study_dir: Path, dataset: tuple[str, str]) -> None:
+    def __init__(self, record: StudyRecord, study_dir: Path, dataset: tuple[str, str] | None) -> None:
         self._record, self._study_dir, self._dataset = record, study_dir, dataset
         self._queue: queue.Queue[Event | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
@@ -68,6 +59,8 @@ class MlflowProjection:
         self._logged_points: dict[tuple[str, str], set[tuple[int, float]]] = {}
         self._earlier_runs: set[str] = set()  # runs that were in the store when it was opened
         self._undescribed_runs: set[str] = set()  # earlier runs that lack params because of a kill
+        trainable = trainable_in(record)
+        self._progress = trainable.progress if trainable else "steps"  # the metric that is MLflow's step
         self.error: Exception | None = None
 
     def __enter__(self) -> "MlflowProjection":
@@ -120,7 +113,7 @@ class MlflowProjection:
         )
         # Makes MLflow open the page of training runs rather than that of language model traces.
         self._client.set_experiment_tag(self._experiment_id, "mlflow.experimentKind", "custom_model_development")
-        for run in self._all_runs():
+        for run in all_runs(self._client, self._experiment_id, name):
             self._run_ids[run.data.tags.get("trial.uid", "")] = run.info.run_id
             self._earlier_runs.add(run.info.run_id)
             if not run.data.params:
@@ -131,18 +124,6 @@ class MlflowProjection:
         self._parent_id = self._run_ids[""]
         self._client.update_run(self._parent_id, status="RUNNING")
         self._describe_parent()
-
-    def _all_runs(self) -> list[Any]:
-        runs: list[Any] = []
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self._experiment_id], f"tags.study = '{self._record.name}'", max_results=1000, page_token=token
-            )
-            runs += page
-            token = page.token
-            if not token:
-                return runs
 
     def _describe_parent(self) -> None:
         spec = self._record.spec
@@ -164,8 +145,8 @@ class MlflowProjection:
         if run_id in self._undescribed_runs:
             self._describe_run(run_id, trial)
         for report in list(trial.reports):
-            # At the same view passes as the result, MLflow would take the rung's values for the later ones.
-            if report["view_passes"] != trial.metrics.get("view_passes"):
+            # At the same progress as the result, MLflow would take the rung's values for the later ones.
+            if report[self._progress] != trial.metrics.get(self._progress):
                 self._log(run_id, report)
         if trial.metrics:
             self._log(run_id, trial.metrics)
@@ -197,21 +178,23 @@ class MlflowProjection:
     def _describe_run(self, run_id: str, trial: TrialRecord) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-        name, checksum = self._dataset
-        dataset = Dataset(name=name, digest=checksum[:16], source_type="local", source=name)
-        self._client.log_inputs(run_id, [DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])])
+        if self._dataset is not None:
+            name, checksum = self._dataset
+            dataset = Dataset(name=name, digest=checksum[:16], source_type="local", source=name)
+            tags = [InputTag("mlflow.data.context", "training")]
+            self._client.log_inputs(run_id, [DatasetInput(dataset, tags=tags)])
         varied = {f"factor.{name}": value for name, value in trial.params.items()}
         params = [Param(name, str(value)[:500]) for name, value in (varied | trial.config).items()]
         self._client.log_batch(run_id, params=params)  # last, in one batch: a run with params is fully described
         self._undescribed_runs.discard(run_id)
 
     def _log(self, run_id: str, metrics: Metrics) -> None:
-        """Logs numbers at step = view passes; points that the run already has are not logged again."""
+        """Logs numbers at step = progress; points that the run already has are not logged again."""
         from mlflow.entities import Metric
 
-        step = int(metrics["view_passes"])
+        step = int(metrics[self._progress])
         now = int(time.time() * 1000)
-        # Compared by step and value: a rung at the very end has the same view passes as the final report.
+        # Compared by step and value: a rung at the very end has the same progress as the final report.
         numbers = {
             k: v
             for k, v in metrics.items()
@@ -236,7 +219,7 @@ class MlflowProjection:
         for trial in self._record.with_state("proposed", "running"):
             self._client.set_terminated(self._run_ids[trial.uid], status="KILLED")
         self._log_report()
-        self._client.log_artifact(self._parent_id, str(self._study_dir / "journal.jsonl"))
+        self._client.log_artifact(self._parent_id, str(self._study_dir / JOURNAL_NAME))
         counts = {f"trials_{state}": len(self._record.with_state(state)) for state in ("complete", "stopped", "failed")}
         for name, count in counts.items():
             self._client.log_metric(self._parent_id, name, count)

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from study.tracking.projection import PARENT_TAG, store_path, tracking_uri
+PARENT_TAG = "mlflow.parentRunId"
+
+
+def tracking_uri(output_dir: Path) -> str:
+    """The URI, with an absolute path, of an output folder's store."""
+    return f"sqlite:///{store_path(output_dir)}"
+
+
+def store_path(output_dir: Path) -> Path:
+    """The absolute path of an output folder's store."""
+    return output_dir.resolve() / "mlflow.db"
 
 
 @dataclass(frozen=True)
@@ -39,15 +49,21 @@ def read_runs(study_dir: Path) -> list[RunSummary] | None:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return []
+    runs = all_runs(client, experiment.experiment_id, name)
+    return [_summary(run) for run in runs]
+
+
+def all_runs(client: Any, experiment_id: str, study: str) -> list[Any]:
+    """All runs of a study in an experiment, from as many pages as there are."""
     runs: list[Any] = []
     token: str | None = ""
     while token is not None:
         page = client.search_runs(
-            [experiment.experiment_id], f"tags.study = '{name}'", max_results=1000, page_token=token or None
+            [experiment_id], f"tags.study = '{study}'", max_results=1000, page_token=token or None
         )
         runs += page
         token = page.token or None
-    return [_summary(run) for run in runs]
+    return runs
 
 
 def _is_store(path: Path) -> bool:

@@ -14,12 +14,10 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
 from study.decisions.engine import Assignment, StudyEngine
 from study.record.journal import FINISHED
+from study.record.trial_folder import discard_checkpoints, trial_folder
 from study.workers.ray_adapters import EngineScheduler, EngineSearcher
-from study.workers.ray_trial import CHECKPOINT_NAME, StudyTrial
+from study.workers.ray_trial import StudyTrial
 from study.workers.ray_watch import ended_with_ray
-from trainables.datasets import TrialData
-from trainables.shared_encoder import encoder_name
-from trainables.trial import discard_checkpoint
 
 GIB = 2**30
 
@@ -109,7 +107,7 @@ def start_ray(address: str | None) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources: Resources) -> None:
+def run_trials(engine: StudyEngine, data: Any, study_dir: Path, resources: Resources) -> None:
     """Runs trials until the engine has no more, or until Ctrl-C, on which Ray Tune shuts down cleanly.
 
     Args:
@@ -119,17 +117,18 @@ def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources:
         resources: from ``plan_resources``.
     """
 
-    # Trials that find an encoder from an earlier study do not report at rungs, so a repeatable study shares none.
+    # Trials that reuse what an earlier study trained do not report at rungs, so a repeatable study shares nothing.
     is_repeatable = engine.spec.window is not None
-    encoders = (study_dir if is_repeatable else study_dir.parent) / "encoders"
+    shared_folder = study_dir if is_repeatable else study_dir.parent
 
     def as_ray_config(assignment: Assignment) -> dict[str, Any]:
         return {
             "uid": assignment.uid,
             "trial": assignment.config.model_dump(mode="json"),
             "milestones": assignment.milestones,
-            "folder": str(study_dir / "trials" / assignment.uid),
-            "encoder": str(encoders / encoder_name(assignment.config, data.checksum, resources.device)),
+            "trainable": engine.trainable.path,
+            "folder": str(trial_folder(study_dir, assignment.uid)),
+            "shared_folder": str(shared_folder),
             "device": resources.device,
             "num_threads": resources.cpus_per_trial,
             "memory": resources.memory(assignment.runs_alone),
@@ -176,4 +175,4 @@ def discard_leftovers(engine: StudyEngine, study_dir: Path) -> None:
 
 
 def _discard(study_dir: Path, uid: str) -> None:
-    discard_checkpoint(study_dir / "trials" / uid / CHECKPOINT_NAME)
+    discard_checkpoints(trial_folder(study_dir, uid))

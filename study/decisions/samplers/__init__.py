@@ -1,0 +1,1 @@
+"""How Optuna proposes configs: one file for each sampler, listed in ``study.spec.samplers``."""

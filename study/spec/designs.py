@@ -1,0 +1,166 @@
+"""Which configs a study runs: a search, a grid, an ablation; and what it runs again afterwards."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator, model_validator
+
+from study.settings import replaced, require_known_field
+from study.spec.factors import Factor
+from study.spec.part import Part
+from study.spec.samplers import SAMPLERS
+from study.trainable import trainable_of
+
+
+class Budget(Part):
+    """Limits on what a search may spend; once any of them is reached, no further config is proposed.
+
+    Running trials continue, and configs already begun still get all their seeds; confirmations have a separate limit.
+
+    Args:
+        spent: cost -> limit on its sum over all trials, including stopped ones, such as ``{"train_pflop": 3}``.
+        hours: of wall time, summed over all starts of the study.
+    """
+
+    spent: Mapping[str, float] = {}
+    hours: float | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Budget":
+        for name, value in {**self.spent, "hours": self.hours}.items():
+            if value is not None and not value > 0:
+                raise ValueError(f"a budget must be positive: {name}={value}")
+        return self
+
+
+class Search(Part):
+    """Optuna proposes ``trials`` configs; a config that was already proposed is not run twice.
+
+    Args:
+        trials: how many.
+        sampler: how they are proposed; one of ``SAMPLERS``.
+        budget: limits that may end the search earlier.
+        cheapest_of: if cost is an objective, the number of proposals drawn for each config to run; the cheapest is run.
+            Unlike its quality, a config's cost is known before training. No effect on ``random`` and ``qmc``, which
+            draw evenly.
+    """
+
+    kind: Literal["Search"] = "Search"
+    trials: int
+    sampler: str = "tpe"
+    budget: Budget = Budget()
+    cheapest_of: int = 2
+
+    @field_validator("sampler")
+    @classmethod
+    def _check_sampler(cls, sampler: str) -> str:
+        if sampler not in SAMPLERS:
+            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}: {sampler=}")
+        return sampler
+
+    @model_validator(mode="after")
+    def _check(self) -> "Search":
+        for name in ("trials", "cheapest_of"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1: {name}={getattr(self, name)}")
+        return self
+
+
+class Grid(Part):
+    """Every combination of the factors' values, with conditional factors where active; floats need a step."""
+
+    kind: Literal["Grid"] = "Grid"
+
+
+class Ablation(Part):
+    """What each difference between two configs contributes, measured by training the configs in between.
+
+    Both configs are trained. In addition, ``leave_one_out`` trains ``to`` with one factor at a time reverted,
+    ``add_one_in`` trains ``from_`` with one factor at a time changed, and ``greedy`` trains the path of Fawcett and
+    Hoos (2016): starting at ``from_``, each step changes the factor that improves ``objective`` most, until ``to`` is
+    reached.
+
+    Args:
+        from_, to: the two configs; a field that has no effect in one of them (``replays`` without free training) must
+            be equal in both, or be grouped with the field that determines whether it has an effect.
+        groups: factor -> the fields that change together; every other differing field is a factor of its own.
+        objective: the objective of the study by which the greedy path chooses; empty: the study's headline.
+        leave_one_out, add_one_in, greedy: what is trained.
+    """
+
+    kind: Literal["Ablation"] = "Ablation"
+    from_: SerializeAsAny[BaseModel]
+    to: SerializeAsAny[BaseModel]
+    groups: Mapping[str, tuple[str, ...]] = {}
+    objective: str = ""
+    leave_one_out: bool = True
+    add_one_in: bool = True
+    greedy: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> "Ablation":
+        grouped = [name for fields in self.groups.values() for name in fields]
+        if len(set(grouped)) < len(grouped):
+            raise ValueError(f"the groups of an ablation must not share fields: {grouped}")
+        for name in grouped:
+            require_known_field(name, type(self.from_))
+        for name, fields in self.groups.items():
+            if name in type(self.from_).model_fields and name not in fields:
+                raise ValueError(f"a group of an ablation has the name of a field that is not in it: {name!r}")
+        if len(self.factors()) < 2:
+            raise ValueError("an ablation needs two configs that differ in at least two factors")
+        for factor in self.factors():
+            for end, config, other in (("from_", self.from_, "to"), ("to", self.to, "from")):
+                if _changes_nothing(factor.changes(other), config):
+                    raise ValueError(
+                        f"{factor.name!r} changes nothing where the other fields are as in {end}: "
+                        "leave it equal, or group it with the field on which that depends"
+                    )
+        return self
+
+    def factors(self) -> tuple[Factor, ...]:
+        """The differences, each a factor with the levels ``from`` and ``to``."""
+        old, new = self.from_.model_dump(), self.to.model_dump()
+        differing = [name for name in old if old[name] != new[name]]
+        groups = {name: tuple(f for f in fields if f in differing) for name, fields in self.groups.items()}
+        grouped = {name for fields in groups.values() for name in fields}
+        groups |= {name: (name,) for name in differing if name not in grouped}
+        sides = {"from": old, "to": new}
+        return tuple(
+            Factor(name=name, levels={side: {f: values[f] for f in fields} for side, values in sides.items()})
+            for name, fields in groups.items()
+            if fields
+        )
+
+    def with_changes(self, changes: Mapping[str, Any]) -> "Ablation":
+        """The ablation with ``changes`` applied to both configs, which then no longer differ in those fields."""
+        return self.replace(from_=replaced(self.from_, changes), to=replaced(self.to, changes))
+
+
+def _changes_nothing(changes: Mapping[str, Any], config: BaseModel) -> bool:
+    trainable = trainable_of(config)
+    try:
+        return trainable.identity(replaced(config, changes)) == trainable.identity(config)
+    except ValidationError:  # some configs between the two ends of an ablation are impossible
+        return False
+
+
+class Confirmation(Part):
+    """Further seeds for members of the front, spent where membership is least certain, under a fuller evaluation.
+
+    Args:
+        runs: the maximum number of confirming trials; 0 for none.
+        settings: fields that confirming trials set in addition to their seed; None: what the trainable has for this.
+    """
+
+    runs: int = 0
+    settings: Mapping[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Confirmation":
+        if self.runs < 0:
+            raise ValueError(f"confirmations must not be negative: runs={self.runs}")
+        return self
+
+
+Design = Annotated[Search | Grid | Ablation, Field(discriminator="kind")]

@@ -1,0 +1,137 @@
+"""What varies in a study, and what it is judged by: factors, objectives, constraints, results to start from."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
+from pydantic import BeforeValidator, model_serializer, model_validator
+from pydantic.dataclasses import dataclass as validated
+
+from study.spec.part import Part
+from study.trainable import Direction
+
+Params = dict[str, Any]
+# Columns that the tables of a study have in addition to those of its factors.
+COLUMN_NAMES = frozenset(
+    ["uid", "number", "trial", "trials", "state", "reason", "purpose", "seed", "seeds", "num_lost", "is_lost", "budget",
+     "command", "front_probability", "P(front)"]
+)  # fmt: skip
+
+
+def _as_distribution(given: Any) -> Any:
+    return json_to_distribution(json.dumps(given)) if isinstance(given, Mapping) else given
+
+
+Distribution = Annotated[
+    FloatDistribution | IntDistribution | CategoricalDistribution, BeforeValidator(_as_distribution)
+]
+
+
+class Factor(Part):
+    """One thing that varies: a field over a distribution, or named levels that each set several fields.
+
+    Args:
+        name: the field, or a new name for a factor with levels; must not be in ``COLUMN_NAMES``, nor a metric.
+        distribution: the values of the field; its choices or bounds must be valid for the field.
+        levels: level -> the fields it sets.
+        when: field -> allowed values; the factor is active only if each of these fields, as set by the base and the
+            preceding factors, has one of its allowed values.
+    """
+
+    name: str
+    distribution: Distribution | None = None
+    levels: Mapping[str, Mapping[str, Any]] | None = None
+    when: Mapping[str, tuple[Any, ...]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_plain(cls, data: Any) -> Any:
+        # In plain data, a factor with levels has the distribution over their names, too.
+        if isinstance(data, dict) and data.get("levels") and isinstance(data.get("distribution"), Mapping):
+            return data | {"distribution": None}
+        if isinstance(data, dict) and not isinstance(data.get("distribution"), Mapping | BaseDistribution | None):
+            raise ValueError(f"factor {data.get('name')!r}: not a distribution of Optuna: {data['distribution']!r}")
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> "Factor":
+        if (self.distribution is None) == (self.levels is None):
+            raise ValueError(f"factor {self.name!r} needs either a distribution or levels")
+        if self.name in COLUMN_NAMES or self.name.startswith(("val_", "test_")):
+            raise ValueError(f"a factor must not have the name of a column of the report: {self.name!r}")
+        if self.levels is not None and len(self.levels) < 2:
+            raise ValueError(f"factor {self.name!r} needs at least two levels")
+        return self
+
+    @model_serializer
+    def _plain(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "distribution": json.loads(distribution_to_json(self.domain())),
+            "levels": json.loads(json.dumps(self.levels)) if self.levels else None,
+            "when": {name: list(allowed) for name, allowed in self.when.items()},
+        }
+
+    def fields(self) -> list[str]:
+        """The fields that the factor sets."""
+        if self.levels is None:
+            return [self.name]
+        return list(dict.fromkeys(name for level in self.levels.values() for name in level))
+
+    def domain(self) -> BaseDistribution:
+        """The distribution that is searched: that of the field, or a categorical one over the names of the levels."""
+        if self.levels is not None:
+            return CategoricalDistribution(list(self.levels))
+        assert self.distribution is not None
+        return self.distribution
+
+    def changes(self, value: Any) -> dict[str, Any]:
+        """The fields that ``value`` (or the level of that name) sets, with their values."""
+        return dict(self.levels[value]) if self.levels is not None else {self.name: value}
+
+    def is_active(self, fields: Mapping[str, Any]) -> bool:
+        """Whether ``fields`` satisfy the condition ``when``."""
+        return all(fields[name] in allowed for name, allowed in self.when.items())
+
+    def extremes(self) -> list[Any]:
+        """Values that suffice to check the domain: every category, or both bounds."""
+        domain = self.domain()
+        if isinstance(domain, CategoricalDistribution):
+            return list(domain.choices)
+        assert isinstance(domain, IntDistribution | FloatDistribution)
+        return [domain.low, domain.high]
+
+
+@validated(frozen=True)
+class Objective:
+    """One metric that trials report, and whether it is maximized or minimized."""
+
+    name: str
+    direction: Direction
+
+
+@validated(frozen=True)
+class Constraint:
+    """A metric that must not exceed a bound, such as ``Constraint("train_seconds", at_most=3600)``.
+
+    Trials that violate it are shown but kept off the front, and the violation is reported to the sampler.
+    """
+
+    name: str
+    at_most: float
+
+
+@validated(frozen=True)
+class PriorTrial:
+    """A result of another study that a search starts from: factor values, and one value per objective."""
+
+    params: Params
+    values: tuple[float, ...]

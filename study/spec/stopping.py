@@ -1,0 +1,72 @@
+"""Rules of early stopping. A new one is a class here, its place in ``STOPPING`` and the file that ``rule`` names."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from study.spec.part import Part
+
+
+class NoStopping(Part):
+    """Every trial runs to its end."""
+
+    kind: Literal["NoStopping"] = "NoStopping"
+
+
+class Rungs(Part):
+    """Where rungs lie; at each of them a rule decides which trials continue.
+
+    Args:
+        first_rung: progress at the first rung (for robust SSL: view passes per training image); each later rung is at
+            ``eta`` times the previous.
+        eta: reduction factor.
+        audit: share of the trials due to be stopped that are run to the end instead, so that the report can estimate
+            how often stopping costs a member of the front.
+    """
+
+    rule: ClassVar[str]  # the function that makes the rule, as ``module:name``
+    first_rung: int = Field(ge=1)
+    eta: int = Field(3, ge=2)
+    audit: float = Field(0.0, ge=0, le=1)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The objectives that rungs compare."""
+        raise NotImplementedError
+
+
+class MoAsha(Rungs):
+    """Multi-objective ASHA: at each rung the best ``1/eta`` of the trials seen there so far continue.
+
+    ``objectives`` are compared; they must be reported before the end. Empty: all objectives but costs.
+    """
+
+    rule: ClassVar[str] = "study.decisions.moasha:rule"
+    kind: Literal["MoAsha"] = "MoAsha"
+    objectives: tuple[str, ...] = ()
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """All of ``objectives``."""
+        return self.objectives
+
+
+class RayAsha(Rungs):
+    """Ray Tune's own single-objective ASHA; an empty ``objective`` is the study's headline."""
+
+    rule: ClassVar[str] = "study.decisions.ray_asha:rule"
+    kind: Literal["RayAsha"] = "RayAsha"
+    objective: str = ""
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The one objective."""
+        return (self.objective,)
+
+
+Stopping = Annotated[MoAsha | RayAsha | NoStopping, Field(discriminator="kind")]
+STOPPING: dict[str, type[MoAsha] | type[RayAsha] | type[NoStopping]] = {
+    "moasha": MoAsha,
+    "asha": RayAsha,
+    "none": NoStopping,
+}

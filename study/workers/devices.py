@@ -1,0 +1,16 @@
+"""Whether this machine has the device that was asked for."""
+
+
+def require_device(device: str | None, gpus_per_trial: float | None) -> None:
+    """Raises ``ValueError`` if a GPU is asked for and this machine has none; only then is torch imported."""
+    if device not in (None, "cpu", "cuda"):
+        raise ValueError(f"--device must be cpu or cuda (Ray assigns each trial its device): {device!r}")
+    if device == "cpu" and gpus_per_trial is not None:
+        raise ValueError("--gpus-per-trial needs a GPU: --device cpu was given")
+    if device != "cuda" and gpus_per_trial is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        asked = "--device cuda" if device == "cuda" else "--gpus-per-trial"
+        raise ValueError(f"{asked} needs a GPU: there is none here")
