@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from study.record.configurations import Configuration
+from study.record.configurations import Configuration, rounded
 from study.record.journal import StudyRecord, TrialRecord
 from study.record.measures import in_words, value_text
 from study.record.metrics import objectives_of
@@ -49,7 +49,7 @@ def clock(seconds: float) -> str:
 
 
 def _mean_and_spread(one: Configuration, metric: Metric) -> tuple[float | None, float]:
-    values = list(one.by_seed(metric.name).values())
+    values = [rounded(value) for value in one.by_seed(metric.name).values()]
     return one.mean(metric.name), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 

@@ -202,7 +202,7 @@ def configuration_frame(
         }
         row |= {FACTOR_PREFIX + name: one.params.get(name) for name in factors}
         for name in names:
-            values = np.array(list(one.by_seed(name).values()))
+            values = np.array([rounded(value) for value in one.by_seed(name).values()])
             is_known = len(values) == len(one.seeds) if name in needed else len(values) > 0
             row[name] = rounded(float(values.mean())) if is_known else np.nan
             row[SPREAD_PREFIX + name] = rounded(float(values.std(ddof=1))) if len(values) > 1 else np.nan

@@ -1,0 +1,69 @@
+"""A study as an object, for Python and notebooks: its trials as data frames, its figures as Plotly figures."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from reports.page.sections import sections_of
+from study.record.journal import read_study
+from study.record.trials import FACTOR_PREFIX, TrialTable, tabulate
+from study.spec import StudySpec
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study has found so far; a snapshot of its journal.
+
+    Args:
+        study_dir: the study's folder.
+        table: everything that reports are made from.
+    """
+
+    study_dir: Path
+    table: TrialTable
+
+    @property
+    def spec(self) -> StudySpec:
+        """The study as it was defined."""
+        return StudySpec.model_validate(self.table.study.spec)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row per trial: uid, state, seed, factors and metrics; metrics only of complete trials."""
+        frame = self.table.frame.drop(columns="configuration")
+        return frame.rename(columns=lambda name: name.removeprefix(FACTOR_PREFIX))
+
+    @property
+    def configurations(self) -> pd.DataFrame:
+        """One row per configuration with results: factors, means over seeds, their spread, membership of the front."""
+        frame = self.table.certainty[0].drop(columns="configuration")
+        return frame.rename(columns=lambda name: name.removeprefix(FACTOR_PREFIX))
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The configurations on the Pareto front; with one objective, the best."""
+        frame = self.configurations
+        return frame[frame["on_front"]].reset_index(drop=True)
+
+    @cached_property
+    def figures(self) -> dict[str, go.Figure]:
+        """The figures of the report by name; each shows in a notebook."""
+        return {name: figure for section in sections_of(self.table) for name, figure in section.figures.items()}
+
+
+def open_study(study_dir: str | Path) -> StudyResult:
+    """Opens a study on disk, finished or running, without changing it.
+
+    Raises:
+        ValueError: if there is no study in ``study_dir``, or its journal is damaged.
+
+    Example:
+        >>> open_study("runs/none")
+        Traceback (most recent call last):
+        ValueError: no study in runs/none: it has no journal.jsonl
+    """
+    path = Path(study_dir)
+    return StudyResult(path, tabulate(read_study(path)))
