@@ -20,8 +20,10 @@ import torch
 from scipy import stats
 
 from study.record.environment import git_revision
+from study.record.trial_folder import save_result
 from trainables.datasets import load_data
-from trainables.run_trial import save_result
+from trainables.robust_ssl import ROBUST_SSL
+from trainables.run_trial import save_classifier
 from trainables.trial import FinalReport, run_trial
 from trainables.trial_config import LAPTOP, TrialConfig
 
@@ -82,7 +84,9 @@ def run_row(row: str, seed: int, base: dict[str, Any], output: Path) -> None:
             shutil.copy(first / "checkpoint.pt", checkpoint)
         for report in run_trial(config, load_data(config), torch.device("cpu"), checkpoint_path=checkpoint):
             if isinstance(report, FinalReport):
-                save_result(report, config, folder)
+                save_classifier(report.classifier, config, folder)
+                fields = config.model_dump(mode="json")
+                save_result(folder, ROBUST_SSL.path, fields, report.metrics, report.flags)
                 print(f"{row}, {probe}, seed {seed}: {_short(report.metrics)}", flush=True)
 
 

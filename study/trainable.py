@@ -54,7 +54,8 @@ class Metric:
         split: on which examples it is measured; ``val`` decides, ``test`` is reported.
         twin: the name of the same metric on the other split.
         count: the name of the metric that says over how many examples it was measured.
-        is_interim: whether interim reports have it, too.
+        is_interim: whether interim reports have it.
+        is_final: whether results have it; objectives must be in results.
         is_known: whether it follows from the config, before any training (see ``Trainable.known_metrics``).
         is_clocked: whether it depends on the machine.
         is_headline: whether it is what a study is mainly about; by default its first objective that is no cost.
@@ -70,6 +71,7 @@ class Metric:
     twin: str = ""
     count: str = ""
     is_interim: bool = True
+    is_final: bool = True
     is_known: bool = False
     is_clocked: bool = False
     is_headline: bool = False

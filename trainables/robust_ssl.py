@@ -59,14 +59,15 @@ class RobustSSL(Trainable):
 
     def metrics(self, config: TrialConfig) -> Sequence[Metric]:
         """Accuracies on both splits, clean and by radius; costs."""
-        radii = dict.fromkeys([*config.eval_radii_255, *config.rung_radii_255])
         found = [*COSTS]
         for split in ("val", "test"):
             found.append(_accuracy(split, "clean", "clean accuracy", is_interim=split == "val"))
-            for radius in radii:
+            at_rungs = config.rung_radii_255 if split == "val" else ()
+            for radius in dict.fromkeys([*config.eval_radii_255, *at_rungs]):
                 words = f"robust accuracy, PGD-{config.eval_pgd_steps} at {radius:g}/255"
-                is_interim = split == "val" and radius in config.rung_radii_255
-                found.append(_accuracy(split, f"pgd_{radius:g}", words, is_interim=is_interim, is_headline=True))
+                is_final, is_interim = radius in config.eval_radii_255, radius in at_rungs
+                found.append(_accuracy(split, f"pgd_{radius:g}", words, is_interim=is_interim, is_final=is_final,
+                                       is_headline=True))  # fmt: skip
         for radius in config.eval_radii_255 if config.eval_autoattack_samples else ():
             words = f"robust accuracy, AutoAttack at {radius:g}/255"
             found.append(Metric(f"test_aa_{radius:g}", "maximize", words, "%", "share", split="test",
@@ -189,11 +190,13 @@ class RobustSSL(Trainable):
         return command_line(config)
 
 
-def _accuracy(split: Split, name: str, label: str, *, is_interim: bool, is_headline: bool = False) -> Metric:
+def _accuracy(
+    split: Split, name: str, label: str, *, is_interim: bool, is_final: bool = True, is_headline: bool = False
+) -> Metric:
     direction: Direction = "maximize"
     twin = f"{'test' if split == 'val' else 'val'}_{name}"
     return Metric(f"{split}_{name}", direction, label, "%", "share", split=split, twin=twin, count=f"{split}_n",
-                  is_interim=is_interim, is_headline=is_headline)  # fmt: skip
+                  is_interim=is_interim, is_final=is_final, is_headline=is_headline)  # fmt: skip
 
 
 @cache

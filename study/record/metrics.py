@@ -61,6 +61,7 @@ def merged(metrics: Iterable[Metric]) -> dict[str, Metric]:
         if known.label != metric.label:
             words = [word for word in known.label.split() if word in metric.label.split()]
             found[metric.name] = dataclasses.replace(known, label=" ".join(words))
-        if metric.is_interim and not known.is_interim:
-            found[metric.name] = dataclasses.replace(found[metric.name], is_interim=True)
+        for flag in ("is_interim", "is_final"):
+            if getattr(metric, flag) and not getattr(known, flag):
+                found[metric.name] = dataclasses.replace(found[metric.name], **{flag: True})
     return found

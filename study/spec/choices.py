@@ -46,8 +46,9 @@ def check_space(spec: StudySpec) -> None:
     trainable = trainable_of(spec.base)
     for config in extreme_configs(spec):
         metrics = [metric for metric in trainable.metrics(config) if metric.split != "test"]
-        _require_reported([o.name for o in spec.objectives], metrics, "objective")
-        _require_reported([c.name for c in spec.constraints], metrics, "metric of a constraint")
+        final = [metric for metric in metrics if metric.is_final]
+        _require_reported([o.name for o in spec.objectives], final, "objective")
+        _require_reported([c.name for c in spec.constraints], final, "metric of a constraint")
         if isinstance(spec.design, Search):
             costs = [metric for metric in metrics if metric.is_cost]
             _require_reported(list(spec.design.budget.spent), costs, "cost of a budget")

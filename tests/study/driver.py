@@ -39,7 +39,7 @@ class Driver:
     ) -> None:
         self.journal = Journal(study_dir)
         if self.journal.is_new:
-            self.journal.write("created", study=spec.name, spec=spec.to_plain(), environment={})
+            self.journal.write("created", study=spec.name, spec=spec.model_dump(mode="json"), environment={})
         self.events: list[Event] = []
         self.engine = StudyEngine(self.journal, spec, seed, NUM_TRAIN_IMAGES, self.events.append)
         self.assigned: list[Assignment] = []

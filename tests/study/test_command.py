@@ -52,7 +52,10 @@ def begin_study(tmp_path: Path, *options: str) -> Path:
     from rich.console import Console
 
     prepared = prepare(prepared_command(tmp_path, *options), Console(quiet=True))
-    identity = prepared.spec.to_plain() | {"seed": prepared.command.seed, "data_checksum": prepared.data.checksum}
+    identity = prepared.spec.model_dump(mode="json") | {
+        "seed": prepared.command.seed,
+        "data_checksum": prepared.data.checksum,
+    }
     journal = Journal(prepared.study_dir)
     journal.write("created", study=prepared.study_dir.name, spec=identity, environment={})
     journal.close()

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from command_run import ROOT
 from rich.console import Console
+from study.record.driver_lock import has_driver
 
 from study import status as status_module
-from study.record.driver_lock import has_driver
 from study.record.journal import JOURNAL_NAME, Journal
 from study.spec import MoAsha, StudySpec
 from study.status import main, read_status, render
@@ -38,7 +38,7 @@ def study_dir(make_spec: MakeSpec, tmp_path: Path) -> Path:
     spec = make_spec(stopping=MoAsha(first_rung=2, eta=2))
     config = spec.base.replace(num_views=4, epochs=3, adversary="none")
     journal = Journal(tmp_path / "s")
-    journal.write("created", study="s", spec=spec.to_plain(), environment={})
+    journal.write("created", study="s", spec=spec.model_dump(mode="json"), environment={})
     for number, views in enumerate((2, 4, 8, 8)):
         params = {"num_views": views, "view_scale_min": 0.25 if number else 0.5}
         plain = config.replace(**params).model_dump(mode="json")
@@ -153,7 +153,7 @@ def test_a_trial_that_waits_is_counted(study_dir: Path) -> None:
 
 def test_a_study_that_has_just_begun(make_spec: MakeSpec, tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    journal.write("created", study="s", spec=make_spec().to_plain(), environment={})
+    journal.write("created", study="s", spec=make_spec().model_dump(mode="json"), environment={})
     journal.close()
     assert len(shown(tmp_path)) == 3
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from study import check_projections
+from study.checks import projection_checks
 from study.checks.journal_checks import (
     order_disagreements,
     parse_journal,
@@ -64,7 +64,7 @@ def finished(number: int, state: str, **metrics: Any) -> Event:
 def story(spec: StudySpec) -> list[Event]:
     """A study as it should be, with one of everything: audits, retries, resumes, and a trial that is left."""
     events = [
-        {"event": "created", "study": "s", "spec": spec.to_plain(), "environment": {}},
+        {"event": "created", "study": "s", "spec": spec.model_dump(mode="json"), "environment": {}},
         proposed(0), launched(0), proposed(1), launched(1),
         reported(0, 100, 50.0, 20.0), decided(0, 100, "continue"),
         reported(1, 100, 40.0, 10.0), decided(1, 100, "stop"), finished(1, "stopped"),
@@ -287,14 +287,14 @@ def test_what_optuna_is_mistold_is_found(
 ) -> None:
     told = copy.deepcopy(record)
     mistell(told)
-    monkeypatch.setattr(check_projections, "as_optuna_study", lambda record, spec: as_optuna_study(told, spec))
+    monkeypatch.setattr(projection_checks, "as_optuna_study", lambda record, spec: as_optuna_study(told, spec))
     (found,) = optuna_disagreements(record, spec)
     assert found.startswith(line)
 
 
 def test_optuna_is_compared_over_seeds(make_spec: MakeSpec) -> None:
     spec = make_spec(seeds=(0, 1), warm_start=(PriorTrial({"num_views": 2}, (50.0, 20.0, 0.5)),))
-    events = [{"event": "created", "study": "s", "spec": spec.to_plain(), "environment": {}}]
+    events = [{"event": "created", "study": "s", "spec": spec.model_dump(mode="json"), "environment": {}}]
     events += [proposed(0), launched(0), finished(0, "complete")]
     first = [event | {"time": 0.0} for event in events]
     assert optuna_disagreements(replay(first), spec) == [], "running until all seeds are done"

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from study.settings import parse_settings
 from trainables import trial as trial_module
 from trainables.datasets import load_data
-from trainables.run_trial import CLASSIFIER_NAME, load_classifier, main, save_result
+from trainables.run_trial import CLASSIFIER_NAME, load_classifier, main, save_classifier
 from trainables.trial import FinalReport, run_trial
-from trainables.trial_config import LAPTOP, TrialConfig, parse_settings
+from trainables.trial_config import LAPTOP, TrialConfig
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,11 +60,11 @@ def test_writes_result_flags_and_weights(tmp_path: Path, capsys: pytest.CaptureF
     ],
 )
 def test_the_saved_classifier_is_the_trained_one(tmp_path: Path, settings: tuple[str, ...]) -> None:
-    config = TrialConfig(**(LAPTOP | parse_settings([*TINY, *settings])))
+    config = TrialConfig(**(LAPTOP | parse_settings([*TINY, *settings], TrialConfig)))
     data = load_data(config)
     *_, final = run_trial(config, data, CPU)
     assert isinstance(final, FinalReport)
-    save_result(final, config, tmp_path)
+    save_classifier(final.classifier, config, tmp_path)
     found = load_classifier(tmp_path, config, CPU)
     pixels = data.test.tensors()[0][:].float() / 255
     assert torch.equal(found(pixels), final.classifier(pixels))
@@ -72,7 +73,7 @@ def test_the_saved_classifier_is_the_trained_one(tmp_path: Path, settings: tuple
 
 
 def test_weights_of_another_config_or_none_are_refused(tmp_path: Path) -> None:
-    config = TrialConfig(**(LAPTOP | parse_settings(list(TINY))))
+    config = TrialConfig(**(LAPTOP | parse_settings(TINY, TrialConfig)))
     with pytest.raises(ValueError, match=r"no weights in .*: it has no classifier.pt"):
         load_classifier(tmp_path, config, CPU)
     path = tmp_path / CLASSIFIER_NAME

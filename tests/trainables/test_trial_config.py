@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from study.settings import explain, parse_settings
 from trainables.trial_config import (
     INEFFECTIVE,
     LAPTOP,
     PRESETS,
     TrialConfig,
     command_line,
-    explain,
-    parse_settings,
     resolve_paths,
 )
 
@@ -184,24 +183,24 @@ def test_configs_are_frozen() -> None:
     ],
 )
 def test_settings_are_parsed(setting: str, field: str, value: object) -> None:
-    assert parse_settings([setting]) == {field: value}
-    TrialConfig(**parse_settings([setting]))
+    assert parse_settings([setting], TrialConfig) == {field: value}
+    TrialConfig(**parse_settings([setting], TrialConfig))
 
 
 def test_the_last_setting_of_a_field_counts() -> None:
-    assert parse_settings(["epochs=1", "seed=2", "epochs=3"]) == {"epochs": 3, "seed": 2}
+    assert parse_settings(["epochs=1", "seed=2", "epochs=3"], TrialConfig) == {"epochs": 3, "seed": 2}
 
 
 def test_unknown_field_is_refused_with_a_hint() -> None:
     with pytest.raises(ValueError, match=r"unknown field 'num_view'; did you mean num_views"):
-        parse_settings(["num_view=4"])
+        parse_settings(["num_view=4"], TrialConfig)
     with pytest.raises(ValueError, match=r"unknown field 'xyzzy'$"):
-        parse_settings(["xyzzy=4"])
+        parse_settings(["xyzzy=4"], TrialConfig)
 
 
 def test_setting_without_value_is_refused() -> None:
     with pytest.raises(ValueError, match=r"FIELD=VALUE, not 'num_views'"):
-        parse_settings(["num_views"])
+        parse_settings(["num_views"], TrialConfig)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +222,7 @@ def test_command_line_gives_the_config_back(fields: dict[str, Any]) -> None:
     assert words[:4] == ["python", "-m", "trainables.run_trial", "--preset"]
     preset, rest = words[4], words[5:]
     assert rest[::2] == ["--set"] * (len(rest) // 2)
-    parsed = TrialConfig(**(PRESETS[preset] | parse_settings(rest[1::2])))
+    parsed = TrialConfig(**(PRESETS[preset] | parse_settings(rest[1::2], TrialConfig)))
     assert parsed.content_hash() == config.content_hash()
     assert parsed.data_root == config.data_root
 

@@ -11,8 +11,8 @@ from optuna.distributions import CategoricalDistribution
 from study.decisions.engine import StudyEngine
 from study.record.journal import FINISHED, JOURNAL_NAME, Journal, read_study, replay
 from study.spec import Factor, Grid, MoAsha, Search, StudySpec
+from study.trainable import CHECKPOINT_NAME
 from study.workers.launch import discard_leftovers
-from study.workers.ray_trial import CHECKPOINT_NAME
 from trainables.trial_config import TrialConfig
 
 MakeSpec = Callable[..., StudySpec]

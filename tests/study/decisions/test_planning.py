@@ -102,7 +102,7 @@ def test_more_seeds_extend_a_study(make_spec: MakeSpec, tmp_path: Path) -> None:
 # Budgets and constraints.
 
 
-@pytest.mark.parametrize("budget", [Budget(view_passes=300_000), Budget(pflop=0.3)])
+@pytest.mark.parametrize("budget", [Budget(spent={"view_passes": 300_000}), Budget(spent={"train_pflop": 0.3})])
 def test_a_spent_budget_ends_the_search(make_spec: MakeSpec, tmp_path: Path, budget: Budget) -> None:
     spec = make_spec(design=Search(trials=200, sampler="random", budget=budget))
     driver = run_study(tmp_path, spec)
@@ -114,7 +114,7 @@ def test_a_spent_budget_ends_the_search(make_spec: MakeSpec, tmp_path: Path, bud
 
 def test_the_cost_of_stopped_trials_is_spent_too(make_spec: MakeSpec, tmp_path: Path) -> None:
     spec = make_spec(
-        design=Search(trials=500, sampler="random", budget=Budget(view_passes=300_000)),
+        design=Search(trials=500, sampler="random", budget=Budget(spent={"view_passes": 300_000})),
         stopping=MoAsha(first_rung=2, eta=2),
     )
     run_study(tmp_path, spec)
@@ -127,7 +127,7 @@ def test_the_cost_of_stopped_trials_is_spent_too(make_spec: MakeSpec, tmp_path: 
 
 def test_begun_configurations_get_their_seeds_whatever_the_budget(make_spec: MakeSpec, tmp_path: Path) -> None:
     """Or they would be neither complete nor comparable."""
-    design = Search(trials=20, sampler="random", budget=Budget(pflop=1e-9))
+    design = Search(trials=20, sampler="random", budget=Budget(spent={"train_pflop": 1e-9}))
     run_study(tmp_path, make_spec(design=design, factors=FACTORS, seeds=(0, 1, 2)), made_up=steady)
     (only,) = configurations(read_study(tmp_path), 3)
     assert only.state == "complete" and len(only.trials) == 3

@@ -162,7 +162,7 @@ def test_the_process_writes_the_page_of_a_study_that_is_being_run(
     make_spec: Callable[..., StudySpec], tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path / "s")
-    journal.write("created", study="s", spec=make_spec().to_plain(), environment={})
+    journal.write("created", study="s", spec=make_spec().model_dump(mode="json"), environment={})
     assert ReportProcess(tmp_path / "s").build() is None
     journal.close()
     page = tmp_path / "s" / "report" / "index.html"

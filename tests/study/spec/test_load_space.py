@@ -42,4 +42,4 @@ def test_a_space_is_loaded_from_anywhere(tmp_path: Path) -> None:
     source = Path(__file__).resolve().parents[3] / "search_spaces" / "crops_vs_epochs.py"
     path = tmp_path / "no identifier.py"
     path.write_text(source.read_text())
-    assert load_space(path).to_plain() == load_space(source).to_plain()
+    assert load_space(path).model_dump(mode="json") == load_space(source).model_dump(mode="json")

@@ -1,14 +1,19 @@
-"""What a spec accepts, what it refuses and in which words."""
+"""What a spec accepts, what it refuses and in which words; and that a journal gives back the spec written there."""
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from study.spec import (
+    SAMPLERS,
     Ablation,
+    Budget,
+    Confirmation,
+    Constraint,
     Factor,
     Grid,
     LaptopPreset,
@@ -16,9 +21,11 @@ from study.spec import (
     NoStopping,
     Objective,
     PriorTrial,
+    RayAsha,
     Search,
     StudySpec,
 )
+from study.spec.load_space import load_space, packaged_spaces
 from trainables.trial_config import LAPTOP, TrialConfig
 
 MakeSpec = Callable[..., StudySpec]
@@ -157,6 +164,11 @@ def test_setting_the_last_factor_is_refused(make_spec: MakeSpec) -> None:
         make_spec(factors=(Factor(name="epochs", distribution=CHOICES),)).with_settings({"epochs": 1})
 
 
+def recorded(spec: StudySpec) -> StudySpec:
+    """The spec as it comes out of a journal."""
+    return StudySpec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json"), allow_nan=False)))
+
+
 @pytest.mark.parametrize("design", [Search(trials=3), Grid()])
 @pytest.mark.parametrize("stopping", [NoStopping(), MoAsha(first_rung=4)])
 def test_a_plain_spec_is_equal_after_json(make_spec: MakeSpec, design: Search | Grid, stopping: Any) -> None:
@@ -166,18 +178,97 @@ def test_a_plain_spec_is_equal_after_json(make_spec: MakeSpec, design: Search | 
         Factor(name="rung_probe_epochs", distribution=IntDistribution(1, 9, step=2)),
     )
     spec = make_spec(design=design, stopping=stopping, factors=factors, references=({"num_views": 2},))
-    plain = spec.to_plain()
+    plain = spec.model_dump(mode="json")
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert plain["design"]["kind"] == type(design).__name__
     assert plain["stopping"]["kind"] == type(stopping).__name__
     assert [factor["name"] for factor in plain["factors"]] == [factor.name for factor in factors]
-    assert plain != make_spec(name="other").to_plain()
+    assert plain != make_spec(name="other").model_dump(mode="json")
 
 
 def test_sequences_in_levels_are_plain_too(make_spec: MakeSpec) -> None:
     factor = Factor(name="radii", levels={"a": {"eval_radii_255": (4.0, 8.0)}, "b": {"eval_radii_255": (8.0,)}})
-    plain = make_spec(factors=(factor,)).to_plain()
+    spec = make_spec(factors=(factor,))
+    plain = spec.model_dump(mode="json")
     assert json.loads(json.dumps(plain)) == plain
+    again = recorded(spec)
+    assert again.model_dump(mode="json") == plain
+    assert [again.config({"radii": level}, 0) for level in "ab"] == [spec.config({"radii": level}, 0) for level in "ab"]
+
+
+@pytest.mark.parametrize("preset", ["paper", "laptop"])
+@pytest.mark.parametrize("name", packaged_spaces())
+def test_every_packaged_space_comes_back_from_its_journal(name: str, preset: str) -> None:
+    spec = load_space(Path(name)).with_preset(preset)
+    again = recorded(spec)
+    assert again.model_dump(mode="json") == spec.model_dump(mode="json")
+    assert again.base == spec.base and type(again.base) is TrialConfig
+    assert (again.design, again.stopping, again.confirmation) == (spec.design, spec.stopping, spec.confirmation)
+    assert [factor.domain() for factor in again.factors] == [factor.domain() for factor in spec.factors]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stopping": MoAsha(first_rung=2, eta=4, audit=0.2, objectives=("val_pgd_8",))},
+        {"stopping": RayAsha(first_rung=3, objective="val_clean")},
+        {"seeds": (3, 1), "window": 2},
+        {"constraints": (Constraint("train_seconds", at_most=60),)},
+        {"warm_start": (PriorTrial({"num_views": 2}, (50.0, 20.0, 0.5)),)},
+        {"objectives": (Objective("val_pgd_8", "maximize"),)},
+        {"references": ({"num_views": 2, "epochs": 1, "adversary": "none", "view_scale_min": 0.1},)},
+        {"confirmation": Confirmation(runs=3, settings={"eval_restarts": 2})},
+        {"confirmation": Confirmation(runs=3)},
+        {"preset": "laptop"},
+        {"factors": (VIEW_KIND, Factor(name="epochs", distribution=IntDistribution(1, 9, log=True)))},
+        {"factors": (Factor(name="replays", distribution=CHOICES, when={"adversary": ("free", "pgd")}),)},
+        {"base": TrialConfig(method="simclr", num_views=2, batch_size=100, eval_radii_255=(2.5, 8.0))},
+        {"design": Grid()},
+        *({"design": Search(trials=9, sampler=sampler)} for sampler in SAMPLERS),
+        {"design": Search(trials=9, cheapest_of=4, budget=Budget(spent={"train_pflop": 3, "view_passes": 9}, hours=8))},
+    ],
+    ids=lambda changes: " ".join(changes),
+)
+def test_every_part_comes_back_from_the_journal(make_spec: MakeSpec, changes: dict[str, Any]) -> None:
+    spec = make_spec(**changes)
+    again = recorded(spec)
+    assert again.model_dump(mode="json") == spec.model_dump(mode="json")
+    for name in changes:
+        found, expected = getattr(again, name), getattr(spec, name)
+        if name == "factors":
+            found, expected = ([(f.domain(), f.levels, f.when) for f in factors] for factors in (found, expected))
+        assert found == expected
+
+
+def test_an_ablation_comes_back_from_the_journal() -> None:
+    ends = TrialConfig(adversary="none"), TrialConfig(adversary="pgd", learning_rate=0.1, momentum=0.5)
+    design = Ablation(
+        from_=ends[0], to=ends[1], groups={"optimiser": ("learning_rate", "momentum")}, objective="val_clean",
+        greedy=False,
+    )  # fmt: skip
+    spec = StudySpec(name="a", question="?", design=design)
+    again = recorded(spec)
+    assert again.design == spec.design and again.base == ends[0]
+    assert again.model_dump(mode="json") == spec.model_dump(mode="json")
+
+
+def test_what_the_journal_has_besides_the_spec_is_left_aside(make_spec: MakeSpec) -> None:
+    plain = make_spec().model_dump(mode="json") | {"seed": 3, "data_checksum": "abc", "metrics": []}
+    assert StudySpec.model_validate(plain) == recorded(make_spec())
+
+
+def test_parts_of_another_version_are_named(make_spec: MakeSpec) -> None:
+    plain = make_spec().model_dump(mode="json")
+    with pytest.raises(ValueError, match="Psychic"):
+        StudySpec.model_validate(plain | {"stopping": {"kind": "Psychic"}})
+    with pytest.raises(ValueError, match="sharpness"):
+        StudySpec.model_validate(plain | {"stopping": {"kind": "MoAsha", "first_rung": 1, "sharpness": 3}})
+    with pytest.raises(ValueError, match="num_horns"):
+        StudySpec.model_validate(plain | {"base": plain["base"] | {"num_horns": 2}})
+    with pytest.raises(ValueError, match="design"):
+        StudySpec.model_validate({name: part for name, part in plain.items() if name != "design"})
+    with pytest.raises(ValueError, match="no trainable 'nowhere:NOTHING'"):
+        StudySpec.model_validate(plain | {"trainable": "nowhere:NOTHING"})
 
 
 SIMCLR = {"method": "simclr", "num_views": 2, "batch_size": 100}

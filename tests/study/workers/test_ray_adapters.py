@@ -22,7 +22,7 @@ class Tune:
 
     def __init__(self, study_dir: Path, spec: StudySpec, concurrency: int) -> None:
         journal = Journal(study_dir)
-        journal.write("created", study="s", spec=spec.to_plain(), environment={})
+        journal.write("created", study="s", spec=spec.model_dump(mode="json"), environment={})
         self.engine = StudyEngine(journal, spec, 0, 1000)
         self.ended: list[str] = []
         self.searcher = EngineSearcher(
