@@ -160,6 +160,7 @@ class Trainable:
         config: the model of its configs: frozen, with a field ``seed``.
         progress: the metric in every report that says how far the training is; rungs are placed in it.
         examples: what is counted in shares, in the plural, such as ``images``.
+        modules: what a trial imports, so that it is not counted as the trial's own memory.
         reused: the metric that is true for a trial that reused another's prefix and so cost nothing.
         objectives: of a study that names none; by default its first metric.
         presets: name -> fields that ``--preset`` sets; the first is the default.
@@ -178,6 +179,7 @@ class Trainable:
     config: type[BaseModel]
     progress: str = "steps"
     examples: str = "examples"
+    modules: tuple[str, ...] = ()
     reused: str = "is_prefix_reused"
     objectives: tuple[str, ...] = ()
     presets: Mapping[str, Mapping[str, Any]] = {}

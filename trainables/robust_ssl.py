@@ -41,6 +41,7 @@ class RobustSSL(Trainable):
     config = TrialConfig
     progress = "view_passes"
     examples = "images"
+    modules = ("trainables.run_trial", "trainables.shared_encoder", "trainables.trial")
     reused = "is_encoder_shared"
     objectives = ("val_clean", "val_pgd_8", "train_pflop")
     presets = PRESETS

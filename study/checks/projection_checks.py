@@ -20,6 +20,7 @@ from study.record.journal import FINISHED, StudyRecord, TrialRecord
 from study.record.trial_folder import RESULT_NAME, trial_folder
 from study.spec import Rungs, StudySpec
 from study.tracking.runs import RunSummary
+from study.trainable import trainable_of
 
 MLFLOW_STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}  # for ended trials
 
@@ -68,6 +69,7 @@ def rung_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
         return [f"{decision['uid']}: a decision in a study without early stopping" for decision in record.decisions]
     rule = early_stopping(spec, min(decision["milestone"] for decision in record.decisions))
     assert rule is not None
+    progress = trainable_of(spec.base).progress.replace("_", " ")
     disagreements = []
     audited: set[str] = set()
     for decision in record.decisions:
@@ -87,7 +89,7 @@ def rung_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
                 allowed.add("audit")
         if decided not in allowed:
             expected = " or ".join(sorted(allowed))
-            disagreements.append(f"{uid}: {decided!r} at {milestone:,}, the reports lead to {expected!r}")
+            disagreements.append(f"{uid}: {decided!r} at {milestone:,} {progress}, the reports lead to {expected!r}")
         if decided == "audit":
             audited.add(uid)
     return disagreements

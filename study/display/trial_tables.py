@@ -50,11 +50,13 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _mean_and_spread(one: Configuration, metric: Metric) -> tuple[float | None, float]:
+def _mean_and_spread(one: Configuration, metric: Metric) -> tuple[float | None, float | None]:
     values = [rounded(value) for value in one.by_seed(metric.name).values()]
-    return one.mean(metric.name), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return one.mean(metric.name), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def _measured(metric: Metric, value: float | None, spread: float = 0.0) -> str:
+def _measured(metric: Metric, value: float | None, spread: float | None = None) -> str:
     label = in_words(metric) if metric.is_cost else metric.name
-    return f"{label} {value_text(metric, value)}" + (f" ± {value_text(metric, spread)}" if spread > 0 else "")
+    # The seeds of a configuration cost the same, but for the clock.
+    is_shown = spread is not None and (spread > 0 or not metric.is_cost)
+    return f"{label} {value_text(metric, value)}" + (f" ± {value_text(metric, spread)}" if is_shown else "")

@@ -84,8 +84,9 @@ def extreme_configs(spec: StudySpec) -> list[Any]:
         except ValidationError as error:
             chosen = ", ".join(f"{name}={value!r}" for name, value in params.items())
             raise ValueError(f"the space has an impossible config ({chosen}): {explain(error)}") from None
-    confirmed = [replaced(config, spec.confirmation.settings or {}) for config in configs]
-    return configs + (confirmed if spec.confirmation.runs > 0 else [])
+    if spec.confirmation.runs == 0:
+        return configs
+    return configs + [replaced(config, spec.confirmation.settings or {}) for config in configs]
 
 
 def require_choice(params: Params, spec: StudySpec) -> None:

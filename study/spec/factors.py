@@ -59,12 +59,19 @@ class Factor(Part):
             return data | {"distribution": None}
         if isinstance(data, dict) and not isinstance(data.get("distribution"), Mapping | BaseDistribution | None):
             raise ValueError(f"factor {data.get('name')!r}: not a distribution of Optuna: {data['distribution']!r}")
+        for name, allowed in (data.get("when") or {}).items() if isinstance(data, dict) else ():
+            if not isinstance(allowed, tuple | list):
+                raise ValueError(
+                    f"factor {data.get('name')!r}: when[{name!r}] must be a tuple of values, not {allowed!r}"
+                )
         return data
 
     @model_validator(mode="after")
     def _check(self) -> "Factor":
         if (self.distribution is None) == (self.levels is None):
             raise ValueError(f"factor {self.name!r} needs either a distribution or levels")
+        if "seed" in self.fields():
+            raise ValueError(f"factor {self.name!r}: seed must be the same for all trials of a study")
         if self.name in COLUMN_NAMES or self.name.startswith(("val_", "test_")):
             raise ValueError(f"a factor must not have the name of a column of the report: {self.name!r}")
         if self.levels is not None and len(self.levels) < 2:

@@ -173,6 +173,8 @@ def _stopping(spec: StudySpec, command: StudyCommand) -> Stopping:
             raise ValueError(f"{spec.name} places no rungs, so there is no early stopping to choose or to audit")
         return stopping
     if command.stopping is not None and not isinstance(stopping, STOPPING[command.stopping]):
-        places = {"first_rung": stopping.first_rung, "eta": stopping.eta, "audit": stopping.audit}
-        stopping = STOPPING[command.stopping](**places)
+        given = {"first_rung": stopping.first_rung, "eta": stopping.eta, "audit": stopping.audit}
+        if command.stopping == "asha":
+            given["objective"] = stopping.compared[-1]
+        stopping = STOPPING[command.stopping](**given)
     return stopping if command.audit is None else stopping.replace(audit=command.audit)

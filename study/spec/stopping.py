@@ -38,7 +38,7 @@ class Rungs(Part):
 class MoAsha(Rungs):
     """Multi-objective ASHA: at each rung the best ``1/eta`` of the trials seen there so far continue.
 
-    ``objectives`` are compared; they must be reported before the end. Empty: all objectives but costs.
+    ``objectives`` are compared; they must be reported before the end. Empty: all that are, but costs.
     """
 
     rule: ClassVar[str] = "study.decisions.moasha:rule"

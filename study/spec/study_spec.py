@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, Field, SerializeAsAny, model_validator
 
 from study.settings import replaced, require_known_field
-from study.spec.designs import Ablation, Confirmation, Design, Search
+from study.spec.designs import Ablation, Budget, Confirmation, Design, Search
 from study.spec.factors import Constraint, Factor, Objective, Params, PriorTrial
 from study.spec.part import Part
 from study.spec.samplers import SAMPLERS
@@ -94,7 +94,8 @@ class StudySpec(Part):
         by_name = {metric.name: metric for metric in trainable.metrics(self.base)}
         headline = _headline([by_name.get(o.name, Metric(o.name, o.direction)) for o in self.objectives])
         if isinstance(self.stopping, MoAsha) and not self.stopping.objectives:
-            names = [o.name for o in self.objectives if o.name not in by_name or not by_name[o.name].is_cost]
+            known = [(o.name, by_name.get(o.name, Metric(o.name))) for o in self.objectives]
+            names = [name for name, metric in known if metric.is_interim and not metric.is_cost]
             self.__dict__["stopping"] = self.stopping.replace(objectives=tuple(names))
         if isinstance(self.stopping, RayAsha) and not self.stopping.objective:
             self.__dict__["stopping"] = self.stopping.replace(objective=headline)
@@ -103,12 +104,12 @@ class StudySpec(Part):
         if self.confirmation.settings is None:
             settings = trainable.confirmation.get(self.preset, trainable.confirmation.get("", {}))
             self.__dict__["confirmation"] = self.confirmation.replace(settings=settings)
-        self._check_fields()
+        self._check_fields(set(by_name))
         self._check_names()
         self._check_window({name for name, metric in by_name.items() if metric.is_clocked})
         return self
 
-    def _check_fields(self) -> None:
+    def _check_fields(self, metrics: set[str]) -> None:
         """That factors and confirmations set fields of the config, and fields that they may set."""
         model, trainable = type(self.base), trainable_of(self.base)
         if "seed" not in model.model_fields:
@@ -119,7 +120,9 @@ class StudySpec(Part):
                     require_known_field(name, model)
                 except ValueError as error:
                     raise ValueError(f"factor {factor.name!r}: {error}") from None
-            fixed = [name for name in factor.fields() if name in trainable.data_fields or name == "seed"]
+            if factor.name in metrics:
+                raise ValueError(f"a factor must not have the name of a column of the report: {factor.name!r}")
+            fixed = [name for name in factor.fields() if name in trainable.data_fields]
             if fixed:
                 raise ValueError(f"factor {factor.name!r}: {fixed[0]} must be the same for all trials of a study")
         for name in self.confirmation.settings or {}:
@@ -156,10 +159,11 @@ class StudySpec(Part):
             return
         if self.window < 1:
             raise ValueError(f"window must be at least 1: window={self.window}")
-        for name in [*(o.name for o in self.objectives), *(c.name for c in self.constraints)]:
+        budget = self.design.budget if isinstance(self.design, Search) else Budget()
+        for name in [*(o.name for o in self.objectives), *(c.name for c in self.constraints), *budget.spent]:
             if name in clocked:
                 raise ValueError(f"{name} is clocked: a study that depends on it cannot be deterministic")
-        if isinstance(self.design, Search) and self.design.budget.hours is not None:
+        if budget.hours is not None:
             raise ValueError("hours are clocked: a study with such a budget cannot be deterministic")
 
     def with_preset(self, preset: str) -> "StudySpec":
@@ -229,7 +233,7 @@ class StudySpec(Part):
 def _with_configs(plain: dict[str, Any]) -> dict[str, Any]:
     """Plain data with the configs in them read by the trainable that they name."""
     model = load_trainable(plain.get("trainable") or FIRST_TRAINABLE).config
-    design = plain["design"]
+    design = plain.get("design")
     if isinstance(design, Mapping) and design.get("kind") == "Ablation":
         design = Ablation(**{**design, "from_": model(**design["from_"]), "to": model(**design["to"])})
     return plain | {"base": model(**plain["base"]), "design": design}

@@ -5,6 +5,7 @@ under ``report``, so that Ray neither flattens nor interprets it.
 """
 
 import gc
+import importlib
 import json
 import sys
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ class StudyTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], data: Any) -> None:  # type: ignore[override]
         """Called by Ray once per actor."""
         self._data = data
-        self._baseline = allocated_bytes() if config["memory"] is not None else 0
+        self._baseline: int | None = None  # memory that is no trial's, in bytes
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -61,8 +62,12 @@ class StudyTrial(tune.Trainable):
 
     def _run(self, config: dict[str, Any]) -> Iterator[Report]:
         """Runs the trial. Whatever may fail happens here rather than in ``setup``, where Ray would lose the reason."""
-        cap_process(config["memory"], self._baseline)
         trainable = load_trainable(config["trainable"])
+        if self._baseline is None and config["memory"] is not None:
+            for name in trainable.modules:
+                importlib.import_module(name)
+            self._baseline = allocated_bytes()
+        cap_process(config["memory"], self._baseline or 0)
         trial_config = trainable.config(**config["trial"])
         self._data = trainable.data_here(self._data, trial_config)
         self._folder.mkdir(parents=True, exist_ok=True)

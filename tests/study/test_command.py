@@ -13,6 +13,7 @@ from torchvision import datasets
 
 from study.command import prepare, run, start
 from study.decisions.engine import StudyEngine
+from study.display.live_report import ReportProcess
 from study.record.journal import JOURNAL_NAME, Journal
 from study.run import main
 from study.spec import Search
@@ -44,7 +45,13 @@ def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refuse:
 
 def prepared_command(tmp_path: Path, *options: str) -> StudyCommand:
     arguments = ["--space", str(SHIPPED), "--output", str(tmp_path / "runs"), *options]
-    return StudyCommand(**vars(study_parser().parse_args(arguments)))
+    return as_command(arguments)
+
+
+def as_command(arguments: list[str]) -> StudyCommand:
+    options = vars(study_parser().parse_args(arguments))
+    assert not options.pop("list_spaces")
+    return StudyCommand(**options)
 
 
 def begin_study(tmp_path: Path, *options: str) -> Path:
@@ -107,7 +114,7 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
             "--device must be cpu or cuda (Ray assigns each trial its device)",
         ),
         (["--name", "a/b"], "name is made of letters, digits"),
-        (["--device", "warp"], "no device 'warp' here"),
+        (["--device", "warp"], "--device must be cpu or cuda (Ray assigns each trial its device): 'warp'"),
         (["--device", "cpu", "--gpus-per-trial", "0.5"], "--gpus-per-trial needs a GPU"),
         (["--dataset", "imagefolder", "--data-root", "/nowhere/at/all"], "no image folder at /nowhere/at/all"),
     ],
@@ -178,9 +185,7 @@ def test_a_study_is_gone_on_with_wherever_its_images_lie(tmp_path: Path) -> None
 def test_options_leave_the_rest_of_a_search_as_it_is(tmp_path: Path) -> None:
     space = tmp_path / "space.py"
     space.write_text(SHIPPED.read_text().replace("design=Search(", "design=Search(cheapest_of=1, "))
-    spec = requested_spec(
-        StudyCommand(**vars(study_parser().parse_args(["--space", str(space), "--trials", "20", "--sampler", "gp"])))
-    )
+    spec = requested_spec(as_command(["--space", str(space), "--trials", "20", "--sampler", "gp"]))
     assert spec.design == Search(trials=20, sampler="gp", cheapest_of=1)
 
 
@@ -234,7 +239,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(refuse: Refuse, tmp_path: 
 def test_a_damaged_journal_is_refused(refuse: Refuse, tmp_path: Path) -> None:
     path = begin_study(tmp_path) / JOURNAL_NAME
     path.write_text("damaged\n" + path.read_text())
-    assert f"{path}, line 1: not a journal event" in refuse()
+    assert f"{path}, line 1: not JSON; the file was changed or damaged" in refuse()
 
 
 def test_a_study_that_is_being_run_is_refused(refuse: Refuse, tmp_path: Path) -> None:
@@ -275,7 +280,10 @@ def test_bad_input_does_not_wait_for_ray() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "2 []"
-    assert ended.stderr == "error: no space file at none.py\n"
+    assert (
+        ended.stderr
+        == "error: no space file at none.py, and no packaged space of that name (--list-spaces names them)\n"
+    )
 
 
 def test_data_are_those_of_the_base_config(tmp_path: Path) -> None:
@@ -313,9 +321,11 @@ def test_the_report_is_refreshed_while_the_study_runs(
         seen.extend(logged())
 
     monkeypatch.setattr("study.workers.launch.run_trials", run_trials)
-    monkeypatch.setattr("study.command._find_resources", lambda prepared, console: Resources("cpu", 1, 0.0, 2))
-    if problem:
-        monkeypatch.setattr("study.display.live_report.ReportProcess.build", lambda process: problem)
+    monkeypatch.setattr("study.command._available_resources", lambda prepared, console: Resources("cpu", 1, 0.0, 2))
+    if problem:  # while the study runs; the report at the end is written
+        build = ReportProcess.build
+        told = iter([problem])
+        monkeypatch.setattr(ReportProcess, "build", lambda process: next(told, None) or build(process))
     console = Console(file=shown, width=200)
     study = start(prepare(prepared_command(tmp_path), console), console)
     assert run(study, console) == 130

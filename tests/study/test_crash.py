@@ -19,10 +19,9 @@ from typing import Any
 import pytest
 import torch
 from command_run import CommandRun, kill
-from study.record.driver_lock import has_driver
 
 from study import verify
-from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, TrialRecord, read_study
+from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, TrialRecord, has_driver, read_study
 from study.trainable import CHECKPOINT_NAME
 from trainables.datasets import load_data
 from trainables.trial import FinalReport, run_trial

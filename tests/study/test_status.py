@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 from command_run import ROOT
 from rich.console import Console
-from study.record.driver_lock import has_driver
 
 from study import status as status_module
-from study.record.journal import JOURNAL_NAME, Journal
+from study.record.journal import JOURNAL_NAME, Journal, has_driver
 from study.spec import MoAsha, StudySpec
 from study.status import main, read_status, render
 
@@ -104,13 +103,13 @@ def test_a_running_study(study_dir: Path, start_driver: Callable[[Path], Any], m
         "2 running, 1 complete, 0 stopped, 1 failed; 29:00 of running time",
     ]
     assert lines[3] == "running"
-    assert columns(lines[4]) == ["trial", "attempt", "since", "pretrained", "last rung", "factors"]
+    assert columns(lines[4]) == ["trial", "attempt", "since", "trained", "last rung", "factors"]
     # Launched anew in the 17th minute; 480 of 3 epochs x 4 views x 100 images, which is what the first rung tells.
     assert columns(lines[5]) == [
         "t0001", "2", "13:00", "≥ 40%", "place 1 of 1 at 400 view passes", "num_views=4, view_scale_min=0.25"
     ]  # fmt: skip
     assert columns(lines[6]) == ["t0002", "1", "24:00", "–", "num_views=8, view_scale_min=0.25"]
-    assert lines[7] == "front so far"
+    assert lines[7] == "front on validation so far"
     assert columns(lines[9]) == [
         "t0000", "val_clean 51.2, val_pgd_8 20.0, training compute 500 TFLOP", "num_views=2, view_scale_min=0.5"
     ]  # fmt: skip

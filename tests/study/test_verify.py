@@ -12,7 +12,6 @@ import pytest
 from study.checks import projection_checks
 from study.checks.journal_checks import (
     order_disagreements,
-    parse_journal,
     repetition_disagreements,
     result_disagreements,
 )
@@ -23,7 +22,16 @@ from study.checks.projection_checks import (
     rung_disagreements,
 )
 from study.decisions.optuna_search import as_optuna_study
-from study.record.journal import JOURNAL_NAME, Event, Journal, StudyRecord, TrialRecord, replay
+from study.record.journal import (
+    JOURNAL_NAME,
+    Event,
+    Journal,
+    ParsedJournal,
+    StudyRecord,
+    TrialRecord,
+    parse_journal,
+    replay,
+)
 from study.spec import Constraint, MoAsha, PriorTrial, RayAsha, StudySpec
 from study.tracking.runs import RunSummary, read_runs
 from study.verify import main
@@ -206,14 +214,16 @@ def test_every_prefix_of_a_journal_is_in_order(spec: StudySpec) -> None:
 )
 def test_lines_that_are_no_events_are_found(spec: StudySpec, line: str, problem: str) -> None:
     good = json.dumps(story(spec)[0])
-    events, broken, is_cut = parse_journal(f"{good}\n{line}\n{good}\n")
-    assert (len(events), broken, is_cut) == (2, [f"line 2: {problem}"], False)
+    found = parse_journal(f"{good}\n{line}\n{good}\n".encode())
+    assert (len(found.events), found.problems, found.is_cut) == (2, [f"line 2: {problem}"], False)
 
 
 def test_a_last_line_that_was_cut_is_not_read() -> None:
-    events, broken, is_cut = parse_journal('{"event": "ended", "time": 1}\n{"event": "resumed", "time": 2}')
-    assert ([event["event"] for event in events], broken, is_cut) == (["ended"], [], True)
-    assert parse_journal("") == ([], [], False)
+    whole = b'{"event": "ended", "time": 1}\n'
+    found = parse_journal(whole + b'{"event": "resumed", "time": 2}')
+    assert [event["event"] for event in found.events] == ["ended"]
+    assert (found.problems, found.whole, found.is_cut) == ([], len(whole), True)
+    assert parse_journal(b"") == ParsedJournal([], [], 0, False)
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "missing"])
@@ -529,7 +539,9 @@ def test_a_spec_of_another_version_is_a_disagreement(
     path.write_text(path.read_text().replace('"kind": "MoAsha"', '"kind": "Psychic"'))
     assert main([str(tmp_path / "s")]) == 1
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrong: ")]
-    assert lines == ["wrong: the journal's early stopping is not one of this version: 'Psychic'"]
+    (line,) = lines
+    assert line.startswith("wrong: the spec in the journal is not one of this version: stopping: ")
+    assert "'Psychic'" in line and "'MoAsha'" in line
 
 
 @pytest.mark.parametrize("text", [None, "", '{"event": "created", "ti'])

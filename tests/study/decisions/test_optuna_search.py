@@ -19,7 +19,7 @@ PARAMS = {"num_views": 4, "epochs": 2, "adversary": "none", "view_scale_min": 0.
 
 
 def trial(number: int, params: Params, state: State = "complete", **fields: Any) -> TrialRecord:
-    return TrialRecord(f"t{number:04d}", number, params, config={}, state=state, **fields)
+    return TrialRecord(f"t{number:04d}", number, params, config={"seed": 0}, state=state, **fields)
 
 
 def run_search(spec: StudySpec, seed: int, num_trials: int) -> list[Params]:

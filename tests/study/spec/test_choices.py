@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from study.spec import Factor, Grid, MoAsha, Objective, StudySpec
+from study.spec import Budget, Confirmation, Factor, Grid, MoAsha, Objective, RayAsha, Search, StudySpec
 from study.spec.choices import check_space, draw, enumerate_grid
 from study.spec.load_space import load_space
 from trainables.trial_config import PRESETS
@@ -108,7 +108,37 @@ def test_what_the_rungs_compare_must_be_reported_there_and_sought(make_spec: Mak
     with pytest.raises(ValueError, match="unknown objective of the early stopping 'val_pgd_4'; trials report"):
         check_space(make_spec(objectives=objectives, stopping=at_rungs))
     with pytest.raises(ValueError, match="compares 'val_pgd_8', which is no objective of the study"):
-        check_space(make_spec(objectives=objectives, stopping=MoAsha(first_rung=2)))
+        check_space(make_spec(objectives=objectives, stopping=MoAsha(first_rung=2, objectives=("val_pgd_8",))))
+
+
+def test_rungs_compare_by_default_what_they_see_but_cost(make_spec: MakeSpec) -> None:
+    names = ("val_clean", "val_pgd_4", "val_pgd_8", "train_pflop")
+    objectives = tuple(Objective(name, "minimize" if name == "train_pflop" else "maximize") for name in names)
+    spec = make_spec(objectives=objectives, stopping=MoAsha(first_rung=2))
+    check_space(spec)
+    assert spec.stopping.compared == ("val_clean", "val_pgd_8"), "rungs attack at one radius alone"
+    assert make_spec(objectives=objectives, stopping=RayAsha(first_rung=2)).stopping.compared == ("val_pgd_4",)
+
+
+def test_what_only_rungs_measure_is_no_objective(make_spec: MakeSpec) -> None:
+    base = make_spec().base.replace(rung_radii_255=(2.0, 8.0))
+    objectives = (Objective("val_clean", "maximize"), Objective("val_pgd_2", "maximize"))
+    with pytest.raises(ValueError, match=r"unknown objective 'val_pgd_2'; trials report .*val_pgd_16"):
+        check_space(make_spec(base=base, objectives=objectives))
+
+
+def test_only_costs_have_a_budget(make_spec: MakeSpec) -> None:
+    check_space(make_spec(design=Search(trials=3, budget=Budget(spent={"train_seconds": 9}))))
+    with pytest.raises(ValueError, match="unknown cost of a budget 'val_clean'; trials report train_pflop, "):
+        check_space(make_spec(design=Search(trials=3, budget=Budget(spent={"val_clean": 9}))))
+
+
+def test_a_confirmation_that_is_impossible_is_refused_where_there_are_confirmations(make_spec: MakeSpec) -> None:
+    """AutoAttack does not attack views, but nobody asks it to where no trial is confirmed."""
+    base = make_spec().base.replace(probe="n_views", probe_threat="per_view", probe_views=2)
+    check_space(make_spec(base=base))
+    with pytest.raises(ValueError, match="AutoAttack perturbs images"):
+        check_space(make_spec(base=base, confirmation=Confirmation(runs=1)))
 
 
 @pytest.mark.parametrize(

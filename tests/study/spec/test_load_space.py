@@ -34,7 +34,7 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path, text: str, message
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.py", tmp_path):
-        with pytest.raises(ValueError, match=f"^no space file at {path}$"):
+        with pytest.raises(ValueError, match=f"^no space file at {path}, and no packaged space of that name"):
             load_space(path)
 
 

@@ -1,13 +1,16 @@
 """What a spec accepts, what it refuses and in which words; and that a journal gives back the spec written there."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from pydantic import ValidationError
 
+from study.settings import explain
 from study.spec import (
     SAMPLERS,
     Ablation,
@@ -56,11 +59,13 @@ PRIORS = (PriorTrial({"num_views": 2}, (50.0, 20.0, 0.5)),)
         ({"name": "kind", "levels": {"a": {"epochs": 2}}}, "factor 'kind' needs at least two levels"),
         ({"name": "budget", "levels": KINDS}, "name of a column of the report: 'budget'"),
         ({"name": "test_clean", "levels": KINDS}, "name of a column of the report: 'test_clean'"),
+        ({"name": "train_pflop", "levels": KINDS}, "name of a column of the report: 'train_pflop'"),
     ],
 )
-def test_impossible_factors_are_refused(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Factor(**arguments)
+def test_impossible_factors_are_refused(make_spec: MakeSpec, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        make_spec(factors=(Factor(**arguments),))
+    assert re.search(message, explain(caught.value))
 
 
 def test_levels_set_several_fields(make_spec: MakeSpec) -> None:
@@ -85,8 +90,19 @@ def test_extremes_are_all_categories_or_both_bounds() -> None:
         ({"factors": ()}, "at least one factor"),
         ({"base": TrialConfig(seed=3)}, "leave the seed to --seed"),
         ({"factors": (Factor(name="epochs", distribution=CHOICES),) * 2}, "different names"),
-        ({"objectives": (Objective("val_clean", "maximize"),)}, "at least two different objectives"),
-        ({"objectives": (Objective("val_clean", "maximize"),) * 2}, "at least two different objectives"),
+        ({"objectives": (Objective("val_clean", "maximize"),) * 2}, "objectives, each of them once: .*'val_clean'"),
+        ({"objectives": ("val_cleen",)}, "unknown objective 'val_cleen'; trials report .*val_clean"),
+        ({"seeds": (1, 1)}, r"seeds must be different and not negative: \(1, 1\)"),
+        (
+            {"confirmation": Confirmation(settings={"epochs": 3})},
+            "a confirmation may change the evaluation alone: epochs",
+        ),
+        ({"window": 2, "constraints": (Constraint("train_seconds", at_most=9),)}, "train_seconds is clocked"),
+        (
+            {"window": 2, "design": Search(trials=5, budget=Budget(spent={"train_seconds": 9}))},
+            "train_seconds is clocked",
+        ),
+        ({"window": 2, "design": Search(trials=5, budget=Budget(hours=9))}, "hours are clocked"),
         *(
             ({"warm_start": PRIORS, "design": Search(trials=5, sampler=sampler)}, f"tpe and gp: sampler='{sampler}'")
             for sampler in ("random", "qmc", "nsga2", "nsga3")
@@ -94,19 +110,35 @@ def test_extremes_are_all_categories_or_both_bounds() -> None:
     ],
 )
 def test_impossible_specs_are_refused(make_spec: MakeSpec, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValidationError) as caught:
         make_spec(**changes)
+    assert re.search(message, explain(caught.value))
 
 
 def test_impossible_designs_and_rungs_are_refused() -> None:
-    with pytest.raises(ValueError, match="trials=0"):
-        Search(trials=0)
-    with pytest.raises(ValueError, match=r"sampler must be one of .*'tpe'.*'random'.*'grid'"):
-        Search(trials=1, sampler="grid")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="first_rung=0"):
-        MoAsha(first_rung=0)
-    with pytest.raises(ValueError, match="eta=1"):
-        MoAsha(first_rung=1, eta=1)
+    for make, message in (
+        (lambda: Search(trials=0), "trials=0"),
+        (lambda: Search(trials=1, cheapest_of=0), "cheapest_of=0"),
+        (lambda: Search(trials=1, sampler="grid"), "sampler must be one of tpe, .*random: sampler='grid'"),
+        (lambda: MoAsha(first_rung=0), r"first_rung: .*greater than or equal to 1 \(got 0\)"),
+        (lambda: RayAsha(first_rung=0), r"first_rung: .*greater than or equal to 1 \(got 0\)"),
+        (lambda: MoAsha(first_rung=1, eta=1), r"eta: .*greater than or equal to 2 \(got 1\)"),
+        (lambda: MoAsha(first_rung=1, audit=1.5), r"audit: .*less than or equal to 1 \(got 1.5\)"),
+        (lambda: Budget(spent={"train_pflop": 0}), "a budget must be positive: train_pflop=0"),
+        (lambda: Budget(hours=-1), "a budget must be positive: hours=-1"),
+        (lambda: Confirmation(runs=-1), "runs=-1"),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            make()
+        assert re.search(message, explain(caught.value))
+
+
+def test_an_objective_by_name_has_the_direction_that_its_trainable_gives_it(make_spec: MakeSpec) -> None:
+    spec = make_spec(objectives=("val_pgd_8", "train_pflop"))
+    assert spec.objectives == (Objective("val_pgd_8", "maximize"), Objective("train_pflop", "minimize"))
+    by_default = [objective.name for objective in make_spec().objectives]
+    assert by_default == ["val_clean", "val_pgd_8", "train_pflop"]
+    assert [objective.name for objective in make_spec(objectives=("val_clean",)).objectives] == ["val_clean"]
 
 
 def test_the_preset_replaces_what_it_names(make_spec: MakeSpec) -> None:
@@ -119,11 +151,14 @@ def test_the_preset_replaces_what_it_names(make_spec: MakeSpec) -> None:
         stopping=MoAsha(first_rung=2),
     )
     spec = make_spec(base=TrialConfig(), references=({"epochs": 3},), laptop=laptop)
-    assert spec.with_preset("paper") is spec
+    assert spec.with_preset("paper") == spec.replace(preset="paper") and spec.with_preset("") == spec
+    with pytest.raises(ValueError, match="--preset must be one of laptop, paper: 'desktop'"):
+        spec.with_preset("desktop")
     small = spec.with_preset("laptop")
     assert small.base == TrialConfig(**(LAPTOP | {"momentum": 0.5}))
     assert (small.factors, small.references, small.design) == (factors, ({"epochs": 2},), Search(trials=3))
-    assert (small.stopping, small.preset, small.name) == (MoAsha(first_rung=2), "laptop", spec.name)
+    rungs = MoAsha(first_rung=2, objectives=("val_clean", "val_pgd_8"))
+    assert (small.stopping, small.preset, small.name) == (rungs, "laptop", spec.name)
     plain = make_spec(base=TrialConfig(), references=({"epochs": 3},)).with_preset("laptop")
     assert (plain.factors, plain.references, plain.design) == (spec.factors, spec.references, spec.design)
     assert plain.stopping == NoStopping()

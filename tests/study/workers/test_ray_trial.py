@@ -17,6 +17,7 @@ from PIL import Image
 from study.workers.ray_trial import StudyTrial
 from trainables.datasets import TrialData, load_data
 from trainables.image_cache import cache_dir
+from trainables.robust_ssl import ROBUST_SSL
 from trainables.trial_config import TrialConfig
 
 CONFIG = TrialConfig(
@@ -50,10 +51,10 @@ def run_to_end(
 ) -> dict[str, Any]:
     """The last result of a worker that unpickles ``data`` and may allocate ``memory`` bytes; no Ray is started."""
     trial = StudyTrial.__new__(StudyTrial)
-    plain = {"uid": "t0000", "trial": config.model_dump(mode="json"), "milestones": []}
+    plain = {"uid": "t0000", "trainable": ROBUST_SSL.path, "trial": config.model_dump(mode="json"), "milestones": []}
     trial.setup(
         plain
-        | {"folder": str(folder), "encoder": str(folder / "encoder.pt"), "device": device}
+        | {"folder": str(folder), "shared_folder": str(folder), "device": device}
         | {"num_threads": torch.get_num_threads(), "memory": memory, "gpu_share": 0.0},
         pickle.loads(pickle.dumps(data)),
     )
