@@ -1,26 +1,25 @@
 """The sections of an attack page: the curve with its table, and the sheet of attacked images."""
 
 import base64
-import html
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from PIL import Image
 
 from reports.attack.attack_curve import CurvePoint
 from reports.attack.attack_figure import curve_figure
 from reports.attack.attacked_images import AttackedImage
+from reports.page.html_templates import filled
 from reports.page.page import Section
-from reports.page.report_table import ReportTable, table_of
+from reports.page.report_table import ReportTable
 from trainables.trial_config import TrialConfig
 
-INTERVAL_TEXT = (
-    "Radii are in units of 1/255 of the pixel range. Wilson 95% intervals cover the drawing of the test images, not "
-    "the seed of the training."
-)
 LARGEST_PIXELATED = 64  # pixels; images up to this size are enlarged with sharp pixel edges
 
 
@@ -37,50 +36,64 @@ def attack_text(config: TrialConfig) -> str:
 
 def curve_section(points: Sequence[CurvePoint], config: TrialConfig) -> Section:
     """The curve, how it treats images that are broken at only some radii, and its table."""
-    figure = {"attack_curve": curve_figure(points, config.eval_pgd_steps)}
-    caption = f"{_rule_text(config)} {_worst_case_text(points)} {INTERVAL_TEXT}"
-    return Section("Accuracy against radius", caption, figures=figure, tables=(_curve_table(points, config),))
-
-
-def _rule_text(config: TrialConfig) -> str:
-    radii = ", ".join(f"{radius:g}" for radius in config.eval_radii_255)
-    return (
-        f"Each radius is attacked by itself, with PGD-{config.eval_pgd_steps}. As in the evaluation of the trial, an "
-        f"image that is misclassified clean, or falls at a radius of the evaluation ({radii} of 255), counts as fallen "
-        "at every larger one, whose ball contains the smaller one: so the curve goes through the recorded accuracies. "
-        "An image that falls only at a radius between them is not carried over."
-    )
-
-
-def _worst_case_text(points: Sequence[CurvePoint]) -> str:
+    radii, steps = ", ".join(f"{radius:g}" for radius in config.eval_radii_255), config.eval_pgd_steps
     most = max(point.accuracy - point.worst_case for point in points)
-    if most == 0:
-        return "Carrying those over as well would change nothing here."
-    return f"The dotted line carries those over as well: it lies at most {most:.1f} points lower."
+    caption = "Carrying over images that fall between the radii of the evaluation as well would change nothing here."
+    if most > 0:
+        caption = (
+            "The dotted line carries over images that fall between the radii of the evaluation as well: it lies at "
+            f"most {most:.1f} points lower."
+        )
+    method = (
+        f"Each radius is attacked by itself, with PGD-{steps}. As in the evaluation of the trial, an image that is "
+        f"misclassified clean, or falls at a radius of the evaluation ({radii} of 255), counts as fallen at every "
+        "larger one, whose ball contains the smaller one: so the curve goes through the recorded accuracies. An image "
+        "that falls only at a radius between them is not carried over. Radii are in units of 1/255 of the pixel range. "
+        "Wilson 95% intervals cover the drawing of the test images, not the seed of the training."
+    )
+    figures = {"attack_curve": curve_figure(points, steps)}
+    return Section("Accuracy against radius", caption, "", figures, (_curve_table(points, config),), method=method)
 
 
 def _curve_table(points: Sequence[CurvePoint], config: TrialConfig) -> ReportTable:
     title = f"Test accuracy (%) under PGD-{config.eval_pgd_steps} by radius, with Wilson 95% intervals"
-    rows = [vars(point) | {"low": point.interval[0], "high": point.interval[1]} for point in points]
-    for row in rows:
-        del row["interval"]
-    return table_of("attack_curve", title, rows, {
-        "radius": lambda row: f"{row['radius_255']:g}/255" if row["radius_255"] else "0 (clean)",
-        "accuracy": lambda row: f"{row['accuracy']:.2f} [{row['low']:.1f}, {row['high']:.1f}]",
-        "n": lambda row: f"{row['num_images']:,}",
-        "recorded": lambda row: "–" if row["recorded"] is None else f"{row['recorded']:.2f}",
-        "images that differ": lambda row: "–" if row["num_differing"] is None else row["num_differing"],
-        "worst case up to it": lambda row: f"{row['worst_case']:.2f}",
-    })  # fmt: skip
+    rows = [asdict(point) | {"low": point.interval[0], "high": point.interval[1]} for point in points]
+    texts = [
+        {
+            "radius": f"{point.radius_255:g}/255" if point.radius_255 else "0 (clean)",
+            "accuracy": f"{point.accuracy:.2f} [{point.interval[0]:.1f}, {point.interval[1]:.1f}]",
+            "n": f"{point.num_images:,}",
+            "recorded": "–" if point.recorded is None else f"{point.recorded:.2f}",
+            "images that differ": "–" if point.num_differing is None else str(point.num_differing),
+            "worst case up to it": f"{point.worst_case:.2f}",
+        }
+        for point in points
+    ]
+    return ReportTable("attack_curve", title, pd.DataFrame(rows).drop(columns="interval"), pd.DataFrame(texts))
 
 
 def sheet_section(images: Sequence[AttackedImage], radius_255: float, config: TrialConfig) -> Section:
     """The images, their magnified perturbations and adversarial versions, with the predicted classes."""
-    factor = magnification(radius_255)
-    kind = ' pixelated"' if config.image_size <= LARGEST_PIXELATED else '"'
-    cards = "".join(_card(image, radius_255, factor) for image in images)
+    factor, steps = magnification(radius_255), config.eval_pgd_steps
+    wrong = sum(image.clean_prediction != image.true_class for image in images)
+    fallen = sum(image.adversarial_prediction != image.true_class for image in images) - wrong
+    caption = (
+        f"The first {len(images)} test images in the order of the evaluation, not chosen by how they fare: {wrong} "
+        f"wrong without an attack (and not attacked), {fallen} wrong under PGD-{steps} at {radius_255:g}/255, "
+        f"{len(images) - wrong - fallen} right."
+    )
+    method = (
+        f"From left to right: the image; the perturbation, multiplied by {factor} and put on mid-gray, which stands "
+        "for no change; their sum, as the classifier sees it. As in the evaluation, the attack on an image ends as "
+        "soon as it is found misclassified."
+    )
+    if config.probe == "n_views" and config.probe_threat == "per_view":
+        method += f" The attack is on the {config.probe_views} views of each image, of which the first is shown."
+    cards = [{"parts": _parts(image, radius_255, factor), "fate": _fate(image)} for image in images]
+    is_pixelated = config.image_size <= LARGEST_PIXELATED
+    body = filled("attack/templates/sheet.html", cards=cards, is_pixelated=is_pixelated)
     title = f"Images, perturbations × {factor} and adversarial versions at {radius_255:g}/255"
-    return Section(title, _sheet_caption(images, radius_255, config), f'<div class="sheet{kind}>{cards}</div>')
+    return Section(title, caption, body, method=method)
 
 
 def magnification(radius_255: float) -> int:
@@ -88,37 +101,17 @@ def magnification(radius_255: float) -> int:
     return max(1, math.floor(127.5 / radius_255))
 
 
-def _sheet_caption(images: Sequence[AttackedImage], radius_255: float, config: TrialConfig) -> str:
-    wrong = sum(image.clean_prediction != image.true_class for image in images)
-    fallen = sum(image.adversarial_prediction != image.true_class for image in images) - wrong
-    views = f" The attack is on the {config.probe_views} views of each image, of which the first is shown."
-    is_per_view = config.probe == "n_views" and config.probe_threat == "per_view"
-    return (
-        f"The first {len(images)} test images in the order of the evaluation, not chosen by how they fare: {wrong} "
-        f"wrong without an attack (and not attacked), {fallen} wrong under PGD-{config.eval_pgd_steps} at "
-        f"{radius_255:g}/255, {len(images) - wrong - fallen} right. From left to right: the image; the perturbation, "
-        f"multiplied by {magnification(radius_255)} and put on mid-gray, which stands for no change; their sum, as the "
-        "classifier sees it. As in the evaluation, the attack on an image ends as soon as it is found "
-        f"misclassified.{views if is_per_view else ''}"
-    )
-
-
-def _card(image: AttackedImage, radius_255: float, factor: int) -> str:
+def _parts(image: AttackedImage, radius_255: float, factor: int) -> list[dict[str, Any]]:
     shown = [
         (image.clean, f"test image {image.index}", f"true {image.true_class}", image.clean_prediction),
         (0.5 + factor * image.perturbation, f"its perturbation × {factor}", f"perturbation × {factor}", None),
         (image.adversarial, "its adversarial version", f"at {radius_255:g}/255", image.adversarial_prediction),
     ]
-    parts = "".join(_part(*part, image.true_class) for part in shown)
-    return f"<figure>{parts}<figcaption>{_fate(image)}</figcaption></figure>"
-
-
-def _part(pixels: npt.NDArray[np.float32], alt: str, title: str, prediction: str | None, true_class: str) -> str:
-    said = ""
-    if prediction is not None:
-        doubt = ' class="doubt"' if prediction != true_class else ""
-        said = f"<br><span{doubt}>predicted {html.escape(prediction)}{' ✗' if doubt else ''}</span>"
-    return f'<div><img src="{png_uri(pixels)}" alt="{alt}"><small>{html.escape(title)}{said}</small></div>'
+    return [
+        {"source": png_uri(pixels), "alt": alt, "title": title, "prediction": prediction,
+         "is_wrong": prediction != image.true_class}
+        for pixels, alt, title, prediction in shown
+    ]  # fmt: skip
 
 
 def _fate(image: AttackedImage) -> str:

@@ -1,42 +1,26 @@
 """The page of a report: one self-contained HTML file."""
 
-import html
 import json
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import plotly.graph_objects as go
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
+from pydantic import ValidationError
 
-from reports.page.page_style import CONFIG_MARK, SCRIPT, STYLE
+from reports.page.html_templates import filled
 from reports.page.report_table import ReportTable
 from reports.page.tables import html_table
+from study.files import replacing
+from study.record.journal import State
 from study.record.trials import TrialTable
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>$title</title>
-<style>$style</style>
-</head>
-<body$reload>
-<main>
-$header
-$sections
-</main>
-</body>
-</html>
-""")
-STATES = ("complete", "stopped", "failed", "running", "proposed")
+STATES: tuple[State, ...] = ("complete", "stopped", "failed", "running", "proposed")
 # Nothing leaves the page: by default, plotly.js has a button that uploads a chart.
 FIGURE_CONFIG = {
     "responsive": True,
@@ -58,6 +42,7 @@ class Section:
         figures: file stem -> figure; several are placed side by side.
         tables: shown at the end of the section.
         exports: tables that ``body`` shows in its own form; exported to files like ``tables``.
+        method: plain text that a reader unfolds: how the numbers come about.
     """
 
     title: str
@@ -66,12 +51,21 @@ class Section:
     figures: Mapping[str, go.Figure] = field(default_factory=dict)
     tables: tuple[ReportTable, ...] = ()
     exports: tuple[ReportTable, ...] = ()
+    method: str = ""
 
 
 def render_page(table: TrialTable, sections: list[Section], note: str = "", reload_seconds: float | None = None) -> str:
-    """The page of a study; ``note`` is HTML about a running study, for ``reload_seconds`` see ``whole_page``."""
-    header = _header(table, note or ("" if table.study.ended else _interrupted(table)))
-    return whole_page(f"{table.study.name}: report", header, sections, reload_seconds)
+    """The page of a study; ``note`` is about a running study, for ``reload_seconds`` see ``whole_page``."""
+    study = table.study
+    counts = {state: len(study.with_state(state)) for state in STATES}
+    header = page_header(
+        study.name,
+        _facts(table),
+        [note] if note else [] if study.ended else [_interrupted(table)],
+        question=str(study.spec.get("question", "")),
+        states={state: count for state, count in counts.items() if count or state != "proposed"},
+    )
+    return whole_page(f"{study.name}: report", header, sections, reload_seconds)
 
 
 def whole_page(title: str, header: str, sections: list[Section], reload_seconds: float | None = None) -> str:
@@ -79,93 +73,59 @@ def whole_page(title: str, header: str, sections: list[Section], reload_seconds:
 
     With ``reload_seconds``, an open page reloads itself at that interval until its reader interacts with it.
     """
-    written = [_section(section, index) for index, section in enumerate(sections)]
-    first = next((index for index, section in enumerate(sections) if section.figures), None)
-    script = f"<script>{SCRIPT.replace(CONFIG_MARK, json.dumps(FIGURE_CONFIG))}</script>"
-    if first is None:
-        written.append(script)
-    else:
-        # Not run immediately: it takes about a second, during which the text above it can already be read.
-        plotly = f'<script type="text/plain" id="plotly">{compiled_at_once(get_plotlyjs())}</script>'
-        written.insert(first + 1, f"{plotly}\n{script}")
-    return PAGE.substitute(
-        title=html.escape(title),
-        style=STYLE,
-        reload="" if reload_seconds is None else f' data-reload="{reload_seconds:.0f}"',
-        header=header,
-        sections="\n".join(written),
+    here = Path(__file__).parent
+    first_drawn = next((index for index, section in enumerate(sections) if section.figures), None)
+    return filled(
+        "page/templates/page.html",
+        title=title,
+        header=Markup(header),
+        sections=sections,
+        drawings=[[_drawing(figure) for figure in section.figures.values()] for section in sections],
+        tables=[[html_table(table) for table in section.tables] for section in sections],
+        first_drawn=first_drawn,
+        script_after=len(sections) - 1 if first_drawn is None else first_drawn,
+        reload_seconds=reload_seconds,
+        style=Markup((here / "page.css").read_text(encoding="utf-8")),
+        script=Markup((here / "page.js").read_text(encoding="utf-8")),
+        plotly="" if first_drawn is None else Markup(get_plotlyjs()),
+        figure_config=Markup(json.dumps(FIGURE_CONFIG)),
     )
 
 
-def compiled_at_once(plotlyjs: str) -> str:
-    """plotly.js with its outermost function in parentheses; unchanged if that function is not found.
+def _drawing(figure: go.Figure) -> dict[str, Any]:
+    # '<' is written as a JSON escape, so that no text of a study can end the script element.
+    return {"height": figure.layout.height, "data": Markup(figure.to_json().replace("<", "\\u003c"))}
 
-    Browsers take the parentheses as a hint that the function is called at once. Without them, they first skim its five
-    million characters and then compile it anyway, which is a third of the time that plotly.js takes to start.
-    """
-    begin, end = ": this, () => {", "}));"
-    if plotlyjs.count(begin) != 1 or not plotlyjs.rstrip().endswith(end):
-        return plotlyjs
-    body = plotlyjs.rstrip().removesuffix(end).replace(begin, ": this, (() => {")
-    return f"{body}}})));"
+
+def page_header(
+    title: str,
+    facts: Mapping[str, str],
+    notes: Sequence[str] = (),
+    *,
+    question: str = "",
+    states: Mapping[State, int] | None = None,
+) -> Markup:
+    """The head of a page: title, question, notes, numbers of trials by state, facts; escaped unless it is ``Markup``."""
+    listed = fact_list(facts) if facts else ""
+    return filled(
+        "page/templates/header.html", title=title, question=question, notes=notes, states=states or {}, facts=listed
+    )
 
 
 def write_page(page: str, path: Path) -> None:
     """Writes a page atomically, because a browser may be reading an earlier one; creates its folder."""
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")  # another process may be writing the page at the same time
-    try:
-        part.write_text(page, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
 
 
-def fact_list(facts: Mapping[str, str]) -> str:
+def fact_list(facts: Mapping[str, str]) -> Markup:
     """The facts (name -> text) as an HTML list, escaped."""
-    items = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in facts.items())
-    return f"<dl>{''.join(items)}</dl>"
+    return filled("page/templates/facts.html", facts=facts)
 
 
 def utc_text(seconds: float | None = None) -> str:
     """A time in Unix seconds as text; now for None."""
     return datetime.fromtimestamp(time.time() if seconds is None else seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _section(section: Section, index: int) -> str:
-    figures = [_figure(figure, f"figure-{index}-{part}") for part, figure in enumerate(section.figures.values())]
-    drawn = f'<div class="pair">{"".join(figures)}</div>' if len(figures) > 1 else "".join(figures)
-    caption = f'<p class="caption">{html.escape(section.caption)}</p>' if section.caption else ""
-    tables = "".join(html_table(table) for table in section.tables)
-    return f"<section><h2>{html.escape(section.title)}</h2>{caption}{drawn}{section.body}{tables}</section>"
-
-
-def _figure(figure: go.Figure, name: str) -> str:
-    """A placeholder for ``figure`` with its data; the page's script draws it when it comes near the visible area.
-
-    Drawing all figures of a large study at once would keep the page blank for seconds.
-    """
-    # '<' is written as a JSON escape, so that no text of a study can end the script element.
-    data = figure.to_json().replace("<", "\\u003c")
-    height = figure.layout.height
-    return (
-        f'<div class="figure"><div id="{name}" class="plotly-graph-div" style="height: {height}px"></div>'
-        f'<script type="application/json" class="figure-data">{data}</script></div>'
-    )
-
-
-def _header(table: TrialTable, note: str) -> str:
-    study = table.study
-    counts = {state: len(study.with_state(state)) for state in STATES}  # type: ignore[arg-type]
-    states = "".join(
-        f"<li><b>{count}</b> {state}</li>" for state, count in counts.items() if count or state != "proposed"
-    )
-    shown = f'<p class="note">{note}</p>' if note else ""
-    return (
-        f"<header><h1>{html.escape(study.name)}</h1>"
-        f'<p class="question">{html.escape(str(study.spec.get("question", "")))}</p>'
-        f'{shown}<ul class="states">{states}</ul>{fact_list(_facts(table))}</header>'
-    )
 
 
 def _interrupted(table: TrialTable) -> str:
@@ -179,21 +139,23 @@ def _interrupted(table: TrialTable) -> str:
 
 
 def _facts(table: TrialTable) -> dict[str, str]:
-    study, spec = table.study, table.study.spec
-    base = {**spec.get("base", {}), **(next(iter(study.trials.values())).config if study.trials else {})}
-    selection = ", ".join(
-        f"{objective.name} ({'maximised' if objective.maximise else 'minimised'})" for objective in table.objectives
-    )
-    facts = {
-        "Preset": str(spec.get("preset", "not recorded")),
-        "Dataset": f"{base.get('dataset', 'not recorded')}, {base.get('image_size', '?')} pixels",
-        "Encoder": str(base.get("encoder", "not recorded")),
-        "Selected on": selection or "nothing: the study names no objectives",
-        "Generated": utc_text(),
-    }
-    for start, environment in enumerate(study.environments, start=1):
-        facts["Environment" if len(study.environments) == 1 else f"Start {start}"] = _environment(environment)
-    return facts
+    spec, environments = table.study.spec, table.study.environments
+    words = {"maximize": "maximised", "minimize": "minimised"}
+    selection = ", ".join(f"{metric.name} ({words[metric.direction]})" for metric in table.objectives)
+    facts = {"Preset": str(spec.get("preset", "not recorded")), "Trials": _described(table)}
+    facts |= {"Selected on": selection or "nothing: the study names no objectives", "Generated": utc_text()}
+    for start, environment in enumerate(environments, start=1):
+        facts["Environment" if len(environments) == 1 else f"Start {start}"] = _environment(environment)
+    return {name: text for name, text in facts.items() if text}
+
+
+def _described(table: TrialTable) -> str:
+    """What the trials do, as their trainable says of the first of them; '' if it cannot."""
+    config = {**table.study.spec.get("base", {}), **next((t.config for t in table.study.trials.values()), {})}
+    try:
+        return table.trainable.describe(table.trainable.config(**config)) if table.trainable else ""
+    except ValidationError:
+        return ""
 
 
 def _environment(environment: dict[str, Any]) -> str:

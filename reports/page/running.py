@@ -1,66 +1,58 @@
 """What the page says while its study is running: the progress of its trials, and that it will be refreshed."""
 
-import html
-from typing import Any
+import pandas as pd
+from markupsafe import Markup
 
+from reports.page.html_templates import filled
 from reports.page.page import Section, utc_text
-from reports.page.report_table import table_of
+from reports.page.report_table import ReportTable
 from study.display.trial_tables import clock, describe_factors
 from study.record.journal import FINISHED, TrialRecord
 from study.status import StudyStatus
 
-LEAST_PAUSE_SECONDS = 60.0
-PAUSE_FACTOR = 20  # keeps the share of time spent on building below a twentieth
 MAX_NAMED = 8  # trials named in the note; the table lists all
 
 
-def pause_seconds(build_seconds: float) -> float:
-    """The pause in seconds between reports of a running study, after one that took ``build_seconds`` to build."""
-    return max(LEAST_PAUSE_SECONDS, PAUSE_FACTOR * build_seconds)
-
-
-def running_note(status: StudyStatus) -> str:
-    """A note, as HTML, that the study is running, with the running trials."""
+def running_note(status: StudyStatus) -> Markup:
+    """A note that the study is running, with the running trials."""
     trials = status.record.with_state("running")
-    named = [_named(status, trial) for trial in trials[:MAX_NAMED]]
-    more = f" and {len(trials) - MAX_NAMED} more" if len(trials) > MAX_NAMED else ""
-    at_work = f'at work: <a href="#running">{html.escape(", ".join(named))}{more}</a>' if trials else "none at work"
-    ended, waiting = len(status.record.with_state(*FINISHED)), len(status.record.with_state("proposed"))
-    return (
-        f"The study was running when this page was made, at {utc_text(status.now)}. Of its trials so far {ended} have "
-        f"ended, {waiting} wait; {at_work}. What is shown can change. Opened as a file, the page loads its newer "
-        "version now and then, until you click on something in it or press a key."
+    return filled(
+        "page/templates/running_note.html",
+        time=utc_text(status.now),
+        ended=len(status.record.with_state(*FINISHED)),
+        waiting=len(status.record.with_state("proposed")),
+        named=[_named(status, trial) for trial in trials[:MAX_NAMED]],
+        more=len(trials) - MAX_NAMED,
     )
 
 
 def running_section(status: StudyStatus) -> Section:
     """The running trials, and how far each was at its last report."""
-    columns: dict[str, Any] = {
-        "trial": lambda row: row["uid"],
-        "attempt": lambda row: row["attempt"],
-        "at work for": lambda row: clock(row["seconds"]),
-        "pretrained": lambda row: "–" if row["share"] is None else f"≥ {row['share']:.0%}",
-        "factors": lambda row: row["factors"],
-        "last rung": lambda row: row["rung"] or "–",
-    }
-    rows = [_row(status, trial) for trial in status.record.with_state("running")]
-    table = table_of("running", f"Trials at work at {utc_text(status.now)}", rows, columns)
-    caption = "Progress is known from each trial's last rung."
-    return Section("Still running", caption, tables=(table,))
-
-
-def _row(status: StudyStatus, trial: TrialRecord) -> dict[str, Any]:
-    return {
-        "uid": trial.uid,
-        "attempt": trial.attempts,
-        "seconds": status.now - status.launched_at[trial.uid],
-        "share": status.share_done(trial),
-        "rung": trial.decisions[-1]["reason"] if trial.decisions else "",
-        "factors": describe_factors(trial),
-    }
+    rows = [
+        {
+            "trial": trial.uid,
+            "attempt": trial.attempts,
+            "at work for": clock(_seconds(status, trial)),
+            "done": _done(status, trial) or "–",
+            "factors": describe_factors(trial),
+            "last rung": trial.decisions[-1]["reason"] if trial.decisions else "–",
+        }
+        for trial in status.record.with_state("running")
+    ]
+    frame = pd.DataFrame(rows)
+    table = ReportTable("running", f"Trials at work at {utc_text(status.now)}", frame, frame.astype(str))
+    return Section("Still running", "Progress is known from each trial's last rung.", tables=(table,))
 
 
 def _named(status: StudyStatus, trial: TrialRecord) -> str:
-    row = _row(status, trial)
-    share = "" if row["share"] is None else f", ≥ {row['share']:.0%}"
-    return f"{trial.uid} ({clock(row['seconds'])}{share})"
+    facts = [clock(_seconds(status, trial)), _done(status, trial)]
+    return f"{trial.uid} ({', '.join(fact for fact in facts if fact)})"
+
+
+def _seconds(status: StudyStatus, trial: TrialRecord) -> float:
+    return status.now - status.launched_at[trial.uid]
+
+
+def _done(status: StudyStatus, trial: TrialRecord) -> str:
+    share = status.share_done(trial)
+    return "" if share is None else f"≥ {share:.0%}"

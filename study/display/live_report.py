@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from reports.page.running import pause_seconds
+from study.display.pace import pause_seconds
 from study.record.journal import Event
 
 NICENESS = 10  # gives trials precedence
@@ -81,8 +81,8 @@ class ReportProcess:
         said = self._process.communicate()[1].strip()
         if self._process.returncode == 0:
             return None
-        for part in self._study_dir.glob(f"report/*.{self._process.pid}.part"):
-            part.unlink()
+        for unfinished in self._study_dir.glob(f"report/*.{self._process.pid}.tmp"):
+            unfinished.unlink()
         return said.splitlines()[-1] if said else f"exit status {self._process.returncode}"
 
     def stop(self) -> None:

@@ -182,10 +182,10 @@ def test_a_process_that_cannot_be_started_is_told_of(tmp_path: Path, monkeypatch
 
 def test_a_killed_process_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "index.1.part").touch()  # somebody else's
+    (tmp_path / "report" / "index.1.tmp").touch()  # somebody else's
 
     def start(process: ReportProcess) -> subprocess.Popen[str]:
-        script = "touch report/index.$$.part; echo; exec sleep 60"
+        script = "touch report/index.$$.tmp; echo; exec sleep 60"
         started = subprocess.Popen(
             ["sh", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -200,4 +200,4 @@ def test_a_killed_process_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyt
     process.stop()  # before it was started, as may happen at the very end of a study
     began = time.monotonic()
     assert process.build() == "exit status -15" and time.monotonic() - began < 30
-    assert [path.name for path in (tmp_path / "report").iterdir()] == ["index.1.part"]
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["index.1.tmp"]
