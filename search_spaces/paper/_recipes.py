@@ -1,10 +1,15 @@
-"""The paper's training recipes: the fields of each row of its tables, its name, its laptop size. Not itself a space.
+"""The paper's training recipes: the fields of each row of its tables, its name, its laptop size, as a study.
+
+Not itself a space.
 
 Values marked 'assumed' are not in the paper's text; docs/fidelity.md says where the others come from.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from trainables.trial_config import TrialConfig
 
 Recipe = dict[str, Any]
 
@@ -86,27 +91,48 @@ def n_views(probe_views: int) -> Recipe:
     return {"probe": "n_views", "probe_views": probe_views}
 
 
-def levels(recipes: Iterable[Recipe]) -> dict[str, Recipe]:
-    """The recipes as levels of a factor, named after their settings."""
-    return {name_of(recipe): recipe for recipe in recipes}
+def rows_study(
+    name: str,
+    question: str,
+    rows: Iterable[Recipe],
+    probes: Iterable[Recipe] = (),
+    base: TrialConfig | None = None,
+    laptop_base: Mapping[str, Any] | None = None,
+) -> StudySpec:
+    """A grid of recipes, crossed with ``probes`` if there are any, over three seeds; on a laptop over one.
 
-
-def laptop_levels(recipes: Iterable[Recipe]) -> dict[str, Recipe]:
-    """The recipes at laptop size, in the same order, named after their reduced settings."""
-    return levels(on_laptop(recipe) for recipe in recipes)
-
-
-def probe_levels(probes: Iterable[Recipe]) -> dict[str, Recipe]:
-    """Probes as levels of a factor."""
-    return {PROBE_WORDS[probe["probe"]].format(**probe): probe for probe in probes}
-
-
-def laptop_probe_levels(probes: Iterable[Recipe]) -> dict[str, Recipe]:
-    """Probes as levels of a factor, over fewer views."""
-    return probe_levels(
-        probe | {"probe_views": LAPTOP_PROBE_VIEWS[probe["probe_views"]]} if "probe_views" in probe else probe
-        for probe in probes
+    Args:
+        base: what all rows have in common beside the defaults.
+        laptop_base: what a laptop changes in it.
+    """
+    rows, probes = list(rows), list(probes)
+    return StudySpec(
+        name=name,
+        question=question,
+        base=base or TrialConfig(),
+        factors=_factors(rows, probes),
+        design=Grid(),
+        seeds=(0, 1, 2),
+        laptop=LaptopPreset(
+            base=dict(laptop_base or {}),
+            factors=_factors([on_laptop(row) for row in rows], [_probe_on_laptop(probe) for probe in probes]),
+            seeds=(0,),
+        ),
     )
+
+
+def _factors(rows: list[Recipe], probes: list[Recipe]) -> tuple[Factor, ...]:
+    """The rows, named after their settings, and the probes as levels of factors."""
+    recipe = Factor(name="recipe", levels={name_of(row): row for row in rows})
+    if not probes:
+        return (recipe,)
+    words = {PROBE_WORDS[probe["probe"]].format(**probe): probe for probe in probes}
+    return recipe, Factor(name="probe", levels=words)
+
+
+def _probe_on_laptop(probe: Recipe) -> Recipe:
+    """The probe over fewer views."""
+    return probe | {"probe_views": LAPTOP_PROBE_VIEWS[probe["probe_views"]]} if "probe_views" in probe else probe
 
 
 def on_laptop(recipe: Recipe) -> Recipe:

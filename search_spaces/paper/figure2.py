@@ -3,19 +3,7 @@
 python -m study.run --space search_spaces/paper/figure2.py --preset paper
 """
 
-from search_spaces.paper._recipes import (
-    CENTRAL,
-    CROP,
-    PATCH,
-    PGD_5,
-    crop,
-    emp_ssl,
-    laptop_levels,
-    levels,
-    patch,
-    simclr,
-)
-from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from search_spaces.paper._recipes import CENTRAL, CROP, PATCH, PGD_5, crop, emp_ssl, patch, rows_study, simclr
 
 # Sizes other than crop and patch are assumed: the paper's text names none.
 ROWS = (
@@ -29,14 +17,8 @@ ROWS = (
     emp_ssl(PGD_5, 30, crop(0.5)) | CENTRAL,
 )
 
-STUDY = StudySpec(
+STUDY = rows_study(
     name="paper_figure2",
     question="How do the sizes of views move accuracy and robustness, for SimCLR and for EMP-SSL?",
-    factors=(Factor(name="recipe", levels=levels(ROWS)),),
-    design=Grid(),
-    seeds=(0, 1, 2),
-    laptop=LaptopPreset(
-        factors=(Factor(name="recipe", levels=laptop_levels(ROWS)),),
-        seeds=(0,),
-    ),
+    rows=ROWS,
 )

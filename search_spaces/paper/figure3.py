@@ -3,19 +3,7 @@
 python -m study.run --space search_spaces/paper/figure3.py --preset paper
 """
 
-from search_spaces.paper._recipes import (
-    CENTRAL,
-    CROP,
-    PGD_5,
-    laptop_levels,
-    laptop_probe_levels,
-    levels,
-    n_views,
-    patch,
-    probe_levels,
-    simclr,
-)
-from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from search_spaces.paper._recipes import CENTRAL, CROP, PGD_5, n_views, patch, rows_study, simclr
 
 # Sizes other than crop and patch are assumed: the paper's text names none.
 ROWS = (
@@ -26,21 +14,10 @@ ROWS = (
 )
 PROBES = (CENTRAL, n_views(32), n_views(64))
 
-STUDY = StudySpec(
+STUDY = rows_study(
     name="paper_figure3",
     question="Do larger patches make SimCLR more robust, and does averaging over views in the probe pay?",
-    factors=(
-        Factor(name="recipe", levels=levels(ROWS)),
-        Factor(name="probe", levels=probe_levels(PROBES)),
-    ),
-    design=Grid(),
-    seeds=(0, 1, 2),
-    laptop=LaptopPreset(
-        base={"eval_samples": 100},
-        factors=(
-            Factor(name="recipe", levels=laptop_levels(ROWS)),
-            Factor(name="probe", levels=laptop_probe_levels(PROBES)),
-        ),
-        seeds=(0,),
-    ),
+    rows=ROWS,
+    probes=PROBES,
+    laptop_base={"eval_samples": 100},
 )

@@ -3,20 +3,7 @@
 python -m study.run --space search_spaces/paper/figure4.py --preset paper
 """
 
-from search_spaces.paper._recipes import (
-    CENTRAL,
-    CROP,
-    PATCH,
-    PGD_5,
-    crop,
-    emp_ssl,
-    laptop_levels,
-    laptop_probe_levels,
-    levels,
-    n_views,
-    probe_levels,
-)
-from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from search_spaces.paper._recipes import CENTRAL, CROP, PATCH, PGD_5, crop, emp_ssl, n_views, rows_study
 
 # Sizes other than crop and patch are assumed: the paper's text names none.
 ROWS = (
@@ -27,21 +14,10 @@ ROWS = (
 )
 PROBES = (CENTRAL, n_views(32), n_views(64))
 
-STUDY = StudySpec(
+STUDY = rows_study(
     name="paper_figure4",
     question="Do crops make EMP-SSL more robust than its patches, and does averaging over views in the probe pay?",
-    factors=(
-        Factor(name="recipe", levels=levels(ROWS)),
-        Factor(name="probe", levels=probe_levels(PROBES)),
-    ),
-    design=Grid(),
-    seeds=(0, 1, 2),
-    laptop=LaptopPreset(
-        base={"eval_samples": 100},
-        factors=(
-            Factor(name="recipe", levels=laptop_levels(ROWS)),
-            Factor(name="probe", levels=laptop_probe_levels(PROBES)),
-        ),
-        seeds=(0,),
-    ),
+    rows=ROWS,
+    probes=PROBES,
+    laptop_base={"eval_samples": 100},
 )

@@ -3,18 +3,7 @@
 python -m study.run --space search_spaces/paper/table1.py --preset paper
 """
 
-from search_spaces.paper._recipes import (
-    CROP,
-    PATCH,
-    PGD_5,
-    ROBUST_CENTRAL,
-    emp_ssl,
-    free,
-    laptop_levels,
-    levels,
-    simclr,
-)
-from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from search_spaces.paper._recipes import CROP, PATCH, PGD_5, ROBUST_CENTRAL, emp_ssl, free, rows_study, simclr
 
 ROWS = (
     emp_ssl(PGD_5, 30, PATCH) | ROBUST_CENTRAL,
@@ -26,14 +15,8 @@ ROWS = (
     emp_ssl(free(3), 10, CROP) | ROBUST_CENTRAL,
 )
 
-STUDY = StudySpec(
+STUDY = rows_study(
     name="paper_table1",
     question="Do crops beat patches, and EMP-SSL SimCLR, under attack, and is free training as good for less?",
-    factors=(Factor(name="recipe", levels=levels(ROWS)),),
-    design=Grid(),
-    seeds=(0, 1, 2),
-    laptop=LaptopPreset(
-        factors=(Factor(name="recipe", levels=laptop_levels(ROWS)),),
-        seeds=(0,),
-    ),
+    rows=ROWS,
 )

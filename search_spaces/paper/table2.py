@@ -3,19 +3,7 @@
 python -m study.run --space search_spaces/paper/table2.py --preset paper
 """
 
-from search_spaces.paper._recipes import (
-    CENTRAL,
-    PATCH,
-    STANDARD,
-    emp_ssl,
-    laptop_levels,
-    laptop_probe_levels,
-    levels,
-    n_views,
-    probe_levels,
-    simclr,
-)
-from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from search_spaces.paper._recipes import CENTRAL, PATCH, STANDARD, emp_ssl, n_views, rows_study, simclr
 
 # The number of patches in training is assumed.
 ROWS = (
@@ -24,21 +12,10 @@ ROWS = (
 )
 PROBES = (CENTRAL, n_views(32), n_views(64))
 
-STUDY = StudySpec(
+STUDY = rows_study(
     name="paper_table2",
     question="Does either method withstand an attack after standard pretraining, and do more views in the probe help?",
-    factors=(
-        Factor(name="recipe", levels=levels(ROWS)),
-        Factor(name="probe", levels=probe_levels(PROBES)),
-    ),
-    design=Grid(),
-    seeds=(0, 1, 2),
-    laptop=LaptopPreset(
-        base={"eval_samples": 100},
-        factors=(
-            Factor(name="recipe", levels=laptop_levels(ROWS)),
-            Factor(name="probe", levels=laptop_probe_levels(PROBES)),
-        ),
-        seeds=(0,),
-    ),
+    rows=ROWS,
+    probes=PROBES,
+    laptop_base={"eval_samples": 100},
 )

@@ -5,8 +5,7 @@ The ImageNet-100 columns are a separate space, table4_imagenet100.py.
 python -m study.run --space search_spaces/paper/table4.py --preset paper
 """
 
-from search_spaces.paper._recipes import PGD_5, ROBUST_CENTRAL, emp_ssl, free, laptop_levels, levels, simclr, supervised
-from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from search_spaces.paper._recipes import PGD_5, ROBUST_CENTRAL, emp_ssl, free, rows_study, simclr, supervised
 
 ROWS = (
     emp_ssl(PGD_5, 30) | ROBUST_CENTRAL,
@@ -21,14 +20,8 @@ ROWS = (
     supervised(free(7), 300),
 )
 
-STUDY = StudySpec(
+STUDY = rows_study(
     name="paper_table4",
     question="How do accuracy, robustness and cost of free training depend on replays, epochs and method?",
-    factors=(Factor(name="recipe", levels=levels(ROWS)),),
-    design=Grid(),
-    seeds=(0, 1, 2),
-    laptop=LaptopPreset(
-        factors=(Factor(name="recipe", levels=laptop_levels(ROWS)),),
-        seeds=(0,),
-    ),
+    rows=ROWS,
 )

@@ -5,8 +5,7 @@ You provide the images: DIR holds train/<class>/ and test/<class>/ of the hundre
 python -m study.run --space search_spaces/paper/table4_imagenet100.py --preset paper --data-root DIR
 """
 
-from search_spaces.paper._recipes import ROBUST_CENTRAL, emp_ssl, free, laptop_levels, levels, simclr
-from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from search_spaces.paper._recipes import ROBUST_CENTRAL, emp_ssl, free, rows_study, simclr
 from trainables.trial_config import TrialConfig
 
 ROWS = (
@@ -16,16 +15,10 @@ ROWS = (
     simclr(free(5), 100) | ROBUST_CENTRAL,
 )
 
-STUDY = StudySpec(
+STUDY = rows_study(
     name="paper_table4_imagenet100",
     question="Does free adversarial training on crops keep its lead over SimCLR on photographs?",
+    rows=ROWS,
     # The size is assumed.
     base=TrialConfig(dataset="imagefolder", image_size=224),
-    factors=(Factor(name="recipe", levels=levels(ROWS)),),
-    design=Grid(),
-    seeds=(0, 1, 2),
-    laptop=LaptopPreset(
-        factors=(Factor(name="recipe", levels=laptop_levels(ROWS)),),
-        seeds=(0,),
-    ),
 )

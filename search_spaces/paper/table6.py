@@ -3,8 +3,7 @@
 python -m study.run --space search_spaces/paper/table6.py --preset paper
 """
 
-from search_spaces.paper._recipes import PGD_5, ROBUST_CENTRAL, emp_ssl, free, laptop_levels, levels, simclr
-from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from search_spaces.paper._recipes import PGD_5, ROBUST_CENTRAL, emp_ssl, free, rows_study, simclr
 from trainables.trial_config import TrialConfig
 
 ROWS = (
@@ -16,17 +15,11 @@ ROWS = (
     simclr(free(5), 100) | ROBUST_CENTRAL,
 )
 
-STUDY = StudySpec(
+STUDY = rows_study(
     name="paper_table6",
     question="Is the robustness of Table 4 still there under AutoAttack?",
+    rows=ROWS,
     # Assumed: accuracies with two decimals need all test images.
     base=TrialConfig(eval_autoattack_samples=10_000),
-    factors=(Factor(name="recipe", levels=levels(ROWS)),),
-    design=Grid(),
-    seeds=(0, 1, 2),
-    laptop=LaptopPreset(
-        base={"eval_autoattack_samples": 20},
-        factors=(Factor(name="recipe", levels=laptop_levels(ROWS)),),
-        seeds=(0,),
-    ),
+    laptop_base={"eval_autoattack_samples": 20},
 )

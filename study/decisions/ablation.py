@@ -4,11 +4,12 @@ Source of the greedy path: Fawcett and Hoos, Analysing differences between algor
 (Journal of Heuristics 22, 2016).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from study.record.configurations import Configuration
 from study.spec import Ablation, Params, StudySpec
 
 Choice = frozenset[str]  # the factors that are as in ``to``; all others are as in ``from_``
@@ -29,6 +30,22 @@ class Step:
     start: Choice
     candidates: tuple[Choice, ...]
     taken: Choice | None
+
+
+def outcomes(found: Sequence[Configuration], objective: str, maximise: bool) -> dict[Choice, Outcome]:
+    """What is known of the choices of an ablation; a mean of ``objective`` counts only if it can be trusted.
+
+    Args:
+        found: the configurations trained for it, without confirmations.
+        objective: by which the ablation chooses (``Ablation.objective``).
+        maximise: whether larger values of it are better.
+    """
+    known: dict[Choice, Outcome] = {}
+    for one in found:
+        mean = one.mean(objective) if one.is_trustworthy else None
+        value = mean if mean is None or maximise else -mean
+        known[as_choice(one.params)] = Outcome(one.state != "running", value)
+    return known
 
 
 def wanted_choices(spec: StudySpec, outcomes: Mapping[Choice, Outcome]) -> list[Choice]:
