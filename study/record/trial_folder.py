@@ -32,7 +32,7 @@ def save_result(
     """Writes ``flags.npz`` (per example, if there are any) and last ``result.json`` (config and metrics)."""
     if outcomes:
         with replacing(folder / OUTCOMES_NAME) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(file, **outcomes)  # type: ignore[arg-type]
+            np.savez_compressed(file, **outcomes)
     result = {"trainable": trainable, "config": dict(config), "metrics": dict(metrics)}
     with replacing(folder / RESULT_NAME) as unfinished:
         unfinished.write_text(json.dumps(result, indent=2))
