@@ -56,8 +56,8 @@ def ablation_sections(table: TrialTable) -> list[Section]:
 
 def _caption(ablation: ExecutedAblation, path: Sequence[PathStep], falls: Sequence[Waterfall]) -> str:
     seeds = ablation.spec.seeds
-    over = f"with seeds {_list(seeds)}" if len(seeds) > 1 else "with one seed: no interval"
-    words = [f"Every config between the two recipes that is shown was trained, {over}."]
+    over = f", with seeds {_list(seeds)}." if len(seeds) > 1 else ". One seed: no interval."
+    words = [f"Every config between the two recipes that is shown was trained{over}"]
     if path:
         words.append(
             f"The path starts at 'from' and at each step changes the factor that improves {ablation.design.objective} "
