@@ -121,8 +121,7 @@ def all_measured(table: TrialTable) -> list[Metric]:
 
 def other_numbers(table: TrialTable) -> list[Metric]:
     """The described metrics with values that are neither shares nor costs."""
-    found = [metric for metric in table.metrics.values() if metric.kind == "number" and metric.name in table.frame]
-    return [metric for metric in found if table.frame[metric.name].notna().any()]
+    return [metric for metric in table.measured if metric.kind == "number"]
 
 
 def _frame(num_rows: int, classes: str = "scroll") -> str:
