@@ -80,8 +80,8 @@ def _method(ablation: ExecutedAblation, path: Sequence[PathStep], examples: str)
         )
     if path:
         words.append(
-            "As the best of several noisy gains, the gain of a step is overestimated; test values share the luck of the "
-            f"seeds, but not that of the {examples} for validation."
+            "As the best of several noisy gains, the gain of a step is overestimated; test values share the luck of "
+            f"the seeds, but not that of the {examples} for validation."
         )
     return " ".join(words)
 

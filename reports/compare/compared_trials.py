@@ -123,9 +123,9 @@ def compared_metrics(first: EvaluatedTrial, second: EvaluatedTrial) -> list[Metr
 def why_unpaired(first: EvaluatedTrial, second: EvaluatedTrial, metric: Metric) -> str:
     """Why trials A and B cannot be compared example by example in a share; '' if they can."""
     trainable, split, name = first.trainable, metric.split, metric.name
-    known = [accuracy_of(trial, name) is not None for trial in (first, second)]
-    if not all(known):
-        return f"only {'A' if known[0] else 'B'} has it" if any(known) else "neither says over how many it is"
+    has_it = [accuracy_of(trial, name) is not None for trial in (first, second)]
+    if not all(has_it):
+        return f"only {'A' if has_it[0] else 'B'} has it" if any(has_it) else "neither says over how many it is"
     missing = [letter for letter, trial in (("A", first), ("B", second)) if name not in trial.flags]
     if missing:
         return f"{' and '.join(missing)}: no {OUTCOMES_NAME} that says it of each example"
@@ -162,7 +162,7 @@ def paired_test(first: Flags, second: Flags) -> PairedTest:
 
 def _fair_flips_at_most(heads: int, flips: int) -> float:
     """The exact probability of at most so many heads; in whole numbers, as importing scipy would take longer."""
-    num_outcomes = itertools.accumulate(range(heads), lambda found, k: found * (flips - k) // (k + 1), initial=1)
+    num_outcomes = itertools.accumulate(range(heads), lambda ways, k: ways * (flips - k) // (k + 1), initial=1)
     return sum(num_outcomes) / 2**flips
 
 

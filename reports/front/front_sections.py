@@ -174,10 +174,11 @@ def _how_to_read_marks(table: TrialTable) -> str:
     is_many = len(table.configurations) > MAX_WITH_WHISKERS
     few = f" Of over {MAX_WITH_WHISKERS} configurations, only those on the front have bars." if is_many else ""
     return (
-        "Buttons switch between validation and test, where both are measured; line and diamonds stay those selected on "
-        "validation. Bars of a mean of seeds are one standard deviation over the seeds; those of one seed (a dot in "
-        f"the mark) are Wilson 95% intervals, which cover the drawing of the {table.examples} and not the seed.{few} The "
-        "star is the knee: of the members of the line, scaled to [0, 1] in each measure, the one with the largest sum. "
-        "Gray marks are configurations of which a trial failed or was stopped, at the mean of the other seeds. Stopped "
-        "and failed trials are hidden until their name in the legend is clicked; they are never on a front."
+        "Buttons switch between validation and test, where both are measured; line and diamonds stay those selected "
+        "on validation. Bars of a mean of seeds are one standard deviation over the seeds; those of one seed (a dot "
+        f"in the mark) are Wilson 95% intervals, which cover the drawing of the {table.examples} and not the "
+        f"seed.{few} The star is the knee: of the members of the line, scaled to [0, 1] in each measure, the one "
+        "with the largest sum. Gray marks are configurations of which a trial failed or was stopped, at the mean of "
+        "the other seeds. Stopped and failed trials are hidden until their name in the legend is clicked; they are "
+        "never on a front."
     )

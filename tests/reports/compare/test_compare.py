@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -265,3 +267,59 @@ def test_flags_of_another_kind_are_refused(tmp_path: Path) -> None:
     np.savez_compressed(folder / "flags.npz", test_clean=np.array([0.5, 1.0]))
     with pytest.raises(ValueError, match="test_clean is not one flag an example: float64"):
         read_trial(folder)
+
+
+TOY = """
+from pydantic import BaseModel
+from study.trainable import Metric, trainable
+
+
+class Config(BaseModel, frozen=True):
+    depth: int = 3
+    seed: int = 0
+
+
+@trainable(config=Config, metrics=[Metric("error", "minimize"), Metric("hours", "minimize", kind="cost", unit="h")])
+def fit(config, context):
+    yield {"error": 1.0, "hours": 2.0}
+"""
+
+
+def test_any_trainable_can_be_compared(tmp_path: Path) -> None:
+    (tmp_path / "toy.py").write_text(TOY)
+    for name, depth, error, hours in (("a", 3, 0.5, 2.0), ("b", 4, 0.25, 3.0)):
+        (tmp_path / name).mkdir()
+        metrics, config = {"error": error, "hours": hours}, {"depth": depth, "seed": 1}
+        result = {"trainable": f"{tmp_path / 'toy.py'}:fit", "config": config, "metrics": metrics}
+        (tmp_path / name / "result.json").write_text(json.dumps(result))
+    sections = compare(tmp_path / "a", tmp_path / "b")
+    assert [section.title for section in sections] == ["Configs", "Other metrics", "Cost"]
+    assert rows_of(sections, "config_differences") == [{"field": "depth", "A": "3", "B": "4"}]
+    assert rows_of(sections, "compared_metrics") == [{"metric": "error", "A": "0.5", "B": "0.25", "B - A": "-0.25"}]
+    assert rows_of(sections, "compared_costs") == [{"metric": "hours (h)", "A": "2 h", "B": "3 h", "B / A": "× 1.50"}]
+    other = compare(tmp_path / "a", save(tmp_path / "c", {"test_clean": "10"}))
+    assert rows_of(other, "compared_accuracies")[0]["remark"] == "no paired test: only B has it"
+    (tmp_path / "toy.py").unlink()
+    (tmp_path / "a" / "result.json").write_text(json.dumps({"trainable": "nowhere:x", "config": {}, "metrics": {}}))
+    with pytest.raises(ValueError, match="no trainable 'nowhere:x'"):
+        compare(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_reader_that_has_enough_causes_no_traceback(tmp_path: Path) -> None:
+    flags = {f"test_{name}": "10" * 50 for name in ("clean", "pgd_4", "pgd_8", "pgd_16")}
+    first, second = save(tmp_path / "a", flags), save(tmp_path / "b", flags, num_views=8)
+    command = f"{sys.executable} -m reports.compare {first} {second} | true"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
+
+
+def test_two_trials_are_compared_without_slow_imports(tmp_path: Path) -> None:
+    flags = {"test_clean": "10"}
+    first, second = save(tmp_path / "a", flags), save(tmp_path / "b", flags)
+    script = (
+        "import sys; from reports.compare.__main__ import main; "
+        f"main([{str(first)!r}, {str(second)!r}]); "
+        "print(sorted({'torch', 'ray', 'optuna', 'scipy'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"

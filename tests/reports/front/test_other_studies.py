@@ -46,9 +46,7 @@ def test_one_objective_has_the_best_so_far_and_no_front(
     table = table_of(new_study, metrics, ["loss"])
     best, bought = front_sections(table)
     assert best.figures == {} and list(best.tables[0].text["depth"][:2]) == ["4", "4"]
-    assert (
-        best.tables[0].text["squared error" if "squared error" in best.tables[0].text else "loss"][0] == "0.5163 ± 0.01"
-    )
+    assert best.tables[0].data["loss"][0] == pytest.approx(0.51625) and best.tables[0].data["loss_sd"][0] == 0.01
     (figure,) = bought.figures.values()
     assert figure.layout.yaxis.title.text == "best squared error" and figure.layout.xaxis.title.text == x_title
     line = figure.data[0]
