@@ -16,8 +16,7 @@ from reports.ablation.executed_ablation import (
     single_changes,
     standing,
 )
-from study.decisions.ablation import greedy_path
-from study.decisions.planning import Plan
+from study.decisions.ablation import Outcome, greedy_path, outcomes
 from study.record.configurations import configurations
 from study.spec import Objective, StudySpec
 from study.trainable import Metric
@@ -44,12 +43,21 @@ def test_the_path_is_that_of_the_study(lost: set[str] | None, most: int) -> None
     spec = ablation_spec()
     record = run(spec, additive if lost is None else unless(lost, FAILED, (1,)), most)
     ablation = executed_ablation(record)
-    outcomes = Plan(spec, seed=0)._outcomes(configurations(record, len(spec.seeds)))
-    assert ablation.outcomes == outcomes
-    steps = greedy_path(spec, outcomes)
+    steps = greedy_path(spec, outcomes(configurations(record, len(spec.seeds)), "val_pgd_8", maximise=True))
     assert [(step.before, step.after) for step in path_of(ablation)] == [
         (step.start, step.start if step.taken is None else step.taken) for step in steps
     ]
+
+
+def test_outcomes_are_means_of_what_can_be_trusted_larger_is_better() -> None:
+    spec = ablation_spec(greedy=False)
+    ended = configurations(run(spec, unless({"method"}, FAILED, (1,))), 3)
+    found = outcomes(ended, "val_pgd_8", maximise=True)
+    assert found[FROM] == Outcome(True, 30.0) and found[frozenset({"adversary"})] == Outcome(True, 32.0)
+    assert found[frozenset({"method"})] == Outcome(True, None)  # one of its seeds failed
+    assert outcomes(ended, "train_pflop", maximise=False)[FROM] == Outcome(True, -1.0)
+    begun = outcomes(configurations(run(spec, most=2), 3), "val_pgd_8", maximise=True)
+    assert list(begun.values()) == [Outcome(False, None)]
 
 
 def test_the_path_where_less_is_better() -> None:
