@@ -105,6 +105,7 @@ def test_all_makers_make_as_many_views() -> None:
     assert largest_difference(IMAGES, TINY) <= 1.01
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_ours_leaves_no_more_standing_than_plain() -> None:
     config = TrialConfig(**PRESETS["laptop"] | TINY.model_dump(exclude_unset=True)).replace(
         train_images=300, eval_samples=20, eval_pgd_steps=3, eval_radii_255=(4.0, 8.0), probe_epochs=1, batch_size=50

@@ -77,7 +77,7 @@ def test_what_weaker_attacks_broke_stays_broken(sign_classifier: Callable[..., n
 def test_an_interrupted_run_goes_on_behind_the_attacks_that_are_done(
     sign_classifier: Callable[..., nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classifier = sign_classifier(10)
+    classifier = sign_classifier(4)
     labels = torch.tensor([0, 3])
     images = classifier.images(labels, torch.tensor([30.0, 6.0]))
     ran: list[tuple[str, ...]] = []

@@ -8,7 +8,7 @@ import pytest
 
 from study.decisions.moasha import MultiObjectiveAsha, epsilon_net, rank
 
-SEEDS = range(40)
+SEEDS = [pytest.param(seed, marks=pytest.mark.slow if seed >= 8 else ()) for seed in range(40)]
 
 
 def draw_points(seed: int, num_values: int | None = None) -> tuple[np.ndarray, list[bool]]:
