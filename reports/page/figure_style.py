@@ -85,18 +85,14 @@ def factor_text(value: Any) -> str:
 
 def measured_text(row: Row, metric: Metric) -> str:
     """A measurement for a table: '45.2 ± 1.3' over seeds, '45.2 [40.1, 50.4]' (Wilson) for one seed, '–' if none."""
-    value, interval, (spread, seeds) = (
-        row.get(metric.name, math.nan),
-        interval_of(row, metric),
-        spread_of(row, metric.name),
-    )
-    if not math.isfinite(value):
-        return "–"
-    if seeds > 1 and (
-        spread > 0 or not metric.is_cost
-    ):  # the seeds of a configuration cost the same, but for the clock
-        return f"{value_text(metric, value)} ± {value_text(metric, spread)}"
-    return value_text(metric, value) + ("" if interval is None else f" [{interval[0]:.1f}, {interval[1]:.1f}]")
+    value, interval = row.get(metric.name, math.nan), interval_of(row, metric)
+    spread, seeds = spread_of(row, metric.name)
+    text = value_text(metric, value)
+    if text == "–":
+        return text
+    if seeds > 1 and (spread > 0 or not metric.is_cost):  # equal configurations cost the same, but for the clock
+        return f"{text} ± {value_text(metric, spread)}"
+    return text if interval is None else f"{text} [{interval[0]:.1f}, {interval[1]:.1f}]"
 
 
 def full_text(row: Row, metric: Metric) -> str:
@@ -123,8 +119,8 @@ def hover_text(row: Row, table: TrialTable) -> str:
             line = f"{on_its_split(metric)}: {text}"
             if text != "–" and line not in lines:
                 lines.append(line)
-    others = [metric for metric in table.objectives if metric.kind == "number"]
-    lines += [f"{in_words(m)}: {value_text(m, row[m.name])}" for m in [*others, *table.costs] if m.name in row]
+    others = sorted((m for m in table.measured if not m.is_share), key=lambda m: m.is_cost)
+    lines += [f"{in_words(metric)}: {value_text(metric, row[metric.name])}" for metric in others]
     if row["num_lost"]:
         lines.append(f"⚠ {row['state']}: {row['num_lost']} of its trials were stopped or failed, so it is on no front")
     lines += [f"⚠ {warning}" for warning in row["validity"]]

@@ -42,6 +42,22 @@ class Step:
     taken: Choice | None
 
 
+def outcomes(configurations: Sequence[Configuration], objective: str, maximise: bool) -> dict[Choice, Outcome]:
+    """The outcome of each choice that was begun; a mean of ``objective`` counts only if it can be trusted.
+
+    Args:
+        configurations: of the study, without confirmations.
+        objective: by which the ablation chooses (``Ablation.objective``).
+        maximise: whether larger values of it are better.
+    """
+    by_choice: dict[Choice, Outcome] = {}
+    for one in configurations:
+        mean = one.mean(objective) if one.is_trustworthy else None
+        value = mean if mean is None or maximise else -mean
+        by_choice[as_choice(one.params)] = Outcome(one.state != "running", value)
+    return by_choice
+
+
 def wanted_choices(spec: StudySpec, outcomes: Mapping[Choice, Outcome]) -> list[Choice]:
     """All choices that the ablation trains, as far as ``outcomes`` determine them, including those already trained.
 

@@ -104,12 +104,12 @@ class TrialTable:
 
     def shares(self, split: str) -> list[Metric]:
         """The measured percentages on ``split`` ('val' or 'test'; '' for those on neither), in the declared order."""
-        return [m for m in self.metrics.values() if m.is_share and m.split == split and self._has(m)]
+        return [metric for metric in self.measured if metric.is_share and metric.split == split]
 
     @property
     def costs(self) -> list[Metric]:
         """The costs that were measured, in the declared order."""
-        return [metric for metric in self.metrics.values() if metric.is_cost and self._has(metric)]
+        return [metric for metric in self.measured if metric.is_cost]
 
     @property
     def headline(self) -> Metric | None:
@@ -117,7 +117,7 @@ class TrialTable:
 
         Without either, the middle one of the measured headline metrics on validation.
         """
-        chosen = [metric for metric in self.objectives if metric.is_headline and self._has(metric)]
+        chosen = [metric for metric in self.objectives if metric.is_headline and metric in self.measured]
         chosen += [metric for metric in self.objectives if not metric.is_cost and metric.split != "val"]
         measured = [metric for metric in self.shares("val") if metric.is_headline]
         chosen += measured[(len(measured) - 1) // 2 :]
@@ -131,8 +131,10 @@ class TrialTable:
         chosen += sorted(self.costs, key=lambda metric: (metric.is_clocked, not metric.is_known))
         return next(iter(chosen), None)
 
-    def _has(self, metric: Metric) -> bool:
-        return metric.name in self.frame and bool(self.frame[metric.name].notna().any())
+    @cached_property
+    def measured(self) -> list[Metric]:
+        """The described metrics that any complete trial has, in the declared order."""
+        return [m for m in self.metrics.values() if m.name in self.frame and self.frame[m.name].notna().any()]
 
 
 def tabulate(study: StudyRecord) -> TrialTable:
@@ -200,7 +202,6 @@ def configuration_frame(
             "is_lost": one.is_lost,
             "state": one.state,
         }
-        row |= {FACTOR_PREFIX + name: one.params.get(name) for name in factors}
         for name in names:
             values = np.array([rounded(value) for value in one.by_seed(name).values()])
             is_known = len(values) == len(one.seeds) if name in needed else len(values) > 0
@@ -209,9 +210,9 @@ def configuration_frame(
             row[COUNT_PREFIX + name] = len(values)
         rows.append(row)
     numbers = [prefix + name for name in names for prefix in ("", SPREAD_PREFIX, COUNT_PREFIX)]
-    frame = pd.DataFrame(rows, columns=[*own, *(FACTOR_PREFIX + name for name in factors), *numbers])
-    factor_columns = [FACTOR_PREFIX + name for name in factors]
-    frame[factor_columns] = frame[factor_columns].astype(object)
+    frame = pd.DataFrame(rows, columns=[*own, *numbers])
+    for place, name in enumerate(factors, start=len(own)):  # as objects: beside a None, pandas would make 2 a 2.0
+        frame.insert(place, FACTOR_PREFIX + name, pd.Series([one.params.get(name) for one in groups], dtype=object))
     return frame.astype({"is_lost": bool})
 
 

@@ -27,6 +27,8 @@ from trainables.datasets import load_data
 from trainables.trial import FinalReport, run_trial
 from trainables.trial_config import TrialConfig
 
+pytestmark = pytest.mark.slow
+
 NUM_TRIALS = 22
 MILESTONES = [400, 1200, 3600]  # of all trials, which have 6,000 or 9,000 view passes
 SPACE = f"""
