@@ -1,4 +1,7 @@
-"""Runs studies without Ray: one thread in the place of the cluster, made-up numbers in the place of training."""
+"""Runs studies without Ray: one thread in the place of the cluster.
+
+Trials of robust SSL report made-up numbers in the place of training; any trainable can also be run for what it is.
+"""
 
 import json
 import random
@@ -8,7 +11,9 @@ from typing import Any
 
 from study.decisions.engine import Assignment, StudyEngine
 from study.record.journal import JOURNAL_NAME, Event, Journal
+from study.record.trial_folder import trial_folder
 from study.spec import StudySpec
+from study.trainable import Context, Final, Interim, trainable_of
 from trainables.trial_config import TrialConfig
 
 NUM_TRAIN_IMAGES = 1000
@@ -25,6 +30,7 @@ class Driver:
         seed: of the study.
         order_seed: of the order in which trials make progress; the study's by default.
         made_up: numbers from a config and view passes.
+        is_real: whether trials are run by the trainable of the study, on the data that it loads.
     """
 
     def __init__(
@@ -36,12 +42,17 @@ class Driver:
         seed: int = 0,
         order_seed: int | None = None,
         made_up: MakeUp | None = None,
+        is_real: bool = False,
     ) -> None:
+        self.study_dir, self.is_real = study_dir, is_real
         self.journal = Journal(study_dir)
         if self.journal.is_new:
             self.journal.write("created", study=spec.name, spec=spec.model_dump(mode="json"), environment={})
         self.events: list[Event] = []
-        self.engine = StudyEngine(self.journal, spec, seed, NUM_TRAIN_IMAGES, self.events.append)
+        trainable = trainable_of(spec.base)
+        self.data = trainable.load_data(spec.base) if is_real else None
+        scale = trainable.scale(self.data) if is_real else NUM_TRAIN_IMAGES
+        self.engine = StudyEngine(self.journal, spec, seed, scale, self.events.append)
         self.assigned: list[Assignment] = []
         self.most_at_a_time = 0
         self.concurrency = concurrency
@@ -54,7 +65,7 @@ class Driver:
         while True:
             while len(running) < self.concurrency and (assignment := self.engine.next_assignment()):
                 self.assigned.append(assignment)
-                running.append(self._run_trial(assignment))
+                running.append(self._train(assignment) if self.is_real else self._run_trial(assignment))
             if not running:
                 assert self.engine.is_exhausted(), "nothing runs and nothing can start: the study would hang"
                 break
@@ -77,6 +88,25 @@ class Driver:
             self.engine.fail(uid, "TrialDiverged: the training loss is nan")
         else:
             self.engine.complete(uid, result | {"test_clean": 1.0})
+
+    def _train(self, assignment: Assignment) -> Iterator[None]:
+        """What a worker does, and what the engine is told of it."""
+        uid, folder = assignment.uid, trial_folder(self.study_dir, assignment.uid)
+        folder.mkdir(parents=True, exist_ok=True)
+        context = Context(folder, self.study_dir, assignment.milestones)
+        reports = self.engine.trainable.run(assignment.config, self.data, context)
+        try:
+            for report in reports:
+                yield
+                if isinstance(report, Interim) and not self.engine.report(uid, report.metrics):
+                    self.engine.stop(uid)
+                    return
+                if isinstance(report, Final):
+                    self.engine.complete(uid, report.metrics)
+        except Exception as error:
+            self.engine.fail(uid, f"{type(error).__name__}: {error}")
+        finally:
+            reports.close()  # type: ignore[attr-defined]
 
     def close(self) -> None:
         self.journal.close()
