@@ -12,7 +12,7 @@ from study.spec import StudySpec
 from study.spec.options import StudyCommand
 
 if TYPE_CHECKING:
-    from reports.result import StudyResult
+    from study import StudyResult
 
 
 def run_study(
