@@ -220,10 +220,6 @@ class Trainable:
         """What the data are called, for MLflow; may be empty."""
         return ""
 
-    def location_fields(self, config: Any) -> tuple[str, ...]:
-        """Fields that only say where data lie: a study resumes on equal data, wherever they are."""
-        return ()
-
     def data_checksum(self, data: Any) -> str:
         """Equal exactly if the data are; a study resumes only on equal data."""
         return ""
