@@ -359,8 +359,8 @@ def load_trainable(path: str) -> Trainable:
     where, _, name = path.rpartition(":")
     try:
         found = getattr(load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where), name)
-    except (ImportError, AttributeError, OSError) as error:
-        raise ValueError(f"no trainable {path!r}: {error}") from None
+    except Exception as error:  # the code in a file of one's own may raise anything
+        raise ValueError(f"no trainable {path!r}: {type(error).__name__}: {error}") from error
     if not isinstance(found, Trainable):
         raise ValueError(f"{path!r} is a {type(found).__name__}, not a trainable")
     return found

@@ -16,7 +16,7 @@ from study.spec.samplers import SAMPLERS
 from study.spec.stopping import MoAsha, NoStopping, RayAsha, Rungs, Stopping
 from study.trainable import FIRST_TRAINABLE, Metric, load_trainable, trainable_of
 
-NO_BASE = BaseModel()
+NO_BASE = Part()
 RECORDED_BESIDE = ("seed", "data_checksum", "metrics")  # in the spec of a journal, besides the spec itself
 
 
