@@ -6,6 +6,7 @@ from reports.front.front_figures import MAX_WITH_WHISKERS, front_figure
 from reports.front.front_progress import attainment_figure, attainment_in, growth_figure, growth_of
 from reports.front.front_tables import best_table, budget_table, front_export, near_front
 from reports.page.page import Section
+from reports.page.rerun import rerun_command
 from reports.page.tables import front_table
 from study.record.front_probability import NUM_REPLICATES
 from study.record.measures import in_words, value_text
@@ -96,22 +97,18 @@ def _growth_sections(table: TrialTable) -> list[Section]:
     last, cost = growth.frame.iloc[-1], growth.cost
     spent = f"{last['spent']:g} trials" if cost is None else f"{value_text(cost, last['spent'])} of {in_words(cost)}"
     if len(table.objectives) == 1:
-        (objective,) = table.objectives
+        name, (objective,) = "best_so_far", table.objectives
         words = f"The best {in_words(objective)} is {value_text(objective, last['best'])}"
     else:
-        corner = ", ".join(
-            f"{objective.name} = {value_text(objective, value)}"
-            for objective, value in zip(table.objectives, growth.box.reference, strict=True)
-        )
-        words = (
-            f"The front covers {100 * last['hypervolume']:.2f}% of the box between the reference point ({corner}) and "
-            "the ideal point"
-        )
+        name, worst = "hypervolume", zip(table.objectives, growth.box.reference, strict=True)
+        corner = ", ".join(f"{objective.name} = {value_text(objective, value)}" for objective, value in worst)
+        share = f"{100 * last['hypervolume']:.2f}%"
+        words = f"The front covers {share} of the box between the reference point ({corner}) and the ideal point"
     method = (
         "Stopped and failed trials count with the cost of their last report. The line gets worse where a further seed "
         "corrects a lucky one or does not complete."
     )
-    figures = {"hypervolume": growth_figure(table, growth)}
+    figures = {name: growth_figure(table, growth)}
     caption = f"{words}, for {spent} in all trials that ended."
     return [Section("What the search bought", caption, figures=figures, method=method)]
 
@@ -119,7 +116,8 @@ def _growth_sections(table: TrialTable) -> list[Section]:
 def _front_caption(table: TrialTable) -> str:
     count, total = len(table.front_configurations), len(table.configurations)
     words = [
-        f"{count} of {total} configurations. The command below a configuration runs it again.",
+        f"{count} of {total} configurations.",
+        "The command below a configuration runs it again." if rerun_command(table, table.groups[0].uid) else "",
         "A front of a lone configuration compares nothing." if total == 1 else "",
         _left_out(table),
         _shared_hardware(table),

@@ -61,7 +61,9 @@ def merged(described: Iterable[Metric]) -> dict[str, Metric]:
         if known.label != metric.label:
             words = [word for word in known.label.split() if word in metric.label.split()]
             metrics[metric.name] = dataclasses.replace(known, label=" ".join(words))
-        for flag in ("is_interim", "is_final"):
-            if getattr(metric, flag) and not getattr(known, flag):
-                metrics[metric.name] = dataclasses.replace(metrics[metric.name], **{flag: True})
+        metrics[metric.name] = dataclasses.replace(
+            metrics[metric.name],
+            is_interim=known.is_interim or metric.is_interim,
+            is_final=known.is_final or metric.is_final,
+        )
     return metrics

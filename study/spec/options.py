@@ -3,6 +3,7 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from study.settings import parse_settings
 from study.spec import SAMPLERS, STOPPING, Ablation, Budget, Confirmation, Grid, NoStopping, Rungs, StudySpec
@@ -173,7 +174,7 @@ def _stopping(spec: StudySpec, command: StudyCommand) -> Stopping:
             raise ValueError(f"{spec.name} places no rungs, so there is no early stopping to choose or to audit")
         return stopping
     if command.stopping is not None and not isinstance(stopping, STOPPING[command.stopping]):
-        given = {"first_rung": stopping.first_rung, "eta": stopping.eta, "audit": stopping.audit}
+        given: dict[str, Any] = {"first_rung": stopping.first_rung, "eta": stopping.eta, "audit": stopping.audit}
         if command.stopping == "asha":
             given["objective"] = stopping.compared[-1]
         stopping = STOPPING[command.stopping](**given)
