@@ -16,7 +16,6 @@ class Config(BaseModel, frozen=True):
 
     rate: float = 0.5
     width: int = 4
-    is_wide: bool = False
     epochs: int = 9
     fails_at: int = 0
     seed: int = 0

@@ -57,7 +57,7 @@ def assert_in_order(study_dir: Path) -> StudyRecord:
     found = parse_journal((study_dir / JOURNAL_NAME).read_bytes())
     assert found.problems == [] and not found.is_cut
     record = read_study(study_dir)
-    spec = StudySpec.model_validate(record.spec)
+    spec = StudySpec.recorded(record.spec)
     assert order_disagreements(found.events) == []
     assert result_disagreements(record) == repetition_disagreements(record) == []
     assert optuna_disagreements(record, spec) == rung_disagreements(record, spec) == []
@@ -73,7 +73,7 @@ def test_it_is_in_order(name: str, study_dir: Path) -> None:
 def test_its_spec_is_that_of_the_same_command(name: str, study_dir: Path) -> None:
     """The same command resumes, wherever the images lie by now; another one is refused."""
     written = read_study(study_dir).spec
-    spec, now = StudySpec.model_validate(written), requested(name)
+    spec, now = StudySpec.recorded(written), requested(name)
     assert spec.replace(base=now.base).model_dump(mode="json") == now.model_dump(mode="json")
     recorded = json.loads(json.dumps(now.model_dump(mode="json"))) | {"seed": 0}
     recorded["data_checksum"] = written["data_checksum"]
@@ -85,7 +85,7 @@ def test_its_spec_is_that_of_the_same_command(name: str, study_dir: Path) -> Non
 def test_it_is_gone_on_with_as_before(name: str, study_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("driver.NUM_TRAIN_IMAGES", NUM_TRAIN_IMAGES)
     before = (study_dir / JOURNAL_NAME).read_bytes()
-    driver = Driver(study_dir, StudySpec.model_validate(read_study(study_dir).spec))
+    driver = Driver(study_dir, StudySpec.recorded(read_study(study_dir).spec))
     driver.run()
     driver.close()
     assert (study_dir / JOURNAL_NAME).read_bytes().startswith(before)
@@ -115,5 +115,5 @@ def test_a_budget_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     old = '"budget": {"view_passes": null, "pflop": null, "hours": null}'
     assert old in text
     (tmp_path / JOURNAL_NAME).write_text(text.replace(old, old.replace('"pflop": null', '"pflop": 3.0')))
-    spec = StudySpec.model_validate(read_study(tmp_path).spec)
+    spec = StudySpec.recorded(read_study(tmp_path).spec)
     assert spec.design.budget.spent == {"train_pflop": 3.0} and spec.design.budget.hours is None  # type: ignore[union-attr]

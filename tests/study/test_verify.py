@@ -540,7 +540,7 @@ def test_a_spec_of_another_version_is_a_disagreement(
     assert main([str(tmp_path / "s")]) == 1
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrong: ")]
     (line,) = lines
-    assert line.startswith("wrong: the spec in the journal is not one of this version: stopping: ")
+    assert line.startswith("wrong: this version does not accept the recorded spec: stopping: ")
     assert "'Psychic'" in line and "'MoAsha'" in line
 
 

@@ -112,3 +112,62 @@ def test_a_device_that_the_node_does_not_have_is_the_reason_of_the_failure(confi
     """Raised while the worker is set up it would be lost: to Ray the worker has died."""
     result = run_to_end(config, load_data(config), tmp_path, device="warp")
     assert result["kind"] == "failed" and "warp" in result["report"]["reason"], result
+
+
+LOOP = """
+from pydantic import BaseModel
+from study.trainable import Metric, as_trainable
+
+class Config(BaseModel, frozen=True):
+    fails_at: int = 0
+    seed: int = 0
+
+@as_trainable(config=Config, metrics=[Metric("score")], progress="epochs", total=lambda config: 4)
+def loop(config, context):
+    for epoch in range(1, 5):
+        if epoch == config.fails_at:
+            raise MemoryError("too small")
+        context.report({"epochs": epoch, "score": 10.0 * epoch + config.seed, "threads": context.num_threads})
+"""
+
+
+def run_loop(path: str, folder: Path, **fields: Any) -> list[dict[str, Any]]:
+    """All results of a worker that runs a function."""
+    trial = StudyTrial.__new__(StudyTrial)
+    trial.setup(
+        {"uid": "t0000", "trainable": path, "trial": fields, "milestones": [2], "device": "cpu", "num_threads": 3}
+        | {"folder": str(folder), "shared_folder": str(folder), "memory": None, "gpu_share": 1.0},
+        None,
+    )
+    results = []
+    while not results or not results[-1].get("done"):
+        result = trial.step()
+        results.append(result | {"report": json.loads(result["report"])})
+    return results
+
+
+def test_any_trainable_is_run_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "loop.py"
+    path.write_text(LOOP)
+    interim, final = run_loop(f"{path}:loop", tmp_path / "trial", seed=5)
+    seconds = interim["report"].pop("worker_seconds")
+    assert interim == {
+        "kind": "interim", "report": {"milestone": 2, "epochs": 2, "score": 25.0, "threads": 3}
+    }  # fmt: skip
+    assert final["kind"] == "final" and final["report"].pop("worker_seconds") >= seconds > 0
+    assert final["report"] == {"epochs": 4, "score": 45.0, "threads": 3}
+    saved = json.loads((tmp_path / "trial" / "result.json").read_text())
+    assert (saved["trainable"], saved["config"], saved["metrics"]["score"]) == (f"{path}:loop", {"seed": 5}, 45.0)
+
+
+def test_what_goes_wrong_is_the_reason_of_the_failure(tmp_path: Path) -> None:
+    path = tmp_path / "loop.py"
+    path.write_text(LOOP)
+    assert run_loop(f"{path}:loop", tmp_path / "trial", fails_at=1) == [
+        {"kind": "failed", "report": {"reason": "MemoryError: too small", "out_of_memory": True}, "done": True}
+    ]
+    (failed,) = run_loop(f"{tmp_path}/none.py:loop", tmp_path / "trial")
+    assert failed["kind"] == "failed" and not failed["report"]["out_of_memory"]
+    assert failed["report"]["reason"].startswith(f"ValueError: no trainable '{tmp_path}/none.py:loop': ")
+    (failed,) = run_loop(f"{path}:loop", tmp_path / "trial", fails_at="never")
+    assert failed["report"]["reason"].startswith("ValidationError: ")

@@ -1,0 +1,314 @@
+"""The contract: functions as trainables, wherever they come from, and whole studies of them without Ray."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import loops
+import pytest
+from driver import Driver, read_events, run_study, story
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from pydantic import BaseModel
+
+from study.checks.projection_checks import optuna_disagreements, rung_disagreements
+from study.record.front import front_of
+from study.record.journal import FINISHED, JOURNAL_NAME, read_study
+from study.record.metrics import metrics_of
+from study.record.trials import tabulate
+from study.spec import SAMPLERS, Confirmation, Factor, Grid, MoAsha, NoStopping, Objective, RayAsha, Search, StudySpec
+from study.spec.choices import check_space
+from study.trainable import (
+    Context,
+    Final,
+    FunctionTrainable,
+    Interim,
+    Metric,
+    Progress,
+    Report,
+    as_trainable,
+    load_trainable,
+    trainable_of,
+)
+
+BOTH = pytest.mark.parametrize("style", [loops.generator, loops.callback], ids=lambda style: style.path)
+FILE = """
+from pydantic import BaseModel
+from study.trainable import Metric, as_trainable
+
+class Config(BaseModel, frozen=True):
+    depth: int = 3
+    seed: int = 0
+
+@as_trainable(config=Config, metrics=[Metric("accuracy", "maximize", unit="%")])
+def fit(config, context):
+    yield {"accuracy": 90.0 + config.depth}
+
+nothing = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_closed() -> Iterator[None]:
+    loops.closed.clear()
+    yield
+    assert not [thread for thread in threading.enumerate() if thread.name == "training"], "no thread stays behind"
+
+
+def run(style: FunctionTrainable, folder: Path, *milestones: int, **fields: Any) -> list[Report]:
+    return list(style.run(style.config(**fields), None, Context(folder, milestones=milestones)))
+
+
+def of(kind: type, reports: list[Report]) -> list[Any]:
+    return [report for report in reports if isinstance(report, kind)]
+
+
+# Functions.
+
+
+@BOTH
+def test_the_last_report_is_the_result(style: FunctionTrainable, tmp_path: Path) -> None:
+    reports = run(style, tmp_path, epochs=4)
+    assert reports[-1] == Final({"epochs": 4, "score": loops.score(style.config(), 4)})
+    assert [report.share_done for report in of(Progress, reports)] == [0.25, 0.5, 0.75, 1.0]
+    assert of(Interim, reports) == [] and len(of(Final, reports)) == 1
+
+
+@BOTH
+def test_each_milestone_within_the_training_has_one_report(style: FunctionTrainable, tmp_path: Path) -> None:
+    """The first one at or after it; one report may reach two of them, and the end is none."""
+    reports = of(Interim, run(style, tmp_path, 1, 3, 4, 9, 12, epochs=9))
+    assert [(report.metrics["milestone"], report.metrics["epochs"]) for report in reports] == [(1, 1), (3, 3), (4, 4)]
+    assert [report.metrics["score"] for report in reports] == [loops.score(style.config(), n) for n in (1, 3, 4)]
+
+
+def test_a_report_that_passes_several_milestones_is_given_for_each(tmp_path: Path) -> None:
+    class Leaps(BaseModel, frozen=True):
+        seed: int = 0
+
+    @as_trainable(config=Leaps, metrics=[loops.SCORE], progress="epochs", total=lambda config: 10)
+    def leaps(config: Leaps, context: Context) -> Iterator[dict[str, float]]:
+        yield {"epochs": 5, "score": 1.0}
+        yield {"epochs": 10, "score": 2.0}
+
+    reports = of(Interim, list(leaps.run(Leaps(), None, Context(tmp_path, milestones=(2, 4, 8)))))
+    assert [report.metrics for report in reports] == [
+        {"milestone": 2, "epochs": 5, "score": 1.0}, {"milestone": 4, "epochs": 5, "score": 1.0}
+    ]  # fmt: skip
+
+
+@BOTH
+def test_an_exception_comes_through_as_it_was_raised(style: FunctionTrainable, tmp_path: Path) -> None:
+    reports = style.run(style.config(fails_at=3), None, Context(tmp_path))
+    assert [next(reports) for _ in range(2)] == [Progress(1 / 9), Progress(2 / 9)]
+    with pytest.raises(RuntimeError, match=r"^diverged in epoch 3$"):
+        next(reports)
+
+
+@BOTH
+def test_closing_ends_the_training(style: FunctionTrainable, tmp_path: Path) -> None:
+    reports = style.run(style.config(), None, Context(tmp_path))
+    for _ in range(2):
+        next(reports)
+    assert loops.closed == []
+    reports.close()  # type: ignore[attr-defined]
+    assert loops.closed == [style.path.partition(":")[2]]
+
+
+def test_a_callback_waits_until_its_next_report_is_wanted(tmp_path: Path) -> None:
+    """Or a trial that is to be stopped would have gone on meanwhile."""
+    begun: list[int] = []
+
+    class Waits(BaseModel, frozen=True):
+        seed: int = 0
+
+    @as_trainable(config=Waits, metrics=[loops.SCORE])
+    def waits(config: Waits, context: Context) -> None:
+        for step in range(3):
+            begun.append(step)
+            context.report({"score": float(step)})
+
+    reports = waits.run(Waits(), None, Context(tmp_path))
+    next(reports)
+    assert begun == [0]
+    assert [type(report) for report in reports] == [Progress, Progress, Final] and begun == [0, 1, 2]
+
+
+def test_progress_is_counted_where_it_is_not_told(tmp_path: Path) -> None:
+    reports = run(loops.endless, tmp_path, 2, epochs=3)
+    assert [report.metrics["steps"] for report in of(Interim, reports)] == [2]
+    assert reports[-1].metrics["steps"] == 3  # type: ignore[union-attr]
+    assert {report.share_done for report in of(Progress, reports)} == {0.0}, "nobody knows"
+
+
+def test_a_function_that_reports_nothing_has_no_result(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="loops:silent ended without a report"):
+        run(loops.silent, tmp_path)
+
+
+def test_data_are_loaded_once_and_given_to_the_function(tmp_path: Path) -> None:
+    data = loops.on_data.load_data(loops.DataConfig(width=6))
+    assert data == [6, 2]
+    *_, final = loops.on_data.run(loops.DataConfig(width=6), data, Context(tmp_path))
+    assert final == Final({"steps": 1, "loss": 1 / 8, "score": 8.0})
+    assert [metric.name for metric in loops.on_data.metrics(loops.DataConfig())] == ["loss", "score"]
+
+
+def test_a_trainable_is_still_the_function(tmp_path: Path) -> None:
+    assert list(loops.generator(loops.GeneratorConfig(epochs=1), Context(tmp_path))) == [
+        {"epochs": 1, "score": loops.score(loops.GeneratorConfig(), 1)}
+    ]
+
+
+# Where they come from.
+
+
+def test_a_module_names_its_trainables() -> None:
+    assert loops.generator.path == "loops:generator"
+    assert load_trainable("loops:generator") is loops.generator is trainable_of(loops.GeneratorConfig())
+    robust = load_trainable("trainables.robust_ssl:ROBUST_SSL")
+    assert robust.path == "trainables.robust_ssl:ROBUST_SSL" and trainable_of(robust.config()) is robust
+
+
+def test_a_file_names_its_trainables(tmp_path: Path) -> None:
+    path = tmp_path / "a folder" / "my space.py"
+    path.parent.mkdir()
+    path.write_text(FILE)
+    found = load_trainable(f"{path}:fit")
+    assert found.path == f"{path}:fit" and load_trainable(found.path) is found
+    config = found.config(depth=2)
+    assert trainable_of(config) is found
+    *_, final = found.run(config, None, Context(tmp_path))
+    assert final == Final({"steps": 1, "accuracy": 92.0})
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("no_such_module:fit", "no trainable 'no_such_module:fit': ModuleNotFoundError: No module named"),
+        (
+            "loops:nothing_of_that_name",
+            "no trainable 'loops:nothing_of_that_name': AttributeError: module 'loops' has no attribute",
+        ),
+        ("/nowhere/at/all.py:fit", "no trainable '/nowhere/at/all.py:fit': .*No such file"),
+        ("loops:SCORE", "'loops:SCORE' is a Metric, not a trainable"),
+    ],
+)
+def test_a_wrong_path_is_named(path: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_trainable(path)
+
+
+def test_a_config_of_no_trainable_is_refused() -> None:
+    with pytest.raises(ValueError, match="Orphan belongs to no trainable: decorate its function with @as_trainable"):
+        trainable_of(loops.Orphan())
+    with pytest.raises(ValueError, match="Orphan belongs to no trainable"):
+        make_spec(base=loops.Orphan())
+
+
+# Studies.
+
+RATE = Factor(name="rate", distribution=FloatDistribution(0.1, 0.9))
+WIDTH = Factor(name="width", distribution=CategoricalDistribution([1, 2, 4]))
+
+
+def make_spec(**changes: Any) -> StudySpec:
+    parts: dict[str, Any] = {
+        "name": "loops",
+        "question": "Does it work for anybody's loop?",
+        "base": loops.GeneratorConfig(),
+        "factors": (RATE, WIDTH),
+        "design": Search(trials=12),
+        "stopping": MoAsha(first_rung=1),
+    }
+    return StudySpec(**(parts | changes))
+
+
+def test_a_study_of_a_function_is_about_its_first_metric() -> None:
+    spec = make_spec()
+    assert spec.objectives == (Objective("score", "maximize"),)
+    assert spec.trainable == "loops:generator" and spec.stopping.compared == ("score",)  # type: ignore[union-attr]
+    assert make_spec(stopping=RayAsha(first_rung=1)).stopping.compared == ("score",)  # type: ignore[union-attr]
+    assert StudySpec.recorded(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
+    check_space(spec)
+
+
+def test_without_a_known_end_there_are_no_rungs() -> None:
+    spec = make_spec(base=loops.ShortConfig())
+    with pytest.raises(ValueError, match="early stopping needs to know how long a trial is: loops:endless does not"):
+        check_space(spec)
+    check_space(spec.replace(stopping=NoStopping()))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@BOTH
+def test_a_whole_study_with_one_objective(style: FunctionTrainable, sampler: str, tmp_path: Path) -> None:
+    spec = make_spec(base=style.config(), design=Search(trials=12, sampler=sampler))
+    run_study(tmp_path, spec, is_real=True, concurrency=2)
+    record = read_study(tmp_path)
+    assert record.ended and len(record.trials) == 12
+    assert {trial.state for trial in record.trials.values()} == {"complete", "stopped"}
+    for trial in record.trials.values():
+        config = style.config(**trial.config)
+        assert [report["milestone"] for report in trial.reports] in ([1], [1, 3])
+        if trial.state == "complete":
+            assert trial.metrics == {"epochs": 9, "score": pytest.approx(loops.score(config, 9))}
+        else:
+            assert trial.reason.startswith("place ") and " epochs (score " in trial.reason
+    assert optuna_disagreements(record, spec) == rung_disagreements(record, spec) == []
+    best = max(record.with_state("complete"), key=lambda trial: trial.metrics["score"])
+    assert [one.uid for one in front_of(record)] == [best.uid]
+    table = tabulate(record)
+    assert list(table.front["uid"]) == [best.uid] and metrics_of(record)["score"].is_headline
+
+
+def test_ray_asha_on_one_objective(tmp_path: Path) -> None:
+    run_study(tmp_path, make_spec(stopping=RayAsha(first_rung=1)), is_real=True)
+    record = read_study(tmp_path)
+    assert {trial.state for trial in record.trials.values()} == {"complete", "stopped"}
+
+
+def test_trials_that_raise_have_failed_with_their_reason(tmp_path: Path) -> None:
+    fails = Factor(name="fails_at", distribution=CategoricalDistribution([0, 2]))
+    run_study(tmp_path, make_spec(factors=(fails, WIDTH), design=Grid()), is_real=True)
+    states = {trial.params["fails_at"]: (trial.state, trial.reason) for trial in read_study(tmp_path).trials.values()}
+    assert states[2] == ("failed", "RuntimeError: diverged in epoch 2")
+
+
+def test_seeds_and_confirmations_of_a_function(tmp_path: Path) -> None:
+    spec = make_spec(seeds=(0, 1), confirmation=Confirmation(runs=2), design=Search(trials=4, sampler="random"))
+    run_study(tmp_path, spec, is_real=True)
+    record = read_study(tmp_path)
+    assert record.ended and {trial.seed for trial in record.trials.values()} >= {0, 1}
+    assert [trial.state for trial in record.trials.values() if trial.purpose == "confirmation"] == ["complete"] * 2
+
+
+@pytest.mark.parametrize("stopping", [MoAsha(first_rung=1), MoAsha(first_rung=1, audit=0.5)], ids=["plain", "audited"])
+def test_every_prefix_of_its_journal_leads_on_to_the_same_study(stopping: MoAsha, tmp_path: Path) -> None:
+    spec = make_spec(stopping=stopping, design=Search(trials=6))
+    whole = run_study(tmp_path / "whole", spec, is_real=True)
+    lines = (tmp_path / "whole" / JOURNAL_NAME).read_text().splitlines(keepends=True)
+    for count in range(1, len(lines), 3):
+        study_dir = tmp_path / str(count)
+        study_dir.mkdir()
+        (study_dir / JOURNAL_NAME).write_text("".join(lines[:count]))
+        driver = Driver(study_dir, spec, is_real=True)
+        driver.run()
+        driver.close()
+        assert story(read_events(study_dir)) == story(read_events(tmp_path / "whole"))
+    assert all(trial.state in FINISHED for trial in whole.engine.record.trials.values())
+
+
+def test_a_study_on_data(tmp_path: Path) -> None:
+    spec = make_spec(base=loops.DataConfig(), objectives=("score", "loss"), stopping=NoStopping())
+    run_study(tmp_path, spec.replace(design=Search(trials=3, sampler="random")), is_real=True)
+    record = read_study(tmp_path)
+    assert [trial.metrics["score"] for trial in record.trials.values()] == [6.0] * 3, "the data are those of the base"
+    assert [objective.maximise for objective in tabulate(record).objectives] == [True, False]
+
+
+def test_metrics_are_checked() -> None:
+    with pytest.raises(ValueError, match="should be 'maximize' or 'minimize'.*'smaller'"):
+        Metric("loss", "smaller")  # type: ignore[arg-type]
+    assert Metric("loss", "minimize").maximise is False
