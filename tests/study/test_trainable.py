@@ -309,6 +309,6 @@ def test_a_study_on_data(tmp_path: Path) -> None:
 
 
 def test_metrics_are_checked() -> None:
-    with pytest.raises(ValueError, match="should be 'maximize' or 'minimize'.*'smaller'"):
+    with pytest.raises(ValueError, match=r"should be 'maximize' or 'minimize'.*'smaller'"):
         Metric("loss", "smaller")  # type: ignore[arg-type]
     assert Metric("loss", "minimize").maximise is False
