@@ -16,7 +16,7 @@ from study.decisions.engine import StudyEngine
 from study.display.live_report import ReportProcess
 from study.record.journal import JOURNAL_NAME, Journal
 from study.run import main
-from study.spec import Search
+from study.spec import Budget, MoAsha, NoStopping, RayAsha, Search
 from study.spec.options import StudyCommand, requested_spec, study_parser
 from study.workers.launch import Resources
 from trainables.datasets import TrialData, load_data
@@ -103,6 +103,18 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
         (["--dataset", "mnist"], "dataset: "),
         (["--trials", "-1"], "trials must be at least 1: trials=-1"),
         (["--trials", "0"], "trials must be at least 1: trials=0"),
+        (["--preset", "desktop"], "--preset must be one of laptop, paper: 'desktop'"),
+        (["--budget", "train_pflop"], "--budget takes COST=NUMBER, not 'train_pflop'"),
+        (["--budget", "train_pflop=much"], "--budget takes COST=NUMBER, not 'train_pflop=much'"),
+        (["--budget", "train_pflop=0"], "a budget must be positive: train_pflop=0"),
+        (["--budget", "hours=-1"], "a budget must be positive: hours=-1"),
+        (["--budget", "pflop=3"], "unknown cost of a budget 'pflop'; trials report train_pflop, train_seconds, view_p"),
+        (["--budget", "hours=1", "--deterministic"], "hours are clocked"),
+        (["--stopping", "none", "--audit", "0.5"], "--audit needs early stopping, and --stopping none was given"),
+        (["--audit", "2"], "audit: Input should be less than or equal to 1 (got 2.0)"),
+        (["--sampler", "grid", "--trials", "9"], "are for a search; crops_vs_epochs is a Grid"),
+        (["--seeds", "1", "1"], "seeds must be different and not negative: (1, 1)"),
+        (["--confirm", "-1"], "confirmations must not be negative: runs=-1"),
         (["--concurrency", "0"], "--concurrency must be positive: 0"),
         (["--cpus-per-trial", "-2"], "--cpus-per-trial must be positive: -2"),
         (["--gpus-per-trial", "-0.5"], "--gpus-per-trial must be positive: -0.5"),
@@ -192,6 +204,35 @@ def test_options_leave_the_rest_of_a_search_as_it_is(tmp_path: Path) -> None:
     space.write_text(SHIPPED.read_text().replace("design=Search(", "design=Search(cheapest_of=1, "))
     spec = requested_spec(as_command(["--space", str(space), "--trials", "20", "--sampler", "gp"]))
     assert spec.design == Search(trials=20, sampler="gp", cheapest_of=1)
+
+
+def test_budgets_are_added_to_those_of_the_space(tmp_path: Path) -> None:
+    space = tmp_path / "space.py"
+    text = SHIPPED.read_text().replace("import Factor,", "import Budget, Factor,")
+    budget = 'Budget(spent={"train_pflop": 1, "view_passes": 9}, hours=5)'
+    space.write_text(text.replace("design=Search(", f"design=Search(budget={budget}, "))
+    spec = requested_spec(
+        as_command(["--space", str(space), "--budget", "train_pflop=3", "--budget", "train_seconds=1e3"])
+    )
+    assert isinstance(spec.design, Search) and (spec.design.trials, spec.design.sampler) == (14, "tpe")
+    assert spec.design.budget == Budget(spent={"train_pflop": 3, "view_passes": 9, "train_seconds": 1000}, hours=5)
+
+
+@pytest.mark.parametrize(
+    ("stopping", "expected"),
+    [
+        ('MoAsha(first_rung=12, eta=2, audit=0.2)', RayAsha(first_rung=12, eta=2, audit=0.2, objective="val_pgd_8")),
+        ('MoAsha(first_rung=12, objectives=("val_clean",))', RayAsha(first_rung=12, objective="val_clean")),
+    ],
+)  # fmt: skip
+def test_another_rule_stops_at_the_same_rungs(tmp_path: Path, stopping: str, expected: RayAsha) -> None:
+    """Ray's looks at the last of the objectives that were compared."""
+    space = tmp_path / "space.py"
+    space.write_text(SHIPPED.read_text().replace("MoAsha(first_rung=12)", stopping))
+    assert requested_spec(as_command(["--space", str(space), "--stopping", "asha"])).stopping == expected
+    assert requested_spec(as_command(["--space", str(space), "--stopping", "none"])).stopping == NoStopping()
+    kept = requested_spec(as_command(["--space", str(space), "--stopping", "moasha", "--audit", "0.4"])).stopping
+    assert isinstance(kept, MoAsha) and kept.audit == 0.4 and kept.eta == expected.eta
 
 
 @pytest.mark.parametrize(
