@@ -1,0 +1,111 @@
+"""What studies are told of robust self-supervised learning is what its trials do."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from study.trainable import Context, Final, Interim, Progress, load_trainable, trainable_of
+from trainables.cost import count_pass_cost, train_pflop_per_batch
+from trainables.encoders import build_encoder
+from trainables.robust_ssl import ROBUST_SSL
+from trainables.run_trial import load_classifier
+from trainables.trial_config import LAPTOP, PRESETS, TrialConfig
+
+CONFIG = TrialConfig(
+    dataset="digits", image_size=8, train_images=100, num_views=2, encoder="resnet_narrow", projector_hidden_dim=16,
+    projector_dim=8, batch_size=20, epochs=2, replays=2, probe_epochs=1, eval_samples=50, eval_pgd_steps=2,
+    eval_radii_255=(4.0, 8.0), rung_images=40, rung_probe_epochs=1, rung_radii_255=(2.0, 8.0),
+)  # fmt: skip
+
+
+def test_a_trial_reports_what_is_described(tmp_path: Path) -> None:
+    data = ROBUST_SSL.load_data(CONFIG)
+    total = ROBUST_SSL.total_progress(CONFIG, ROBUST_SSL.scale(data))
+    reports = list(ROBUST_SSL.run(CONFIG, data, Context(tmp_path / "trial", tmp_path, milestones=(200,))))
+    (interim,) = (report for report in reports if isinstance(report, Interim))
+    final = reports[-1]
+    assert isinstance(final, Final) and all(isinstance(r, Progress | Interim) for r in reports[:-1])
+    described = ROBUST_SSL.metrics(CONFIG)
+    assert {metric.name for metric in described if metric.is_interim} <= set(interim.metrics)
+    assert {metric.name for metric in described if metric.is_final} <= set(final.metrics)
+    percents = {name for name in final.metrics if name.startswith(("val_", "test_")) and not name.endswith("_n")}
+    assert percents == {metric.name for metric in described if metric.is_share and metric.is_final}
+    assert final.metrics[ROBUST_SSL.progress] == total and interim.metrics["milestone"] == 200
+    assert final.metrics[ROBUST_SSL.reused] is False
+    for metric in described:
+        if metric.is_share:
+            assert final.metrics[metric.count] == 50
+            if metric.is_final:
+                assert metric.twin in final.metrics
+                assert final.metrics[metric.name] == pytest.approx(100 * final.outcomes[metric.name].mean())
+    assert final.save is not None
+    final.save(tmp_path / "trial")
+    assert load_classifier(tmp_path / "trial", CONFIG, torch.device("cpu")).head.weight.shape == (10, 16)
+    again = list(ROBUST_SSL.run(CONFIG.replace(probe="central"), data, Context(tmp_path / "other", tmp_path)))[-1]
+    assert isinstance(again, Final) and again.metrics[ROBUST_SSL.reused] is True, "the encoder is that of the first"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"epochs": 5}, {"num_views": 8}, {"adversary": "none"}, {"adversary": "pgd"}, {"encoder": "resnet18"},
+     {"method": "supervised", "num_views": 1, "probe": "own_head"}],
+    ids=str,
+)  # fmt: skip
+def test_known_costs_are_those_of_trials_up_to_a_common_factor(changes: dict[str, object]) -> None:
+    config = TrialConfig(**(LAPTOP | changes))  # type: ignore[arg-type]
+    known = ROBUST_SSL.known_metrics(config)
+    assert set(known) == {metric.name for metric in ROBUST_SSL.metrics(config) if metric.is_known}
+    assert known["view_passes"] * 1000 == ROBUST_SSL.total_progress(config, 1000)
+    cost = count_pass_cost(build_encoder(config, 0, 10 if config.method == "supervised" else None), config)
+    assert known["train_pflop"] == pytest.approx(
+        config.epochs * train_pflop_per_batch(config, cost, 100) / 100, rel=1e-6
+    )
+
+
+def test_confirmations_measure_what_is_described_of_them() -> None:
+    for preset, settings in ROBUST_SSL.confirmation.items():
+        assert set(settings) <= set(ROBUST_SSL.confirmation_fields), preset
+        names = {metric.name for metric in ROBUST_SSL.metrics(TrialConfig(**settings))}
+        assert {f"test_aa_{radius:g}" for radius in TrialConfig().eval_radii_255} <= names
+    assert not any(metric.name.startswith("test_aa") for metric in ROBUST_SSL.metrics(TrialConfig()))
+
+
+def test_it_is_found_by_its_configs_and_by_its_path() -> None:
+    assert trainable_of(TrialConfig()) is load_trainable(ROBUST_SSL.path) is ROBUST_SSL
+
+
+def test_presets_leave_the_number_of_views_to_methods_that_fix_it() -> None:
+    assert list(ROBUST_SSL.presets) == list(PRESETS) and next(iter(PRESETS)) == "laptop"
+    assert ROBUST_SSL.preset_fields("laptop", TrialConfig()) == LAPTOP
+    fields = ROBUST_SSL.preset_fields("laptop", TrialConfig(method="simclr", num_views=2))
+    assert fields == {name: value for name, value in LAPTOP.items() if name != "num_views"}
+
+
+def test_the_laptop_preset_does_not_shrink_photographs() -> None:
+    assert ROBUST_SSL.implied("laptop", {"dataset": "cifar10"}) == {"image_size": 32}
+    for preset, changes in (("laptop", {}), ("laptop", {"dataset": "digits"}), ("paper", {"dataset": "cifar10"})):
+        assert ROBUST_SSL.implied(preset, changes) == {}
+
+
+def test_modules_are_all_that_a_trial_imports() -> None:
+    """Else what they take in memory would be counted as the trial's."""
+    code = (
+        "import importlib, sys, tempfile, pathlib\n"
+        "from study.trainable import Context\n"
+        "from trainables.cost import count_pass_cost, train_pflop_per_batch
+from trainables.encoders import build_encoder
+from trainables.robust_ssl import ROBUST_SSL\n"
+        "from trainables.trial_config import TrialConfig\n"
+        f"config = TrialConfig(**{CONFIG.model_dump()!r})\n"
+        "data = ROBUST_SSL.load_data(config)\n"
+        "for name in ROBUST_SSL.modules: importlib.import_module(name)\n"
+        "before = set(sys.modules)\n"
+        "for _ in ROBUST_SSL.run(config, data, Context(pathlib.Path(tempfile.mkdtemp()))): pass\n"
+        "print(*sorted(name for name in set(sys.modules) - before if '.' not in name or 'trainables' in name))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert not {name.partition(".")[0] for name in done.stdout.split()} & {"torch", "torchvision", "timm", "trainables"}
