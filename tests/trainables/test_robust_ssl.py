@@ -60,9 +60,8 @@ def test_known_costs_are_those_of_trials_up_to_a_common_factor(changes: dict[str
     assert set(known) == {metric.name for metric in ROBUST_SSL.metrics(config) if metric.is_known}
     assert known["view_passes"] * 1000 == ROBUST_SSL.total_progress(config, 1000)
     cost = count_pass_cost(build_encoder(config, 0, 10 if config.method == "supervised" else None), config)
-    assert known["train_pflop"] == pytest.approx(
-        config.epochs * train_pflop_per_batch(config, cost, 100) / 100, rel=1e-6
-    )
+    pflop_per_image = train_pflop_per_batch(config, cost, 100) / 100
+    assert known["train_pflop"] == pytest.approx(config.epochs * pflop_per_image, rel=1e-6)
 
 
 def test_confirmations_measure_what_is_described_of_them() -> None:
@@ -95,9 +94,7 @@ def test_modules_are_all_that_a_trial_imports() -> None:
     code = (
         "import importlib, sys, tempfile, pathlib\n"
         "from study.trainable import Context\n"
-        "from trainables.cost import count_pass_cost, train_pflop_per_batch
-from trainables.encoders import build_encoder
-from trainables.robust_ssl import ROBUST_SSL\n"
+        "from trainables.robust_ssl import ROBUST_SSL\n"
         "from trainables.trial_config import TrialConfig\n"
         f"config = TrialConfig(**{CONFIG.model_dump()!r})\n"
         "data = ROBUST_SSL.load_data(config)\n"
