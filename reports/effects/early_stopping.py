@@ -3,14 +3,12 @@
 import math
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau, norm
 
-from study.record.intervals import wilson_95
-from study.record.journal import TrialRecord
-from study.record.measures import COSTS
+from study.record.intervals import Z_95, wilson_95
 from study.record.trials import TrialTable
 
 MIN_FOR_INTERVAL = 10
@@ -49,20 +47,21 @@ def rank_agreement(table: TrialTable) -> pd.DataFrame:
     Returns:
         Columns ``milestone``, ``objective``, ``configurations``, ``tau``, ``low``, ``high`` (``tau_interval``).
     """
-    trials = [table.study.trials[uid] for uid in table.trusted["uid"]]
-    names = [objective.name for objective in table.objectives if objective.name not in COSTS]
-    milestones = sorted({report["milestone"] for trial in trials for report in trial.reports if "milestone" in report})
+    from scipy.stats import kendalltau  # a second to import
+
+    names = [objective.name for objective in table.objectives if not objective.is_cost]
+    at_rung_and_end = defaultdict[tuple[int, str], dict[str, list[tuple[float, float]]]](dict)
+    for trial in (table.study.trials[uid] for uid in table.trusted["uid"]):
+        for report, name in product(trial.reports, names):
+            pair = report.get(name), trial.metrics.get(name)
+            if "milestone" in report and None not in pair:
+                at_rung_and_end[report["milestone"], name].setdefault(trial.configuration, []).append(pair)
     rows = []
-    for milestone in milestones:
-        for name in names:
-            of_seeds = defaultdict[str, list[tuple[float, float]]](list)
-            for trial in trials:
-                if (pair := _rung_and_end(trial, milestone, name)) is not None:
-                    of_seeds[trial.configuration].append(pair)
-            if len(of_seeds) > 1:
-                means = np.array([np.mean(pairs, axis=0) for pairs in of_seeds.values()])
-                tau = float(kendalltau(means[:, 0], means[:, 1]).statistic)
-                rows.append((milestone, name, len(means), tau, *tau_interval(tau, len(means))))
+    for milestone, name in product(sorted({milestone for milestone, _ in at_rung_and_end}), names):
+        means = np.array([np.mean(pairs, axis=0) for pairs in at_rung_and_end[milestone, name].values()])
+        if len(means) > 1:
+            tau = float(kendalltau(means[:, 0], means[:, 1]).statistic)
+            rows.append((milestone, name, len(means), tau, *tau_interval(tau, len(means))))
     return pd.DataFrame(rows, columns=["milestone", "objective", "configurations", "tau", "low", "high"])
 
 
@@ -75,15 +74,5 @@ def tau_interval(tau: float, count: int) -> tuple[float, float]:
     """
     if count < MIN_FOR_INTERVAL or not abs(tau) < 1 - 1e-12:
         return math.nan, math.nan
-    reach = float(norm.ppf(0.975)) * math.sqrt(0.437 / (count - 4))
+    reach = Z_95 * math.sqrt(0.437 / (count - 4))
     return math.tanh(math.atanh(tau) - reach), math.tanh(math.atanh(tau) + reach)
-
-
-def _rung_and_end(trial: TrialRecord, milestone: int, name: str) -> tuple[float, float] | None:
-    """A measure at a rung and at the end; None if either is missing."""
-    end = trial.metrics.get(name)
-    for report in trial.reports:
-        value = report.get(name)
-        if report.get("milestone") == milestone and value is not None and end is not None:
-            return float(value), float(end)
-    return None

@@ -12,8 +12,8 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from study.record.measures import Objective
 from study.record.trials import FACTOR_PREFIX, TrialTable
+from study.trainable import Metric
 
 MIN_TRIALS = 10
 SHALLOW = {"n_trees": 32, "max_depth": 8}  # deeper trees take minutes for a thousand trials
@@ -27,7 +27,7 @@ class Importance:
     tenth from the rest), one row per factor, the most important first.
     """
 
-    objective: str
+    objective: Metric
     num_trials: int
     factors: pd.DataFrame
 
@@ -47,7 +47,7 @@ def importances(table: TrialTable) -> list[Importance]:
         return []
     study = _as_optuna_study(table, trials, factors)
     return [
-        Importance(objective.name, len(trials), _for_objective(study, index, objective))
+        Importance(objective, len(trials), _for_objective(study, index, objective))
         for index, objective in enumerate(table.objectives)
         if trials[objective.name].nunique() > 1
     ]
@@ -94,7 +94,7 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-def _for_objective(study: optuna.Study, index: int, objective: Objective) -> pd.DataFrame:
+def _for_objective(study: optuna.Study, index: int, objective: Metric) -> pd.DataFrame:
     # PED-ANOVA regards lower targets as better.
     sign = -1 if objective.maximise else 1
     evaluators = {"fANOVA": FanovaImportanceEvaluator(seed=0, **SHALLOW), "PED-ANOVA": PedAnovaImportanceEvaluator()}

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import ValidationError
 
-from study.record.front_probability import as_drawn
 from study.record.trials import FACTOR_PREFIX, TrialTable
-from trainables.trial_config import TrialConfig
+from study.trainable import Metric
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -51,24 +50,22 @@ class MatchedTrials:
     one (replays under free training) forms a joint level with it: otherwise no trial with replays would match one
     without.
 
-    Trials that differ only in probe and evaluation use the same pretrained encoder and share its luck. Matched pairs of
-    the same two encoders are therefore averaged: they are one observation of the factor's effect.
+    Trials with the same prefix (``Trainable.prefix``), such as those that probe the same encoder in several ways, share
+    its luck. Matched pairs of the same two prefixes are therefore averaged: they are one observation of the effect.
     """
 
-    def __init__(self, table: TrialTable, measures: list[str]) -> None:
-        self.table = table
+    def __init__(self, table: TrialTable, metrics: Sequence[Metric]) -> None:
+        self.table, self.metrics = table, list(metrics)
         columns = [FACTOR_PREFIX + name for name in table.factors]
-        values = table.per_seed(measures)
+        values = table.per_seed([metric.name for metric in metrics])
         factors = table.configurations.set_index("configuration")[columns]
-        # Costs differ by factors, not amounts, so their logarithms are compared.
-        values[measures] = as_drawn(values, measures)
         joined = values.join(factors, on="configuration")
         names = ["seed", *columns]
         self._trials = [dict(zip(names, map(_hashable, row), strict=True)) for row in joined[names].to_numpy(object)]
-        self._values = {measure: values[measure].to_numpy(dtype=float) for measure in measures}
+        self._values = {metric.name: _as_compared(values[metric.name], metric) for metric in metrics}
         uids = table.trusted.drop_duplicates(["configuration", "seed"]).set_index(["configuration", "seed"])["uid"]
         rows = zip(values["configuration"], values["seed"], strict=True)
-        self._encoders = [_encoder(table.study.trials[uids[row]].config) for row in rows]
+        self._prefixes = [_prefix(table, uids[row]) for row in rows]
         self._dependents = _dependents(table)
         self._cells: dict[tuple[str, ...], Cells] = {}
 
@@ -118,28 +115,28 @@ class MatchedTrials:
                 values[context].add(level[0])
         return [level for level in levels if any(len(values[context]) > 1 for context in cells[level,])]
 
-    def differences(self, contrast: Contrast, measure: str) -> Floats:
-        """``measure`` at the high level minus ``measure`` at the low level, one number per pair of encoders.
+    def differences(self, contrast: Contrast, metric: Metric) -> Floats:
+        """``metric`` at the high level minus ``metric`` at the low level, one number per pair of prefixes.
 
-        Only pairs with finite values count. For a factor of the probe, both encoders of a pair are the same.
+        Only pairs with finite values count. Trials of one prefix are paired, too, if the factor acts after it.
         """
-        return self._differences((contrast,), measure)
+        return self._differences((contrast,), metric)
 
-    def interaction(self, first: Contrast, second: Contrast, measure: str) -> Floats:
+    def interaction(self, first: Contrast, second: Contrast, metric: Metric) -> Floats:
         """How much the effect of ``first`` differs between the high and the low level of ``second``: one number per
-        four encoders of trials that are equal except for the two factors."""
-        return self._differences((first, second), measure)
+        four prefixes of trials that are equal except for the two factors."""
+        return self._differences((first, second), metric)
 
-    def _differences(self, contrasts: tuple[Contrast, ...], measure: str) -> Floats:
+    def _differences(self, contrasts: tuple[Contrast, ...], metric: Metric) -> Floats:
         matched = self._matched(contrasts)
-        values = self._values[measure][matched]
+        values = self._values[metric.name][matched]
         for _ in contrasts:
             values = values[:, 1] - values[:, 0]
-        of_encoders = defaultdict[tuple[str, ...], list[float]](list)
+        of_prefixes = defaultdict[tuple[str, ...], list[float]](list)
         for value, trials in zip(values, matched.reshape(len(matched), 2 ** len(contrasts)), strict=True):
             if np.isfinite(value):
-                of_encoders[tuple(self._encoders[trial] for trial in trials)].append(value)
-        return np.array([np.mean(found) for found in of_encoders.values()], dtype=float)
+                of_prefixes[tuple(self._prefixes[trial] for trial in trials)].append(value)
+        return np.array([np.mean(found) for found in of_prefixes.values()], dtype=float)
 
     def _matched(self, contrasts: tuple[Contrast, ...]) -> Ints:
         """The trials that are equal except for the contrasts' factors, shape (contexts, 2) or (contexts, 2, 2).
@@ -193,13 +190,23 @@ def _hashable(value: Any) -> Any:
     return None if value is None or pd.isna(value) else value
 
 
-def _encoder(config: dict[str, Any]) -> str:
-    """A key that is equal for trials that share a pretrained encoder."""
+def _as_compared(values: pd.Series, metric: Metric) -> Floats:
+    """The values as they are subtracted: costs as logarithms, because they differ by factors, not by amounts."""
+    compared: Floats = (np.log(values.where(values > 0)) if metric.is_cost else values).to_numpy(dtype=float)
+    return compared
+
+
+def _prefix(table: TrialTable, uid: str) -> str:
+    """A key that is equal for trials with the same prefix; the uid of a trial that shares none, as far as is known."""
+    if table.trainable is None:
+        return uid
+    model, config = table.trainable.config, table.study.trials[uid].config
+    unknown = {name: value for name, value in config.items() if name not in model.model_fields}  # of another version
     try:
-        return TrialConfig(**config).pretraining_hash()
-    except ValidationError:  # a config of another version: use its fields as they are
-        fields = {name: value for name, value in config.items() if not name.startswith(("probe", "eval_", "rung_"))}
-        return json.dumps(fields, sort_keys=True)
+        prefix = table.trainable.prefix(model(**{name: config[name] for name in config if name not in unknown}))
+    except ValidationError:
+        return uid
+    return uid if prefix is None else f"{prefix} {json.dumps(unknown, sort_keys=True)}"
 
 
 def _dependents(table: TrialTable) -> dict[str, tuple[str, ...]]:

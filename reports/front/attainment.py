@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from study.record.measures import Objective
+from study.trainable import Metric
 
 Floats = npt.NDArray[np.float64]
 LEVELS = (20, 50, 80)
@@ -24,7 +24,7 @@ class Attainment:
     num_configurations: int  # completed by every one of these seeds
 
 
-def attainment_of(seeds: pd.DataFrame, objectives: tuple[Objective, Objective]) -> Attainment | None:
+def attainment_of(seeds: pd.DataFrame, objectives: tuple[Metric, Metric]) -> Attainment | None:
     """The points that at least 20, 50 and 80 percent of the seeds attain (dominate or equal).
 
     Each seed is one run of the study: the set of its configurations. Seeds are only comparable on the same
@@ -33,7 +33,7 @@ def attainment_of(seeds: pd.DataFrame, objectives: tuple[Objective, Objective]) 
     Fonseca et al. (2001), doi:10.1007/3-540-44719-9_15.
 
     Args:
-        seeds: one row per configuration and seed, as from ``configurations.seed_frame``, of trusted trials only.
+        seeds: one row per configuration and seed, as from ``TrialTable.per_seed``.
         objectives: two columns of ``seeds``.
 
     Returns:

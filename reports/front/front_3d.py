@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from reports.front.axis import Axis, axis_of, measured_in, splits_of
 from reports.page.figure_style import (
     BLUE,
     FAINT,
@@ -15,74 +15,58 @@ from reports.page.figure_style import (
     decade_ticks,
     hover_text,
     maybe_log,
-    plain_numbers,
     split_buttons,
     styled,
 )
-from study.record.measures import COSTS, SPLIT_WORDS, CostScale, Objective, cost_scale, is_accuracy, on_split
+from study.record.measures import short_label
 from study.record.trials import TrialTable
+from study.trainable import Metric
 
-AXES = ("x", "y", "z")
 
-
-def three_objectives(table: TrialTable, objectives: Sequence[Objective]) -> go.Figure:
+def three_objectives(table: TrialTable, objectives: Sequence[Metric]) -> go.Figure:
     """The configurations in three objectives; buttons switch the marks between validation and test values."""
-    names = [objective.name for objective in objectives]
-    frame = table.certainty[0]
-    shown = frame[np.isfinite(frame[names].to_numpy(dtype=float)).all(axis=1)]
-    scales = {name: cost_scale(name, shown[name]) for name in names if name in COSTS}
+    rows = measured_in(table, objectives)
+    axes = {letter: axis_of(table, o, rows[o.name]) for letter, o in zip("xyz", objectives, strict=True)}
+    is_lost, on_front = rows["is_lost"], rows["on_front"]
+    looks = [
+        (rows[~is_lost & ~on_front], "behind the front", "circle", 4, BLUE),
+        (rows[on_front], "on the front", "diamond", 6, ORANGE),
+        (rows[is_lost], "a seed failed or stopped", "x", 3, GRAY),
+    ][: 3 if is_lost.any() else 2]
+    splits = splits_of(table, objectives)
     figure = go.Figure()
-    is_whole = shown["state"] == "complete"
-    groups = [shown[is_whole & ~shown["on_front"]], shown[shown["on_front"]], shown[~is_whole]]
-    looks = [("behind the front", "circle", 4, BLUE), ("on the front", "diamond", 6, ORANGE)]
-    looks += [("a seed failed or stopped", "x", 3, GRAY)] if len(groups[2]) else []
-    groups = groups[: len(looks)]
-    for rows, (name, symbol, size, color) in zip(groups, looks, strict=True):
+    for own, name, symbol, size, color in looks:
         figure.add_scatter3d(
-            name=name, mode="markers", hovertext=[hover_text(row, table) for row in rows.to_dict("records")],
-            hovertemplate="%{hovertext}<extra></extra>", **_at(rows, names, scales, "val"),
+            name=name, mode="markers", hovertext=[hover_text(row, table) for row in own.to_dict("records")],
+            hovertemplate="%{hovertext}<extra></extra>", **_at(own, axes, splits[0]),
             marker={"symbol": symbol, "size": size, "color": color, "line": {"color": GRAY, "width": 1}},
         )  # fmt: skip
     styled(figure, height=620)
-    look = {"gridcolor": FAINT, "color": GRAY, "showbackground": False, "zeroline": False}
     figure.update_layout(
         scene={
-            **{f"{axis}axis": look | _axis(name, shown, scales) for axis, name in zip(AXES, names, strict=True)},
+            **{f"{letter}axis": _look(axis) for letter, axis in axes.items()},
             "camera": {"eye": {"x": 1.45, "y": -1.5, "z": 0.6}, "center": {"z": -0.2}},
             "aspectmode": "cube",
         },
         margin={"l": 0, "r": 0, "t": 56, "b": 24},
         legend={"y": 0.0, "yanchor": "bottom"},
     )
-    if any(is_accuracy(name) for name in names):
-        views = {split: [_at(rows, names, scales, split) for rows in groups] for split in SPLIT_WORDS}
-        figure.update_layout(updatemenus=[split_buttons({
-            split: ({axis: [view[axis] for view in group] for axis in AXES}, {}) for split, group in views.items()
-        })])  # fmt: skip
+    if len(splits) > 1:
+        views = {split: [_at(own, axes, split) for own, *_ in looks] for split in splits}
+        buttons = {split: ({letter: [at[letter] for at in view] for letter in axes}, {})
+                   for split, view in views.items()}  # fmt: skip
+        figure.update_layout(updatemenus=[split_buttons(buttons)])
     return figure
 
 
-def _at(rows: pd.DataFrame, names: list[str], scales: dict[str, CostScale], split: str) -> dict[str, Any]:
+def _at(rows: pd.DataFrame, axes: dict[str, Axis], split: str) -> dict[str, Any]:
     """The coordinates of ``rows``; costs in their unit, as logarithms if they span over a factor of 10."""
-    return {
-        axis: maybe_log(rows[name], scales[name]) if name in scales else plain_numbers(_on_split(rows, name, split))
-        for axis, name in zip(AXES, names, strict=True)
-    }
+    return {letter: maybe_log(axis.series(rows, split), axis.scale) for letter, axis in axes.items()}
 
 
-def _on_split(rows: pd.DataFrame, name: str, split: str) -> pd.Series:
-    column = on_split(name, split)
-    return rows[column] if column in rows else pd.Series(np.nan, index=rows.index)
-
-
-def _axis(name: str, shown: pd.DataFrame, scales: dict[str, CostScale]) -> dict[str, Any]:
-    if name in scales:
-        ticks = decade_ticks(shown[name], scales[name]) if scales[name].is_log else {}
-        return {"title": {"text": scales[name].label}} | ticks
-    return {"title": {"text": _short_title(name) if is_accuracy(name) else name}}
-
-
-def _short_title(name: str) -> str:
-    """A title that fits an edge of the cube; the caption gives the rest."""
-    kind, _, radius = name.split("_", 1)[1].partition("_")
-    return f"{'robust at ' + radius + '/255' if radius else kind} (%)"
+def _look(axis: Axis) -> dict[str, Any]:
+    """A title that fits an edge of the cube, the caption gives the rest; round ticks for logarithms."""
+    metric = axis.metric
+    title = axis.scale.label if metric.is_cost else short_label(metric).removeprefix(f"{metric.split} ")
+    look = {"gridcolor": FAINT, "color": GRAY, "showbackground": False, "zeroline": False}
+    return look | {"title": {"text": title}} | (decade_ticks(axis.values, axis.scale) if axis.scale.is_log else {})

@@ -1,5 +1,6 @@
 """Notable points of a front: its knee, and the best configurations within given budgets."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -7,13 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from study.record.front import front_mask
-from study.record.measures import COSTS, Objective, cost_scale, log_ticks
+from study.record.front import nondominated
+from study.record.measures import axis_scale, log_ticks
+from study.trainable import Metric
 
 Floats = npt.NDArray[np.float64]
 
 
-def knee_of(configurations: pd.DataFrame, objectives: Sequence[Objective]) -> int | None:
+def front_in(configurations: pd.DataFrame, metrics: Sequence[Metric]) -> npt.NDArray[np.bool_]:
+    """Marks the configurations on the front of ``metrics`` alone; lost and doubtful ones are on no front."""
+    values = configurations[[metric.name for metric in metrics]].to_numpy(dtype=float, copy=True)
+    values[configurations["is_lost"] | (configurations["validity"].map(len) > 0)] = np.nan
+    return nondominated(values, [metric.maximise for metric in metrics])
+
+
+def knee_of(configurations: pd.DataFrame, objectives: Sequence[Metric]) -> int | None:
     """The position of the knee among the rows of ``configurations``.
 
     Definition: each of ``objectives`` is scaled so that over the members of the front its worst value is 0 and its best
@@ -23,10 +32,10 @@ def knee_of(configurations: pd.DataFrame, objectives: Sequence[Objective]) -> in
 
     Returns:
         None if the front has fewer members than objectives plus one, or if no member lies beyond the plane through the
-        ends (that is, no sum exceeds 1): such a front has no knee.
+        ends (that is, no sum exceeds 1): such a front has no knee. One objective has none either.
     """
-    rows = np.flatnonzero(front_mask(configurations, objectives))
-    if len(rows) <= len(objectives):
+    rows = np.flatnonzero(front_in(configurations, objectives))
+    if len(objectives) < 2 or len(rows) <= len(objectives):
         return None
     gains = np.column_stack([_gain(configurations[o.name].to_numpy(dtype=float)[rows], o) for o in objectives])
     spans = np.ptp(gains, axis=0)
@@ -36,41 +45,37 @@ def knee_of(configurations: pd.DataFrame, objectives: Sequence[Objective]) -> in
     return int(rows[best]) if sums[best] > 1 + 1e-9 else None
 
 
-def _gain(values: Floats, objective: Objective) -> Floats:
-    if objective.name in COSTS and cost_scale(objective.name, values).is_log and (values > 0).all():
+def _gain(values: Floats, objective: Metric) -> Floats:
+    if axis_scale(objective, values).is_log and (values > 0).all():
         values = np.log10(values)
     return values if objective.maximise else -values
 
 
-def best_within_budgets(configurations: pd.DataFrame, measure: str, cost: str) -> pd.DataFrame:
+def best_within_budgets(configurations: pd.DataFrame, metric: Metric, cost: Metric) -> pd.DataFrame:
     """The best configuration within each round budget (1, 2, 5 times powers of ten in the cost's unit).
 
     Only configurations eligible for a front are considered. A budget that buys nothing better than the one before is
     left out; the last budget is the cost of the best configuration overall, rounded up to a round number.
 
     Returns:
-        Columns ``budget`` (in the unit of the measure ``cost``) and ``row`` (position in ``configurations``), by
-        increasing budget.
+        Columns ``budget`` (in the unit of ``cost``) and ``row`` (position in ``configurations``), by increasing budget.
     """
-    fit = front_mask(configurations, [Objective(cost, maximise=False), Objective(measure, maximise=True)])
-    rows = np.flatnonzero(fit)
-    costs = configurations[cost].to_numpy(dtype=float)[rows]
-    values = configurations[measure].to_numpy(dtype=float)[rows]
-    found: list[tuple[float, int]] = []
+    rows = np.flatnonzero(front_in(configurations, [dataclasses.replace(cost, direction="minimize"), metric]))
+    costs = configurations[cost.name].to_numpy(dtype=float)[rows]
+    gains = configurations[metric.name].to_numpy(dtype=float)[rows] * (1 if metric.maximise else -1)
+    best: list[tuple[float, int]] = []
     for budget in _round_budgets(costs, cost) if len(rows) and (costs > 0).all() else []:
         affordable = np.flatnonzero(costs <= budget)
-        if len(affordable) == 0:
-            continue
-        best = int(rows[affordable[np.argmax(values[affordable])]])
-        if not found or found[-1][1] != best:
-            found.append((budget, best))
-    return pd.DataFrame(found, columns=["budget", "row"])
+        row = int(rows[affordable[np.argmax(gains[affordable])]]) if len(affordable) else None
+        if row is not None and (not best or best[-1][1] != row):
+            best.append((budget, row))
+    return pd.DataFrame(best, columns=["budget", "row"])
 
 
-def _round_budgets(costs: Floats, name: str) -> list[float]:
-    size = cost_scale(name, costs).size
+def _round_budgets(costs: Floats, cost: Metric) -> list[float]:
+    """Round budgets from below the cheapest to the first that buys everything."""
+    size = axis_scale(cost, costs).size
     low, high = costs.min() / size, costs.max() / size
-    top = 10 ** math.ceil(math.log10(high))
-    ticks = log_ticks(low, max(top, high))
-    above = [tick for tick in ticks if tick >= high]
-    return [tick * size for tick in ticks if tick < high] + [tick * size for tick in above[:1]]
+    ticks = log_ticks(low, max(10 ** math.ceil(math.log10(high)), high))
+    within = [tick for tick in ticks if tick < high]
+    return [tick * size for tick in [*within, *ticks[len(within) : len(within) + 1]]]

@@ -1,96 +1,120 @@
-"""Figures of how the front grew and of how certain it is: hypervolume over compute, attainment surfaces."""
+"""Figures of how the front grew and of how certain it is: hypervolume or best value over cost, attainment surfaces."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from reports.front.attainment import Attainment, attainment_of
-from reports.front.hypervolume import ReferenceBox, hypervolume_growth, reference_box
-from reports.page.figure_style import BLUE, GRAY, ORANGE, VERMILLION, log_axis_ticks, plain_numbers, styled
-from study.record.measures import COSTS, CostScale, Objective, cost_scale, label
+from reports.front.axis import axis_of
+from reports.front.hypervolume import ReferenceBox, reference_box, stages
+from reports.page.figure_style import BLUE, GRAY, ORANGE, VERMILLION, plain_numbers, styled
+from study.record.measures import Scale, axis_scale, on_its_split
 from study.record.trials import TrialTable
+from study.trainable import Metric, Trainable
 
 LEVEL_LINES = {
     20: {"color": BLUE, "width": 2, "dash": "dot"},
     50: {"color": ORANGE, "width": 3},
     80: {"color": VERMILLION, "width": 2, "dash": "dash"},
 }
+STATE_MARKS = {"complete": ("circle", BLUE), "stopped": ("circle-open", GRAY), "failed": ("x", GRAY)}
 
 
-def growth_of(table: TrialTable) -> tuple[ReferenceBox, pd.DataFrame] | None:
-    """The reference box of the study's objectives, and the growth of the hypervolume; None without usable results."""
+@dataclass(frozen=True)
+class Growth:
+    """What a study had found after each trial that ended.
+
+    Args:
+        cost: what was spent, added up over trials; None: the trials are counted.
+        box: of the objectives, in which ``hypervolume`` is measured.
+        frame: columns ``uid``, ``state``, ``spent``, ``hypervolume`` (share of the box), and ``best`` of the first
+            objective (NaN before there is one), in the order in which the trials ended.
+    """
+
+    cost: Metric | None
+    box: ReferenceBox
+    frame: pd.DataFrame
+
+
+def growth_of(table: TrialTable) -> Growth | None:
+    """The growth of what the study found; None without usable results."""
     names = [objective.name for objective in table.objectives]
     values = table.whole[table.whole["validity"].map(len) == 0][names].to_numpy(dtype=float)
     points = values[np.isfinite(values).all(axis=1)]
-    if len(points) == 0:
+    if len(points) == 0 or not names:
         return None
-    box = reference_box(points, table.objectives)
-    return box, hypervolume_growth(table.study, table.objectives, box)
+    box, best = reference_box(points, table.objectives), max if table.objectives[0].maximise else min
+    reused = (table.trainable or Trainable).reused
+    rows = [
+        {
+            "uid": stage.trial.uid,
+            "state": stage.trial.state,
+            "spent": stage.spent,
+            "hypervolume": box.share(stage.points),
+            "best": best(stage.points[:, 0], default=math.nan),
+        }
+        for stage in stages(table.study, table.objectives, table.cost, reused)
+    ]
+    return Growth(table.cost, box, pd.DataFrame(rows, columns=["uid", "state", "spent", "hypervolume", "best"]))
 
 
-def growth_figure(growth: pd.DataFrame) -> go.Figure:
-    """The hypervolume after each trial that ended, over the compute spent by all trials ended so far."""
-    scale = cost_scale("train_pflop", growth["spent_pflop"].tail(1))
-    spent = growth["spent_pflop"] / scale.size
+def growth_figure(table: TrialTable, growth: Growth) -> go.Figure:
+    """The hypervolume, or the best value of a single objective, over what all trials that ended so far have cost."""
+    frame, cost = growth.frame, growth.cost
+    scale = axis_scale(cost, frame["spent"].tail(1)) if cost else Scale(1.0, "trials that ended", is_log=False)
+    if len(table.objectives) == 1:
+        (objective,) = table.objectives
+        axis = axis_scale(objective, frame["best"].tail(1))
+        reached, title = frame["best"] / axis.size, axis.label if objective.is_cost else on_its_split(objective)
+        title = f"best {title}"
+    else:
+        reached, title = 100 * frame["hypervolume"], "hypervolume (% of the box)"
+    spent = frame["spent"] / scale.size
     figure = go.Figure()
-    line = {"shape": "hv", "color": BLUE, "width": 2}
-    figure.add_scatter(x=plain_numbers(spent), y=plain_numbers(100 * growth["hypervolume"]), mode="lines", line=line,
-                       hoverinfo="skip", showlegend=False)  # fmt: skip
-    for state, symbol, color in (("complete", "circle", BLUE), ("stopped", "circle-open", GRAY), ("failed", "x", GRAY)):
-        rows = growth[growth["state"] == state]
-        if len(rows):
+    figure.add_scatter(x=plain_numbers(spent), y=plain_numbers(reached), mode="lines", hoverinfo="skip",
+                       line={"shape": "hv", "color": BLUE, "width": 2}, showlegend=False)  # fmt: skip
+    for state, (symbol, color) in STATE_MARKS.items():
+        own = frame["state"] == state
+        if own.any():
             figure.add_scatter(
-                x=plain_numbers(spent[rows.index]), y=plain_numbers(100 * rows["hypervolume"]), mode="markers",
+                x=plain_numbers(spent[own]), y=plain_numbers(reached[own]), mode="markers",
                 name=f"a trial ended: {state}", marker={"symbol": symbol, "size": 6, "color": color},
-                text=rows["uid"], hovertemplate="%{text}: %{y:.2f} % after %{x:.4g}<extra></extra>",
+                text=frame["uid"][own], hovertemplate="%{text}: %{y:.5g} after %{x:.4g}<extra></extra>",
             )  # fmt: skip
     styled(figure, height=400)
-    figure.update_xaxes(title={"text": f"{scale.label}, all trials so far"}, rangemode="tozero")
-    figure.update_yaxes(title={"text": "hypervolume (% of the box)"})
+    figure.update_xaxes(
+        title={"text": f"{scale.label}, all trials so far" if cost else scale.label}, rangemode="tozero"
+    )
+    figure.update_yaxes(title={"text": title})
     figure.update_layout(margin={"t": 24})
     return figure
 
 
-def attainment_in(table: TrialTable, pair: tuple[Objective, Objective]) -> Attainment | None:
+def attainment_in(table: TrialTable, pair: tuple[Metric, Metric]) -> Attainment | None:
     """The attainment surfaces of the study's seeds in two objectives, from trusted trials (``TrialTable.trusted``)."""
     return attainment_of(table.per_seed([objective.name for objective in pair]), pair)
 
 
-def attainment_figure(table: TrialTable, pair: tuple[Objective, Objective], found: Attainment) -> go.Figure:
+def attainment_figure(table: TrialTable, pair: tuple[Metric, Metric], attainment: Attainment) -> go.Figure:
     """The staircases that 20, 50 and 80 percent of the seeds attain in the two objectives."""
-    x, y = pair
-    corners = np.concatenate(list(found.surfaces.values()))
-    scales = {
-        objective.name: cost_scale(objective.name, corners[:, column])
-        for column, objective in enumerate(pair) if objective.name in COSTS
-    }  # fmt: skip
+    corners = pd.DataFrame(np.concatenate(list(attainment.surfaces.values())), columns=["x", "y"])
+    x, y = axis_of(table, pair[0], corners["x"]), axis_of(table, pair[1], corners["y"])
     figure = go.Figure()
-    for level, points in found.surfaces.items():
-        xs, ys = points[:, 0] / _size(x, scales), points[:, 1] / _size(y, scales)
-        if not x.maximise:
-            xs, ys = np.append(xs, corners[:, 0].max() / _size(x, scales)), np.append(ys, ys[-1])
-        count = math.ceil(level / 100 * len(found.seeds))
+    for level, points in attainment.surfaces.items():
+        xs, ys = points.T
+        if not x.metric.maximise:
+            xs, ys = np.append(xs, corners["x"].max()), np.append(ys, ys[-1])
+        count = math.ceil(level / 100 * len(attainment.seeds))
         figure.add_scatter(
-            x=plain_numbers(xs), y=plain_numbers(ys), mode="lines",
-            name=f"{level}% ({count} of {len(found.seeds)} seeds)",
-            line=LEVEL_LINES[level] | {"shape": "vh" if x.maximise else "hv"},
+            x=plain_numbers(xs / x.scale.size), y=plain_numbers(ys / y.scale.size), mode="lines",
+            name=f"{level}% ({count} of {len(attainment.seeds)} seeds)",
+            line=LEVEL_LINES[level] | {"shape": "vh" if x.metric.maximise else "hv"},
         )  # fmt: skip
     styled(figure, height=440)
-    for objective, column, update in ((x, 0, figure.update_xaxes), (y, 1, figure.update_yaxes)):
-        update(title={"text": _title(table, objective, scales)})
-        if objective.name in scales and scales[objective.name].is_log:
-            update(type="log", **log_axis_ticks(corners[:, column] / _size(objective, scales)))
+    figure.update_xaxes(x.kind, title={"text": x.title(x.metric.split)})
+    figure.update_yaxes(y.kind, title={"text": y.long_title(y.metric.split)})
     figure.update_layout(margin={"t": 24})
     return figure
-
-
-def _size(objective: Objective, scales: dict[str, CostScale]) -> float:
-    return scales[objective.name].size if objective.name in scales else 1.0
-
-
-def _title(table: TrialTable, objective: Objective, scales: dict[str, CostScale]) -> str:
-    if objective.name in scales:
-        return scales[objective.name].label
-    return f"validation {label(objective.name, table.pgd_steps)}".replace("accuracy, ", "accuracy,<br>")

@@ -7,39 +7,37 @@ from typing import Any
 import pandas as pd
 
 from reports.front.front_marks import best_within_budgets
-from reports.page.figure_style import short_percent, value_text
-from reports.page.report_table import ReportTable, Row, table_of
+from reports.page.figure_style import factor_text, measured_text
+from reports.page.report_table import ReportTable, Row
 from reports.page.rerun import rerun_command
-from study.record.configuration_frame import spread_of
 from study.record.measures import (
-    COSTS,
-    format_cost,
-    images_behind,
-    images_text,
+    SPLIT_WORDS,
+    examples_behind,
+    examples_text,
+    in_words,
     interval_of,
-    is_accuracy,
-    label,
+    on_split,
     short_label,
-    split_of,
+    value_text,
 )
-from study.record.trials import FACTOR_PREFIX, TrialTable
+from study.record.trials import FACTOR_PREFIX, TrialTable, spread_of
+from study.trainable import Metric
 
-NOTATION = "Accuracies with ± standard deviation over seeds, or [Wilson 95% interval over images] for one seed."
 MIN_PROBABILITY = 0.1  # minimum probability of belonging to the front for a configuration off it to be listed
+NUM_BEST = 10  # configurations in the table of a study with one objective
 
 
 def sorted_front(table: TrialTable) -> pd.DataFrame:
-    """The configurations on the front with their probabilities, sorted by the first accuracy, best first."""
+    """The configurations on the front with their probabilities, sorted by the first objective that is no cost."""
     frame = table.certainty[0]
     front = frame[frame["on_front"]]
-    first = next((objective for objective in table.objectives if is_accuracy(objective.name)), None)
+    first = next((objective for objective in table.objectives if not objective.is_cost), None)
     return front if first is None else front.sort_values(first.name, ascending=not first.maximise, kind="stable")
 
 
 def front_export(table: TrialTable) -> ReportTable:
-    """The front for a paper: factors, test accuracies, costs, and the probability of each member."""
-    title = f"Pareto front, selected on validation. {NOTATION}"
-    return _configurations("front", title, table, sorted_front(table))
+    """The front for a paper: factors, what is reported, costs, and the probability of each member."""
+    return _configurations("front", "Pareto front, selected on validation", table, sorted_front(table))
 
 
 def near_front(table: TrialTable) -> ReportTable:
@@ -47,66 +45,77 @@ def near_front(table: TrialTable) -> ReportTable:
     frame = table.certainty[0]
     likely = frame[~frame["on_front"] & (frame["front_probability"] >= MIN_PROBABILITY)]
     likely = likely.sort_values("front_probability", ascending=False, kind="stable")
-    return _configurations(
-        "near_front",
-        f"Off the front, but on it in at least {MIN_PROBABILITY:.0%} of bootstrap replicates. {NOTATION}",
-        table,
-        likely,
-    )
+    title = f"Off the front, but on it in at least {MIN_PROBABILITY:.0%} of bootstrap replicates"
+    return _configurations("near_front", title, table, likely)
 
 
-def budget_table(table: TrialTable, measure: str, cost: str) -> ReportTable:
-    """The best ``measure`` under round budgets of ``cost``, selected on validation."""
+def best_table(table: TrialTable) -> ReportTable:
+    """The best configurations in the only objective of the study; lost and doubtful ones are left out."""
+    (objective,) = table.objectives
     frame = table.certainty[0]
-    best = best_within_budgets(frame, measure, cost)
+    kept = frame[~frame["is_lost"] & (frame["validity"].map(len) == 0)].dropna(subset=[objective.name])
+    best = kept.sort_values(objective.name, ascending=not objective.maximise, kind="stable").head(NUM_BEST)
+    return _configurations("best", f"The best configurations by {in_words(objective)}", table, best, [objective])
+
+
+def budget_table(table: TrialTable, metric: Metric, cost: Metric) -> ReportTable:
+    """The best ``metric`` under round budgets of ``cost``, selected on validation."""
+    frame = table.certainty[0]
+    best = best_within_budgets(frame, metric, cost)
+    split = f"{SPLIT_WORDS[metric.split]} " if metric.split else ""
+    title = f"Best {split}{in_words(metric)} within a budget of {in_words(cost)}"
     members = frame.iloc[best["row"].tolist()]
-    budgets = [format_cost(cost, budget) for budget in best["budget"]]
-    title = (
-        f"Best {split_of(measure)} {label(measure, table.pgd_steps)} within a budget of {COSTS[cost][0]}. {NOTATION}"
-    )
-    found = _configurations(f"best_within_budget_{cost}", title, table, members, [measure])
-    found.text.insert(0, "budget", budgets)
-    found.data.insert(0, f"budget_{cost}", best["budget"].tolist())
-    found.text.insert(len(table.factors) + 2, short_label(measure),
-                      [short_percent(row, measure) for row in members.to_dict("records")])  # fmt: skip
-    return found
+    budgets = _configurations(f"best_within_budget_{cost.name}", title, table, members, [metric])
+    budgets.text.insert(0, "budget", [value_text(cost, budget) for budget in best["budget"]])
+    budgets.data.insert(0, f"budget_{cost.name}", best["budget"].tolist())
+    return budgets
+
+
+def reported_metrics(table: TrialTable) -> list[Metric]:
+    """What is reported of a configuration besides costs: shares on test or on no split, and the other objectives."""
+    metrics = [*table.shares("test"), *table.shares("")]
+    for objective in table.objectives:
+        twin = table.metric(on_split(objective, "test"))
+        reported = twin if twin.name in table.configurations else objective
+        if not objective.is_cost and reported not in metrics:
+            metrics.append(reported)
+    return metrics
 
 
 def _configurations(
-    name: str, title: str, table: TrialTable, frame: pd.DataFrame, more: Sequence[str] = ()
+    name: str, title: str, table: TrialTable, frame: pd.DataFrame, first: Sequence[Metric] = ()
 ) -> ReportTable:
-    """The configurations in ``frame`` as numbers and as text; the title gives image counts of tests and ``more``."""
-    tests, costs = table.accuracies("test"), [cost for cost in COSTS if cost in frame]
+    """The configurations in ``frame`` as numbers and as text, where the columns begin with those of ``first``."""
     rows = frame.to_dict("records")
-    title = f"{title} {images_text(rows, [*tests, *more])}".strip()
-    columns: dict[str, Any] = {"trial": lambda row: row["uid"]}
-    columns |= {factor: lambda row, factor=factor: value_text(row[FACTOR_PREFIX + factor]) for factor in table.factors}
-    columns |= {short_label(test): lambda row, test=test: short_percent(row, test) for test in tests}
-    columns |= {COSTS[cost][0]: lambda row, cost=cost: format_cost(cost, row[cost]) for cost in costs}
-    columns |= {"seeds": lambda row: row["num_seeds"], "P(front)": lambda row: f"{row['front_probability']:.2f}"}
-    text = table_of(name, title, rows, columns).text
-    return ReportTable(name, title, pd.DataFrame([_numbers(row, table) for row in rows], dtype=object), text)
+    metrics = list(dict.fromkeys([*first, *reported_metrics(table)]))
+    notation = "Values with ± standard deviation over seeds"
+    notation += (
+        f", or [Wilson 95% interval over {table.examples}] for one seed" if any(m.is_share for m in metrics) else ""
+    )
+    title = f"{title}. {notation}. {examples_text(rows, metrics, table.examples)}".strip()
+    texts, numbers = [], []
+    for row in rows:
+        text = {"trial": row["uid"]} | {factor: factor_text(row[FACTOR_PREFIX + factor]) for factor in table.factors}
+        text |= {short_label(metric): measured_text(row, metric) for metric in metrics}
+        text |= {in_words(cost): value_text(cost, row[cost.name]) for cost in table.costs}
+        texts.append(text | {"seeds": str(row["num_seeds"]), "P(front)": f"{row['front_probability']:.2f}"})
+        numbers.append(_numbers(row, table))
+    return ReportTable(name, title, pd.DataFrame(numbers, dtype=object), pd.DataFrame(texts))
 
 
 def _numbers(row: Row, table: TrialTable) -> dict[str, Any]:
-    """A configuration with one number per column: means, spreads, intervals, numbers of images and of seeds."""
+    """A configuration with one number per column: means, spreads, intervals, numbers of examples and of seeds."""
     plain: dict[str, Any] = {"uid": row["uid"], "trials": " ".join(row["uids"])}
     plain |= {"seeds": " ".join(str(seed) for seed in row["seeds"])}
     plain |= {factor: row[FACTOR_PREFIX + factor] for factor in table.factors}
-    for name in [*table.accuracies("val"), *table.accuracies("test")]:
-        low, high = interval_of(row, name) or (math.nan, math.nan)
-        spread, seeds = spread_of(row, name)
-        plain |= {
-            name: row[name],
-            f"{name}_sd": spread,
-            f"{name}_seeds": seeds,
-            f"{name}_images": images_behind(row, name),
-        }
-        # Wilson's interval covers the images of one seed; around a mean over seeds it would be misread.
-        plain |= {
-            f"{name}_wilson_low": low if seeds == 1 else math.nan,
-            f"{name}_wilson_high": high if seeds == 1 else math.nan,
-        }
-    plain |= {cost: row[cost] for cost in COSTS if cost in row}
+    for metric in dict.fromkeys([*table.shares("val"), *reported_metrics(table)]):
+        name, (spread, seeds) = metric.name, spread_of(row, metric.name)
+        plain |= {name: row[name], f"{name}_sd": spread, f"{name}_seeds": seeds}
+        if metric.is_share:
+            # Wilson's interval covers the examples of one seed; around a mean over seeds it would be misread.
+            low, high = (interval_of(row, metric) if seeds == 1 else None) or (math.nan, math.nan)
+            plain |= {f"{name}_{table.examples}": examples_behind(row, metric)}
+            plain |= {f"{name}_wilson_low": low, f"{name}_wilson_high": high}
+    plain |= {cost.name: row[cost.name] for cost in table.costs}
     plain |= {"front_probability": row["front_probability"]}
-    return plain | {"command": rerun_command(table.study.trials[row["uid"]].config) or ""}
+    return plain | {"command": rerun_command(table, row["uid"]) or ""}

@@ -1,18 +1,17 @@
-"""The share of objective space that a front covers, and its growth with the compute spent."""
+"""The share of objective space that a front covers, and how front and cost grew while a study ran."""
 
 import math
-from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import moocore
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from study.record.configuration_frame import rounded
+from study.record.configurations import Configuration
+from study.record.front import comparable_means
 from study.record.journal import StudyRecord, TrialRecord
-from study.record.measures import COSTS, Objective, is_accuracy
+from study.trainable import Metric
 
 Floats = npt.NDArray[np.float64]
 MARGIN = 0.1  # relative distance of the reference point beyond the worst value, so that this value counts too
@@ -31,22 +30,24 @@ class ReferenceBox:
         if len(points) == 0:
             return 0.0
         volume = math.prod(abs(best - worst) for best, worst in zip(self.ideal, self.reference, strict=True))
-        dominated = moocore.hypervolume(points, ref=list(self.reference), maximise=list(self.maximise))
-        return float(dominated) / volume
+        if len(self.maximise) == 1:
+            best = points.max() if self.maximise[0] else points.min()
+            return float(max(0.0, (best - self.reference[0]) * (1 if self.maximise[0] else -1))) / volume
+        return float(moocore.hypervolume(points, ref=list(self.reference), maximise=list(self.maximise))) / volume
 
 
-def reference_box(points: Floats, objectives: list[Objective]) -> ReferenceBox:
+def reference_box(points: Floats, objectives: Sequence[Metric]) -> ReferenceBox:
     """The box for ``points`` (configurations, objectives; at least one, finite).
 
-    Accuracies span 0 to 100 %, costs 0 to 1.1 times the most expensive configuration; any other objective spans its
-    best value to a tenth of its range beyond its worst. Costs are not taken as logarithms.
+    Shares span 0 to 100 %, costs 0 to 1.1 times the most expensive configuration; any other objective spans its best
+    value to a tenth of its range beyond its worst. Costs are not taken as logarithms.
     """
     reference, ideal = [], []
     for column, objective in enumerate(objectives):
         low, high = float(points[:, column].min()), float(points[:, column].max())
-        if is_accuracy(objective.name):
+        if objective.is_share:
             low, high = 0.0, 100.0
-        elif objective.name in COSTS and not objective.maximise:
+        elif objective.is_cost and not objective.maximise:
             low, high = 0.0, (1 + MARGIN) * high
         else:
             margin = MARGIN * (high - low or 1.0)
@@ -56,70 +57,49 @@ def reference_box(points: Floats, objectives: list[Objective]) -> ReferenceBox:
     return ReferenceBox(tuple(reference), tuple(ideal), tuple(objective.maximise for objective in objectives))
 
 
-def spent_pflop(trial: TrialRecord) -> float:
-    """The pretraining cost of a trial so far: from its result, else from its last report, else 0.
+@dataclass(frozen=True)
+class Stage:
+    """A study after a trial ended: what all trials have cost so far, and the configurations that a front may hold.
 
-    A trial that reused an encoder trained by another trial has cost nothing.
+    ``points`` are their means (configurations, objectives), in any order.
     """
-    if trial.metrics.get("is_encoder_shared"):
-        return 0.0
-    for metrics in (trial.metrics, *reversed(trial.reports)):
-        value = metrics.get("train_pflop")
-        if value is not None and math.isfinite(value):
-            return float(value)
-    return 0.0
+
+    trial: TrialRecord
+    spent: float
+    points: Floats
 
 
-def hypervolume_growth(study: StudyRecord, objectives: list[Objective], box: ReferenceBox) -> pd.DataFrame:
-    """The hypervolume after each trial that ended, in the order in which the trials ended.
+def stages(study: StudyRecord, objectives: Sequence[Metric], cost: Metric | None, reused: str) -> Iterator[Stage]:
+    """The study after each trial that ended, in the order in which the trials ended.
 
-    A configuration counts with the mean of the seeds that were complete by then, so the hypervolume can fall when a
-    further seed corrects a lucky one or does not complete, or when a check of a trial fails. Stopped and failed trials
-    add no point, but their cost up to their last report counts as spent; what they spent after that is not known and
-    is left out.
+    A configuration counts with the mean of the seeds that were complete by then, so its point can get worse when a
+    further seed corrects a lucky one, and goes when a seed does not complete or fails a check. Stopped and failed
+    trials add no point, but their cost up to their last report counts as spent; what they spent after that is not known
+    and is left out.
 
-    Returns:
-        Columns ``uid``, ``state``, ``spent_pflop`` (sum over the trials that ended), ``hypervolume`` (share of box).
+    Args:
+        cost: what is added up; if None, the trials are counted.
+        reused: the metric that is true for a trial without a cost of its own (``Trainable.reused``).
     """
     ended = [trial for trial in study.with_state("complete", "stopped", "failed") if trial.ended_at is not None]
-    so_far = defaultdict[str, list[TrialRecord]](list)
+    trials: dict[str, tuple[TrialRecord, ...]] = {}
     points: dict[str, Floats] = {}
-    spent, rows = 0.0, []
+    spent = 0.0
     for trial in sorted(ended, key=lambda trial: trial.ended_at or 0.0):
-        spent += spent_pflop(trial)
-        so_far[trial.configuration].append(trial)
-        point = _per_seed(so_far[trial.configuration], [objective.name for objective in objectives]).mean(axis=0)
-        if np.isfinite(point).all() and _is_trusted(so_far[trial.configuration], study.spec.get("constraints", [])):
-            points[trial.configuration] = point
-        else:
-            points.pop(trial.configuration, None)
-        rows.append((trial.uid, trial.state, spent, box.share(np.array(list(points.values())))))
-    return pd.DataFrame(rows, columns=["uid", "state", "spent_pflop", "hypervolume"])
+        spent += 1.0 if cost is None else spent_by(trial, cost, reused)
+        key = trial.configuration
+        trials[key] = (*trials.get(key, ()), trial)
+        (points[key],) = comparable_means([Configuration(trials[key], num_seeds=1)], objectives, study)
+        values = np.array(list(points.values()))
+        yield Stage(trial, spent, values[np.isfinite(values).all(axis=1)])
 
 
-def _is_trusted(trials: list[TrialRecord], constraints: list[dict[str, Any]]) -> bool:
-    """Whether all trials completed and passed their checks, and their means violate no constraint."""
-    if any(trial.state != "complete" or trial.metrics.get("validity") for trial in trials):
-        return False
-    means = _mean(_per_seed(trials, [constraint["name"] for constraint in constraints]))
-    return not any(rounded(mean) > constraint["at_most"] for mean, constraint in zip(means, constraints, strict=True))
+def spent_by(trial: TrialRecord, cost: Metric, reused: str) -> float:
+    """The cost of a trial so far: from its result, else from its last report, else 0.
 
-
-def _per_seed(trials: list[TrialRecord], names: list[str]) -> Floats:
-    """The measures (seeds, measures); trials of a seed that was run twice are averaged, as in ``seed_frame``."""
-    seeds = defaultdict[int, list[Floats]](list)
-    for trial in trials:
-        seeds[trial.seed].append(_vector(trial, names))
-    return np.array([_mean(np.array(values)) for values in seeds.values()])
-
-
-def _mean(values: Floats) -> Floats:
-    """The mean of each column of ``values`` (rows, measures) over the rows that have it; NaN if none has."""
-    counts = (~np.isnan(values)).sum(axis=0)
-    means: Floats = np.nansum(values, axis=0) / np.where(counts > 0, counts, np.nan)
-    return means
-
-
-def _vector(trial: TrialRecord, names: list[str]) -> Floats:
-    values = [trial.metrics.get(name) for name in names]
-    return np.array([math.nan if value is None else float(value) for value in values])
+    A trial that reused what another one had trained has cost nothing.
+    """
+    if trial.metrics.get(reused):
+        return 0.0
+    values = [metrics.get(cost.name) for metrics in (trial.metrics, *reversed(trial.reports))]
+    return next((float(value) for value in values if value is not None and math.isfinite(value)), 0.0)

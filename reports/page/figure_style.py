@@ -85,18 +85,14 @@ def factor_text(value: Any) -> str:
 
 def measured_text(row: Row, metric: Metric) -> str:
     """A measurement for a table: '45.2 ± 1.3' over seeds, '45.2 [40.1, 50.4]' (Wilson) for one seed, '–' if none."""
-    value, interval, (spread, seeds) = (
-        row.get(metric.name, math.nan),
-        interval_of(row, metric),
-        spread_of(row, metric.name),
-    )
-    if not math.isfinite(value):
-        return "–"
-    if seeds > 1 and (
-        spread > 0 or not metric.is_cost
-    ):  # the seeds of a configuration cost the same, but for the clock
-        return f"{value_text(metric, value)} ± {value_text(metric, spread)}"
-    return value_text(metric, value) + ("" if interval is None else f" [{interval[0]:.1f}, {interval[1]:.1f}]")
+    value, interval = row.get(metric.name, math.nan), interval_of(row, metric)
+    spread, seeds = spread_of(row, metric.name)
+    text = value_text(metric, value)
+    if text == "–":
+        return text
+    if seeds > 1 and (spread > 0 or not metric.is_cost):  # equal configurations cost the same, but for the clock
+        return f"{text} ± {value_text(metric, spread)}"
+    return text if interval is None else f"{text} [{interval[0]:.1f}, {interval[1]:.1f}]"
 
 
 def full_text(row: Row, metric: Metric) -> str:

@@ -105,7 +105,7 @@ def page_header(
     question: str = "",
     states: Mapping[State, int] | None = None,
 ) -> Markup:
-    """The head of a page: title, question, notes, numbers of trials by state, facts; escaped unless it is ``Markup``."""
+    """The head of a page: title, question, notes, numbers of trials by state, facts; escaped unless ``Markup``."""
     listed = fact_list(facts) if facts else ""
     return filled(
         "page/templates/header.html", title=title, question=question, notes=notes, states=states or {}, facts=listed

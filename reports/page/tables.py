@@ -1,7 +1,6 @@
 """The tables of the page, as HTML."""
 
 import math
-from typing import Any
 
 import pandas as pd
 from markupsafe import Markup

@@ -42,6 +42,22 @@ class Step:
     taken: Choice | None
 
 
+def outcomes(found: Sequence[Configuration], objective: str, maximise: bool) -> dict[Choice, Outcome]:
+    """What is known of the choices of an ablation; a mean of ``objective`` counts only if it can be trusted.
+
+    Args:
+        found: the configurations trained for it, without confirmations.
+        objective: by which the ablation chooses (``Ablation.objective``).
+        maximise: whether larger values of it are better.
+    """
+    known: dict[Choice, Outcome] = {}
+    for one in found:
+        mean = one.mean(objective) if one.is_trustworthy else None
+        value = mean if mean is None or maximise else -mean
+        known[as_choice(one.params)] = Outcome(one.state != "running", value)
+    return known
+
+
 def wanted_choices(spec: StudySpec, outcomes: Mapping[Choice, Outcome]) -> list[Choice]:
     """All choices that the ablation trains, as far as ``outcomes`` determine them, including those already trained.
 

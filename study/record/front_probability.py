@@ -72,7 +72,7 @@ def front_certainty(
     takes_part: npt.NDArray[np.bool_] = np.asarray(np.isfinite(means).all(axis=1))
     if not objectives or not takes_part.any():
         return probabilities, None
-    members = [one for one, is_in in zip(found, takes_part, strict=True) if is_in]
+    members = [found[index] for index in np.flatnonzero(takes_part).tolist()]
     seeds, owners = [], []
     for index, one in enumerate(members):
         values = [one.by_seed(objective.name) for objective in objectives]

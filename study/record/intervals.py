@@ -1,6 +1,7 @@
-"""Confidence intervals of accuracies."""
+"""Confidence intervals: of shares of counted examples, and of means over seeds or pairs."""
 
 import math
+from collections.abc import Sequence
 
 Z_95 = 1.959963984540054  # the 97.5% quantile of the normal distribution
 
@@ -28,3 +29,24 @@ def wilson_95(accuracy_percent: float, num_images: int) -> tuple[float, float]:
     half = Z_95 * math.sqrt(share * (1 - share) / num_images + Z_95**2 / (4 * num_images**2))
     scale = 100 / (1 + Z_95**2 / num_images)
     return max(0.0, scale * (middle - half)), min(100.0, scale * (middle + half))
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Student's t 95% interval of the mean of ``values``: (low, high); (NaN, NaN) for fewer than two.
+
+    It assumes that the values are drawn independently from a normal distribution.
+    """
+    count = len(values)
+    if count < 2:
+        return math.nan, math.nan
+    mean = sum(values) / count
+    variance = sum((value - mean) ** 2 for value in values) / (count - 1)
+    reach = t_975(count - 1) * math.sqrt(variance / count)
+    return mean - reach, mean + reach
+
+
+def t_975(degrees_of_freedom: int) -> float:
+    """The 97.5% quantile of Student's t distribution."""
+    from scipy.special import stdtrit  # a fifth of a second, which not every command can spare
+
+    return float(stdtrit(degrees_of_freedom, 0.975))

@@ -200,7 +200,6 @@ def configuration_frame(
             "is_lost": one.is_lost,
             "state": one.state,
         }
-        row |= {FACTOR_PREFIX + name: one.params.get(name) for name in factors}
         for name in names:
             values = np.array([rounded(value) for value in one.by_seed(name).values()])
             is_known = len(values) == len(one.seeds) if name in needed else len(values) > 0
@@ -209,9 +208,9 @@ def configuration_frame(
             row[COUNT_PREFIX + name] = len(values)
         rows.append(row)
     numbers = [prefix + name for name in names for prefix in ("", SPREAD_PREFIX, COUNT_PREFIX)]
-    frame = pd.DataFrame(rows, columns=[*own, *(FACTOR_PREFIX + name for name in factors), *numbers])
-    factor_columns = [FACTOR_PREFIX + name for name in factors]
-    frame[factor_columns] = frame[factor_columns].astype(object)
+    frame = pd.DataFrame(rows, columns=[*own, *numbers])
+    for place, name in enumerate(factors, start=len(own)):  # as objects: beside a None, pandas would make 2 a 2.0
+        frame.insert(place, FACTOR_PREFIX + name, pd.Series([one.params.get(name) for one in groups], dtype=object))
     return frame.astype({"is_lost": bool})
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plotly.offline import get_plotlyjs
 
 from reports.build import build_report
-from reports.page.page import compiled_at_once, write_page
+from reports.page.page import Section, write_page
 from reports.page.rerun import rerun_command
 from reports.page.tables import MANY_ROWS
-from study.record.trials import tabulate
-from trainables.trial_config import TrialConfig
+from study.record.trials import TrialTable, tabulate
+from trainables.robust_ssl import ROBUST_SSL
 
 NewStudy = Callable[..., Any]
 FIGURE = 'class="figure-data"'
@@ -81,7 +80,7 @@ def test_front_table_is_the_front(new_study: NewStudy) -> None:
     fill(study)
     page = page_of(study)
     assert page.front == tabulate(study.read()).front["uid"].tolist() == ["t000", "t001"]
-    command = rerun_command(study.read().trials["t001"].config)
+    command = rerun_command(tabulate(study.read()), "t001")
     assert command is not None and "--set num_views=8" in command and command in page.text
     assert "79.0" in page.text and "74.4 to 82.8" in page.text and "n = 360" in page.text
 
@@ -111,14 +110,6 @@ def test_a_table_of_many_rows_is_laid_out_when_it_is_near(new_study: NewStudy) -
     assert '<div class="scroll tall"><table id="trials">' in page_of(study).source
     study.finish(study.start(), "failed", reason="out of memory")
     assert '<div class="scroll tall long"><table id="trials">' in page_of(study).source
-
-
-def test_plotlyjs_is_compiled_at_once() -> None:
-    """It is the same script with two parentheses more; a script of another form stays as it is."""
-    plain, changed = get_plotlyjs(), compiled_at_once(get_plotlyjs())
-    assert len(changed) == len(plain.rstrip()) + 2
-    assert changed.replace(": this, (() => {", ": this, () => {").removesuffix("})));") + "}));" == plain.rstrip()
-    assert compiled_at_once("var Plotly = {};") == "var Plotly = {};"
 
 
 def test_a_page_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path) -> None:
@@ -190,13 +181,85 @@ def test_two_objectives_without_cost(new_study: NewStudy) -> None:
     assert page.front == ["t000"] and page.source.count(FIGURE) == 1
 
 
-def test_a_config_of_another_version_has_no_command() -> None:
-    assert rerun_command({"num_views": 4, "field_of_another_version": 1}) is None
-    assert rerun_command(TrialConfig().model_dump(mode="json")) is not None
+def test_a_config_of_another_version_has_no_command(new_study: NewStudy) -> None:
+    study = new_study()
+    study.complete(90.0, 20.0, 1.0)
+    table = tabulate(study.read())
+    assert rerun_command(table, "t000") is not None
+    table.study.trials["t000"].config["field_of_another_version"] = 1
+    assert rerun_command(table, "t000") is None
 
 
-def run_cli(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "reports.build", str(folder)]
+SQUARE = """
+from pydantic import BaseModel
+
+from study.trainable import Metric, trainable
+
+
+class Config(BaseModel, frozen=True):
+    x: float = 1.0
+    seed: int = 0
+
+
+METRICS = [Metric("error", "minimize", label="squared error", unit="m2"), Metric("hits", kind="share", unit="%"),
+           Metric("trace", "minimize")]
+
+
+@trainable(config=Config, metrics=METRICS)
+def square(config, context):
+    yield {"error": config.x**2, "hits": 50.0}
+"""
+
+
+def one_objective(new_study: NewStudy, trainable: str) -> Any:
+    """A study of another training: one objective, no test metrics, costs or counts; two seeds each, one under way."""
+    error = {"name": "error", "direction": "minimize"}
+    study = new_study(trainable=trainable, objectives=[error], factors=[{"name": "x"}], base={"x": 1.0}, seeds=[0, 1])
+    for number, (x, seed) in enumerate([(1.0, 0), (1.0, 1), (2.0, 0), (2.0, 1), (3.0, 0)]):
+        uid, config = f"t{number:03d}", {"x": x, "seed": seed}
+        study.journal.write("proposed", uid=uid, number=number, params={"x": x}, config=config)
+        study.journal.write("launched", uid=uid, attempt=1)
+        study.journal.write("reported", uid=uid, metrics={"milestone": 1, "steps": 1, "error": 2 * x})
+        if number < 4:
+            study.finish(uid, "complete", {"steps": 2, "error": x**2 + seed / 10, "hits": 50.0})
+    return study
+
+
+def test_one_objective_of_another_training(new_study: NewStudy, tmp_path: Path) -> None:
+    (tmp_path / "square.py").write_text(SQUARE)
+    study = one_objective(new_study, f"{tmp_path / 'square.py'}:square")
+    page = page_of(study)
+    assert page.front == ["t000"] and "squared error (m2)" in page.text and "1.05" in page.text
+    assert "± 0.07071, 2 seeds" in page.text and "n unknown" in page.text
+    assert "error (minimised)" in page.text and "trace" not in page.text
+    assert 'class="command"' not in page.source and "val_*" not in page.text and "test_*" not in page.text
+
+
+def test_a_trainable_that_is_not_here(new_study: NewStudy) -> None:
+    page = page_of(one_objective(new_study, "nowhere:NOTHING"))
+    assert page.front == ["t000"] and 'class="command"' not in page.source and "hits" not in page.text
+
+
+def test_sections_of_the_trainable_are_before_the_last(new_study: NewStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(ROBUST_SSL), "sections", {"own": f"{__name__}:own_sections"})
+    monkeypatch.setattr(type(ROBUST_SSL), "asked_sections", {"more": f"{__name__}:own_sections"})
+    study = new_study()
+    fill(study)
+    titles = re.findall("<section><h2>(.*?)</h2>", build_report(study.study_dir).read_text(encoding="utf-8"))
+    assert titles[-2:] == [f"Own of {study.study_dir.name}", "All trials"] and len(set(titles)) == len(titles)
+    asked = build_report(study.study_dir, asked=["more"]).read_text(encoding="utf-8")
+    assert asked.count("<h2>Own of") == 2
+    with pytest.raises(ValueError, match="no sections 'other' for this study's trials; there are: more"):
+        build_report(study.study_dir, asked=["more", "other"])
+
+
+def own_sections(table: TrialTable, study_dir: Path) -> list[Section]:
+    """What a trainable would add."""
+    return [Section(f"Own of {study_dir.name}", f"{len(table.frame)} trials")]
+
+
+def run_cli(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "reports.build", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
 
 
@@ -215,3 +278,16 @@ def test_without_a_study_the_command_says_so_in_a_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("reports.build: no study in ") and done.stderr.count("\n") == 1
     (tmp_path / "journal.jsonl").touch()
     assert run_cli(tmp_path).returncode == 2
+
+
+def test_sections_that_there_are_not_are_refused(new_study: NewStudy) -> None:
+    study = new_study()
+    done = run_cli(study.study_dir, "--with", "nothing")
+    assert (done.returncode, done.stdout) == (2, "") and "no sections 'nothing'" in done.stderr
+    assert not (study.study_dir / "report").exists()
+
+
+def test_help_is_quick() -> None:
+    run = "import sys, reports.build; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    assert not {"pandas", "plotly", "scipy", "torch", "pydantic", "jinja2"} & set(done.stdout.split())

@@ -4,7 +4,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from study.record.trials import tabulate, trial_frame
+from written_studies import SPEC
+
+from study.record.measures import examples_behind
+from study.record.trials import tabulate
 
 NewStudy = Callable[..., Any]
 
@@ -14,7 +17,7 @@ def test_one_row_a_trial_with_factors_and_metrics(new_study: NewStudy) -> None:
     study.complete(80.0, 40.0, 2.0, {"num_views": 8, "adversary": "free", "replays": 3}, validity=["suspicious"])
     study.complete(90.0, 5.0, 1.0, {"num_views": 4, "adversary": "none"})
     study.finish(study.start(num_views=2, adversary="pgd"), "failed", reason="out of memory")
-    frame = trial_frame(study.read())
+    frame = tabulate(study.read()).frame
     assert frame["uid"].tolist() == ["t000", "t001", "t002"]
     assert frame["state"].tolist() == ["complete", "complete", "failed"]
     assert frame["reason"].tolist() == ["", "", "out of memory"]
@@ -47,11 +50,13 @@ def test_a_non_finite_metric_of_a_complete_trial_is_off_the_front(new_study: New
 
 def test_radii_and_cost_are_read_from_the_study(new_study: NewStudy) -> None:
     objectives = [{"name": "val_pgd_2.5", "direction": "maximize"}, {"name": "train_seconds", "direction": "minimize"}]
-    study = new_study(objectives=objectives)
-    study.complete(80.0, 40.0, 2.0, **{"val_pgd_2.5": 60.0, "test_pgd_2.5": 59.0, "test_aa_8": 30.0})
+    config = {"eval_radii_255": [2.5, 4, 8, 16], "eval_autoattack_samples": 50}
+    study = new_study(objectives=objectives, base=SPEC["base"] | config)
+    study.complete(80.0, 40.0, 2.0, config, **{"val_pgd_2.5": 60.0, "test_pgd_2.5": 59.0, "test_aa_8": 30.0})
     table = tabulate(study.read())
-    assert (table.robust, table.cost, table.pgd_steps) == ("val_pgd_2.5", "train_seconds", 20)
-    assert table.accuracies("test") == [
+    assert table.headline is not None and table.cost is not None
+    assert (table.headline.name, table.cost.name) == ("val_pgd_2.5", "train_seconds")
+    assert [metric.name for metric in table.shares("test")] == [
         "test_clean",
         "test_pgd_2.5",
         "test_pgd_4",
@@ -63,16 +68,13 @@ def test_radii_and_cost_are_read_from_the_study(new_study: NewStudy) -> None:
 
 def test_autoattack_counts_its_own_images(new_study: NewStudy) -> None:
     study = new_study()
-    study.complete(80.0, 40.0, 2.0, {"eval_autoattack_samples": 50}, test_aa_8=30.0)
-    study.complete(80.0, 40.0, 2.0, {"eval_autoattack_samples": 5000}, test_aa_8=30.0)
-    assert trial_frame(study.read())["test_aa_n"].tolist() == [50, 360]
-
-
-def test_trials_that_differ_in_attack_steps_have_no_common_number_of_steps(new_study: NewStudy) -> None:
-    study = new_study()
-    study.complete(80.0, 40.0, 2.0, {"eval_pgd_steps": 20})
-    study.complete(80.0, 40.0, 2.0, {"eval_pgd_steps": 50})
-    assert tabulate(study.read()).pgd_steps is None
+    study.complete(80.0, 40.0, 2.0, {"eval_autoattack_samples": 50}, test_aa_8=30.0, test_aa_n=50)
+    table = tabulate(study.read())
+    row = table.configurations.to_dict("records")[0]
+    assert (
+        examples_behind(row, table.metric("test_aa_8")) == 50
+        and examples_behind(row, table.metric("test_pgd_8")) == 360
+    )
 
 
 def test_a_study_without_trials_has_every_objective_as_a_column(new_study: NewStudy) -> None:

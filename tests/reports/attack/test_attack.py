@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from reports.attack.__main__ import choose_trial, disagreements, main
+from reports.attack.__main__ import main
 from reports.attack.attack_curve import CurvePoint, attack_flags, curve_points
+from reports.attack.attack_page import disagreements
+from reports.attack.chosen_trial import choose_trial
 from reports.build import build_report
 from reports.compare.compared_trials import read_trial
 from study.record.journal import Journal
@@ -29,6 +33,7 @@ SETTINGS = (
     "epochs=3", "probe=central", "probe_epochs=20", "eval_samples=60", "eval_pgd_steps=7", "eval_radii_255=[4, 8]",
     "eval_restarts=2", "adversary=none", "seed=3",
 )  # fmt: skip
+REPOSITORY = Path(__file__).parents[3]
 CPU = torch.device("cpu")
 
 
@@ -215,3 +220,11 @@ def test_damaged_trials_are_refused(
 def test_a_folder_without_a_study_has_no_trials(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(copied), "t0000"]) == 2
     assert "no study in" in capsys.readouterr().err
+
+
+def test_help_and_the_refusal_of_a_folder_need_no_torch(tmp_path: Path) -> None:
+    run = "import sys; from reports.attack.__main__ import main; assert main(sys.argv[1:]) == 2; print(*sys.modules)"
+    command = [sys.executable, "-c", run, str(tmp_path / "nowhere")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    assert done.stderr == f"reports.attack: no folder {tmp_path / 'nowhere'}\n"
+    assert not {"torch", "plotly", "pandas", "mlflow"} & set(done.stdout.split())

@@ -150,7 +150,7 @@ def test_figure_has_band_curve_records_and_a_worst_case_where_it_differs() -> No
 def test_section_says_the_rule_and_what_it_costs(tmp_path: Path) -> None:
     points = [point(0, 90, 90, 90), point(5, 60, 60), point(6, 70, 60)]
     section = curve_section(points, CONFIG)
-    assert "(4, 8 of 255)" in section.caption and "at most 10.0 points lower" in section.caption
+    assert "(4, 8 of 255)" in section.method and "at most 10.0 points lower" in section.caption
     assert "would change nothing here" in curve_section(points[:2], CONFIG).caption
     (table,) = section.tables
     first, _, last = table.text.to_dict("records")

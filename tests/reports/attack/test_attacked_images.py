@@ -69,7 +69,7 @@ def test_of_attacked_views_the_first_is_shown(data: TrialData) -> None:
     views = classifier.attack_space(torch.from_numpy(data.test.images[:12]) / 255)  # type: ignore[index]
     assert torch.allclose(pixels_of(images, "clean"), views[:, 0], atol=1e-6)
     assert any(image.perturbation.any() for image in images)
-    assert "the 2 views of each image, of which the first is shown" in sheet_section(images, 4.0, config).caption
+    assert "the 2 views of each image, of which the first is shown" in sheet_section(images, 4.0, config).method
 
 
 @pytest.mark.parametrize(("radii", "chosen"), [((4.0, 8.0, 16.0), 8.0), ((4.0, 8.0), 4.0), ((2.0,), 2.0)])
@@ -108,7 +108,7 @@ def test_sheet_says_what_happened_to_each_image() -> None:
     ]
     section = sheet_section(images, 8.0, CONFIG)
     assert section.title == "Images, perturbations × 15 and adversarial versions at 8/255"
-    assert "first 3 test images" in section.caption and "multiplied by 15 " in section.caption
+    assert "first 3 test images" in section.caption and "multiplied by 15 " in section.method
     assert "1 wrong without an attack (and not attacked), 1 wrong under PGD-20 at 8/255, 1 right" in section.caption
     first, second, third = section.body.split("<figure>")[1:]
     assert "true a&lt;b" in first and "first falls at 3/255" in first and first.count("predicted dog ✗") == 1

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reports.build import build_report
-from reports.page.running import MAX_NAMED, pause_seconds, running_note, running_section
+from reports.page.running import MAX_NAMED, running_note, running_section
 from study.status import StudyStatus, read_status
 
 NewStudy = Callable[..., Any]
@@ -34,9 +34,9 @@ def status_of(study: Any, seconds: float = 0.0) -> StudyStatus:
 def test_trials_at_work_are_listed_with_how_far_they_are(study: Any) -> None:
     (table,) = running_section(status_of(study, seconds=151)).tables
     assert table.text.to_dict("records") == [
-        {"trial": "t001", "attempt": "1", "at work for": "2:31", "pretrained": "≥ 50%",
+        {"trial": "t001", "attempt": "1", "at work for": "2:31", "done": "≥ 50%",
          "factors": "num_views=2, epochs=10, adversary=none", "last rung": "place 1 of 2"},
-        {"trial": "t002", "attempt": "1", "at work for": "2:31", "pretrained": "–",
+        {"trial": "t002", "attempt": "1", "at work for": "2:31", "done": "–",
          "factors": "num_views=2, epochs=20", "last rung": "–"},
     ]  # fmt: skip
 
@@ -79,8 +79,3 @@ def test_a_study_whose_driver_was_killed_is_interrupted(study: Any) -> None:
     study.journal.close()
     page = build_report(study.study_dir).read_text(encoding="utf-8")
     assert "<body>" in page and "Interrupted: the study has not ended (trials: 2 unfinished, 0 waiting)" in page
-
-
-@pytest.mark.parametrize(("build_seconds", "pause"), [(0.5, 60), (3.0, 60), (3.5, 70), (25.0, 500)])
-def test_the_pause_is_a_minute_or_twenty_times_the_build(build_seconds: float, pause: float) -> None:
-    assert pause_seconds(build_seconds) == pause

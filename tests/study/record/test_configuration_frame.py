@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from study.record.configuration_frame import spread_of, whisker_of
 from study.record.configurations import configurations
-from study.record.trials import tabulate
+from study.record.trials import spread_of, tabulate, whisker_of
+from study.trainable import Metric
 
 NewStudy = Callable[..., Any]
 FOUR, EIGHT = {"num_views": 4}, {"num_views": 8}
+CLEAN = Metric("val_clean", kind="share", count="val_n")
 
 
 def test_one_row_a_configuration_with_mean_and_sample_deviation(new_study: NewStudy) -> None:
@@ -32,9 +33,9 @@ def test_whiskers_are_the_spread_over_seeds_or_wilson_for_one_seed(new_study: Ne
         study.complete(clean, 40.0, 2.0, FOUR, seed=seed, val_n=100)
     study.complete(50.0, 20.0, 3.0, EIGHT, val_n=100)
     four, eight = tabulate(study.read()).configurations.to_dict("records")
-    assert whisker_of(four, "val_clean") == pytest.approx((math.sqrt(18), math.sqrt(18)))
-    assert whisker_of(eight, "val_clean") == pytest.approx((9.6168, 9.6168), abs=1e-4)
-    assert whisker_of(eight, "train_pflop") is None
+    assert whisker_of(four, CLEAN) == pytest.approx((math.sqrt(18), math.sqrt(18)))
+    assert whisker_of(eight, CLEAN) == pytest.approx((9.6168, 9.6168), abs=1e-4)
+    assert whisker_of(eight, Metric("train_pflop", "minimize", kind="cost")) is None
 
 
 def test_a_seed_that_was_run_twice_counts_once(new_study: NewStudy) -> None:
@@ -53,7 +54,8 @@ def test_autoattack_is_averaged_over_the_seeds_that_have_it(new_study: NewStudy)
     study.complete(70.0, 40.0, 2.0, FOUR, seed=1, purpose="confirmation", test_aa_8=30.0, test_aa_n=50)
     (row,) = tabulate(study.read()).configurations.to_dict("records")
     assert row["test_aa_8"] == 30.0 and spread_of(row, "test_aa_8")[1] == 1
-    assert whisker_of(row, "test_aa_8") == pytest.approx((10.90, 13.75), abs=0.01)  # 15 of 50
+    autoattack = Metric("test_aa_8", kind="share", count="test_aa_n")
+    assert whisker_of(row, autoattack) == pytest.approx((10.90, 13.75), abs=0.01)  # 15 of 50
 
 
 def test_a_lost_seed_is_counted_and_not_averaged(new_study: NewStudy) -> None:
@@ -79,7 +81,8 @@ def test_a_configuration_that_lost_a_seed_is_what_the_study_calls_it_and_on_no_f
     table = tabulate(study.read())
     assert table.front["uid"].tolist() == ["t001"], "a seed that still runs is not lost"
     assert table.certainty[0]["front_probability"].tolist() == [0.0, 1.0]
-    assert table.configurations["state"].tolist() == [lost, "complete"]
+    assert table.configurations["state"].tolist() == [lost, "running"]
+    assert table.configurations["is_lost"].tolist() == [True, False] and table.whole["uid"].tolist() == ["t001"]
     assert configurations(table.study, num_seeds=2)[0].state == lost
 
 
@@ -122,3 +125,11 @@ def test_rounding_of_a_mean_breaks_no_tie(new_study: NewStudy) -> None:
     table = tabulate(study.read())
     assert table.configurations["train_pflop"].tolist() == [0.1, 0.1]
     assert table.configurations["on_front"].all() and (table.certainty[0]["front_probability"] > 0).all()
+
+
+def test_values_of_a_conditional_factor_stay_whole_numbers(new_study: NewStudy) -> None:
+    study = new_study()
+    study.complete(70.0, 40.0, 2.0, {"adversary": "free", "replays": 3})
+    study.complete(70.0, 40.0, 2.0, {"adversary": "none"})
+    values = tabulate(study.read()).configurations["factor_replays"].tolist()
+    assert values == [3, None] and isinstance(values[0], int)
