@@ -1,6 +1,6 @@
 """Studies of any training: search, early stopping, confirmation, ablation; resumed exactly, reported honestly.
 
-    >>> from study import Metric, StudySpec, open_study, run_study, trainable
+    >>> from study import Metric, StudySpec, open_study, run_study, as_trainable
 
 ``run_study`` runs a space and returns its result, ``open_study`` opens one on disk. Names are imported when they are
 first used, so that importing a part of this package stays cheap.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         Search,
         StudySpec,
     )
-    from study.trainable import Context, Final, Interim, Metric, Progress, Trainable, trainable
+    from study.trainable import Context, Final, Interim, Metric, Progress, Trainable, as_trainable
 
 __all__ = [
     "Ablation",
@@ -50,9 +50,9 @@ __all__ = [
     "StudyResult",
     "StudySpec",
     "Trainable",
+    "as_trainable",
     "open_study",
     "run_study",
-    "trainable",
 ]
 
 # Where names come from if not from study.spec. Results draw figures, so they live with the reports; only this table of
@@ -61,7 +61,9 @@ _HOMES = {
     "run_study": "study.api",
     "open_study": "reports.result",
     "StudyResult": "reports.result",
-    **dict.fromkeys(("Context", "Final", "Interim", "Metric", "Progress", "Trainable", "trainable"), "study.trainable"),
+    **dict.fromkeys(
+        ("Context", "Final", "Interim", "Metric", "Progress", "Trainable", "as_trainable"), "study.trainable"
+    ),
 }
 
 

@@ -14,15 +14,12 @@ from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from study.checks.journal_checks import parse_journal
-from study.display.trial_tables import clock, describe_factors, front_table, new_table
-from study.record.driver_lock import has_driver
+from study.display.running import running_table, running_trials
+from study.display.trial_tables import clock, front_table
 from study.record.front import front_of
-from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, TrialRecord, replay
-from study.record.metrics import trainable_in
+from study.record.journal import FINISHED, StudyRecord, has_driver, read_study
 
 WATCH_SECONDS = 2.0
 PLAIN_WIDTH = 250  # line width in a file or a pipe, so that nothing is wrapped or cut
@@ -30,21 +27,16 @@ PLAIN_WIDTH = 250  # line width in a file or a pipe, so that nothing is wrapped 
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """A study at one moment.
-
-    ``launched_at`` maps uids to the time of their last launch; ``last_event`` is the kind of the last event.
-    """
+    """A study at one moment, in Unix seconds; ``is_driven``: a process has its journal open for writing."""
 
     record: StudyRecord
-    launched_at: dict[str, float]
-    last_event: str
     is_driven: bool
     now: float
 
     @property
     def is_at_work(self) -> bool:
         """Whether trials may be running; a driver lives a little longer than its study."""
-        return self.is_driven and self.last_event not in ("ended", "interrupted")
+        return self.is_driven and self.record.last_event not in ("ended", "interrupted")
 
     @property
     def is_over(self) -> bool:
@@ -56,9 +48,9 @@ class StudyStatus:
         """What the study is doing, in a few words."""
         if self.is_driven:
             return "running"
-        if self.last_event == "ended":
+        if self.record.last_event == "ended":
             return "ended"
-        how = "interrupted" if self.last_event == "interrupted" else "killed"
+        how = "interrupted" if self.record.last_event == "interrupted" else "killed"
         return f"{how}; the same command resumes"
 
     @property
@@ -67,17 +59,6 @@ class StudyStatus:
         since = self.now - (self.record.last_event_at or self.now) if self.is_driven else 0.0
         return self.record.active_seconds + max(0.0, since)
 
-    def share_done(self, trial: TrialRecord) -> float | None:
-        """The share of its training that a trial had completed at its last report; None if that is not known."""
-        milestones = [decision["milestone"] for decision in self.record.decisions]
-        first_rung = self.record.spec.get("stopping", {}).get("first_rung")
-        trainable = trainable_in(self.record)
-        if not trial.reports or not milestones or not first_rung or trainable is None:
-            return None
-        scale = min(milestones) // first_rung
-        total = trainable.total_progress(trainable.config(**trial.config), scale)
-        return None if total is None else float(min(1.0, trial.reports[-1][trainable.progress] / total))
-
 
 def read_status(study_dir: Path, now: float | None = None) -> StudyStatus:
     """The status of the study in ``study_dir`` at ``now``, in Unix seconds; by default the present.
@@ -85,18 +66,11 @@ def read_status(study_dir: Path, now: float | None = None) -> StudyStatus:
     Raises:
         ValueError: if there is no study, or if its journal is damaged.
     """
-    path = study_dir / JOURNAL_NAME
-    if not path.is_file():
-        raise ValueError(f"no study in {study_dir}: it has no {JOURNAL_NAME}")
     is_driven = has_driver(study_dir)
-    events, broken, _ = parse_journal(path.read_text())
-    if broken:
-        raise ValueError(f"{path}, {broken[0]}")
-    record = replay(events)
+    record = read_study(study_dir)
     if not record.name:
         raise ValueError(f"no study in {study_dir}: its journal does not say which study it is")
-    launched_at = {event["uid"]: event["time"] for event in events if event["event"] == "launched"}
-    return StudyStatus(record, launched_at, events[-1]["event"], is_driven, time.time() if now is None else now)
+    return StudyStatus(record, is_driven, time.time() if now is None else now)
 
 
 def render(status: StudyStatus, *, is_plain: bool) -> Group:
@@ -111,7 +85,8 @@ def render(status: StudyStatus, *, is_plain: bool) -> Group:
         ", ".join(f"{count} {state}" for state, count in counts.items() if count or state != "waiting"),
         f"; {clock(status.active_seconds)} of running time",
     )
-    tables = [_running_table(status)] if counts[running] else []
+    trials = running_trials(record, status.now if status.is_driven else None)
+    tables = [running_table(trials, running, is_live=False)] if trials else []
     front = front_of(record)
     if front:
         tables.append(front_table(record, front, _front_title(record)))
@@ -125,18 +100,6 @@ def _front_title(record: StudyRecord) -> str:
     if len(record.spec.get("objectives", [])) == 1:
         return "best" if record.ended else "best so far"
     return "front on validation" if record.ended else "front so far"
-
-
-def _running_table(status: StudyStatus) -> Table:
-    title = "running" if status.is_driven else "unfinished"
-    table = new_table("trial", "attempt", "since", "trained", "last rung", "factors", title=title)
-    for trial in status.record.with_state("running"):
-        share = status.share_done(trial)
-        since = clock(status.now - status.launched_at[trial.uid]) if status.is_driven else "–"
-        rung = trial.decisions[-1]["reason"] if trial.decisions else ""
-        reached = "–" if share is None else f"≥ {share:.0%}"
-        table.add_row(trial.uid, str(trial.attempts), since, reached, rung, describe_factors(trial))
-    return table
 
 
 def main(arguments: list[str] | None = None) -> int:

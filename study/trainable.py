@@ -7,7 +7,7 @@ reports. The engine, the journal and the reports know only this file. Most peopl
         depth: int = 3
         seed: int = 0
 
-    @trainable(config=Config, metrics=[Metric("accuracy", "maximize", unit="%")])
+    @as_trainable(config=Config, metrics=[Metric("accuracy", "maximize", unit="%")])
     def fit(config, context):
         yield {"accuracy": 91.2}
 
@@ -328,7 +328,7 @@ class FunctionTrainable(Trainable):
         return _reports_of_thread(lambda told: self._function(*arguments, told), context)
 
 
-def trainable(
+def as_trainable(
     *,
     config: type[BaseModel],
     metrics: Sequence[Metric] | Callable[[Any], Sequence[Metric]],
@@ -375,7 +375,7 @@ def trainable_of(config: BaseModel) -> Trainable:
     """
     path = getattr(type(config), "trainable", None)
     if not path:
-        raise ValueError(f"{type(config).__name__} belongs to no trainable: decorate its function with @trainable")
+        raise ValueError(f"{type(config).__name__} belongs to no trainable: decorate its function with @as_trainable")
     return load_trainable(path)
 
 

@@ -17,7 +17,6 @@ from pydantic import ValidationError
 
 from study.checks.journal_checks import (
     order_disagreements,
-    parse_journal,
     repetition_disagreements,
     result_disagreements,
 )
@@ -27,8 +26,7 @@ from study.checks.projection_checks import (
     optuna_disagreements,
     rung_disagreements,
 )
-from study.record.driver_lock import has_driver
-from study.record.journal import JOURNAL_NAME, StudyRecord, replay
+from study.record.journal import StudyRecord, has_driver, read_journal, replay
 from study.settings import explain
 from study.spec import StudySpec
 from study.tracking.runs import RunSummary, read_runs
@@ -65,21 +63,19 @@ def verify(study_dir: Path) -> Iterator[Check]:
     Raises:
         ValueError: if there is no study.
     """
-    path = study_dir / JOURNAL_NAME
-    if not path.is_file():
-        raise ValueError(f"no study in {study_dir}: it has no {JOURNAL_NAME}")
     # Read before the journal: then nothing can be newer than the journal, whatever a driver does meanwhile.
     is_running = has_driver(study_dir)
     try:
         runs: list[RunSummary] | str | None = read_runs(study_dir)
     except sqlite3.DatabaseError as error:
         runs = f"MLflow's store cannot be read: {error}"
-    events, broken, is_cut = parse_journal(path.read_text())
+    parsed = read_journal(study_dir)
+    events, broken = parsed.events, parsed.problems
     if not events and not broken:
         raise ValueError(f"no study in {study_dir}: its journal does not say which study it is")
     disorder = order_disagreements(events) if not broken else []
     unchecked = ["nothing else was checked, because it depends on this journal"] if broken or disorder else []
-    half = ["the last line of the journal is half-written; resuming the study drops it"] if is_cut else []
+    half = ["the last line of the journal is half-written; resuming the study drops it"] if parsed.is_cut else []
     yield Check(f"journal: order of {len(events)} events", broken + disorder, ([] if is_running else half) + unchecked)
     if unchecked:
         return

@@ -3,7 +3,6 @@
 All functions are pure; a disagreement is one line that begins with the line number or the trial.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,54 +10,12 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from study.record.journal import FINISHED, Event, Purpose, StudyRecord, TrialRecord
+from study.record.journal import FINISHED, REQUIRED, Event, Purpose, StudyRecord, TrialRecord
 from study.record.metrics import trainable_path
 from study.settings import explain
 from study.trainable import load_trainable
 
-# The fields that an event must have, by kind; kinds not listed here are from another version.
-REQUIRED: dict[str, tuple[str, ...]] = {
-    "created": ("study", "spec", "environment"),
-    "resumed": ("environment",),
-    "proposed": ("uid", "number", "params", "config"),
-    "launched": ("uid", "attempt"),
-    "reported": ("uid", "metrics"),
-    "decided": ("uid", "milestone", "decision", "reason"),
-    "retried": ("uid", "reason"),
-    "finished": ("uid", "state"),
-    "interrupted": ("reason",),
-    "ended": (),
-}
 DECISIONS = ("continue", "stop", "audit")
-
-
-def parse_journal(text: str) -> tuple[list[Event], list[str], bool]:
-    """The events of a journal, the lines that are not events, and whether the last line is truncated, as by a kill."""
-    *lines, rest = text.split("\n")
-    events: list[Event] = []
-    broken = []
-    for number, line in enumerate(lines, start=1):
-        problem = _problem_of(line, events)
-        if problem:
-            broken.append(f"line {number}: {problem}")
-    return events, broken, bool(rest)
-
-
-def _problem_of(line: str, events: list[Event]) -> str | None:
-    """Appends the event in ``line`` to ``events``, or returns why it is not an event."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return "not JSON; the file was changed or damaged"
-    if not isinstance(event, dict) or "event" not in event or "time" not in event:
-        return "not an event: it has no 'event' and 'time'"
-    missing = [name for name in REQUIRED.get(event["event"], ()) if name not in event]
-    if event["event"] == "reported" and not missing and "milestone" not in event["metrics"]:
-        missing = ["milestone"]
-    if missing:
-        return f"{event['event']!r} without {missing[0]!r}"
-    events.append(event)
-    return None
 
 
 @dataclass

@@ -5,12 +5,12 @@ from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from study.decisions.engine import StudyEngine
 from study.decisions.planning import is_spent
-from study.display.trial_tables import clock, describe_factors, describe_objectives, front_table, new_table
+from study.display.running import running_table, running_trials
+from study.display.trial_tables import clock, describe_factors, describe_objectives, front_table
 from study.record.configurations import Configuration
 from study.record.front import front_of
 from study.record.journal import FINISHED, Event
@@ -125,12 +125,8 @@ class ProgressDisplay:
             f"  elapsed {clock(time.time() - self._started_at)}",
             f"  left about {clock(left)}" if left is not None else "",
         )
-        return Group(heading, self._running_table(), front_table(record, self._front_so_far(), "front so far"))
-
-    def _running_table(self) -> Table:
-        table = new_table("trial", "trained", "last rung", "factors", title="running")
-        for trial in self._engine.record.with_state("running"):
-            share = self._engine.share_done.get(trial.uid)
-            rung = trial.decisions[-1]["reason"] if trial.decisions else ""
-            table.add_row(trial.uid, "starting" if share is None else f"{share:.0%}", rung, describe_factors(trial))
-        return table
+        return Group(
+            heading,
+            running_table(running_trials(record, time.time(), self._engine.share_done), "running", is_live=True),
+            front_table(record, self._front_so_far(), "front so far"),
+        )

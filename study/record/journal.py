@@ -25,7 +25,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,19 @@ from typing import Any, Literal
 from study.trainable import FIRST_TRAINABLE
 
 JOURNAL_NAME = "journal.jsonl"
+# The fields that an event must have, by kind; kinds not listed here are from another version.
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "created": ("study", "spec", "environment"),
+    "resumed": ("environment",),
+    "proposed": ("uid", "number", "params", "config"),
+    "launched": ("uid", "attempt"),
+    "reported": ("uid", "metrics"),
+    "decided": ("uid", "milestone", "decision", "reason"),
+    "retried": ("uid", "reason"),
+    "finished": ("uid", "state"),
+    "interrupted": ("reason",),
+    "ended": (),
+}
 Event = dict[str, Any]
 State = Literal["proposed", "running", "complete", "stopped", "failed"]
 Purpose = Literal["search", "confirmation"]
@@ -57,7 +70,8 @@ class TrialRecord:
     reason: str = ""  # why it was stopped or failed
     attempts: int = 0
     runs_alone: bool = False  # set once it has run out of memory
-    launched_at: float | None = None
+    launched_at: float | None = None  # first
+    relaunched_at: float | None = None  # last
     ended_at: float | None = None
 
     @property
@@ -86,6 +100,7 @@ class StudyRecord:
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     decisions: list[Event] = field(default_factory=list)  # of all trials, in the order in which they were made
     ended: bool = False
+    last_event: str = ""  # its kind
     last_event_at: float | None = None
     active_seconds: float = 0.0  # wall time under a driver, over all starts
     searched: dict[str, list[TrialRecord]] = field(init=False)  # trials by configuration, without confirmations
@@ -112,7 +127,7 @@ def apply(record: StudyRecord, event: Event) -> None:
     # Only time under a driver counts; "ended" may be written by a later driver that finds nothing left to run.
     if kind not in ("created", "resumed", "ended") and record.last_event_at is not None:
         record.active_seconds += event["time"] - record.last_event_at
-    record.last_event_at = event["time"]
+    record.last_event, record.last_event_at = kind, event["time"]
     trial = record.trials.get(event.get("uid", ""))
     match kind:
         case "created":
@@ -139,7 +154,7 @@ def apply(record: StudyRecord, event: Event) -> None:
     match kind:
         case "launched":
             trial.state, trial.attempts = "running", event["attempt"]
-            trial.launched_at = trial.launched_at or event["time"]
+            trial.launched_at, trial.relaunched_at = trial.launched_at or event["time"], event["time"]
         case "reported":
             trial.reports.append(event["metrics"])
         case "decided":
@@ -171,16 +186,92 @@ def replay(events: Iterable[Event]) -> StudyRecord:
     return record
 
 
-def read_study(study_dir: Path) -> StudyRecord:
-    """Reads the journal of a finished or running study without changing it.
+@dataclass(frozen=True)
+class ParsedJournal:
+    """The text of a journal, read line by line.
+
+    Args:
+        events: those of the good lines.
+        problems: one line for each line that is not an event.
+        whole: bytes up to the end of the last complete line; beyond it, a kill has cut the last line.
+        is_cut: whether there is such a line.
+    """
+
+    events: list[Event]
+    problems: list[str]
+    whole: int
+    is_cut: bool
+
+
+def parse_journal(content: bytes) -> ParsedJournal:
+    """The events of a journal; the one reader of its format."""
+    *lines, rest = content.split(b"\n")
+    events: list[Event] = []
+    problems = []
+    for number, line in enumerate(lines, start=1):
+        event = _as_event(line)
+        if isinstance(event, str):
+            problems.append(f"line {number}: {event}")
+        else:
+            events.append(event)
+    return ParsedJournal(events, problems, len(content) - len(rest), bool(rest))
+
+
+def _as_event(line: bytes) -> Event | str:
+    """The event in a line, or why there is none."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return "not JSON; the file was changed or damaged"
+    if not isinstance(event, dict) or "event" not in event or "time" not in event:
+        return "not an event: it has no 'event' and 'time'"
+    missing = [name for name in REQUIRED.get(event["event"], ()) if name not in event]
+    if event["event"] == "reported" and not missing and "milestone" not in event["metrics"]:
+        missing = ["milestone"]
+    return f"{event['event']!r} without {missing[0]!r}" if missing else event
+
+
+def read_journal(study_dir: Path) -> ParsedJournal:
+    """The journal of a finished or running study; nothing is changed.
 
     Raises:
-        ValueError: if there is no journal, or if a line other than the last is broken.
+        ValueError: if there is none.
     """
     path = study_dir / JOURNAL_NAME
     if not path.is_file():
         raise ValueError(f"no study in {study_dir}: it has no {JOURNAL_NAME}")
-    return replay(event for event, _ in _read_events(path))
+    return parse_journal(path.read_bytes())
+
+
+def has_driver(study_dir: Path) -> bool:
+    """Whether a process has the journal of ``study_dir`` open for writing, as a driver does for as long as it lives.
+
+    Tries a shared lock and releases it at once; a driver that starts at that very instant would be refused.
+
+    Raises:
+        ValueError: if there is no journal.
+    """
+    path = study_dir / JOURNAL_NAME
+    if not path.is_file():
+        raise ValueError(f"no study in {study_dir}: it has no {JOURNAL_NAME}")
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def read_study(study_dir: Path) -> StudyRecord:
+    """What the journal of a finished or running study says.
+
+    Raises:
+        ValueError: if there is no journal, or if a line other than the last is broken.
+    """
+    parsed = read_journal(study_dir)
+    if parsed.problems:
+        raise ValueError(f"{study_dir / JOURNAL_NAME}, {parsed.problems[0]}")
+    return replay(parsed.events)
 
 
 class Journal:
@@ -196,20 +287,20 @@ class Journal:
     def __init__(self, study_dir: Path) -> None:
         study_dir.mkdir(parents=True, exist_ok=True)
         self.path = study_dir / JOURNAL_NAME
-        self.record = StudyRecord()
         self._file = self.path.open("ab")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
             raise ValueError(f"{study_dir} is being run by another process") from None
-        end = 0
-        for event, offset in _read_events(self.path):
-            apply(self.record, event)
-            end = offset
-        if end < self.path.stat().st_size:
+        parsed = parse_journal(self.path.read_bytes())
+        if parsed.problems:
+            self._file.close()
+            raise ValueError(f"{self.path}, {parsed.problems[0]}")
+        self.record = replay(parsed.events)
+        if parsed.is_cut:
             warnings.warn(f"dropped a half-written last line of {self.path}", stacklevel=2)
-            os.truncate(self.path, end)
+            os.truncate(self.path, parsed.whole)
         self.is_new = not self.record.name
 
     def write(self, event: str, **fields: Any) -> Event:
@@ -225,25 +316,6 @@ class Journal:
     def close(self) -> None:
         """Closes the file; the journal can be opened again at any time."""
         self._file.close()
-
-
-def _read_events(path: Path) -> Iterator[tuple[Event, int]]:
-    """Yields each complete event and the file offset after it; stops at a truncated last line."""
-    with path.open("rb") as file:
-        lines = file.readlines()
-    end = 0
-    for number, line in enumerate(lines, start=1):
-        try:
-            event = json.loads(line)
-            whole = line.endswith(b"\n") and isinstance(event, dict)
-        except ValueError:
-            whole = False
-        if not whole:
-            if number == len(lines):
-                return
-            raise ValueError(f"{path}, line {number}: not a journal event; the file was changed or damaged")
-        end += len(line)
-        yield event, end
 
 
 def _plain(value: Any) -> Any:
