@@ -61,9 +61,13 @@ _HOMES = {
     "run_study": "study.api",
     "open_study": "reports.result",
     "StudyResult": "reports.result",
-    **dict.fromkeys(
-        ("Context", "Final", "Interim", "Metric", "Progress", "Trainable", "as_trainable"), "study.trainable"
-    ),
+    "Context": "study.trainable",
+    "Final": "study.trainable",
+    "Interim": "study.trainable",
+    "Metric": "study.trainable",
+    "Progress": "study.trainable",
+    "Trainable": "study.trainable",
+    "as_trainable": "study.trainable",
 }
 
 

@@ -12,7 +12,10 @@ from study.record.metrics import trainable_in
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A running trial; ``seconds`` since its last launch if it is known to run, ``share`` of its training that is known to be done."""
+    """A running trial.
+
+    ``seconds`` since its last launch (None if no driver runs it), ``share`` of its training that is known to be done.
+    """
 
     uid: str
     attempt: int
