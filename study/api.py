@@ -1,6 +1,8 @@
 """Running a study from Python, in a script or a notebook."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +52,20 @@ def run_study(
     asked = space if isinstance(space, StudySpec) else Path(space)
     command = StudyCommand(space=asked, output=Path(output), **({"set": [], "budget": []} | options))
     console = Console(quiet=quiet, file=sys.stdout)
-    running = start(prepare(command, console), console)
-    run(running, console)
-    return study.open_study(running.prepared.study_dir)
+    prepared = prepare(command, console)
+    with _own_ray():
+        run(start(prepared, console), console)
+    return study.open_study(prepared.study_dir)
+
+
+@contextlib.contextmanager
+def _own_ray() -> Iterator[None]:
+    """Shuts Ray down at the end, so that the next study can start it; if it already runs in this process, it stays."""
+    import ray  # slow to import
+
+    was_running = ray.is_initialized()
+    try:
+        yield
+    finally:
+        if not was_running:
+            ray.shutdown()

@@ -157,6 +157,7 @@ class Trainable:
         path: where to import this object from: ``module:NAME`` or ``/folder/file.py:NAME``.
         config: the model of its configs: frozen, with a field ``seed``.
         progress: the metric in every report that says how far the training is; rungs are placed in it.
+        only_waits: whether trials need no core and no GPU of their own, because they look results up or ask elsewhere.
         examples: what is counted in shares, in the plural, such as ``images``.
         reused: the metric that is true for a trial that reused another's prefix and so cost nothing.
         objectives: of a study that names none; by default its first metric.
@@ -175,6 +176,7 @@ class Trainable:
     path: str = ""
     config: type[BaseModel]
     progress: str = "steps"
+    only_waits: bool = False
     examples: str = "examples"
     reused: str = "is_prefix_reused"
     objectives: tuple[str, ...] = ()
