@@ -1,6 +1,7 @@
 """Running a study from Python, in a script or a notebook."""
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ def run_study(
         output: the folder of all studies.
         quiet: print nothing.
         options: as of ``python -m study.run``, with underscores: ``trials=20``, ``seeds=[0, 1]``, ``preset="laptop"``,
-            ``set=["epochs=2"]``, ``budget=["hours=1"]``, ``concurrency=2`` (see ``StudyCommand``).
+            ``set={"epochs": 2}``, ``budget={"hours": 1}``, ``concurrency=2`` (see ``StudyCommand``).
 
     Returns:
         The result (``open_study``), also if the study was interrupted.
@@ -49,8 +50,13 @@ def run_study(
         raise ValueError(f"unknown option {unknown[0]!r}; options are {', '.join(known)}")
     if options.get("warm_start") is not None:
         options["warm_start"] = Path(options["warm_start"])
+    for name in ("set", "budget"):
+        given = options.get(name, {})
+        options[name] = [
+            f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in given.items()
+        ]
     asked = space if isinstance(space, StudySpec) else Path(space)
-    command = StudyCommand(space=asked, output=Path(output), **({"set": [], "budget": []} | options))
+    command = StudyCommand(space=asked, output=Path(output), **options)
     console = Console(quiet=quiet, file=sys.stdout)
     prepared = prepare(command, console)
     with _own_ray():

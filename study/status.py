@@ -89,17 +89,11 @@ def render(status: StudyStatus, *, is_plain: bool) -> Group:
     tables = [running_table(trials, running, is_live=False)] if trials else []
     front = front_of(record)
     if front:
-        tables.append(front_table(record, front, _front_title(record)))
+        tables.append(front_table(record, front))
     if is_plain:
         for table in tables:
             table.box, table.expand = None, False
     return Group(heading, *tables)
-
-
-def _front_title(record: StudyRecord) -> str:
-    if len(record.spec.get("objectives", [])) == 1:
-        return "best" if record.ended else "best so far"
-    return "front on validation" if record.ended else "front so far"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -31,7 +31,7 @@ class _Seen:
 
 def order_disagreements(events: Sequence[Event]) -> list[str]:
     """Events that cannot follow those before them."""
-    found: list[str] = []
+    disagreements: list[str] = []
     trials: dict[str, _Seen] = {}
     has_ended = False
     for number, event in enumerate(events, start=1):
@@ -51,8 +51,8 @@ def order_disagreements(events: Sequence[Event]) -> list[str]:
             seen = trials.get(uid)
             problems += [f"{kind!r}, but it was never proposed"] if seen is None else _trial_problems(event, seen)
         place = f"line {number}, {uid}" if uid else f"line {number}"
-        found += [f"{place}: {problem}" for problem in problems]
-    return found
+        disagreements += [f"{place}: {problem}" for problem in problems]
+    return disagreements
 
 
 def _proposal_problems(event: Event, trials: dict[str, _Seen]) -> list[str]:
@@ -128,12 +128,12 @@ def _end_problems(state: str, seen: _Seen) -> list[str]:
 def result_disagreements(record: StudyRecord) -> list[str]:
     """Complete trials without a finite value of an objective or constraint, unless a failed check explains it."""
     names = [part["name"] for key in ("objectives", "constraints") for part in record.spec.get(key, [])]
-    found = []
+    disagreements = []
     for trial in record.with_state("complete"):
         missing = [name for name in names if not _is_finite(trial.metrics.get(name))]
         if missing and not trial.metrics.get("validity"):
-            found.append(f"{trial.uid}: complete, but {', '.join(missing)} is not a finite number")
-    return found
+            disagreements.append(f"{trial.uid}: complete, but {', '.join(missing)} is not a finite number")
+    return disagreements
 
 
 def repetition_disagreements(record: StudyRecord) -> list[str]:
@@ -142,18 +142,18 @@ def repetition_disagreements(record: StudyRecord) -> list[str]:
         trainable = load_trainable(trainable_path(record))
     except ValueError as error:
         return [str(error)]
-    found = []
+    disagreements = []
     first: dict[tuple[str, str], TrialRecord] = {}
     for trial in record.trials.values():
         try:
             identity = trainable.identity(trainable.config(**trial.config))
         except ValidationError as error:
-            found.append(f"{trial.uid}: its config is invalid: {explain(error)}")
+            disagreements.append(f"{trial.uid}: its config is invalid: {explain(error)}")
             continue
         earlier = first.setdefault((trial.purpose, identity), trial)
         if earlier is not trial:
-            found.append(f"{trial.uid}: the same config and seed as {earlier.uid}, for the same purpose")
-    return found
+            disagreements.append(f"{trial.uid}: the same config and seed as {earlier.uid}, for the same purpose")
+    return disagreements
 
 
 def _is_finite(value: Any) -> bool:

@@ -31,18 +31,18 @@ def optuna_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
         projected = as_optuna_study(record, spec).get_trials(deepcopy=False)[len(spec.warm_start) :]
     except ValueError as error:
         return [f"no Optuna study can be made of the journal: {error}"]
-    found = []
+    disagreements = []
     if len(projected) != len(groups):
-        found.append(f"Optuna's study has {len(projected)} trials, the journal {len(groups)} configurations")
+        disagreements.append(f"Optuna's study has {len(projected)} trials, the journal {len(groups)} configurations")
     for one, told in zip(groups, projected, strict=False):
         state, values = _as_told(one, spec)
         if told.params != one.params:
-            found.append(f"{one.uid}: Optuna has {told.params}, the journal {one.params}")
+            disagreements.append(f"{one.uid}: Optuna has {told.params}, the journal {one.params}")
         if told.state != state:
-            found.append(f"{one.uid}: {told.state.name} in Optuna, {state.name} in the journal")
+            disagreements.append(f"{one.uid}: {told.state.name} in Optuna, {state.name} in the journal")
         elif (told.values or []) != values:
-            found.append(f"{one.uid}: {told.values} in Optuna, {values} in the journal")
-    return found
+            disagreements.append(f"{one.uid}: {told.values} in Optuna, {values} in the journal")
+    return disagreements
 
 
 def _as_told(one: Configuration, spec: StudySpec) -> tuple[TrialState, list[float]]:
@@ -68,7 +68,7 @@ def rung_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
         return [f"{decision['uid']}: a decision in a study without early stopping" for decision in record.decisions]
     rule = early_stopping(spec, min(decision["milestone"] for decision in record.decisions))
     assert rule is not None
-    found = []
+    disagreements = []
     audited: set[str] = set()
     for decision in record.decisions:
         uid, milestone, decided = decision["uid"], decision["milestone"], decision["decision"]
@@ -87,10 +87,10 @@ def rung_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
                 allowed.add("audit")
         if decided not in allowed:
             expected = " or ".join(sorted(allowed))
-            found.append(f"{uid}: {decided!r} at {milestone:,}, the reports lead to {expected!r}")
+            disagreements.append(f"{uid}: {decided!r} at {milestone:,}, the reports lead to {expected!r}")
         if decided == "audit":
             audited.add(uid)
-    return found
+    return disagreements
 
 
 def _compared_with(trial: TrialRecord, record: StudyRecord, spec: StudySpec) -> set[str] | None:
@@ -115,25 +115,27 @@ def mlflow_disagreements(
         return [], list(record.trials)
     if len(parents) != 1:
         return [f"MLflow has {len(parents)} parent runs instead of one"], []
-    found = []
+    disagreements = []
     status = "FINISHED" if record.ended else "KILLED"
     if is_settled and parents[0].status != status:
-        found.append(f"the parent run is {parents[0].status}, not {status}")
+        disagreements.append(f"the parent run is {parents[0].status}, not {status}")
     counts = Counter(run.uid for run in runs if run.uid is not None)
-    found += [f"{uid}: {count} runs instead of one" for uid, count in counts.items() if count > 1]
-    found += [f"{uid}: a run of a trial that the journal does not know" for uid in counts if uid not in record.trials]
+    disagreements += [f"{uid}: {count} runs instead of one" for uid, count in counts.items() if count > 1]
+    disagreements += [
+        f"{uid}: a run of a trial that the journal does not know" for uid in counts if uid not in record.trials
+    ]
     by_uid = {run.uid: run for run in runs}
     behind = []
     for trial in record.trials.values():
         run = by_uid.get(trial.uid)
         missing = ["it has no run"] if run is None else _missing_in_run(trial, run)
         if run is not None:
-            found += [f"{trial.uid}: {problem}" for problem in _wrong_in_run(trial, run, parents[0].run_id)]
+            disagreements += [f"{trial.uid}: {problem}" for problem in _wrong_in_run(trial, run, parents[0].run_id)]
         if missing and is_settled:
-            found += [f"{trial.uid}: {problem}" for problem in missing]
+            disagreements += [f"{trial.uid}: {problem}" for problem in missing]
         elif missing:
             behind.append(trial.uid)
-    return found, behind
+    return disagreements, behind
 
 
 def _wrong_in_run(trial: TrialRecord, run: RunSummary, parent_id: str) -> list[str]:
@@ -170,22 +172,23 @@ def _numbers(trial: TrialRecord) -> dict[str, float]:
 
 def file_disagreements(record: StudyRecord, study_dir: Path) -> list[str]:
     """Complete trials whose ``result.json`` is missing or invalid, or has a different config or different metrics."""
-    found = []
+    disagreements = []
     for trial in record.with_state("complete"):
         path = trial_folder(study_dir, trial.uid) / RESULT_NAME
+        name = path.relative_to(study_dir)
         try:
             saved = json.loads(path.read_text())
-            config, metrics = saved["config"], {name: _as_in_journal(v) for name, v in saved["metrics"].items()}
+            config, metrics = saved["config"], {metric: _as_in_journal(v) for metric, v in saved["metrics"].items()}
         except FileNotFoundError:
-            found.append(f"{trial.uid}: {path.relative_to(study_dir)} is missing")
+            disagreements.append(f"{trial.uid}: {name} is missing")
         except (ValueError, KeyError, TypeError, AttributeError):
-            found.append(f"{trial.uid}: {path.relative_to(study_dir)} holds no result")
+            disagreements.append(f"{trial.uid}: {name} holds no result")
         else:
-            differing = [f"config.{name}" for name in _differing(config, trial.config)]
+            differing = [f"config.{field}" for field in _differing(config, trial.config)]
             differing += _differing(metrics, trial.metrics)
             if differing:
-                found.append(f"{trial.uid}: {path.relative_to(study_dir)} has other values of {', '.join(differing)}")
-    return found
+                disagreements.append(f"{trial.uid}: {name} has other values of {', '.join(differing)}")
+    return disagreements
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

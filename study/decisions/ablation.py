@@ -25,12 +25,12 @@ class Outcome:
 
 def outcomes(trained: Sequence[Configuration], objective: str, maximise: bool) -> dict[Choice, Outcome]:
     """The outcomes of the configurations of an ablation; those that failed a check count as without result."""
-    found = {}
+    ended = {}
     for one in trained:
         mean = one.mean(objective) if one.is_trustworthy else None
         value = None if mean is None else (mean if maximise else -mean)
-        found[as_choice(one.params)] = Outcome(one.state != "running", value)
-    return found
+        ended[as_choice(one.params)] = Outcome(one.state != "running", value)
+    return ended
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,11 @@ def prior_trials(source: Path, spec: StudySpec) -> tuple[PriorTrial, ...]:
             rows = [{name: _parse(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
     else:
         raise ValueError(f"--warm-start {source}: neither a study's folder nor a CSV file")
-    found = [prior for row in rows if (prior := _as_prior(row, spec)) is not None]
-    if not found:
+    priors = [prior for row in rows if (prior := _as_prior(row, spec)) is not None]
+    if not priors:
         wanted = ", ".join([*(factor.name for factor in spec.factors), *(o.name for o in spec.objectives)])
         raise ValueError(f"--warm-start {source}: no trial in it has values of this study's {wanted}")
-    return tuple(found)
+    return tuple(priors)
 
 
 def _study_rows(study_dir: Path, spec: StudySpec) -> list[dict[str, Any]]:

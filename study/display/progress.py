@@ -71,8 +71,7 @@ class ProgressDisplay:
             self._console.print(f"{len(record.searched)} of {design.trials} configs: {reason}.", highlight=False)
         front = front_of(record)
         if front:
-            title = "front on validation" if len(self._engine.spec.objectives) > 1 else "best"
-            self._console.print(front_table(record, front, title))
+            self._console.print(front_table(record, front))
 
     def seconds_left(self) -> float | None:
         """The estimated time left, from the trials that ended since this start; None while there are none."""
@@ -128,5 +127,5 @@ class ProgressDisplay:
         return Group(
             heading,
             running_table(running_trials(record, time.time(), self._engine.share_done), "running", is_live=True),
-            front_table(record, self._front_so_far(), "front so far"),
+            front_table(record, self._front_so_far()),
         )

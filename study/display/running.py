@@ -28,7 +28,7 @@ class RunningTrial:
 def running_trials(
     record: StudyRecord, now: float | None, shares: Mapping[str, float] | None = None
 ) -> list[RunningTrial]:
-    """The running trials at ``now``, in Unix seconds, None if no driver runs them; shares by default as last reported."""
+    """The running trials at ``now`` (Unix seconds; None if no driver runs them); shares as last reported, or given."""
     return [
         RunningTrial(
             uid=trial.uid,

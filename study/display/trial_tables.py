@@ -13,10 +13,12 @@ from study.record.metrics import objectives_of
 from study.trainable import Metric
 
 
-def front_table(record: StudyRecord, front: list[Configuration], title: str) -> Table:
+def front_table(record: StudyRecord, front: list[Configuration]) -> Table:
     """One row per configuration of ``front``: trials, objectives (mean ± standard deviation over seeds), factors."""
-    table = new_table("trials", "objectives", "factors", title=title)
     objectives = objectives_of(record)
+    what = "best" if len(objectives) == 1 else "front"
+    where = " on validation" if any(objective.split == "val" for objective in objectives) else ""
+    table = new_table("trials", "objectives", "factors", title=f"{what}{where}{'' if record.ended else ' so far'}")
     for one in front:
         words = [_measured(objective, *_mean_and_spread(one, objective)) for objective in objectives]
         uids = ", ".join(trial.uid for trial in one.completed)

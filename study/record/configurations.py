@@ -4,7 +4,7 @@ The one place that says what a configuration's state, its means over seeds and i
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -84,12 +84,12 @@ class Configuration:
         If a seed was run twice (a confirmation that repeats a seed of the search), its trials count as one: they share
         the seed's luck, so they are no further evidence on the spread over seeds.
         """
-        found: dict[int, list[float]] = {}
+        values: dict[int, list[float]] = {}
         for trial in self.completed:
             value = trial.metrics.get(metric)
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-                found.setdefault(trial.seed, []).append(value)
-        return {seed: sum(values) / len(values) for seed, values in found.items()}
+                values.setdefault(trial.seed, []).append(value)
+        return {seed: sum(own) / len(own) for seed, own in values.items()}
 
     def mean(self, metric: str) -> float | None:
         """Mean of a metric over the seeds of its complete trials; None unless all of them have a finite value."""
@@ -112,20 +112,17 @@ def configurations(record: StudyRecord, num_seeds: int, *, with_confirmations: b
 
     Confirmations, which add seeds after the search, are left out unless asked for.
     """
-    groups: Mapping[str, Sequence[TrialRecord]] = dict(record.searched)
-    if with_confirmations:
-        found: dict[str, list[TrialRecord]] = {}
-        for trial in list(record.trials.values()):
-            found.setdefault(trial.configuration, []).append(trial)
-        groups = found
+    groups: dict[str, list[TrialRecord]] = {} if with_confirmations else dict(record.searched)
+    for trial in list(record.trials.values()) if with_confirmations else ():
+        groups.setdefault(trial.configuration, []).append(trial)
     return [Configuration(tuple(trials), num_seeds) for trials in groups.values()]
 
 
 def measured_configurations(record: StudyRecord) -> list[Configuration]:
     """The configurations with at least one result, confirmations included, in the order of their first results."""
     num_seeds = len(record.spec.get("seeds", [0]))
-    found = [one for one in configurations(record, num_seeds, with_confirmations=True) if one.completed]
-    return sorted(found, key=lambda one: one.completed[0].number)
+    groups = [one for one in configurations(record, num_seeds, with_confirmations=True) if one.completed]
+    return sorted(groups, key=lambda one: one.completed[0].number)
 
 
 def rounded(value: float) -> float:

@@ -31,7 +31,7 @@ def nondominated(values: Floats, maximise: Sequence[bool]) -> Flags:
     return members
 
 
-def comparable_means(found: Sequence[Configuration], objectives: Sequence[Metric], record: StudyRecord) -> Floats:
+def comparable_means(groups: Sequence[Configuration], objectives: Sequence[Metric], record: StudyRecord) -> Floats:
     """The means over seeds (configurations, objectives); NaN for configurations that no front may hold.
 
     Left out are those of which a trial failed or was stopped (a mean without it is optimistic, and being stopped is
@@ -39,18 +39,18 @@ def comparable_means(found: Sequence[Configuration], objectives: Sequence[Metric
     """
     constraints = [(item["name"], item["at_most"]) for item in record.spec.get("constraints", [])]
     rows = []
-    for one in found:
+    for one in groups:
         is_out = one.is_lost or one.validity or any(excess > 0 for excess in one.excess(constraints).values())
         means = [None if is_out else one.mean(objective.name) for objective in objectives]
         rows.append([np.nan if mean is None else rounded(mean) for mean in means])
-    return np.array(rows, dtype=float).reshape(len(found), len(objectives))
+    return np.array(rows, dtype=float).reshape(len(groups), len(objectives))
 
 
 def front_of(record: StudyRecord) -> list[Configuration]:
     """The configurations on the front of all objectives of the study, oldest first."""
-    found, objectives = measured_configurations(record), objectives_of(record)
+    groups, objectives = measured_configurations(record), objectives_of(record)
     if not objectives:
         return []
-    means = comparable_means(found, objectives, record)
+    means = comparable_means(groups, objectives, record)
     members = nondominated(means, [objective.maximise for objective in objectives])
-    return [one for one, is_member in zip(found, members, strict=True) if is_member]
+    return [one for one, is_member in zip(groups, members, strict=True) if is_member]

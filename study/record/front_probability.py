@@ -64,15 +64,15 @@ def front_probabilities(
 
 
 def front_certainty(
-    found: Sequence[Configuration], objectives: Sequence[Metric], record: StudyRecord
+    groups: Sequence[Configuration], objectives: Sequence[Metric], record: StudyRecord
 ) -> tuple[Floats, SeedNoise | None]:
     """The probability of each configuration (0 if excluded from the front), and the noise between seeds behind it."""
-    probabilities = np.zeros(len(found))
-    means = comparable_means(found, objectives, record)
+    probabilities = np.zeros(len(groups))
+    means = comparable_means(groups, objectives, record)
     takes_part: npt.NDArray[np.bool_] = np.asarray(np.isfinite(means).all(axis=1))
     if not objectives or not takes_part.any():
         return probabilities, None
-    members = [found[index] for index in np.flatnonzero(takes_part).tolist()]
+    members = [one for one, is_in in zip(groups, takes_part, strict=True) if is_in]
     seeds, owners = [], []
     for index, one in enumerate(members):
         values = [one.by_seed(objective.name) for objective in objectives]

@@ -25,11 +25,11 @@ def trainable_in(record: StudyRecord) -> Trainable | None:
 def metrics_of(record: StudyRecord) -> dict[str, Metric]:
     """The study's metrics by name, objectives included; those that nobody describes are missing."""
     recorded = record.spec.get("metrics")
-    found = {item["name"]: Metric(**item) for item in recorded} if recorded else _as_the_trainable_says(record)
+    metrics = {item["name"]: Metric(**item) for item in recorded} if recorded else _as_the_trainable_says(record)
     for objective in record.spec.get("objectives", []):
         name, direction = objective["name"], objective["direction"]
-        found[name] = dataclasses.replace(found.get(name, Metric(name)), direction=direction)
-    return found
+        metrics[name] = dataclasses.replace(metrics.get(name, Metric(name)), direction=direction)
+    return metrics
 
 
 def objectives_of(record: StudyRecord) -> list[Metric]:
@@ -53,14 +53,14 @@ def _as_the_trainable_says(record: StudyRecord) -> dict[str, Metric]:
     return merged(described)
 
 
-def merged(metrics: Iterable[Metric]) -> dict[str, Metric]:
+def merged(described: Iterable[Metric]) -> dict[str, Metric]:
     """One metric for each name; where descriptions differ, only the words that they have in common."""
-    found: dict[str, Metric] = {}
-    for metric in metrics:
-        known = found.setdefault(metric.name, metric)
+    metrics: dict[str, Metric] = {}
+    for metric in described:
+        known = metrics.setdefault(metric.name, metric)
         if known.label != metric.label:
             words = [word for word in known.label.split() if word in metric.label.split()]
-            found[metric.name] = dataclasses.replace(known, label=" ".join(words))
+            metrics[metric.name] = dataclasses.replace(known, label=" ".join(words))
         if metric.is_interim and not known.is_interim:
-            found[metric.name] = dataclasses.replace(found[metric.name], is_interim=True)
-    return found
+            metrics[metric.name] = dataclasses.replace(metrics[metric.name], is_interim=True)
+    return metrics

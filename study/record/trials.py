@@ -141,12 +141,12 @@ def tabulate(study: StudyRecord) -> TrialTable:
     objectives = [metrics[item["name"]] for item in study.spec.get("objectives", [])]
     factors, names = factor_names(study), metric_names(study)
     frame = trial_frame(study, factors, names)
-    found = configuration_frame(groups, study, factors, names, objectives)
+    configurations = configuration_frame(groups, study, factors, names, objectives)
     means = comparable_means(groups, objectives, study)
-    found["on_front"] = nondominated(means, [o.maximise for o in objectives]) if objectives else False
-    on_front = frame["configuration"].isin(found.loc[found["on_front"], "configuration"])
+    configurations["on_front"] = nondominated(means, [o.maximise for o in objectives]) if objectives else False
+    on_front = frame["configuration"].isin(configurations.loc[configurations["on_front"], "configuration"])
     frame["on_front"] = on_front & (frame["state"] == "complete")
-    return TrialTable(study, frame, found, metrics, objectives, factors, groups)
+    return TrialTable(study, frame, configurations, metrics, objectives, factors, groups)
 
 
 def trial_frame(study: StudyRecord, factors: list[str], names: list[str]) -> pd.DataFrame:
