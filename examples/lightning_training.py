@@ -1,7 +1,7 @@
 """A Lightning training as a trial: its loop stays as it is, and a callback reports.
 
-    pip install 'robust-ssl-studies[lightning]'
-    python -m study.run --space examples/lightning_training.py --trials 4
+pip install 'robust-ssl-studies[lightning]'
+python -m study.run --space examples/lightning_training.py --trials 4
 """
 
 from typing import Any

@@ -35,7 +35,7 @@ METRICS = (
 
 @as_trainable(config=Config, metrics=METRICS)
 def fit(config: Config, context: Context) -> None:
-    """Reports once. The number of leaves is the size of the model, and does not depend on what else the machine does."""
+    """Reports once. The size of the model is its number of leaves, which unlike seconds is the same on any machine."""
     images, labels = load_digits(return_X_y=True)
     images, test_images, labels, test_labels = train_test_split(images, labels, test_size=360, random_state=0)
     images, val_images, labels, val_labels = train_test_split(images, labels, test_size=360, random_state=0)
