@@ -164,6 +164,8 @@ class Trainable:
         presets: name -> fields that ``--preset`` sets; the first is the default.
         data_fields: fields that must be equal for all trials of a study, because they say which data are loaded.
         example_fields: split -> fields that decide which examples are evaluated.
+        location_fields: fields that say where the data are; two trials without a checksum of their data are taken to be
+            of the same ones only if these are equal.
         evaluation_fields: fields that decide how they are evaluated.
         traded: two fields whose product decides the cost, such as views and epochs.
         grouping: fields by which figures are coloured, the first one that varies.
@@ -183,6 +185,7 @@ class Trainable:
     presets: Mapping[str, Mapping[str, Any]] = {}
     data_fields: tuple[str, ...] = ()
     example_fields: Mapping[str, tuple[str, ...]] = {}
+    location_fields: tuple[str, ...] = ()
     evaluation_fields: tuple[str, ...] = ()
     traded: tuple[str, str] | None = None
     grouping: tuple[str, ...] = ()

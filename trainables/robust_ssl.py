@@ -49,6 +49,7 @@ class RobustSSL(Trainable):
         "val": ("dataset", "image_size", "split_seed", "eval_samples", "validation_fraction"),
         "test": ("dataset", "image_size", "split_seed", "eval_samples"),
     }
+    location_fields = ("data_root",)
     evaluation_fields = ("eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_samples", "probe_threat")
     traded = ("num_views", "epochs")
     grouping = ("adversary", "method")

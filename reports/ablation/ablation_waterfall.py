@@ -1,17 +1,11 @@
-"""The greedy path of an ablation as a waterfall: the change of a measure at each step from one end to the other."""
+"""The greedy path of an ablation as a waterfall: the change of a metric at each step from one end to the other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.ablation.executed_ablation import (
-    FROM,
-    Change,
-    ExecutedAblation,
-    PathStep,
-    paired_change,
-    shared_seeds,
-    values_by_seed,
-)
+from reports.ablation.executed_ablation import FROM, Change, ExecutedAblation, PathStep, paired_change
 from study.decisions.ablation import Choice
+from study.trainable import Metric
 
 
 @dataclass(frozen=True)
@@ -27,34 +21,34 @@ class Bar:
 
 @dataclass(frozen=True)
 class Waterfall:
-    """A measure along the path, with all means over the same seeds; the ``bars`` add up to the total difference."""
+    """A metric along the path, with all means over the same seeds; the ``bars`` add up to the total difference."""
 
-    measure: str
+    metric: Metric
     seeds: tuple[int, ...]
     start: float
     bars: tuple[Bar, ...]
     reaches_end: bool  # whether the last bar ends at ``to``
 
 
-def waterfall(ablation: ExecutedAblation, path: list[PathStep], measure: str) -> Waterfall | None:
-    """``measure`` along ``path`` over the seeds that all its configs completed; None without such a seed or a step.
+def waterfall(ablation: ExecutedAblation, path: Sequence[PathStep], metric: Metric) -> Waterfall | None:
+    """``metric`` along ``path`` over the seeds that all its configs completed; None without such a seed or a step.
 
     If the path does not reach ``to`` but ``to`` has results, a last bar stands for all remaining factors.
     """
     nodes: list[tuple[str, Choice]] = [("from", FROM)]
     nodes += [(f"+ {step.brought_in}", step.after) for step in path if step.brought_in is not None]
-    num_steps = len(nodes) - 1
-    last = nodes[-1][1]
-    if last != ablation.everything and values_by_seed(ablation, ablation.everything, measure):
+    num_steps, last = len(nodes) - 1, nodes[-1][1]
+    if last != ablation.everything and ablation.by_seed(ablation.everything, metric.name):
         left = [name for name in ablation.factors if name not in last]
         nodes.append((f"the rest: {', '.join(left)}", ablation.everything))
-    seeds = shared_seeds(ablation, [choice for _, choice in nodes], measure)
+    measured = [ablation.by_seed(choice, metric.name) for _, choice in nodes]
+    seeds = sorted(set.intersection(*(set(values) for values in measured)))
     if not seeds or num_steps == 0:
         return None
-    values = [{seed: values_by_seed(ablation, choice, measure)[seed] for seed in seeds} for _, choice in nodes]
-    means = [sum(known.values()) / len(seeds) for known in values]
+    values = [{seed: of_node[seed] for seed in seeds} for of_node in measured]  # over these, the steps add up
+    means = [sum(of_node.values()) / len(seeds) for of_node in values]
     bars = tuple(
         Bar(name, means[index], means[index + 1], paired_change(values[index], values[index + 1]), index < num_steps)
         for index, (name, _) in enumerate(nodes[1:])
     )
-    return Waterfall(measure, seeds, means[0], bars, nodes[-1][1] == ablation.everything)
+    return Waterfall(metric, tuple(seeds), means[0], bars, nodes[-1][1] == ablation.everything)

@@ -15,6 +15,7 @@ from reports.compare.compared_trials import EvaluatedTrial, read_trial
 from reports.page.page import page_header, utc_text, whole_page
 from trainables.datasets import TrialData, load_data
 from trainables.run_trial import load_classifier, print_decoding
+from trainables.trial_config import TrialConfig
 
 SHOWN_IMAGES = 18
 
@@ -36,10 +37,13 @@ def attack_page(
         samples: attack the first so many test images; None for all that the evaluation used.
 
     Raises:
-        ValueError: if result, weights or images are missing or damaged, or do not belong together.
+        ValueError: if result, weights or images are missing or damaged, do not belong together, or are of a trial of
+            another trainable.
     """
     trial = read_trial(chosen.folder)
     config = trial.config
+    if not isinstance(config, TrialConfig):
+        raise ValueError(f"only trials of {TrialConfig.trainable} can be attacked, not of {trial.trainable_path}")
     radius_255 = sheet_radius_255(config) if radius_255 is None else radius_255
     classifier = load_classifier(chosen.folder, config, device)
     data = load_verified(trial, samples)

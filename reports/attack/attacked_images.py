@@ -79,19 +79,18 @@ def attacked_images(
     if len(right) > 0:
         adversarial[right], _ = attacked_by_pgd(classifier, clean[right], targets[right], radius_255 / 255, config)
         after[right] = classifier(adversarial[right]).argmax(dim=1)
-    names = data.class_names
+    names, shown, attacked = data.class_names, _shown(clean), _shown(adversarial)
     return [
-        AttackedImage(index, *pair, names[target], names[one], names[other], float(falls))
-        for index, (pair, target, one, other, falls) in enumerate(
-            zip(
-                zip(_shown(clean), _shown(adversarial), strict=True),
-                labels.tolist(),
-                before.tolist(),
-                after.tolist(),
-                falls_at_255[: len(labels)],
-                strict=True,
-            )
+        AttackedImage(
+            index,
+            shown[index],
+            attacked[index],
+            names[labels[index]],
+            names[before[index]],
+            names[after[index]],
+            float(falls_at_255[index]),
         )
+        for index in range(len(labels))
     ]
 
 

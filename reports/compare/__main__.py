@@ -1,58 +1,69 @@
-"""Compares two trials, or one configuration from each of two studies: configs, accuracies image by image, cost.
+"""Compares two trials, or one configuration from each of two studies: configs, accuracies example by example, cost.
 
     python -m reports.compare runs/tradeoff/trials/t0003 runs/tradeoff/trials/t0011
-    python -m reports.compare runs/tradeoff runs/scale_ranges --choose robust --html compared.html
+    python -m reports.compare runs/tradeoff runs/scale_ranges --choose best --html compared.html
 
-Prints Markdown. A study is represented by the knee of its front, or with ``--choose robust`` by the front's most robust
-member.
+Prints Markdown. A study is represented by the knee of its front, or with ``--choose best`` by the front's best member
+in the metric that the study is mainly about, such as a robust accuracy.
 
 Exit status: 0 if the two were compared, 2 if a folder holds neither a trial nor a study.
 """
 
 import argparse
-import html
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reports.compare.compared_studies import RULES, ChosenConfiguration, chosen_configuration, common_seed, is_study
-from reports.compare.compared_trials import read_trial
-from reports.compare.comparison_sections import study_section, trial_sections
-from reports.page.page import Section, whole_page
-from reports.page.table_formats import to_markdown
+from study.record.journal import JOURNAL_NAME
+
+if TYPE_CHECKING:
+    from reports.page.page import Section
+
+RULES = ("knee", "best")
 
 
-def compare(first: Path, second: Path, rule: str = "knee") -> list[Section]:
+def compare(first: Path, second: Path, rule: str = "knee") -> "list[Section]":
     """The sections of a comparison of two folders, each of a trial or of a study.
 
     Raises:
         ValueError: if a folder holds neither, or is damaged.
     """
-    chosen = [chosen_configuration(folder, rule) if is_study(folder) else None for folder in (first, second)]
-    seed = common_seed(chosen[0], chosen[1]) if chosen[0] and chosen[1] else None
-    trials = [
-        read_trial(choice.trial_folder(seed) if choice else folder)
-        for choice, folder in zip(chosen, (first, second), strict=True)
-    ]
-    found: dict[str, ChosenConfiguration] = {
-        letter: choice for letter, choice in zip("AB", chosen, strict=True) if choice is not None
-    }
-    return ([study_section(found)] if found else []) + trial_sections(trials[0], trials[1])
+    from reports.compare.compared_trials import read_trial
+
+    folders, chosen = {"A": first, "B": second}, {}
+    studies = [letter for letter, folder in folders.items() if (folder / JOURNAL_NAME).is_file()]
+    if studies:
+        from reports.compare.compared_studies import chosen_configuration, common_seed
+
+        chosen = {letter: chosen_configuration(folders[letter], rule) for letter in studies}
+        seed = common_seed(chosen["A"], chosen["B"]) if len(chosen) == 2 else None
+        folders |= {letter: choice.trial_folder(seed) for letter, choice in chosen.items()}
+    one, other = (read_trial(folder) for folder in folders.values())
+    from reports.compare.comparison_sections import study_section, trial_sections  # not to refuse a wrong folder
+
+    return [*([study_section(chosen)] if chosen else []), *trial_sections(one, other)]
 
 
-def as_markdown(sections: list[Section]) -> str:
+def as_markdown(sections: "list[Section]") -> str:
     """The sections as Markdown."""
+    from reports.page.table_formats import to_markdown
+
     parts = [
-        "\n\n".join([f"## {section.title}", section.caption, *(to_markdown(table).strip() for table in section.tables)])
+        [f"## {section.title}", section.caption, *(to_markdown(table).strip() for table in section.tables)]
         for section in sections
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(text for part in parts for text in part if text)
 
 
-def as_page(sections: list[Section], first: Path, second: Path) -> str:
+def as_page(sections: "list[Section]", first: Path, second: Path) -> str:
     """The sections as an HTML page."""
+    import html
+
+    from reports.page.page import whole_page
+
     title = f"{first.name} against {second.name}"
-    header = f"<header><h1>{html.escape(title)}</h1></header>"
-    return whole_page(title, header, sections)
+    return whole_page(title, f"<header><h1>{html.escape(title)}</h1></header>", sections)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,7 +81,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"reports.compare: {error}", file=sys.stderr)
         return 2
-    print(as_markdown(sections))
+    try:
+        print(as_markdown(sections), flush=True)
+    except BrokenPipeError:  # such as | head; what is left in the buffer must not be written at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

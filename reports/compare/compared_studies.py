@@ -9,10 +9,9 @@ import numpy as np
 
 from reports.front.front_marks import knee_of
 from reports.front.hypervolume import reference_box
-from study.record.journal import JOURNAL_NAME, read_study
+from study.record.journal import read_study
+from study.record.trial_folder import trial_folder
 from study.record.trials import TrialTable, tabulate
-
-RULES = ("knee", "robust")
 
 
 @dataclass(frozen=True)
@@ -28,31 +27,34 @@ class ChosenConfiguration:
         """The folder of the configuration's complete trial with ``seed``, or for None of its first complete trial."""
         complete = self.table.complete[self.table.complete["configuration"] == self.row["configuration"]]
         chosen = complete if seed is None else complete[complete["seed"] == seed]
-        return self.study_dir / "trials" / str(chosen["uid"].iloc[0])
-
-
-def is_study(folder: Path) -> bool:
-    """Whether ``folder`` holds a study."""
-    return (folder / JOURNAL_NAME).is_file()
+        return trial_folder(self.study_dir, str(chosen["uid"].iloc[0]))
 
 
 def chosen_configuration(study_dir: Path, rule: str) -> ChosenConfiguration:
-    """The knee of the study's front, or its most robust member if the rule asks for it or the front has no knee.
+    """The knee of the study's front, or its best member in the headline metric if asked for or if there is no knee.
+
+    Args:
+        rule: ``knee`` or ``best``.
 
     Raises:
-        ValueError: if the study has no front, or no robust accuracy to choose by.
+        ValueError: if the study has no front, or nothing but costs to choose by.
     """
     table = tabulate(read_study(study_dir))
+    rows, headline = table.configurations, table.headline
     if table.front_configurations.empty:
         raise ValueError(f"{study_dir} has no front: there is no configuration to compare")
-    knee = knee_of(table.configurations, table.objectives) if rule == "knee" else None
-    if knee is not None:
-        return ChosenConfiguration(study_dir, table, _row(table, knee), "the knee of its front")
-    if table.robust is None:
-        raise ValueError(f"{study_dir} has no robust accuracy on validation to choose a configuration by")
-    values = table.configurations[table.robust].where(table.configurations["on_front"])
-    why = f"the best of its front in {table.robust}" + (", as the front has no knee" if rule == "knee" else "")
-    return ChosenConfiguration(study_dir, table, _row(table, int(np.nanargmax(values.to_numpy(dtype=float)))), why)
+    place = knee_of(rows, table.objectives) if rule == "knee" else None
+    why = "the knee of its front"
+    if place is None:
+        if headline is None:
+            raise ValueError(f"{study_dir} has no metric but costs to choose a configuration by")
+        values = rows[headline.name].where(rows["on_front"]).to_numpy(dtype=float)
+        if np.isnan(values).all():
+            raise ValueError(f"{study_dir} has no {headline.name} on its front to choose a configuration by")
+        place = int(np.nanargmax(values if headline.maximise else -values))
+        is_lone = rule == "knee" and len(table.objectives) > 1
+        why = f"the best of its front in {headline.name}" + (", as the front has no knee" if is_lone else "")
+    return ChosenConfiguration(study_dir, table, dict(rows.iloc[place]), why)
 
 
 def common_seed(first: ChosenConfiguration, second: ChosenConfiguration) -> int | None:
@@ -62,13 +64,9 @@ def common_seed(first: ChosenConfiguration, second: ChosenConfiguration) -> int 
 
 def front_shares(first: TrialTable, second: TrialTable) -> tuple[float, float]:
     """The share of a common box that each study's front dominates; NaN if their objectives differ."""
-    if first.objectives != second.objectives:
+    names = [(objective.name, objective.direction) for objective in first.objectives]
+    if names != [(objective.name, objective.direction) for objective in second.objectives]:
         return math.nan, math.nan
-    names = [objective.name for objective in first.objectives]
-    points = [table.front_configurations[names].to_numpy(dtype=float) for table in (first, second)]
+    points = [table.front_configurations[[name for name, _ in names]].to_numpy(float) for table in (first, second)]
     box = reference_box(np.concatenate(points), first.objectives)
     return box.share(points[0]), box.share(points[1])
-
-
-def _row(table: TrialTable, position: int) -> dict[Any, Any]:
-    return dict(table.configurations.iloc[position])

@@ -1,28 +1,25 @@
-"""Comparison of two evaluated trials: how their configs differ, and which images each classified correctly."""
+"""Comparison of two evaluated trials: how their configs differ, and which examples each classified correctly."""
 
+import itertools
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
-from scipy.stats import binomtest
 
 from study.record.journal import JOURNAL_NAME, read_study
-from study.record.measures import ACCURACY, is_accuracy
-from trainables.trial_config import TrialConfig, explain
+from study.record.measures import examples_behind
+from study.record.metrics import FIRST_TRAINABLE, merged
+from study.record.trial_folder import OUTCOMES_NAME, RESULT_NAME, read_outcomes
+from study.settings import explain
+from study.trainable import Metric, Trainable, load_trainable
 
 Flags = npt.NDArray[np.bool_]
-RESULT_NAME, FLAGS_NAME = "result.json", "flags.npz"
-# The fields that determine which images are evaluated; data_root counts only without checksums (see why_unpaired).
-IMAGE_FIELDS = {
-    "val": ("dataset", "image_size", "split_seed", "eval_samples", "validation_fraction"),
-    "test": ("dataset", "image_size", "split_seed", "eval_samples"),
-}
 
 
 @dataclass(frozen=True)
@@ -30,35 +27,54 @@ class EvaluatedTrial:
     """The contents of a trial's folder.
 
     Args:
-        flags: accuracy -> for each evaluated image, in order, whether it was classified correctly; may be empty.
-        data_checksum: of the study's images; None for a trial without a study.
+        flags: share -> for each evaluated example, in order, whether it was right; may be empty.
+        data_checksum: of the study's data; None for a trial without a study.
+        trainable_path: what was run.
     """
 
     folder: Path
-    config: TrialConfig
+    config: Any
     metrics: Mapping[str, Any]
     flags: Mapping[str, Flags]
     data_checksum: str | None = None
+    trainable_path: str = FIRST_TRAINABLE
+
+    @cached_property
+    def trainable(self) -> Trainable:
+        """What was run."""
+        return load_trainable(self.trainable_path)
+
+    @cached_property
+    def described(self) -> dict[str, Metric]:
+        """Its metrics by name."""
+        return {metric.name: metric for metric in self.trainable.metrics(self.config)}
+
+    def num_examples(self, split: str) -> int:
+        """The largest number of examples on a split that have flags; expensive metrics may use only the first ones."""
+        return max(
+            (len(flags) for name, flags in self.flags.items() if self.described.get(name, Metric(name)).split == split),
+            default=0,
+        )
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """McNemar's exact test of two classifiers on the same images.
+    """McNemar's exact test of two classifiers on the same examples.
 
     Args:
-        num_images: the number of images that both were evaluated on.
+        num_examples: the number of examples that both were evaluated on.
         only_first, only_second: how many of them only the first or only the second classified correctly.
         p_value: two-sided.
     """
 
-    num_images: int
+    num_examples: int
     only_first: int
     only_second: int
     p_value: float
 
 
 def read_trial(folder: Path) -> EvaluatedTrial:
-    """Reads ``result.json``, ``flags.npz`` if present, and, from the surrounding study, the checksum of its images.
+    """Reads what a trial left in its folder and, from the surrounding study, the checksum of its data.
 
     Raises:
         ValueError: if there is no result, or if it is damaged or from another version.
@@ -68,26 +84,17 @@ def read_trial(folder: Path) -> EvaluatedTrial:
         raise ValueError(f"no trial in {folder}: it has no {RESULT_NAME}")
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-        config, metrics = TrialConfig(**result["config"]), dict(result["metrics"])
-    except ValidationError as error:
-        raise ValueError(f"{path}: this version does not accept the config: {explain(error)}") from None
+        plain, metrics = dict(result["config"]), dict(result["metrics"])
+        trainable_path = str(result.get("trainable") or FIRST_TRAINABLE)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not the result of a trial: {error}") from None
-    return EvaluatedTrial(folder, config, metrics, _read_flags(folder / FLAGS_NAME), _data_checksum(folder))
-
-
-def _read_flags(path: Path) -> dict[str, Flags]:
-    if not path.is_file():
-        return {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            flags = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
-    for name, values in flags.items():
-        if values.dtype != np.bool_ or values.ndim != 1 or len(values) == 0:
-            raise ValueError(f"{path}: {name} is not one flag an image: {values.dtype}, shape {values.shape}")
-    return {name: values for name, values in flags.items() if is_accuracy(name)}
+        config = load_trainable(trainable_path).config(**plain)
+    except ValidationError as error:
+        raise ValueError(f"{path}: this version does not accept the config: {explain(error)}") from None
+    study_dir = study_around(folder)
+    checksum = read_study(study_dir).spec.get("data_checksum") if study_dir else None
+    return EvaluatedTrial(folder, config, metrics, read_outcomes(folder), checksum, trainable_path)
 
 
 def study_around(folder: Path) -> Path | None:
@@ -96,75 +103,75 @@ def study_around(folder: Path) -> Path | None:
     return study_dir if (study_dir / JOURNAL_NAME).is_file() else None
 
 
-def _data_checksum(folder: Path) -> str | None:
-    study_dir = study_around(folder)
-    if study_dir is None:
-        return None
-    checksum = read_study(study_dir).spec.get("data_checksum")
-    return None if checksum is None else str(checksum)
-
-
 def accuracy_of(trial: EvaluatedTrial, name: str) -> tuple[float, int] | None:
-    """An accuracy in percent and the number of images, from the flags or else the metrics; None if it is missing."""
+    """A share in percent and its number of examples, from the flags or else the metrics; None if it is missing."""
     if name in trial.flags:
         flags = trial.flags[name]
         return 100 * int(flags.sum()) / len(flags), len(flags)
-    match = ACCURACY.fullmatch(name)
-    assert match is not None
-    count = trial.metrics.get("test_aa_n" if match["attack"] == "aa" else f"{match['split']}_n")
     value = trial.metrics.get(name)
-    return (float(value), int(count)) if value is not None and count else None
+    count = examples_behind(trial.metrics, trial.described.get(name, Metric(name)))
+    return (float(value), count) if value is not None and count else None
 
 
-def shared_accuracies(first: EvaluatedTrial, second: EvaluatedTrial) -> list[str]:
-    """The accuracies that at least one trial has: validation first, then test, each in the order of the trials."""
-    names = [name for trial in (first, second) for name in (*trial.flags, *trial.metrics) if is_accuracy(name)]
-    return sorted(dict.fromkeys(names), key=lambda name: name.startswith("test_"))
+def compared_metrics(first: EvaluatedTrial, second: EvaluatedTrial) -> list[Metric]:
+    """The metrics that at least one trial has, as both describe them; those on test come last."""
+    metrics = merged([*first.described.values(), *second.described.values()]).values()
+    measured = {*first.flags, *first.metrics, *second.flags, *second.metrics}
+    return sorted((metric for metric in metrics if metric.name in measured), key=lambda metric: metric.split == "test")
 
 
-def why_unpaired(first: EvaluatedTrial, second: EvaluatedTrial, name: str) -> str:
-    """Why trials A and B cannot be compared image by image in the accuracy ``name``; '' if they can."""
-    known = [accuracy_of(trial, name) is not None for trial in (first, second)]
-    if not all(known):
-        return f"only {'A' if known[0] else 'B'} has it"
+def why_unpaired(first: EvaluatedTrial, second: EvaluatedTrial, metric: Metric) -> str:
+    """Why trials A and B cannot be compared example by example in a share; '' if they can."""
+    trainable, split, name = first.trainable, metric.split, metric.name
+    has_it = [accuracy_of(trial, name) is not None for trial in (first, second)]
+    if not all(has_it):
+        return f"only {'A' if has_it[0] else 'B'} has it" if any(has_it) else "neither says over how many it is"
     missing = [letter for letter, trial in (("A", first), ("B", second)) if name not in trial.flags]
     if missing:
-        return f"{' and '.join(missing)}: no {FLAGS_NAME} that says it of each image"
-    split = name.partition("_")[0]
-    for field in IMAGE_FIELDS[split]:
+        return f"{' and '.join(missing)}: no {OUTCOMES_NAME} that says it of each example"
+    if first.trainable_path != second.trainable_path:
+        return "other trainables"
+    other = f"other {trainable.examples}"
+    for field in trainable.example_fields.get(split, ()):
         values = [getattr(trial.config, field) for trial in (first, second)]
         if values[0] != values[1]:
-            return f"other images: {field} is {json.dumps(values[0])} and {json.dumps(values[1])}"
+            return f"{other}: {field} is {json.dumps(values[0])} and {json.dumps(values[1])}"
     if first.data_checksum is not None and second.data_checksum is not None:
         if first.data_checksum != second.data_checksum:
-            return "other images: the checksums of the data differ"
-    elif first.config.dataset == "imagefolder" and first.config.data_root != second.config.data_root:
-        return "other images, as far as is known: data_root differs and not both trials have a checksum of their data"
-    if "_aa_" not in name and len(first.flags[name]) != len(second.flags[name]):
-        return f"other images: {len(first.flags[name])} and {len(second.flags[name])} of them"
-    return ""
+            return f"{other}: the checksums of the data differ"
+    else:
+        places = [trainable.effective(trial.config) for trial in (first, second)]
+        if moved := [field for field in trainable.location_fields if places[0].get(field) != places[1].get(field)]:
+            return f"{other}, as far as is known: {moved[0]} differs and not both trials have a checksum of their data"
+    counts = [trial.num_examples(split) for trial in (first, second)]
+    return f"{other}: {counts[0]} and {counts[1]} of them" if counts[0] != counts[1] else ""
 
 
 def paired_test(first: Flags, second: Flags) -> PairedTest:
-    """McNemar's exact test on the common images, which come first in both.
+    """McNemar's exact test on the common examples, which come first in both.
 
-    Under the null hypothesis of equal accuracy, each classifier is equally likely to be the correct one on an image on
-    which they differ: a two-sided binomial test. McNemar (1947), doi:10.1007/BF02295996.
+    Under the null hypothesis of equal accuracy, each classifier is equally likely to be the correct one on an example
+    on which they differ: a two-sided binomial test. McNemar (1947), doi:10.1007/BF02295996.
     """
-    num_images = min(len(first), len(second))
-    first, second = first[:num_images], second[:num_images]
+    num_examples = min(len(first), len(second))
+    first, second = first[:num_examples], second[:num_examples]
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
-    discordant = only_first + only_second
-    p_value = float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
-    return PairedTest(num_images, only_first, only_second, p_value)
+    p_value = min(1.0, 2 * _fair_flips_at_most(min(only_first, only_second), only_first + only_second))
+    return PairedTest(num_examples, only_first, only_second, p_value)
 
 
-def config_differences(first: TrialConfig, second: TrialConfig) -> list[tuple[str, Any, Any]]:
+def _fair_flips_at_most(heads: int, flips: int) -> float:
+    """The exact probability of at most so many heads; in whole numbers, as importing scipy would take longer."""
+    num_outcomes = itertools.accumulate(range(heads), lambda ways, k: ways * (flips - k) // (k + 1), initial=1)
+    return sum(num_outcomes) / 2**flips
+
+
+def config_differences(first: EvaluatedTrial, second: EvaluatedTrial) -> list[tuple[str, Any, Any]]:
     """Name and both values of every field that differs and has an effect in at least one config.
 
     A field without effect in a config has the value None there.
     """
-    effective = first.effective(), second.effective()
-    names = [name for name in TrialConfig.model_fields if name in effective[0] or name in effective[1]]
-    pairs = [(name, effective[0].get(name), effective[1].get(name)) for name in names]
-    return [(name, one, other) for name, one, other in pairs if one != other]
+    one, other = (trial.trainable.effective(trial.config) for trial in (first, second))
+    names = dict.fromkeys([*type(first.config).model_fields, *type(second.config).model_fields])
+    pairs = [(name, one.get(name), other.get(name)) for name in names]
+    return [(name, left, right) for name, left, right in pairs if left != right]

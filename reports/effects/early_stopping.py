@@ -53,9 +53,9 @@ def rank_agreement(table: TrialTable) -> pd.DataFrame:
     at_rung_and_end = defaultdict[tuple[int, str], dict[str, list[tuple[float, float]]]](dict)
     for trial in (table.study.trials[uid] for uid in table.trusted["uid"]):
         for report, name in product(trial.reports, names):
-            pair = report.get(name), trial.metrics.get(name)
-            if "milestone" in report and None not in pair:
-                at_rung_and_end[report["milestone"], name].setdefault(trial.configuration, []).append(pair)
+            rung, end = report.get(name), trial.metrics.get(name)
+            if "milestone" in report and rung is not None and end is not None:
+                at_rung_and_end[report["milestone"], name].setdefault(trial.configuration, []).append((rung, end))
     rows = []
     for milestone, name in product(sorted({milestone for milestone, _ in at_rung_and_end}), names):
         means = np.array([np.mean(pairs, axis=0) for pairs in at_rung_and_end[milestone, name].values()])

@@ -16,12 +16,15 @@ from reports.page.report_table import ReportTable
 from study.record.measures import difference_text, in_words, short_label
 from study.record.trials import TrialTable
 
-HOW_TESTED = (
-    "Each row compares trials that are equal in every other factor and in the seed. Trials that share a prefix, such as "
-    "one pretrained encoder, share its luck: pairs of the same two prefixes are averaged and count as one. Effects on "
-    "shares are in percentage points, on costs factors; brackets are Student's t 95% intervals over pairs, from "
-    f"{MIN_PAIRS} pairs on; p is of the two-sided sign-flip test, corrected by Holm's method over all rows. Filled "
-    "marks: p < 0.05. Stopped and failed trials have no pairs, so that what was stopped early is under-represented."
+CAPTION = (
+    "Each row compares trials that are equal in every other factor and in the seed. Effects on shares are in "
+    "percentage points, on costs factors. Filled marks: p < 0.05."
+)
+METHOD = (
+    "Trials that share a prefix, such as one pretrained encoder, share its luck: pairs of the same two prefixes are "
+    f"averaged and count as one. Brackets are Student's t 95% intervals over pairs, from {MIN_PAIRS} pairs on; p is of "
+    "the two-sided sign-flip test, corrected by Holm's method over all rows. Stopped and failed trials have no pairs, "
+    "so that what was stopped early is under-represented."
 )
 NO_PAIRS = (
     "No two complete trials differ in one factor alone at the same seed, as is usual for a search over many values: "
@@ -74,7 +77,7 @@ def _effects(table: TrialTable) -> Section:
     figures = {"main_effects": effects_figure(drawn)} if drawn else {}
     tables = [_effects_table("main_effects", "Main effects", alone)]
     tables += [_effects_table("interactions", "Interactions: difference of differences", crossed)] if crossed else []
-    return Section("What mattered", HOW_TESTED, figures=figures, tables=tuple(tables))
+    return Section("What mattered", CAPTION, figures=figures, tables=tuple(tables), method=METHOD)
 
 
 def _effects_table(name: str, title: str, effects: list[Effect]) -> ReportTable:

@@ -47,7 +47,7 @@ class Effect:
 def main_effects(trials: MatchedTrials) -> list[Effect]:
     """One effect for every factor, contrast and metric with matched pairs; p-values are corrected over all of them."""
     return _effects(
-        ((factor,), contrast.text, metric, trials.differences(contrast, metric))
+        ((factor,), contrast.text, metric, trials.differences(metric, contrast))
         for factor in trials.table.factors
         for contrast, metric in product(trials.contrasts(factor), trials.metrics)
     )
@@ -62,7 +62,7 @@ def interactions(trials: MatchedTrials) -> list[Effect]:
     ]
     ends = {factor: trials.contrasts(factor, only_ends=True) for factor in trials.table.factors}
     return _effects(
-        ((first, second), f"{one.text} × {other.text}", metric, trials.interaction(one, other, metric))
+        ((first, second), f"{one.text} × {other.text}", metric, trials.differences(metric, one, other))
         for first, second in pairs
         for one, other, metric in product(ends[first], ends[second], trials.metrics)
     )
@@ -73,7 +73,7 @@ def _effects(compared: Iterable[tuple[tuple[str, ...], str, Metric, Floats]]) ->
     effects = []
     for factors, contrast, metric, differences in compared:
         if len(differences):
-            low, high = mean_interval(differences) if len(differences) >= MIN_PAIRS else (math.nan, math.nan)
+            low, high = mean_interval(differences.tolist()) if len(differences) >= MIN_PAIRS else (math.nan, math.nan)
             p_value = math.nan if metric.is_cost else sign_flip_p(differences)  # costs follow from the factors
             mean = float(differences.mean())
             effects.append(Effect(factors, contrast, metric, mean, low, high, len(differences), p_value))

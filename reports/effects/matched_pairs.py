@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from study.record.trials import FACTOR_PREFIX, TrialTable
 from study.trainable import Metric
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Level = tuple[Any, ...]  # the factor's value, then the values of its dependents (see ``MatchedTrials.dependents``)
 Context = tuple[Any, ...]  # the seed and the values of all factors except those under comparison
 Cells = dict[tuple[Level, ...], dict[Context, int]]  # level of each factor under comparison -> context -> trial
@@ -75,16 +75,16 @@ class MatchedTrials:
 
     def levels(self, factor: str) -> list[Level]:
         """The levels that occur: numbers in ascending order, others in the order of the search space."""
-        found = dict.fromkeys(self._level(trial, factor) for trial in self._trials)
         order = _choices(self.table, factor)
 
-        def key(level: Level) -> tuple[Any, ...]:
+        def place(level: Level) -> tuple[Any, ...]:
             value = level[0]
-            rank = order.index(value) if value in order else len(order)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            return (0, float(value)) if is_number else (1, rank)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return 0, float(value), str(level)
+            return 1, order.index(value) if value in order else len(order), str(level)
 
-        return sorted((level for level in found if level[0] is not None), key=lambda level: (key(level), str(level)))
+        occurring = {self._level(trial, factor) for trial in self._trials}
+        return sorted((level for level in occurring if level[0] is not None), key=place)
 
     def contrasts(self, factor: str, *, only_ends: bool = False) -> list[Contrast]:
         """The comparisons to make: for numbers, neighbouring levels and the two ends; otherwise every two levels.
@@ -115,39 +115,25 @@ class MatchedTrials:
                 values[context].add(level[0])
         return [level for level in levels if any(len(values[context]) > 1 for context in cells[level,])]
 
-    def differences(self, contrast: Contrast, metric: Metric) -> Floats:
+    def differences(self, metric: Metric, *contrasts: Contrast) -> Floats:
         """``metric`` at the high level minus ``metric`` at the low level, one number per pair of prefixes.
 
-        Only pairs with finite values count. Trials of one prefix are paired, too, if the factor acts after it.
-        """
-        return self._differences((contrast,), metric)
-
-    def interaction(self, first: Contrast, second: Contrast, metric: Metric) -> Floats:
-        """How much the effect of ``first`` differs between the high and the low level of ``second``: one number per
-        four prefixes of trials that are equal except for the two factors."""
-        return self._differences((first, second), metric)
-
-    def _differences(self, contrasts: tuple[Contrast, ...], metric: Metric) -> Floats:
-        matched = self._matched(contrasts)
-        values = self._values[metric.name][matched]
-        for _ in contrasts:
-            values = values[:, 1] - values[:, 0]
-        of_prefixes = defaultdict[tuple[str, ...], list[float]](list)
-        for value, trials in zip(values, matched.reshape(len(matched), 2 ** len(contrasts)), strict=True):
-            if np.isfinite(value):
-                of_prefixes[tuple(self._prefixes[trial] for trial in trials)].append(value)
-        return np.array([np.mean(found) for found in of_prefixes.values()], dtype=float)
-
-    def _matched(self, contrasts: tuple[Contrast, ...]) -> Ints:
-        """The trials that are equal except for the contrasts' factors, shape (contexts, 2) or (contexts, 2, 2).
-
-        One axis per contrast, its low level first; entries are positions among the trials.
+        With two contrasts, how much the effect of the first differs between the high and the low level of the second,
+        one number per four prefixes. Only finite values count. Trials of one prefix are paired, too, if the factor acts
+        after it.
         """
         cells = self._cells_of(tuple(contrast.factor for contrast in contrasts))
-        corners = [cells.get(levels, {}) for levels in itertools.product(*((c.low, c.high) for c in contrasts))]
-        contexts = [context for context in min(corners, key=len) if all(context in corner for corner in corners)]
-        rows = [[corner[context] for corner in corners] for context in contexts]
-        return np.array(rows, dtype=np.int64).reshape(-1, *(2 for _ in contrasts))
+        levels = itertools.product(*((contrast.low, contrast.high) for contrast in contrasts))
+        corners = [cells.get(level, {}) for level in levels]
+        signs = [math.prod(ends) for ends in itertools.product((-1, 1), repeat=len(contrasts))]
+        of_prefixes = defaultdict[tuple[str, ...], list[float]](list)
+        for context in min(corners, key=len):
+            if all(context in corner for corner in corners):
+                matched = [corner[context] for corner in corners]
+                value = float(np.dot(signs, self._values[metric.name][matched]))
+                if math.isfinite(value):
+                    of_prefixes[tuple(self._prefixes[trial] for trial in matched)].append(value)
+        return np.array([np.mean(values) for values in of_prefixes.values()], dtype=float)
 
     def _cells_of(self, factors: tuple[str, ...]) -> Cells:
         """The position of each trial by level and context, cached so that contrasts need not scan all trials again."""

@@ -93,9 +93,9 @@ def traded_figure(table: TrialTable, metric: Metric, traded: tuple[str, str]) ->
     cells = rows.groupby([up, across])[metric.name].agg(["mean", "size"])
     columns, lines = sorted(rows[across].unique()), sorted(rows[up].unique())
     means = cells["mean"].unstack().reindex(index=lines, columns=columns).to_numpy(dtype=float)
-    # Two blank lines keep the text in the upper half of a cell: lines of equal product run through the middle.
+    # Blank lines keep the text in the upper part of a cell: lines of equal product run through the middle.
     words = {
-        cell: f"{value_text(metric, row['mean'])}<br>n={row['size']:.0f}<br> <br> " for cell, row in cells.iterrows()
+        cell: f"{value_text(metric, row['mean'])}, n={row['size']:.0f}<br> <br> " for cell, row in cells.iterrows()
     }
     texts = [[words.get((line, column), "") for column in columns] for line in lines]
     bar = {"title": {"text": short_label(metric), "side": "right"}, "thickness": 12, "outlinewidth": 0}
@@ -112,7 +112,7 @@ def traded_figure(table: TrialTable, metric: Metric, traded: tuple[str, str]) ->
             figure.add_scatter(x=xs, y=ys, mode="lines", hoverinfo="skip", showlegend=False, line=line)
         figure.add_annotation(x=xs[-1], y=ys[-1], text=f"{product:g}", showarrow=False, bgcolor=INK, borderpad=2,
                               font={"color": "white", "size": 11})  # fmt: skip
-    styled(figure, height=120 + 72 * len(lines))
+    styled(figure, height=120 + 64 * len(lines))
     figure.update_layout(margin={"t": 32, "b": 64})
     for update, values, title in zip((figure.update_xaxes, figure.update_yaxes), (columns, lines), traded, strict=True):
         ticks = {"tickvals": list(range(len(values))), "ticktext": [f"{value:g}" for value in values]}

@@ -53,9 +53,10 @@ def three_objectives(table: TrialTable, objectives: Sequence[Metric]) -> go.Figu
     )
     if len(splits) > 1:
         views = {split: [_at(own, axes, split) for own, *_ in looks] for split in splits}
-        buttons = {split: ({letter: [at[letter] for at in view] for letter in axes}, {})
-                   for split, view in views.items()}  # fmt: skip
-        figure.update_layout(updatemenus=[split_buttons(buttons)])
+        per_split: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+            split: ({letter: [at[letter] for at in view] for letter in axes}, {}) for split, view in views.items()
+        }
+        figure.update_layout(updatemenus=[split_buttons(per_split)])
     return figure
 
 

@@ -57,12 +57,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class Layer:
-    """One trace and the positions of its marks on each split; it is not drawn on a split missing from ``per_split``."""
+    """One trace and what depends on the split, such as ``x`` and ``error_x.array``.
+
+    It is not drawn on a split missing from ``per_split``; an optional one only after a click in the legend.
+    """
 
     trace: go.Scatter
     per_split: dict[str, dict[str, Any]]
-    is_optional: bool = False  # shown by a click in the legend
-    restyled: tuple[str, ...] = ("x", "y")
+    is_optional: bool = False
 
     def visible(self, split: str) -> bool | str:
         """Plotly's word for whether the trace is drawn."""
@@ -80,9 +82,10 @@ def front_figure(table: TrialTable, x: Metric, y: Metric, color_by_cost: bool = 
     layers = [_staircase(pair, rows), *_lost(pair, rows), *_configurations(pair, rows, color_by_cost)]
     layers += [*_not_comparable(pair), *_in_doubt(pair, rows), *_knee(pair, rows), *_budgets(pair, rows)]
     first, *others = pair.splits
-    figure = go.Figure([layer.trace.update(layer.per_split[first]) for layer in layers])
-    for trace, layer in zip(figure.data, layers, strict=True):
-        trace.visible = layer.visible(first)
+    for layer in layers:
+        placed = {name.replace(".", "_"): values for name, values in layer.per_split[first].items()}
+        layer.trace.update(placed, visible=layer.visible(first))
+    figure = go.Figure([layer.trace for layer in layers])
     styled(figure, height=600)
     # Room for the title of the y axis: if the axis has to widen the margin, plotly.js draws all marks a second time.
     figure.update_layout(pair.titles(first), margin={"l": 88, "b": 180})
@@ -99,15 +102,9 @@ def front_figure(table: TrialTable, x: Metric, y: Metric, color_by_cost: bool = 
 def _view(pair: Pair, layers: list[Layer], split: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The changes to the traces and to the layout when a split's button is pressed."""
     changes: dict[str, Any] = {"visible": [layer.visible(split) for layer in layers]}
-    for name in dict.fromkeys(name for layer in layers for name in layer.restyled):
-        changes[name] = [_nested(layer.per_split.get(split, {}), name) for layer in layers]
+    for name in dict.fromkeys(name for layer in layers for values in layer.per_split.values() for name in values):
+        changes[name] = [layer.per_split.get(split, {}).get(name, []) for layer in layers]
     return changes, pair.titles(split)
-
-
-def _nested(values: dict[str, Any], name: str) -> Any:
-    for part in name.split("."):
-        values = values.get(part, {}) if isinstance(values, dict) else {}
-    return [] if isinstance(values, dict) else values
 
 
 def _marks(pair: Pair, rows: pd.DataFrame, name: str, marker: dict[str, Any]) -> go.Scatter:
@@ -140,13 +137,13 @@ def _configurations(pair: Pair, rows: pd.DataFrame, color_by_cost: bool) -> list
 
 
 def _with_whiskers(pair: Pair, trace: go.Scatter, rows: pd.DataFrame, bars: dict[str, Any]) -> Layer:
-    per_split, restyled = pair.on_each_split(rows), ["x", "y"]
+    per_split = pair.on_each_split(rows)
     for split, (name, axis) in itertools.product(pair.splits, (("error_x", pair.x), ("error_y", pair.y))):
         down, up = axis.whiskers(rows, split)
         if any(length is not None for length in up):
-            per_split[split][name] = {"array": up, "arrayminus": down} | bars
-            restyled += [f"{name}.array", f"{name}.arrayminus"]
-    return Layer(trace, per_split, restyled=tuple(dict.fromkeys(restyled)))
+            per_split[split] |= {f"{name}.array": up, f"{name}.arrayminus": down}
+            trace[name] = bars
+    return Layer(trace, per_split)
 
 
 def _lost(pair: Pair, rows: pd.DataFrame) -> list[Layer]:

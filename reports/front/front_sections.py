@@ -31,9 +31,10 @@ def front_sections(table: TrialTable) -> list[Section]:
         sections.append(Section("All three at once", caption, figures={"front_three_objectives": figure}))
     if not table.front_configurations.empty:
         near = near_front(table)
+        tables = () if near.text.empty else (near,)
         sections.append(
             Section("The front", _front_caption(table), front_table(table), exports=(front_export(table),),
-                    tables=() if near.text.empty else (near,))
+                    tables=tables, method=_certainty(table))
         )  # fmt: skip
     return [*sections, *_attainment_sections(table, pairs), *_growth_sections(table)]
 
@@ -42,15 +43,21 @@ def _best_sections(table: TrialTable) -> list[Section]:
     best = best_table(table)
     if best.text.empty:
         return []
-    caption = f"P(front) is the probability of being the best. {_left_out(table)} {_certainty(table)}"
-    return [Section("The best configurations", caption, tables=(best,))]
+    caption = f"P(front) is the probability of being the best. {_left_out(table)}".strip()
+    method = _certainty(table)
+    return [Section("The best configurations", caption, front_table(table), tables=(best,), method=method)]
 
 
 def _pair_section(table: TrialTable, pair: tuple[Metric, Metric]) -> Section:
     x, y = pair
     words = f"{in_words(x)} against {in_words(y)}"
-    figure = front_figure(table, x, y, color_by_cost=table.cost is not None and table.cost in table.costs)
-    return Section(words[:1].upper() + words[1:], _scatter_caption(table), figures={f"front_{x.name}_{y.name}": figure})
+    figure = front_figure(table, x, y, color_by_cost=table.cost in table.costs)
+    caption = (
+        "Each mark is a configuration at the mean over its seeds; the line is the front of these two measures alone, "
+        f"diamonds are on the front of all {len(table.objectives)} objectives."
+    )
+    figures = {f"front_{x.name}_{y.name}": figure}
+    return Section(words[:1].upper() + words[1:], caption, figures=figures, method=_how_to_read_marks(table))
 
 
 def _cost_section(table: TrialTable, pairs: list[tuple[Metric, Metric]]) -> Section:
@@ -100,22 +107,24 @@ def _growth_sections(table: TrialTable) -> list[Section]:
             f"The front covers {100 * last['hypervolume']:.2f}% of the box between the reference point ({corner}) and "
             "the ideal point"
         )
-    caption = (
-        f"{words}, for {spent} in all trials that ended. Stopped and failed trials count with the cost of their last "
-        "report. The line gets worse where a further seed corrects a lucky one or does not complete."
+    method = (
+        "Stopped and failed trials count with the cost of their last report. The line gets worse where a further seed "
+        "corrects a lucky one or does not complete."
     )
-    return [Section("What the search bought", caption, figures={"hypervolume": growth_figure(table, growth)})]
+    figures = {"hypervolume": growth_figure(table, growth)}
+    caption = f"{words}, for {spent} in all trials that ended."
+    return [Section("What the search bought", caption, figures=figures, method=method)]
 
 
 def _front_caption(table: TrialTable) -> str:
     count, total = len(table.front_configurations), len(table.configurations)
-    lone = " A front of a lone configuration compares nothing." if total == 1 else ""
-    return (
-        f"{count} of {total} configurations, selected on validation; the table has test values where they are "
-        f"measured: for one seed with its Wilson 95% interval, for several with their standard deviation, and the "
-        f"number n of {table.examples}. {_certainty(table)} The command below a configuration runs it again."
-        f"{lone} {_left_out(table)} {_shared_hardware(table)}"
-    ).strip()
+    words = [
+        f"{count} of {total} configurations. The command below a configuration runs it again.",
+        "A front of a lone configuration compares nothing." if total == 1 else "",
+        _left_out(table),
+        _shared_hardware(table),
+    ]
+    return " ".join(text for text in words if text)
 
 
 def _left_out(table: TrialTable) -> str:
@@ -161,17 +170,15 @@ def _certainty(table: TrialTable) -> str:
     )
 
 
-def _scatter_caption(table: TrialTable) -> str:
-    """Explains what the marks mean, and which of the two splits the front is selected on."""
+def _how_to_read_marks(table: TrialTable) -> str:
     is_many = len(table.configurations) > MAX_WITH_WHISKERS
     few = f" Of over {MAX_WITH_WHISKERS} configurations, only those on the front have bars." if is_many else ""
     return (
-        "Each mark is a configuration at the mean over its seeds; buttons switch between validation and test, where "
-        "both are measured. The line is the front of these two measures alone on validation; diamonds are on the front "
-        f"of all {len(table.objectives)} objectives. Bars of a mean of seeds are one standard deviation over the seeds; "
-        "those of one seed (a dot in the mark) are Wilson 95% intervals, which cover the drawing of the "
-        f"{table.examples} and not the seed.{few} The star is the knee: of the members of this line, scaled to [0, 1] "
-        "in each measure, the one with the largest sum. Gray marks are configurations of which a trial failed or was "
-        "stopped, at the mean of the other seeds. Stopped and failed trials are hidden until their name in the legend "
-        "is clicked; they are never on a front."
+        "Buttons switch between validation and test, where both are measured; line and diamonds stay those selected "
+        "on validation. Bars of a mean of seeds are one standard deviation over the seeds; those of one seed (a dot "
+        f"in the mark) are Wilson 95% intervals, which cover the drawing of the {table.examples} and not the "
+        f"seed.{few} The star is the knee: of the members of the line, scaled to [0, 1] in each measure, the one "
+        "with the largest sum. Gray marks are configurations of which a trial failed or was stopped, at the mean of "
+        "the other seeds. Stopped and failed trials are hidden until their name in the legend is clicked; they are "
+        "never on a front."
     )

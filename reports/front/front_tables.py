@@ -8,10 +8,11 @@ import pandas as pd
 
 from reports.front.front_marks import best_within_budgets
 from reports.page.figure_style import factor_text, measured_text
-from reports.page.report_table import ReportTable, Row
+from reports.page.report_table import ReportTable
 from reports.page.rerun import rerun_command
 from study.record.measures import (
     SPLIT_WORDS,
+    Row,
     examples_behind,
     examples_text,
     in_words,

@@ -119,8 +119,8 @@ def hover_text(row: Row, table: TrialTable) -> str:
             line = f"{on_its_split(metric)}: {text}"
             if text != "–" and line not in lines:
                 lines.append(line)
-    others = [metric for metric in table.objectives if metric.kind == "number"]
-    lines += [f"{in_words(m)}: {value_text(m, row[m.name])}" for m in [*others, *table.costs] if m.name in row]
+    others = sorted((m for m in table.measured if not m.is_share), key=lambda m: m.is_cost)
+    lines += [f"{in_words(metric)}: {value_text(metric, row[metric.name])}" for metric in others]
     if row["num_lost"]:
         lines.append(f"⚠ {row['state']}: {row['num_lost']} of its trials were stopped or failed, so it is on no front")
     lines += [f"⚠ {warning}" for warning in row["validity"]]

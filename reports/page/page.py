@@ -106,21 +106,14 @@ def page_header(
     states: Mapping[State, int] | None = None,
 ) -> Markup:
     """The head of a page: title, question, notes, numbers of trials by state, facts; escaped unless ``Markup``."""
-    listed = fact_list(facts) if facts else ""
-    return filled(
-        "page/templates/header.html", title=title, question=question, notes=notes, states=states or {}, facts=listed
-    )
+    shown = {"title": title, "question": question, "notes": notes, "states": states or {}, "facts": facts}
+    return filled("page/templates/header.html", **shown)
 
 
 def write_page(page: str, path: Path) -> None:
     """Writes a page atomically, because a browser may be reading an earlier one; creates its folder."""
     with replacing(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
-
-
-def fact_list(facts: Mapping[str, str]) -> Markup:
-    """The facts (name -> text) as an HTML list, escaped."""
-    return filled("page/templates/facts.html", facts=facts)
 
 
 def utc_text(seconds: float | None = None) -> str:

@@ -36,26 +36,15 @@ def _row(cells: list[str]) -> str:
 def to_latex(table: ReportTable) -> str:
     """The table's ``text`` as a LaTeX table; the document must load booktabs, but no other package."""
     columns = "".join("r" if _is_number_column(table, column) else "l" for column in table.text.columns)
-    rows = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.text.itertuples(index=False)]
-    head = " & ".join(_latex(column) for column in table.text.columns) + r" \\"
-    return "\n".join(
-        [
-            r"% \usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_latex(table.title)}}}",
-            rf"\label{{tab:{table.name.replace('_', '-')}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            head,
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    head, *rows = [
+        " & ".join(_latex(cell) for cell in row) + r" \\"
+        for row in (table.text.columns, *table.text.itertuples(index=False))
+    ]
+    return "\n".join([
+        r"% \usepackage{booktabs}", r"\begin{table}", r"\centering", rf"\caption{{{_latex(table.title)}}}",
+        rf"\label{{tab:{table.name.replace('_', '-')}}}", rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule", head, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
+    ])  # fmt: skip
 
 
 def _latex(text: str) -> str:

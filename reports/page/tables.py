@@ -16,12 +16,14 @@ from study.record.measures import (
     examples_text,
     interval_of,
     on_its_split,
+    on_split,
     short_label,
     value_text,
 )
 from study.record.trials import FACTOR_PREFIX, TrialTable, spread_of
 from study.trainable import Metric
 
+KINDS, SPLITS = ("share", "number", "cost"), ("val", "test", "")  # in the order of columns
 LONG_REASON = 90
 MANY_ROWS = 100  # tables this long overflow their frame in any browser, and are laid out only when nearly visible
 TALL_ROWS = 12
@@ -36,8 +38,7 @@ def html_table(table: ReportTable) -> Markup:
 
 def front_table(table: TrialTable) -> Markup:
     """The configurations on the front: factors, what is reported, probability, and the command to rerun each."""
-    numbers, found = other_numbers(table), sorted_front(table).to_dict("records")
-    metrics = [*(table.shares("test") or table.shares("val")), *table.shares(""), *numbers, *table.costs]
+    metrics = reported(table)
     rows = [
         row
         | {
@@ -45,7 +46,7 @@ def front_table(table: TrialTable) -> Markup:
             "measured": [_measured(row, metric) for metric in metrics],
             "command": rerun_command(table, row["uid"]),
         }
-        for row in found
+        for row in sorted_front(table).to_dict("records")
     ]
     columns = ["trial", "factors", *map(on_its_split, metrics), "P(front)"]
     return filled("page/templates/front_table.html", columns=columns, rows=rows, frame=_frame(len(rows)))
@@ -114,15 +115,14 @@ def trials_export(table: TrialTable) -> ReportTable:
 
 
 def all_measured(table: TrialTable) -> list[Metric]:
-    """The described metrics that any complete trial has: shares by split, other numbers, costs."""
-    shares = [metric for split in ("val", "test", "") for metric in table.shares(split)]
-    return [*shares, *other_numbers(table), *table.costs]
+    """The described metrics that any complete trial has: shares, other numbers, costs, each by split."""
+    return sorted(table.measured, key=lambda metric: (KINDS.index(metric.kind), SPLITS.index(metric.split)))
 
 
-def other_numbers(table: TrialTable) -> list[Metric]:
-    """The described metrics with values that are neither shares nor costs."""
-    found = [metric for metric in table.metrics.values() if metric.kind == "number" and metric.name in table.frame]
-    return [metric for metric in found if table.frame[metric.name].notna().any()]
+def reported(table: TrialTable) -> list[Metric]:
+    """``all_measured`` without those on validation that were measured on test as well."""
+    on_test = {metric.name for metric in table.measured if metric.split == "test"}
+    return [m for m in all_measured(table) if m.split != "val" or on_split(m, "test") not in on_test]
 
 
 def _frame(num_rows: int, classes: str = "scroll") -> str:

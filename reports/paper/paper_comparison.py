@@ -2,17 +2,15 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scipy import stats
-
-from reports.page.figure_style import short_percent, value_text
-from reports.paper.paper_rows import ACCURACIES, ITEMS, MINUTES, PaperRow, inconsistencies, printed_row, rows_of
-from study.record.configuration_frame import spread_of
-from study.record.measures import images_behind, interval_of
-from study.record.trials import TrialTable
+from reports.page.figure_style import factor_text, measured_text
+from reports.paper.paper_rows import ACCURACIES, MINUTES, PaperRow, inconsistencies, printed_row, rows_of
+from study.record.intervals import t_975
+from study.record.measures import examples_behind, interval_of
+from study.record.trials import TrialTable, spread_of
 from study.spec import Params
 from trainables.trial_config import TrialConfig
 
@@ -22,21 +20,26 @@ RELATIVE_COSTS = ("view_passes", "train_pflop")
 
 @dataclass(frozen=True)
 class RowPair:
-    """A configuration, with its row in the paper and its row of our means over seeds; either may be None."""
+    """A configuration, with its row in the paper (None if it has none) and our means over seeds (empty if not run)."""
 
     params: Params
     setting: TrialConfig
     printed: PaperRow | None
-    ours: Mapping[Any, Any] | None
+    ours: Mapping[Any, Any]
 
     @property
     def name(self) -> str:
         """The factor values, as the study names them."""
-        return ", ".join(value_text(value) for value in self.params.values())
+        return ", ".join(factor_text(value) for value in self.params.values())
 
-    def minutes(self) -> float | None:
-        """The training time printed in the paper, in minutes; None if it prints none."""
-        return self.printed.values.get(MINUTES) if self.printed else None
+    def prints(self, name: str) -> float:
+        """A number that the paper prints for it; NaN if it prints none."""
+        return self.printed.values.get(name, math.nan) if self.printed else math.nan
+
+    def cost(self, name: str) -> float:
+        """A cost that we measured; NaN if it is not known or not positive."""
+        value = float(self.ours.get(name, math.nan))
+        return value if value > 0 else math.nan
 
 
 @dataclass(frozen=True)
@@ -63,79 +66,70 @@ class Comparison:
     ours_text: str = NOT_RUN
     note: str = ""
 
+    def without_difference(self) -> "Comparison":
+        """The two numbers alone, where they cannot be compared."""
+        return replace(
+            self, difference=math.nan, low=math.nan, high=math.nan, interval_over="", factor=math.nan
+        )  # fmt: skip
 
-def pairs_of(table: TrialTable, item: str, dataset: str) -> Iterator[RowPair]:
-    """Each row of the item, in the order of its space; ``dataset`` is one of the paper's names."""
-    number = ITEMS[item]
-    assert number is not None
+
+def pairs_of(table: TrialTable, item: str, number: int, dataset: str) -> Iterator[RowPair]:
+    """Each row of an item, which reproduces table ``number``, in the order of its space.
+
+    Args:
+        dataset: one of the paper's names.
+    """
     ours = {row["configuration"]: row for row in table.configurations.to_dict("records")}
     for params, setting in rows_of(item, table.study.spec.get("preset", "paper")):
         printed = printed_row(number, dataset, setting)
-        yield RowPair(params, setting, printed, ours.get(configuration_of(params)))
+        yield RowPair(params, setting, printed, ours.get(configuration_of(params), {}))
 
 
-def accuracies(pairs: list[RowPair], table: TrialTable) -> list[Comparison]:
+def accuracies(pairs: Sequence[RowPair], table: TrialTable) -> list[Comparison]:
     """A comparison of every accuracy that the paper prints for the item, for every row."""
-    names = [name for name in ACCURACIES if any(pair.printed and name in pair.printed.values for pair in pairs)]
+    names = [name for name in ACCURACIES if any(math.isfinite(pair.prints(name)) for pair in pairs)]
     return [_accuracy(pair, name, table) for pair in pairs for name in names]
 
 
 def _accuracy(pair: RowPair, name: str, table: TrialTable) -> Comparison:
-    measure, printed = f"test_{name}", pair.printed.values.get(name, math.nan) if pair.printed else math.nan
+    metric, printed = table.metric(f"test_{name}"), pair.prints(name)
     clashes = inconsistencies(pair.printed).get(name) if pair.printed else None
-    notes = [f"the paper: {clashes}"] if clashes else []
-    found = Comparison(
-        pair.name, measure, printed, paper_text=f"{printed:g}" if math.isfinite(printed) else "–",
-        note="; ".join(notes + _states(table, pair)),
-    )  # fmt: skip
-    if pair.ours is None or not math.isfinite(pair.ours.get(measure, math.nan)):
-        return found if pair.ours is None else replace(found, ours_text="not measured")
-    mean, (spread, seeds) = float(pair.ours[measure]), spread_of(pair.ours, measure)
-    interval = seed_interval(mean, spread, seeds) if seeds > 1 else interval_of(pair.ours, measure)
+    note = "; ".join([*([f"the paper: {clashes}"] if clashes else []), *_states(table, pair)])
+    paper_text = f"{printed:g}" if math.isfinite(printed) else "–"
+    mean = float(pair.ours.get(metric.name, math.nan))
+    if not math.isfinite(mean):
+        ours_text = "not measured" if pair.ours else NOT_RUN
+        return Comparison(pair.name, metric.name, printed, paper_text=paper_text, ours_text=ours_text, note=note)
+    spread, seeds = spread_of(pair.ours, metric.name)
+    interval = seed_interval(mean, spread, seeds) if seeds > 1 else interval_of(pair.ours, metric)
     low, high = interval if interval and math.isfinite(printed) else (math.nan, math.nan)
-    return replace(
-        found,
-        ours=mean,
-        ours_sd=spread,
-        ours_seeds=seeds,
-        ours_images=images_behind(pair.ours, measure),
+    return Comparison(
+        pair.name, metric.name, printed, mean, spread, seeds, examples_behind(pair.ours, metric),
         difference=mean - printed,
         low=low - printed,
         high=high - printed,
         interval_over=("seeds" if seeds > 1 else "images") if math.isfinite(low) else "",
-        ours_text=short_percent(pair.ours, measure),
-    )
-
-
-def relative_costs(pairs: list[RowPair]) -> list[Comparison]:
-    """The paper's minutes and our counted costs, each relative to one row, if possible one for which both are known."""
-    timed = [pair for pair in pairs if pair.minutes() is not None]
-    found = []
-    for cost in RELATIVE_COSTS if timed else ():
-        reference = next((pair for pair in timed if _cost(pair, cost) is not None), timed[0])
-        found += [_relative_cost(pair, reference, cost) for pair in timed]
-    return found
-
-
-def _relative_cost(pair: RowPair, reference: RowPair, cost: str) -> Comparison:
-    minutes, of_reference = pair.minutes(), reference.minutes()
-    assert minutes is not None and of_reference is not None
-    paper = minutes / of_reference
-    found = Comparison(
-        pair.name, f"{cost}_ratio", paper, paper_text=f"× {paper:.3g}",
-        note=f"{minutes:g} min; 1 is {reference.name}",
+        paper_text=paper_text,
+        ours_text=measured_text(pair.ours, metric),
+        note=note,
     )  # fmt: skip
-    ours, base = _cost(pair, cost), _cost(reference, cost)
-    if ours is None or base is None:
-        return found
-    seeds = spread_of(pair.ours or {}, cost)[1]
-    ratio = ours / base
-    return replace(found, ours=ratio, ours_seeds=seeds, factor=ratio / paper, ours_text=f"× {ratio:.3g}")
 
 
-def _cost(pair: RowPair, cost: str) -> float | None:
-    value = pair.ours.get(cost, math.nan) if pair.ours is not None else math.nan
-    return float(value) if math.isfinite(value) and value > 0 else None
+def relative_costs(pairs: Sequence[RowPair]) -> Iterator[Comparison]:
+    """The paper's minutes and our counted costs, each relative to one row, if possible one for which both are known."""
+    timed = [pair for pair in pairs if math.isfinite(pair.prints(MINUTES))]
+    for cost in RELATIVE_COSTS if timed else ():
+        reference = next((pair for pair in timed if math.isfinite(pair.cost(cost))), timed[0])
+        for pair in timed:
+            paper = pair.prints(MINUTES) / reference.prints(MINUTES)
+            ours = pair.cost(cost) / reference.cost(cost)
+            yield Comparison(
+                pair.name, f"{cost}_ratio", paper, ours, factor=ours / paper,
+                ours_seeds=spread_of(pair.ours, cost)[1] if math.isfinite(ours) else 0,
+                paper_text=f"× {paper:.3g}",
+                ours_text=f"× {ours:.3g}" if math.isfinite(ours) else NOT_RUN,
+                note=f"{pair.prints(MINUTES):g} min; 1 is {reference.name}",
+            )  # fmt: skip
 
 
 def _states(table: TrialTable, pair: RowPair) -> list[str]:
@@ -143,7 +137,7 @@ def _states(table: TrialTable, pair: RowPair) -> list[str]:
     trials = table.frame[table.frame["configuration"] == configuration_of(pair.params)]
     states = trials.loc[trials["state"] != "complete", "state"].value_counts(sort=False)
     notes = [f"{count} trials {state}" if count > 1 else f"1 trial {state}" for state, count in states.items()]
-    return notes + [f"⚠ {warning}" for warning in (pair.ours or {}).get("validity", [])]
+    return notes + [f"⚠ {warning}" for warning in pair.ours.get("validity", [])]
 
 
 def seed_interval(mean: float, spread: float, seeds: int) -> tuple[float, float]:
@@ -158,7 +152,7 @@ def seed_interval(mean: float, spread: float, seeds: int) -> tuple[float, float]
     """
     if seeds < 2:
         raise ValueError(f"an interval over seeds needs at least two of them: {seeds=}")
-    half = float(stats.t.ppf(0.975, seeds - 1)) * spread * math.sqrt(1 + 1 / seeds)
+    half = t_975(seeds - 1) * spread * math.sqrt(1 + 1 / seeds)
     return mean - half, mean + half
 
 

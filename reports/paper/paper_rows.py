@@ -7,7 +7,7 @@ percent, and minutes of pretraining. A cell is empty if the paper does not state
 import csv
 import importlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -77,10 +77,10 @@ def item_of(spec: Mapping[str, Any]) -> str | None:
     Args:
         spec: plain data of a StudySpec, as in the journal.
     """
-    found = [(factor["name"], set(factor.get("levels") or ())) for factor in spec.get("factors", [])]
+    factors = [(factor["name"], set(factor.get("levels") or ())) for factor in spec.get("factors", [])]
     for item in ITEMS:
-        factors = space_of(item).with_preset(spec.get("preset", "paper")).factors
-        if found == [(factor.name, set(factor.levels or ())) for factor in factors]:
+        space = space_of(item).with_preset(spec.get("preset", "paper"))
+        if factors == [(factor.name, set(factor.levels or ())) for factor in space.factors]:
             return item
     return None
 
@@ -101,34 +101,32 @@ def printed_row(table: int, dataset: str, config: TrialConfig) -> PaperRow | Non
         ValueError: if several rows match.
     """
     recipe = _recipe_of(config)
-    found = [
-        row
-        for row in paper_rows()
-        if (row.table, row.dataset) == (table, dataset) and row.recipe.items() <= recipe.items()
-    ]
-    if len(found) > 1:
-        raise ValueError(f"{len(found)} rows of table {table} print the recipe {recipe}")
-    return found[0] if found else None
+    in_table = [row for row in paper_rows() if (row.table, row.dataset) == (table, dataset)]
+    rows = [row for row in in_table if row.recipe.items() <= recipe.items()]
+    if len(rows) > 1:
+        raise ValueError(f"{len(rows)} rows of table {table} print the recipe {recipe}")
+    return rows[0] if rows else None
 
 
 def inconsistencies(row: PaperRow) -> dict[str, str]:
     """Measure -> how the number printed in ``row`` contradicts other numbers in the paper; usually empty."""
     alike = [other for other in paper_rows() if (other.dataset, other.recipe) == (row.dataset, row.recipe)]
-    found: dict[str, list[str]] = {}
+    notes: dict[str, list[str]] = {}
     for name, value in row.values.items():
         others = [other for other in alike if other.values.get(name, value) != value]
-        found[name] = [f"Table {other.table} prints {other.values[name]:g} for the same run" for other in others]
-        pgd = _first([other.values.get(name.replace("aa_", "pgd_")) for other in alike]) if "aa_" in name else None
+        notes[name] = [f"Table {other.table} prints {other.values[name]:g} for the same run" for other in others]
+        by_pgd = [other.values.get(name.replace("aa_", "pgd_")) for other in alike if name.startswith("aa_")]
+        pgd = next((accuracy for accuracy in by_pgd if accuracy is not None), None)
         if pgd is not None and value > pgd:
-            found[name].append(f"above PGD-20 at the same radius ({pgd:g}), impossible for a sound AutoAttack")
+            notes[name].append(f"above PGD-20 at the same radius ({pgd:g}), impossible for a sound AutoAttack")
         if pgd is not None and value == pgd:
-            found[name].append("the same number as PGD-20 at the same radius")
+            notes[name].append("the same number as PGD-20 at the same radius")
     for attack in ("pgd", "aa"):
         names = [name for name in row.values if name.startswith(attack)]
         for smaller, larger in itertools.pairwise(names):
             if row.values[larger] > row.values[smaller]:
-                found[larger].append(f"higher than at the smaller radius ({row.values[smaller]:g})")
-    return {name: "; ".join(texts) for name, texts in found.items() if texts}
+                notes[larger].append(f"higher than at the smaller radius ({row.values[smaller]:g})")
+    return {name: "; ".join(texts) for name, texts in notes.items() if texts}
 
 
 def _recipe_of(config: TrialConfig) -> dict[str, str]:
@@ -141,7 +139,3 @@ def _recipe_of(config: TrialConfig) -> dict[str, str]:
     recipe |= {"replays": config.replays} if config.adversary == "free" else {}
     recipe |= {"eval_views": config.probe_views if config.probe == "n_views" else 1}
     return {name: str(value) for name, value in recipe.items()}
-
-
-def _first(values: Sequence[float | None]) -> float | None:
-    return next((value for value in values if value is not None), None)

@@ -42,20 +42,20 @@ class Step:
     taken: Choice | None
 
 
-def outcomes(found: Sequence[Configuration], objective: str, maximise: bool) -> dict[Choice, Outcome]:
-    """What is known of the choices of an ablation; a mean of ``objective`` counts only if it can be trusted.
+def outcomes(configurations: Sequence[Configuration], objective: str, maximise: bool) -> dict[Choice, Outcome]:
+    """The outcome of each choice that was begun; a mean of ``objective`` counts only if it can be trusted.
 
     Args:
-        found: the configurations trained for it, without confirmations.
+        configurations: of the study, without confirmations.
         objective: by which the ablation chooses (``Ablation.objective``).
         maximise: whether larger values of it are better.
     """
-    known: dict[Choice, Outcome] = {}
-    for one in found:
+    by_choice: dict[Choice, Outcome] = {}
+    for one in configurations:
         mean = one.mean(objective) if one.is_trustworthy else None
         value = mean if mean is None or maximise else -mean
-        known[as_choice(one.params)] = Outcome(one.state != "running", value)
-    return known
+        by_choice[as_choice(one.params)] = Outcome(one.state != "running", value)
+    return by_choice
 
 
 def wanted_choices(spec: StudySpec, outcomes: Mapping[Choice, Outcome]) -> list[Choice]:

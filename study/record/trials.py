@@ -104,12 +104,12 @@ class TrialTable:
 
     def shares(self, split: str) -> list[Metric]:
         """The measured percentages on ``split`` ('val' or 'test'; '' for those on neither), in the declared order."""
-        return [m for m in self.metrics.values() if m.is_share and m.split == split and self._has(m)]
+        return [metric for metric in self.measured if metric.is_share and metric.split == split]
 
     @property
     def costs(self) -> list[Metric]:
         """The costs that were measured, in the declared order."""
-        return [metric for metric in self.metrics.values() if metric.is_cost and self._has(metric)]
+        return [metric for metric in self.measured if metric.is_cost]
 
     @property
     def headline(self) -> Metric | None:
@@ -117,7 +117,7 @@ class TrialTable:
 
         Without either, the middle one of the measured headline metrics on validation.
         """
-        chosen = [metric for metric in self.objectives if metric.is_headline and self._has(metric)]
+        chosen = [metric for metric in self.objectives if metric.is_headline and metric in self.measured]
         chosen += [metric for metric in self.objectives if not metric.is_cost and metric.split != "val"]
         measured = [metric for metric in self.shares("val") if metric.is_headline]
         chosen += measured[(len(measured) - 1) // 2 :]
@@ -131,8 +131,10 @@ class TrialTable:
         chosen += sorted(self.costs, key=lambda metric: (metric.is_clocked, not metric.is_known))
         return next(iter(chosen), None)
 
-    def _has(self, metric: Metric) -> bool:
-        return metric.name in self.frame and bool(self.frame[metric.name].notna().any())
+    @cached_property
+    def measured(self) -> list[Metric]:
+        """The described metrics that any complete trial has, in the declared order."""
+        return [m for m in self.metrics.values() if m.name in self.frame and self.frame[m.name].notna().any()]
 
 
 def tabulate(study: StudyRecord) -> TrialTable:

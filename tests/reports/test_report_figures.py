@@ -8,18 +8,20 @@ import plotly.graph_objects as go
 import pytest
 
 from reports.effects.learning_curves import learning_curves
+from reports.front.axis import drawable_pairs
 from reports.front.front_3d import three_objectives
 from reports.front.front_figures import MAX_WITH_WHISKERS, front_figure
 from reports.front.front_progress import attainment_figure, attainment_in, growth_figure, growth_of
-from reports.front.objective_pair import drawable_pairs
 from reports.page.sections import sections_of
 from study.record.intervals import wilson_95
-from study.record.measures import Objective
 from study.record.trials import TrialTable, tabulate
+from study.trainable import Metric
+from trainables.robust_ssl import ROBUST_SSL
+from trainables.trial_config import TrialConfig
 
 NewStudy = Callable[..., Any]
-CLEAN, ROBUST = Objective("val_clean", maximise=True), Objective("val_pgd_8", maximise=True)
-COST = Objective("train_pflop", maximise=False)
+METRICS = {metric.name: metric for metric in ROBUST_SSL.metrics(TrialConfig())}
+CLEAN, ROBUST, COST = METRICS["val_clean"], METRICS["val_pgd_8"], METRICS["train_pflop"]
 REPORT = {"milestone": 10, "view_passes": 10, "val_clean": 99.0, "val_pgd_8": 98.0, "train_pflop": 0.002}
 
 
@@ -162,7 +164,7 @@ def test_three_objectives_have_every_complete_configuration(table: TrialTable) -
 
 
 def test_every_two_objectives_are_drawn_with_cost_across(table: TrialTable) -> None:
-    pairs = drawable_pairs(table, [*table.objectives, Objective("val_pgd_2", maximise=True)])
+    pairs = drawable_pairs(table, [*table.objectives, Metric("val_pgd_2")])
     assert [(x.name, y.name) for x, y in pairs] == [
         ("val_clean", "val_pgd_8"), ("train_pflop", "val_clean"), ("train_pflop", "val_pgd_8"),
     ]  # fmt: skip
@@ -171,7 +173,7 @@ def test_every_two_objectives_are_drawn_with_cost_across(table: TrialTable) -> N
 def test_growth_is_drawn_over_the_compute_of_all_trials(table: TrialTable) -> None:
     found = growth_of(table)
     assert found is not None
-    line, complete, stopped, failed = growth_figure(found[1]).data
+    line, complete, stopped, failed = growth_figure(table, found).data
     assert list(line.x) == pytest.approx([1, 21, 71, 121, 123, 125]) and len(complete.x) == 4
     assert list(stopped.x) == [123] and list(failed.x) == [125]
 
@@ -190,7 +192,7 @@ def test_attainment_is_one_line_a_level(new_study: NewStudy) -> None:
 
 
 def test_learning_curves_draw_stopped_trials_dashed(table: TrialTable) -> None:
-    figure = learning_curves(table, ["val_clean", "val_pgd_8"])
+    figure = learning_curves(table, [CLEAN, ROBUST])
     stopped = [trace for trace in figure.data if trace.name == "stopped early"]
     assert [(trace.line.dash, trace.y[0]) for trace in stopped] == [("dash", 99.0), ("dash", 98.0)]
     assert all(trace.line.dash is None for trace in figure.data if trace.name.startswith("complete"))
@@ -208,11 +210,11 @@ def test_hover_says_all_one_thing_a_line(table: TrialTable) -> None:
 
 def test_hover_escapes_what_plotly_would_read_as_markup(new_study: NewStudy) -> None:
     study = new_study()
-    study.complete(90.0, 20.0, 1.0, {"kind": "<b>crop</b>"}, test_aa_8=12.0)
+    study.complete(90.0, 20.0, 1.0, {"kind": "<b>crop</b>", "eval_autoattack_samples": 50}, test_aa_8=12.0)
     study.finish(study.start([REPORT]), "stopped", reason="<i>rung</i>")
     table = tabulate(study.read())
     figure = front_figure(table, CLEAN, ROBUST)
     text = press(figure, 0)["front, one seed"].hovertext[0]
     assert "kind = &lt;b&gt;crop&lt;/b&gt;" in text and "test robust accuracy, AutoAttack at 8/255 (%): 12.0" in text
-    assert "&lt;i&gt;rung" in learning_curves(table, ["val_clean"]).data[0].hovertext[0]
+    assert "&lt;i&gt;rung" in learning_curves(table, [CLEAN]).data[0].hovertext[0]
     assert "&lt;i&gt;rung" in figure.data[-1].hovertext[0]

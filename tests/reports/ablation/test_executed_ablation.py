@@ -11,18 +11,17 @@ from reports.ablation.ablation_waterfall import waterfall
 from reports.ablation.executed_ablation import (
     FROM,
     executed_ablation,
-    outcomes_of,
     paired_change,
     path_of,
     single_changes,
     standing,
-    values_by_seed,
 )
-from study.decisions.ablation import greedy_path
-from study.decisions.planning import Plan
+from study.decisions.ablation import Outcome, greedy_path, outcomes
 from study.record.configurations import configurations
 from study.spec import Objective, StudySpec
+from study.trainable import Metric
 
+ROBUST, COST = Metric("val_pgd_8"), Metric("train_pflop", "minimize", kind="cost")
 FAILED = {"state": "failed", "metrics": {}, "reason": "diverged at epoch 2\nand a traceback"}
 STOPPED = {"state": "stopped", "metrics": {}, "reason": "rung 10: rank 4 of 4"}
 
@@ -44,12 +43,21 @@ def test_the_path_is_that_of_the_study(lost: set[str] | None, most: int) -> None
     spec = ablation_spec()
     record = run(spec, additive if lost is None else unless(lost, FAILED, (1,)), most)
     ablation = executed_ablation(record)
-    outcomes = Plan(spec, seed=0)._outcomes(configurations(record, len(spec.seeds)))
-    assert outcomes_of(ablation) == outcomes
-    steps = greedy_path(spec, outcomes)
+    steps = greedy_path(spec, outcomes(configurations(record, len(spec.seeds)), "val_pgd_8", maximise=True))
     assert [(step.before, step.after) for step in path_of(ablation)] == [
         (step.start, step.start if step.taken is None else step.taken) for step in steps
     ]
+
+
+def test_outcomes_are_means_of_what_can_be_trusted_larger_is_better() -> None:
+    spec = ablation_spec(greedy=False)
+    ended = configurations(run(spec, unless({"method"}, FAILED, (1,))), 3)
+    found = outcomes(ended, "val_pgd_8", maximise=True)
+    assert found[FROM] == Outcome(True, 30.0) and found[frozenset({"adversary"})] == Outcome(True, 32.0)
+    assert found[frozenset({"method"})] == Outcome(True, None)  # one of its seeds failed
+    assert outcomes(ended, "train_pflop", maximise=False)[FROM] == Outcome(True, -1.0)
+    begun = outcomes(configurations(run(spec, most=2), 3), "val_pgd_8", maximise=True)
+    assert list(begun.values()) == [Outcome(False, None)]
 
 
 def test_the_path_where_less_is_better() -> None:
@@ -64,14 +72,14 @@ def test_known_effects_along_the_path() -> None:
     ablation = executed(ablation_spec())
     path = path_of(ablation)
     assert [step.brought_in for step in path] == ["method", "adversary", "view_scale_min"]
-    found = waterfall(ablation, path, "val_pgd_8")
+    found = waterfall(ablation, path, ROBUST)
     assert found is not None and found.reaches_end and found.seeds == (0, 1, 2) and found.start == 30.0
     assert [bar.change.mean for bar in found.bars] == pytest.approx([6.0, 6.0, 3.0])
     assert [(bar.before, bar.after) for bar in found.bars] == [(30.0, 36.0), (36.0, 42.0), (42.0, 45.0)]
     # The method's gain is 5, 6, 7 by seed: t with 2 degrees of freedom, 4.3027 times 1 / sqrt(3).
     reach = 4.302653 / math.sqrt(3)
     assert (found.bars[0].change.low, found.bars[0].change.high) == pytest.approx((6 - reach, 6 + reach), abs=1e-5)
-    costs = waterfall(ablation, path, "train_pflop")
+    costs = waterfall(ablation, path, COST)
     assert costs is not None and [bar.change.mean for bar in costs.bars] == [1.0, 0.0, 0.0]
 
 
@@ -79,7 +87,7 @@ def test_single_changes_are_against_the_right_end() -> None:
     ablation = executed(ablation_spec())
     found = {}
     for row in single_changes(ablation):
-        ends = [values_by_seed(ablation, choice, "val_pgd_8") for choice in (row.before, row.after)]
+        ends = [ablation.by_seed(choice, "val_pgd_8") for choice in (row.before, row.after)]
         found[row.kind, row.factor] = paired_change(*ends).mean
     assert found == pytest.approx({
         ("all", None): 15.0,
@@ -130,7 +138,7 @@ def test_a_path_that_breaks_off_says_where_and_why() -> None:
         "adversary": "seed 0 failed: diverged at epoch 2",  # without the traceback
         "view_scale_min": "seed 0 stopped: rung 10: rank 4 of 4",
     }
-    found = waterfall(ablation, path, "val_pgd_8")
+    found = waterfall(ablation, path, ROBUST)
     assert found is not None and [bar.name for bar in found.bars] == ["+ method", "the rest: view_scale_min, adversary"]
     assert [bar.is_step for bar in found.bars] == [True, False] and found.bars[1].change.mean == pytest.approx(9.0)
 
@@ -139,16 +147,16 @@ def test_a_path_whose_end_failed_stops_before_it() -> None:
     ablation = executed(ablation_spec(), unless({"method", "adversary", "view_scale_min"}, FAILED))
     path = path_of(ablation)
     assert [step.brought_in for step in path] == ["method", "adversary", None]
-    found = waterfall(ablation, path, "val_pgd_8")
+    found = waterfall(ablation, path, ROBUST)
     assert found is not None and not found.reaches_end and len(found.bars) == 2
-    assert waterfall(executed(ablation_spec(), unless(set(), FAILED)), path, "val_pgd_8") is None
+    assert waterfall(executed(ablation_spec(), unless(set(), FAILED)), path, ROBUST) is None
     begun = executed(ablation_spec(), most=7)
-    assert waterfall(begun, path_of(begun), "val_pgd_8") is None  # without a step there is nothing to split
+    assert waterfall(begun, path_of(begun), ROBUST) is None  # without a step there is nothing to split
 
 
 def test_steps_add_up_over_the_seeds_that_all_configs_completed() -> None:
     ablation = executed(ablation_spec(), unless(set(), FAILED, (2,)))
-    found = waterfall(ablation, path_of(ablation), "val_pgd_8")
+    found = waterfall(ablation, path_of(ablation), ROBUST)
     assert found is not None and found.seeds == (0, 1) and found.start == 25.0
     assert [bar.change.mean for bar in found.bars] == pytest.approx([5.5, 6.0, 3.0])
 
@@ -162,7 +170,7 @@ def test_standings() -> None:
     ablation = executed(ablation_spec(), doubtful)
     assert standing(ablation, FROM) == "" and standing(ablation, ablation.everything) == ""
     assert standing(ablation, frozenset({"adversary"})) == "failed a check: masked gradients"
-    assert values_by_seed(ablation, frozenset({"adversary"}), "val_pgd_8") == {}
+    assert ablation.by_seed(frozenset({"adversary"}), "val_pgd_8") == {}
     assert set(path_of(ablation)[0].candidates) == {"method", "view_scale_min"}
     begun = executed(ablation_spec(), most=4)
     assert standing(begun, begun.everything) == "still being trained"

@@ -228,3 +228,15 @@ def test_help_and_the_refusal_of_a_folder_need_no_torch(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True)
     assert done.stderr == f"reports.attack: no folder {tmp_path / 'nowhere'}\n"
     assert not {"torch", "plotly", "pandas", "mlflow"} & set(done.stdout.split())
+
+
+def test_a_trial_of_another_training_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other.py").write_text(
+        "from pydantic import BaseModel\nfrom study.trainable import trainable\n"
+        "class Config(BaseModel, frozen=True):\n    seed: int = 0\n"
+        "@trainable(config=Config, metrics=[])\ndef other(config, context):\n    yield {}\n"
+    )
+    path = f"{tmp_path / 'other.py'}:other"
+    (tmp_path / "result.json").write_text(json.dumps({"trainable": path, "config": {"seed": 0}, "metrics": {}}))
+    assert main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith(f"can be attacked, not of {path}\n")

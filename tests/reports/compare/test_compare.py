@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ import pytest
 
 from reports.compare.__main__ import as_markdown, compare, main
 from reports.compare.compared_studies import chosen_configuration, front_shares
-from reports.compare.compared_trials import config_differences, paired_test, read_trial, why_unpaired
+from reports.compare.compared_trials import EvaluatedTrial, config_differences, paired_test, read_trial, why_unpaired
 from reports.page.page import Section
 from study.record.journal import Journal
+from trainables.robust_ssl import ROBUST_SSL
 from trainables.trial_config import LAPTOP, TrialConfig
 
 NewStudy = Callable[..., Any]
+METRICS = {metric.name: metric for metric in ROBUST_SSL.metrics(TrialConfig())}
 COSTS = {"train_pflop": 0.5, "view_passes": 1000, "train_seconds": 10.0}
 
 
@@ -33,6 +37,7 @@ def save(
     arrays = {name: flags_of(text) for name, text in (flags or {}).items()}
     measured: dict[str, Any] = {name: 100 * float(values.mean()) for name, values in arrays.items()}
     measured |= {f"{name.partition('_')[0]}_n": len(values) for name, values in arrays.items() if "_aa_" not in name}
+    changes |= {"eval_autoattack_samples": 5} if any("_aa_" in name for name in arrays) else {}
     config = TrialConfig(**(LAPTOP | changes)).model_dump(mode="json")
     content = {"config": config, "metrics": {"validity": []} | COSTS | measured | (metrics or {})}
     (folder / "result.json").write_text(json.dumps(content))
@@ -58,7 +63,7 @@ def rows_of(sections: list[Section], name: str) -> list[dict[str, str]]:
 )
 def test_mcnemar_by_hand(first: str, second: str, expected: tuple[int, int, int, float]) -> None:
     test = paired_test(flags_of(first), flags_of(second))
-    assert (test.num_images, test.only_first, test.only_second) == expected[:3]
+    assert (test.num_examples, test.only_first, test.only_second) == expected[:3]
     assert test.p_value == pytest.approx(expected[3])
 
 
@@ -74,17 +79,21 @@ def test_accuracies_with_intervals_and_paired_tests(tmp_path: Path) -> None:
     assert (aa["common images"], aa["only A"], aa["only B"], aa["p"]) == ("3", "2", "0", "0.5")
     # A has all of its three images, B three of five, but of the common three a single one.
     assert (aa["A"][:5], aa["B"][:4], aa["B - A"]) == ("100.0", "60.0", "-66.7")
-    compute = rows_of(sections, "compared_costs")[0]
-    assert (compute["A"], compute["B"], compute["B / A"]) == ("500 TFLOP", "1.25 PFLOP", "× 2.5")
+    (compute,) = (row for row in rows_of(sections, "compared_costs") if row["metric"] == "training compute")
+    assert (compute["A"], compute["B"], compute["B / A"]) == ("500 TFLOP", "1.25 PFLOP", "× 2.50")
     assert rows_of(sections, "config_differences") == [{"field": "num_views", "A": "4", "B": "8"}]
 
 
 def test_only_effective_fields_differ(tmp_path: Path) -> None:
     base = TrialConfig(**LAPTOP)
     none, pgd = base.replace(adversary="none", replays=5), base.replace(adversary="pgd", replays=3)
-    found = {name: (one, other) for name, one, other in config_differences(none, pgd)}
+
+    def differences(one: TrialConfig, other: TrialConfig) -> list[tuple[str, Any, Any]]:
+        return config_differences(*(EvaluatedTrial(Path("t"), config, {}, {}) for config in (one, other)))
+
+    found = {name: (one, other) for name, one, other in differences(none, pgd)}
     assert found["adversary"] == ("none", "pgd") and found["pgd_steps"] == (None, 5) and "replays" not in found
-    assert config_differences(base, base.replace(data_root="elsewhere")) == []
+    assert differences(base, base.replace(data_root="elsewhere")) == []
     same = compare(save(tmp_path / "a", {"val_clean": "10"}), save(tmp_path / "b", {"val_clean": "10"}))
     assert "equal in every field that has an effect" in same[0].caption and same[0].tables == ()
 
@@ -105,7 +114,7 @@ def test_other_images_have_no_paired_test_and_the_reason_is_said(
 ) -> None:
     flags = {"val_clean": "1110", "test_clean": "1000"}
     trials = [read_trial(save(tmp_path / "a", flags)), read_trial(save(tmp_path / "b", flags, **changes))]
-    reasons = {name: why_unpaired(trials[0], trials[1], name) for name in flags}
+    reasons = {name: why_unpaired(trials[0], trials[1], METRICS[name]) for name in flags}
     assert {name for name, reason in reasons.items() if reason} == unpaired
     for row in rows_of(compare(tmp_path / "a", tmp_path / "b"), "compared_accuracies"):
         field = next(iter(changes))
@@ -125,10 +134,10 @@ def test_folders_of_images_are_the_same_by_checksum_or_by_place(tmp_path: Path) 
 
     here, moved, other = trial("x", "abc", "here"), trial("y", "abc", "there"), trial("z", "def", "here")
     lone = read_trial(save(tmp_path / "lone", flags, data_root="there", **images))
-    assert why_unpaired(here, moved, "test_clean") == ""
-    assert why_unpaired(here, other, "test_clean") == "other images: the checksums of the data differ"
-    assert "data_root differs" in why_unpaired(here, lone, "test_clean")
-    assert why_unpaired(moved, lone, "test_clean") == ""
+    assert why_unpaired(here, moved, METRICS["test_clean"]) == ""
+    assert why_unpaired(here, other, METRICS["test_clean"]) == "other images: the checksums of the data differ"
+    assert "data_root differs" in why_unpaired(here, lone, METRICS["test_clean"])
+    assert why_unpaired(moved, lone, METRICS["test_clean"]) == ""
     assert "inferred from the configs" in compare(moved.folder, lone.folder)[1].caption
     assert "inferred from the configs" not in compare(here.folder, moved.folder)[1].caption
 
@@ -141,7 +150,7 @@ def test_missing_flags_and_accuracies_are_said(tmp_path: Path) -> None:
     )
     clean, pgd = rows_of(compare(first, second), "compared_accuracies")
     assert clean["B"].startswith("50.0 [") and clean["B - A"] == "-25.0"
-    assert clean["remark"] == "no paired test: B: no flags.npz that says it of each image"
+    assert clean["remark"] == "no paired test: B: no flags.npz that says it of each example"
     assert pgd["B"] == "–" and pgd["B - A"] == "–" and pgd["remark"] == "no paired test: only A has it"
     third = save(tmp_path / "c", {"test_clean": "11100"})
     assert "4 and 5 of them" in rows_of(compare(first, third), "compared_accuracies")[0]["remark"]
@@ -152,7 +161,7 @@ def test_doubts_and_unlike_attacks_are_said(tmp_path: Path) -> None:
     second = save(tmp_path / "b", {"val_clean": "10"}, {"is_encoder_shared": True}, eval_pgd_steps=7)
     _, accuracies, cost = compare(first, second)
     assert "A failed a check: collapsed." in accuracies.caption and "(eval_pgd_steps)" in accuracies.caption
-    assert "B reused an encoder that was already trained" in cost.caption
+    assert "B reused what another trial had trained" in cost.caption
 
 
 def study_with_trials(new_study: NewStudy, gain: float = 0.0) -> Path:
@@ -176,16 +185,16 @@ def study_with_trials(new_study: NewStudy, gain: float = 0.0) -> Path:
     return Path(study.study_dir)
 
 
-def test_studies_are_compared_by_their_knees_or_most_robust(new_study: NewStudy) -> None:
+def test_studies_are_compared_by_their_knees_or_best(new_study: NewStudy) -> None:
     first, second = study_with_trials(new_study), study_with_trials(new_study, gain=4.0)
     studies = rows_of(compare(first, second), "compared_studies")
     assert [row["configuration"] for row in studies] == ["t001", "t001"]
     assert studies[0]["chosen as"] == "the knee of its front" and studies[0]["seeds"] == "2"
-    assert studies[1]["val PGD 8/255 (%)"] == "44.0 ± 0.0" and studies[0]["on the front"] == "5"
-    robust = compare(first, second, "robust")
-    assert [row["configuration"] for row in rows_of(robust, "compared_studies")] == ["t004", "t004"]
-    assert "best of its front in val_pgd_8" in rows_of(robust, "compared_studies")[0]["chosen as"]
-    assert f"A is {first / 'trials' / 't004'} (seed 1)" in robust[1].caption
+    assert studies[1]["val PGD-20 at 8/255 (%)"] == "44.0 ± 0.0" and studies[0]["on the front"] == "5"
+    best = compare(first, second, "best")
+    assert [row["configuration"] for row in rows_of(best, "compared_studies")] == ["t004", "t004"]
+    assert "best of its front in val_pgd_8" in rows_of(best, "compared_studies")[0]["chosen as"]
+    assert f"A is {first / 'trials' / 't004'} (seed 1)" in best[1].caption
     # Both in one box: robust accuracy to 100, cost to 2.2. The second front lies 4 points higher everywhere.
     shares = front_shares(*(chosen_configuration(folder, "knee").table for folder in (first, second)))
     assert 0 < shares[0] < shares[1] < 1
@@ -195,16 +204,16 @@ def test_hypervolumes_are_of_one_box(new_study: NewStudy) -> None:
     cheap, dear = new_study(), new_study()
     cheap.complete(50.0, 50.0, 1.0)
     dear.complete(50.0, 50.0, 10.0)
-    shares = front_shares(*(chosen_configuration(study.study_dir, "robust").table for study in (cheap, dear)))
+    shares = front_shares(*(chosen_configuration(study.study_dir, "best").table for study in (cheap, dear)))
     # The box is 100 x 100 x 11 (a tenth behind the dearer one).
     assert shares == pytest.approx((0.25 * 10 / 11, 0.25 * 1 / 11))
     other = new_study(objectives=[{"name": "val_clean", "direction": "maximize"}])
     other.complete(50.0, 50.0, 1.0)
-    tables = [chosen_configuration(study.study_dir, "robust").table for study in (cheap, other)]
+    tables = [chosen_configuration(study.study_dir, "best").table for study in (cheap, other)]
     assert np.isnan(front_shares(*tables)).all()
 
 
-def test_a_front_without_a_knee_gives_its_most_robust_and_a_trial_may_meet_a_study(
+def test_a_front_without_a_knee_gives_its_best_and_a_trial_may_meet_a_study(
     new_study: NewStudy, tmp_path: Path
 ) -> None:
     study = new_study()
@@ -256,5 +265,61 @@ def test_bad_input_is_one_line_and_exit_code_2(
 def test_flags_of_another_kind_are_refused(tmp_path: Path) -> None:
     folder = save(tmp_path / "a", {"test_clean": "10"})
     np.savez_compressed(folder / "flags.npz", test_clean=np.array([0.5, 1.0]))
-    with pytest.raises(ValueError, match="test_clean is not one flag an image: float64"):
+    with pytest.raises(ValueError, match="test_clean is not one flag an example: float64"):
         read_trial(folder)
+
+
+TOY = """
+from pydantic import BaseModel
+from study.trainable import Metric, trainable
+
+
+class Config(BaseModel, frozen=True):
+    depth: int = 3
+    seed: int = 0
+
+
+@trainable(config=Config, metrics=[Metric("error", "minimize"), Metric("hours", "minimize", kind="cost", unit="h")])
+def fit(config, context):
+    yield {"error": 1.0, "hours": 2.0}
+"""
+
+
+def test_any_trainable_can_be_compared(tmp_path: Path) -> None:
+    (tmp_path / "toy.py").write_text(TOY)
+    for name, depth, error, hours in (("a", 3, 0.5, 2.0), ("b", 4, 0.25, 3.0)):
+        (tmp_path / name).mkdir()
+        metrics, config = {"error": error, "hours": hours}, {"depth": depth, "seed": 1}
+        result = {"trainable": f"{tmp_path / 'toy.py'}:fit", "config": config, "metrics": metrics}
+        (tmp_path / name / "result.json").write_text(json.dumps(result))
+    sections = compare(tmp_path / "a", tmp_path / "b")
+    assert [section.title for section in sections] == ["Configs", "Other metrics", "Cost"]
+    assert rows_of(sections, "config_differences") == [{"field": "depth", "A": "3", "B": "4"}]
+    assert rows_of(sections, "compared_metrics") == [{"metric": "error", "A": "0.5", "B": "0.25", "B - A": "-0.25"}]
+    assert rows_of(sections, "compared_costs") == [{"metric": "hours (h)", "A": "2 h", "B": "3 h", "B / A": "× 1.50"}]
+    other = compare(tmp_path / "a", save(tmp_path / "c", {"test_clean": "10"}))
+    assert rows_of(other, "compared_accuracies")[0]["remark"] == "no paired test: only B has it"
+    (tmp_path / "toy.py").unlink()
+    (tmp_path / "a" / "result.json").write_text(json.dumps({"trainable": "nowhere:x", "config": {}, "metrics": {}}))
+    with pytest.raises(ValueError, match="no trainable 'nowhere:x'"):
+        compare(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_reader_that_has_enough_causes_no_traceback(tmp_path: Path) -> None:
+    flags = {f"test_{name}": "10" * 50 for name in ("clean", "pgd_4", "pgd_8", "pgd_16")}
+    first, second = save(tmp_path / "a", flags), save(tmp_path / "b", flags, num_views=8)
+    command = f"{sys.executable} -m reports.compare {first} {second} | true"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
+
+
+def test_two_trials_are_compared_without_slow_imports(tmp_path: Path) -> None:
+    flags = {"test_clean": "10"}
+    first, second = save(tmp_path / "a", flags), save(tmp_path / "b", flags)
+    script = (
+        "import sys; from reports.compare.__main__ import main; "
+        f"main([{str(first)!r}, {str(second)!r}]); "
+        "print(sorted({'torch', 'ray', 'optuna', 'scipy'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from reports.effects.effects import holm, interactions, main_effects, mean_interval, sign_flip_p
+from reports.effects.effects import interactions, main_effects
 from reports.effects.importance import importances
 from reports.effects.matched_pairs import MatchedTrials
+from reports.effects.p_values import holm, sign_flip_p
+from study.record.intervals import mean_interval
 from study.record.trials import TrialTable, tabulate
 
 NewStudy = Callable[..., Any]
@@ -38,8 +40,12 @@ def grid(new_study: NewStudy, seeds: int = 3) -> TrialTable:
     return tabulate(study.read())
 
 
+def on_clean(table: TrialTable) -> MatchedTrials:
+    return MatchedTrials(table, [table.metric("val_clean")])
+
+
 def effects_of(table: TrialTable, measure: str) -> dict[str, Any]:
-    return {effect.contrast: effect for effect in main_effects(table, [measure])}
+    return {effect.contrast: effect for effect in main_effects(MatchedTrials(table, [table.metric(measure)]))}
 
 
 def test_main_effects_are_mean_differences_of_matched_pairs(new_study: NewStudy) -> None:
@@ -62,7 +68,7 @@ def test_costs_are_compared_by_their_ratio_and_not_tested(new_study: NewStudy) -
 
 
 def test_an_interaction_is_a_difference_of_differences(new_study: NewStudy) -> None:
-    found = {effect.contrast: effect for effect in interactions(grid(new_study), ["val_clean"])}
+    found = {effect.contrast: effect for effect in interactions(on_clean(grid(new_study)))}
     assert list(found) == [
         "4 → 16 × none → free (replays 3)", "4 → 16 × none → free (replays 5)", "4 → 16 × 3 → 5",
     ]  # fmt: skip
@@ -74,12 +80,12 @@ def test_pairs_have_equal_seeds_and_only_trusted_complete_trials(new_study: NewS
     study = new_study(factors=FACTORS)
     study.complete(70.0, 20.0, 1.0, {"num_views": 4, "adversary": "none"}, seed=0)
     study.complete(80.0, 20.0, 1.0, {"num_views": 8, "adversary": "none"}, seed=1)
-    assert main_effects(tabulate(study.read()), ["val_clean"]) == []
+    assert main_effects(on_clean(tabulate(study.read()))) == []
     study.complete(80.0, 20.0, 1.0, {"num_views": 16, "adversary": "none"}, seed=0, validity=["masked"])
     study.finish(study.start(num_views=8, adversary="none"), "stopped", {"val_clean": 99.0})
-    assert main_effects(tabulate(study.read()), ["val_clean"]) == []
+    assert main_effects(on_clean(tabulate(study.read()))) == []
     study.complete(73.0, 20.0, 1.0, {"num_views": 8, "adversary": "none"}, seed=0)
-    (effect,) = main_effects(tabulate(study.read()), ["val_clean"])
+    (effect,) = main_effects(on_clean(tabulate(study.read())))
     assert (effect.contrast, effect.mean, effect.pairs) == ("4 → 8", 3, 1) and math.isnan(effect.low)
 
 
@@ -87,8 +93,8 @@ def test_other_factors_must_be_equal(new_study: NewStudy) -> None:
     study = new_study(factors=FACTORS)
     study.complete(70.0, 20.0, 1.0, {"num_views": 4, "adversary": "none"})
     study.complete(80.0, 20.0, 1.0, {"num_views": 8, "adversary": "free", "replays": 3})
-    assert main_effects(tabulate(study.read()), ["val_clean"]) == []
-    trials = MatchedTrials(tabulate(study.read()), ["val_clean"])
+    assert main_effects(on_clean(tabulate(study.read()))) == []
+    trials = on_clean(tabulate(study.read()))
     assert trials.dependents("adversary") == ("replays",) and trials.levels("adversary") == [
         ("none", None),
         ("free", 3),
@@ -104,14 +110,14 @@ def test_pairs_of_the_same_two_encoders_are_one_observation(new_study: NewStudy)
             params = {"adversary": adversary, "probe": probe, "probe_layer": layer}
             study.complete(clean, 20.0, 1.0, params, seed=seed)
     table = tabulate(study.read())
-    adversary, probe, layer = main_effects(table, ["val_clean"])
+    adversary, probe, layer = main_effects(on_clean(table))
     sign = 1 if adversary.contrast == "none → free" else -1
     differences = sign * np.array([luck["free", seed] - luck["none", seed] for seed in range(6)])
     assert (adversary.pairs, adversary.mean) == (6, pytest.approx(differences.mean()))
     assert adversary.p_value == sign_flip_p(differences) > 0.05
     # Of the probe's factors, both sides share an encoder: there are twelve.
     assert (probe.pairs, abs(probe.mean), layer.pairs) == (12, pytest.approx(2), 12)
-    assert [effect.pairs for effect in interactions(table, ["val_clean"])] == [6, 6, 12]
+    assert [effect.pairs for effect in interactions(on_clean(table))] == [6, 6, 12]
 
 
 def test_trials_of_another_version_share_encoders_too(new_study: NewStudy) -> None:
@@ -121,7 +127,7 @@ def test_trials_of_another_version_share_encoders_too(new_study: NewStudy) -> No
     record = study.read()
     for trial in record.trials.values():
         trial.config["a_field_of_old"] = 1
-    assert [effect.pairs for effect in main_effects(tabulate(record), ["val_clean"])] == [1, 2]
+    assert [effect.pairs for effect in main_effects(on_clean(tabulate(record)))] == [1, 2]
 
 
 def test_sign_flips_by_hand() -> None:
@@ -154,12 +160,22 @@ def test_the_interval_of_few_differences_is_that_of_the_t_test() -> None:
     reference = scipy.stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
     assert mean_interval(differences) == pytest.approx((reference.low, reference.high))
     assert mean_interval(np.full(5, 2.0)) == (2.0, 2.0)
-    assert all(math.isnan(value) for value in mean_interval(np.array([1.0, 2.0, 3.0, 4.0])))
+    low, high = mean_interval(np.array([1.0, 3.0]))
+    reach = 12.706205  # t(0.975, 1), times a standard error of 1
+    assert (low, high) == pytest.approx((2 - reach, 2 + reach), abs=1e-5)
+    assert all(math.isnan(value) for value in mean_interval(np.array([1.0])))
 
 
-def test_intervals_of_many_differences_follow_their_skew() -> None:
-    low, high = mean_interval(np.array([0.0] * 11 + [12.0]))
-    assert low == 0.0 and 1.0 < high < 6.0, "no mean of them is below 0, as a t interval has it"
+@pytest.mark.parametrize("seeds", [4, 5])
+def test_effects_have_an_interval_from_five_pairs_on(new_study: NewStudy, seeds: int) -> None:
+    study = new_study(factors=FACTORS[:1])
+    for seed in range(seeds):
+        study.complete(70.0 + seed, 20.0, 1.0, {"num_views": 4}, seed=seed)
+        study.complete(72.0 + 2 * seed, 20.0, 1.0, {"num_views": 8}, seed=seed)
+    (effect,) = main_effects(on_clean(tabulate(study.read())))
+    expected = scipy.stats.ttest_1samp([2.0 + seed for seed in range(seeds)], 0.0).confidence_interval(0.95)
+    low, high = (math.nan, math.nan) if seeds < 5 else (expected.low, expected.high)
+    assert effect.pairs == seeds and (effect.low, effect.high) == pytest.approx((low, high), nan_ok=True)
 
 
 @pytest.mark.parametrize("pairs", [5, 6, 8, 12, 24, 50])
@@ -176,7 +192,7 @@ def test_importance_is_that_of_the_factor_that_matters(new_study: NewStudy) -> N
         params = {"num_views": (4, 8, 16)[index % 3], "adversary": ("none", "pgd")[index % 2], "epochs": 1 + index // 6}
         clean = 50.0 + 10 * (index % 3) + 0.1 * index / 36
         study.complete(clean, 10.0 + 30 * (index % 2), 1.0 + index // 6, params | ({"replays": 3} if index else {}))
-    found = {importance.objective: importance for importance in importances(tabulate(study.read()))}
+    found = {importance.objective.name: importance for importance in importances(tabulate(study.read()))}
     tops = {name: importance.factors.idxmax().to_dict() for name, importance in found.items()}
     assert tops["val_clean"] == {"fANOVA": "num_views", "PED-ANOVA": "num_views"}
     assert tops["val_pgd_8"] == {"fANOVA": "adversary", "PED-ANOVA": "adversary"}
@@ -196,7 +212,7 @@ def test_ped_anova_looks_at_the_best_of_a_maximised_objective(new_study: NewStud
         best = 90.0 + index / 1000 if views == 64 else 50.0 + index / 1000 if epochs > 1 else 10.0
         study.complete(best, 30.0, 1.0, {"num_views": views, "epochs": epochs}, seed=index)
     found = importances(tabulate(study.read()))[0]
-    assert found.objective == "val_clean" and found.factors["PED-ANOVA"].idxmax() == "num_views"
+    assert found.objective.name == "val_clean" and found.factors["PED-ANOVA"].idxmax() == "num_views"
 
 
 def test_too_few_trials_have_no_importance(new_study: NewStudy) -> None:

@@ -13,9 +13,11 @@ from reports.effects.effects import interactions, main_effects
 from reports.effects.matched_pairs import MAX_ADJACENT_LEVELS, Contrast, MatchedTrials
 from study.record.journal import replay
 from study.record.trials import TrialTable, tabulate
+from study.trainable import Metric
 
 NewStudy = Callable[..., Any]
 Params = dict[str, Any]
+CLEAN = Metric("val_clean")
 FACTORS = [
     {"name": "num_views"},
     {"name": "adversary"},
@@ -63,14 +65,14 @@ def test_all_pairs_are_found_and_no_others() -> None:
     unique = {(str(params), seed): (params, seed) for params, seed in
               ((drawn(luck, [1.0, 2.0]), luck.choice([0, 1])) for _ in range(60))}  # fmt: skip
     rows = [(params, seed, luck.gauss(70, 1)) for params, seed in unique.values()]
-    trials, num_found = MatchedTrials(table_of_search(rows), ["val_clean"]), 0
+    trials, num_found = MatchedTrials(table_of_search(rows), [CLEAN]), 0
     for factor in ("num_views", "adversary", "attack_step_255"):
         levels = itertools.combinations(trials.levels(factor), 2)
         possible = [Contrast(factor, low, high, trials.dependents(factor)) for low, high in levels if low[0] != high[0]]
         by_hand = {contrast: found_slowly(rows, [contrast]) for contrast in possible}
         assert set(trials.contrasts(factor)) == {contrast for contrast, found in by_hand.items() if found}
         for contrast, found in by_hand.items():
-            assert sorted(trials.differences(contrast, "val_clean")) == pytest.approx(found)
+            assert sorted(trials.differences(CLEAN, contrast)) == pytest.approx(found)
             num_found += len(found)
     assert num_found > 20
 
@@ -82,10 +84,10 @@ def test_all_fours_are_found_and_no_others() -> None:
     for views, (adversary, step), seed in luck.sample(cells, 11):
         params = {"num_views": views, "adversary": adversary} | ({} if step is None else {"attack_step_255": step})
         rows.append((params, seed, luck.gauss(70, 1)))
-    trials, num_found = MatchedTrials(table_of_search(rows), ["val_clean"]), 0
+    trials, num_found = MatchedTrials(table_of_search(rows), [CLEAN]), 0
     for one, other in itertools.product(trials.contrasts("num_views"), trials.contrasts("adversary")):
         found = found_slowly(rows, [one, other])
-        assert sorted(trials.interaction(one, other, "val_clean")) == pytest.approx(found)
+        assert sorted(trials.differences(CLEAN, one, other)) == pytest.approx(found)
         num_found += len(found)
     assert num_found >= 2
 
@@ -95,9 +97,7 @@ def test_of_many_dependent_numbers_with_partners_the_ends_are_compared() -> None
         rows: list[tuple[Params, int, float]] = [({"num_views": 2, "adversary": "none"}, 0, 70.0)]
         rows += [({"num_views": 2, "adversary": "free", "attack_step_255": step}, 0, 70.0) for step in steps]
         rows += [({"num_views": 4, "adversary": "free", "attack_step_255": 50.0}, 0, 70.0)]  # without a partner
-        return [
-            contrast.text for contrast in MatchedTrials(table_of_search(rows), ["val_clean"]).contrasts("adversary")
-        ]
+        return [contrast.text for contrast in MatchedTrials(table_of_search(rows), [CLEAN]).contrasts("adversary")]
 
     steps = [float(step) for step in range(3, 3 + MAX_ADJACENT_LEVELS)]
     assert len(contrasts_of(steps)) == MAX_ADJACENT_LEVELS
@@ -116,6 +116,7 @@ def test_a_thousand_trials_over_continuous_factors_take_no_time(factors: list[Pa
         rows += [(params, seed, luck.gauss(70, 1)) for seed in range(3)]
     table = table_of_search(rows, factors)
     started = time.process_time()
-    found = [*main_effects(table, ["val_clean"]), *interactions(table, ["val_clean"])]
+    trials = MatchedTrials(table, [CLEAN])
+    found = [*main_effects(trials), *interactions(trials)]
     assert time.process_time() - started < 2
     assert all(np.isfinite(effect.mean) for effect in found) and len(found) < 100

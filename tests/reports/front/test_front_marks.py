@@ -6,15 +6,16 @@ import pytest
 
 from reports.front.attainment import attainment_of
 from reports.front.front_marks import best_within_budgets, knee_of
-from study.record.measures import Objective
+from trainables.robust_ssl import ROBUST_SSL
+from trainables.trial_config import TrialConfig
 
-CLEAN, ROBUST = Objective("val_clean", maximise=True), Objective("val_pgd_8", maximise=True)
-COST = Objective("train_pflop", maximise=False)
+METRICS = {metric.name: metric for metric in ROBUST_SSL.metrics(TrialConfig())}
+CLEAN, ROBUST, COST = METRICS["val_clean"], METRICS["val_pgd_8"], METRICS["train_pflop"]
 
 
 def points(*rows: tuple[float, float, float]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["val_clean", "val_pgd_8", "train_pflop"], dtype=float)
-    return frame.assign(state="complete", validity=[[]] * len(frame))
+    return frame.assign(is_lost=False, validity=[[]] * len(frame))
 
 
 def test_the_knee_is_farthest_from_the_line_through_the_ends() -> None:
@@ -50,20 +51,20 @@ def test_costs_over_a_factor_of_ten_count_as_logarithms() -> None:
 
 def test_best_within_budgets_of_round_numbers() -> None:
     frame = points((0, 20, 0.8), (0, 30, 1.5), (0, 25, 1.8), (0, 50, 4.5), (0, 40, 30.0))
-    best = best_within_budgets(frame, "val_pgd_8", "train_pflop")
+    best = best_within_budgets(frame, ROBUST, COST)
     assert best["budget"].tolist() == pytest.approx([1, 2, 5]) and best["row"].tolist() == [0, 1, 3]
 
 
 def test_a_budget_counts_what_costs_exactly_that_much() -> None:
-    best = best_within_budgets(points((0, 20, 1.0), (0, 30, 2.0)), "val_pgd_8", "train_pflop")
+    best = best_within_budgets(points((0, 20, 1.0), (0, 30, 2.0)), ROBUST, COST)
     assert best["budget"].tolist() == pytest.approx([1, 2]) and best["row"].tolist() == [0, 1]
 
 
 def test_nothing_is_had_for_free_or_from_doubtful_configurations() -> None:
     frame = points((0, 20, 1.0), (0, 99, 1.0))
     frame["validity"] = [[], ["masked"]]
-    assert best_within_budgets(frame, "val_pgd_8", "train_pflop")["row"].tolist() == [0]
-    assert best_within_budgets(points(), "val_pgd_8", "train_pflop").empty
+    assert best_within_budgets(frame, ROBUST, COST)["row"].tolist() == [0]
+    assert best_within_budgets(points(), ROBUST, COST).empty
 
 
 def seeds(*rows: tuple[str, int, float, float]) -> pd.DataFrame:

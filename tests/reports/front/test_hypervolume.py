@@ -7,13 +7,26 @@ import numpy as np
 import pytest
 
 from reports.front.front_progress import growth_of
-from reports.front.hypervolume import hypervolume_growth, reference_box, spent_pflop
-from study.record.measures import Objective
+from reports.front.hypervolume import ReferenceBox, reference_box, spent_by, stages
+from study.record.journal import StudyRecord
 from study.record.trials import tabulate
+from study.trainable import Metric
+from trainables.robust_ssl import ROBUST_SSL
+from trainables.trial_config import TrialConfig
 
 NewStudy = Callable[..., Any]
-CLEAN, ROBUST = Objective("val_clean", maximise=True), Objective("val_pgd_8", maximise=True)
-COST = Objective("train_pflop", maximise=False)
+METRICS = {metric.name: metric for metric in ROBUST_SSL.metrics(TrialConfig())}
+CLEAN, ROBUST, COST = METRICS["val_clean"], METRICS["val_pgd_8"], METRICS["train_pflop"]
+
+
+def growth_in(record: StudyRecord, box: ReferenceBox) -> dict[str, list[Any]]:
+    """Uid, cost so far and hypervolume after each trial that ended."""
+    found = list(stages(record, [CLEAN, ROBUST], COST, "is_encoder_shared"))
+    return {
+        "uid": [stage.trial.uid for stage in found],
+        "spent": [stage.spent for stage in found],
+        "hypervolume": [box.share(stage.points) for stage in found],
+    }
 
 
 def test_accuracies_have_the_box_from_0_to_100() -> None:
@@ -33,9 +46,9 @@ def test_a_cost_reaches_from_0_to_a_tenth_behind_the_dearest() -> None:
 
 
 def test_another_objective_reaches_from_its_best_to_a_tenth_of_its_range_behind_its_worst() -> None:
-    box = reference_box(np.array([[2.0], [7.0]]), [Objective("feature_effective_rank", maximise=True)])
+    box = reference_box(np.array([[2.0], [7.0]]), [Metric("feature_effective_rank")])
     assert (box.reference, box.ideal) == ((1.5,), (7.0,))
-    box = reference_box(np.array([[2.0], [2.0]]), [Objective("train_loss", maximise=False)])
+    box = reference_box(np.array([[2.0], [2.0]]), [Metric("train_loss", "minimize")])
     assert (box.reference, box.ideal) == ((pytest.approx(2.1),), (2.0,))
 
 
@@ -49,11 +62,11 @@ def test_growth_over_what_was_spent(new_study: NewStudy) -> None:
     study.start([{"milestone": 1, "view_passes": 1, "train_pflop": 70.0}])
     record = study.read()
     box = reference_box(np.array([[60.0, 50.0]]), [CLEAN, ROBUST])
-    growth = hypervolume_growth(record, [CLEAN, ROBUST], box)
-    assert growth["uid"].tolist() == ["t000", "t001", "t002", "t003"]  # the running one has not ended
-    assert growth["spent_pflop"].tolist() == pytest.approx([1.0, 1.5, 1.5, 3.5])
-    assert growth["hypervolume"].tolist() == pytest.approx([0.25, 0.25, 0.25, 0.30])
-    assert spent_pflop(record.trials["t001"]) == 0.5
+    growth = growth_in(record, box)
+    assert growth["uid"] == ["t000", "t001", "t002", "t003"]  # the running one has not ended
+    assert growth["spent"] == pytest.approx([1.0, 1.5, 1.5, 3.5])
+    assert growth["hypervolume"] == pytest.approx([0.25, 0.25, 0.25, 0.30])
+    assert spent_by(record.trials["t001"], COST, "is_encoder_shared") == 0.5
 
 
 def test_a_second_seed_and_a_warning_take_back_what_luck_had_added(new_study: NewStudy) -> None:
@@ -62,8 +75,8 @@ def test_a_second_seed_and_a_warning_take_back_what_luck_had_added(new_study: Ne
     study.complete(40.0, 50.0, 1.0, {"num_views": 4}, seed=1)
     study.complete(40.0, 50.0, 1.0, {"num_views": 4}, seed=2, validity=["masked"])
     box = reference_box(np.array([[60.0, 50.0]]), [CLEAN, ROBUST])
-    growth = hypervolume_growth(study.read(), [CLEAN, ROBUST], box)
-    assert growth["hypervolume"].tolist() == pytest.approx([0.30, 0.25, 0.0])
+    growth = growth_in(study.read(), box)
+    assert growth["hypervolume"] == pytest.approx([0.30, 0.25, 0.0])
 
 
 def test_a_seed_that_fails_takes_its_configuration_away(new_study: NewStudy) -> None:
@@ -72,8 +85,8 @@ def test_a_seed_that_fails_takes_its_configuration_away(new_study: NewStudy) -> 
     study.complete(60.0, 50.0, 1.0, {"num_views": 4}, seed=0)
     study.finish(study.start(seed=1, num_views=4), "failed", reason="diverged")
     box = reference_box(np.array([[60.0, 50.0]]), [CLEAN, ROBUST])
-    growth = hypervolume_growth(study.read(), [CLEAN, ROBUST], box)
-    assert growth["hypervolume"].tolist() == pytest.approx([0.25, 0.30, 0.25])
+    growth = growth_in(study.read(), box)
+    assert growth["hypervolume"] == pytest.approx([0.25, 0.30, 0.25])
 
 
 @pytest.mark.parametrize("luck", range(6))
@@ -95,7 +108,7 @@ def test_growth_ends_where_the_front_is(new_study: NewStudy, luck: int) -> None:
     found = growth_of(table)
     assert found is not None and 0 < len(table.front_configurations) < len(table.configurations)
     front = table.front_configurations[[objective.name for objective in table.objectives]].to_numpy(dtype=float)
-    assert found[1]["hypervolume"].iloc[-1] == pytest.approx(found[0].share(front))
+    assert found.frame["hypervolume"].iloc[-1] == pytest.approx(found.box.share(front))
 
 
 def test_trials_count_in_the_order_in_which_they_ended(new_study: NewStudy) -> None:
@@ -105,7 +118,7 @@ def test_trials_count_in_the_order_in_which_they_ended(new_study: NewStudy) -> N
         study.finish(uid, "complete", {"val_clean": clean, "val_pgd_8": 50.0, "train_pflop": 1.0})
     table = tabulate(study.read())
     box = reference_box(np.array([[60.0, 50.0]]), [CLEAN, ROBUST])
-    assert hypervolume_growth(table.study, [CLEAN, ROBUST], box)["uid"].tolist() == [fast, slow]
+    assert growth_in(table.study, box)["uid"] == [fast, slow]
 
 
 def test_what_was_not_trained_or_is_not_allowed_adds_nothing(new_study: NewStudy) -> None:
@@ -113,6 +126,22 @@ def test_what_was_not_trained_or_is_not_allowed_adds_nothing(new_study: NewStudy
     study.complete(50.0, 50.0, 1.0, {"num_views": 4})
     study.complete(50.0, 60.0, 1.0, {"num_views": 2}, is_encoder_shared=True)
     study.complete(90.0, 90.0, 9.0, {"num_views": 8})
-    growth = hypervolume_growth(study.read(), [CLEAN, ROBUST], reference_box(np.array([[50.0, 50.0]]), [CLEAN, ROBUST]))
-    assert growth["spent_pflop"].tolist() == [1.0, 1.0, 10.0]
-    assert growth["hypervolume"].tolist() == pytest.approx([0.25, 0.30, 0.30])
+    growth = growth_in(study.read(), reference_box(np.array([[50.0, 50.0]]), [CLEAN, ROBUST]))
+    assert growth["spent"] == [1.0, 1.0, 10.0]
+    assert growth["hypervolume"] == pytest.approx([0.25, 0.30, 0.30])
+
+
+def test_one_objective_has_the_share_of_the_length() -> None:
+    box = reference_box(np.array([[80.0]]), [CLEAN])
+    assert box.share(np.array([[20.0], [80.0]])) == pytest.approx(0.8) and box.share(np.empty((0, 1))) == 0
+    box = reference_box(np.array([[2.0], [10.0]]), [COST])
+    assert box.share(np.array([[2.0], [10.0]])) == pytest.approx(9 / 11)
+    assert box.share(np.array([[12.0]])) == 0  # dearer than the box
+
+
+def test_without_a_cost_trials_are_counted(new_study: NewStudy) -> None:
+    study = new_study()
+    for clean in (50.0, 60.0, 40.0):
+        study.complete(clean, 50.0, 1.0)
+    found = list(stages(study.read(), [CLEAN, ROBUST], None, ""))
+    assert [stage.spent for stage in found] == [1, 2, 3] and [len(stage.points) for stage in found] == [1, 2, 3]
