@@ -159,8 +159,8 @@ def _number_text(value: float, form: str) -> str:
 
 
 def _cost_caption(first: EvaluatedTrial, second: EvaluatedTrial, costs: list[Metric]) -> str:
-    words = [f"{in_words(cost).capitalize()} was clocked and depends on what else ran on the machine."
-             for cost in costs if cost.is_clocked]  # fmt: skip
+    clocked = [in_words(cost) for cost in costs if cost.is_clocked]
+    words = [f"Clocked, and so dependent on what else ran on the machine: {', '.join(clocked)}."] if clocked else []
     shared = [letter for letter, trial in (("A", first), ("B", second)) if trial.metrics.get(trial.trainable.reused)]
     if shared:
         words.append(f"{' and '.join(shared)} reused what another trial had trained: the cost is that of training it.")

@@ -9,8 +9,7 @@ import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, json_to_distribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
-from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.trial import create_trial
 
 from study.record.trials import FACTOR_PREFIX, TrialTable
 from study.trainable import Metric
@@ -45,10 +44,10 @@ def importances(table: TrialTable) -> list[Importance]:
     factors = _common_factors(table, trials)
     if len(trials) < MIN_TRIALS or len(factors) < 2:
         return []
-    study = _as_optuna_study(table, trials, factors)
+    distributions = {name: _distribution(table, name, trials[FACTOR_PREFIX + name]) for name in factors}
     return [
-        Importance(objective, len(trials), _for_objective(study, index, objective))
-        for index, objective in enumerate(table.objectives)
+        Importance(objective, len(trials), _for_objective(trials, distributions, objective))
+        for objective in table.objectives
         if trials[objective.name].nunique() > 1
     ]
 
@@ -56,23 +55,6 @@ def importances(table: TrialTable) -> list[Importance]:
 def _common_factors(table: TrialTable, trials: pd.DataFrame) -> list[str]:
     columns = {name: trials[FACTOR_PREFIX + name] for name in table.factors}
     return [name for name, values in columns.items() if values.notna().all() and values.map(str).nunique() > 1]
-
-
-def _as_optuna_study(table: TrialTable, trials: pd.DataFrame, factors: list[str]) -> optuna.Study:
-    """The trials as an in-memory Optuna study, with the search space from the journal."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    directions = [
-        StudyDirection.MAXIMIZE if objective.maximise else StudyDirection.MINIMIZE for objective in table.objectives
-    ]
-    study = optuna.create_study(directions=directions)
-    distributions = {name: _distribution(table, name, trials[FACTOR_PREFIX + name]) for name in factors}
-    for row in trials.to_dict("records"):
-        params = {name: row[FACTOR_PREFIX + name] for name in factors}
-        values = [row[objective.name] for objective in table.objectives]
-        study.add_trial(
-            create_trial(state=TrialState.COMPLETE, values=values, params=params, distributions=distributions)
-        )
-    return study
 
 
 def _distribution(table: TrialTable, factor: str, values: pd.Series) -> BaseDistribution:
@@ -94,15 +76,15 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-def _for_objective(study: optuna.Study, index: int, objective: Metric) -> pd.DataFrame:
-    # PED-ANOVA regards lower targets as better.
-    sign = -1 if objective.maximise else 1
+def _for_objective(trials: pd.DataFrame, distributions: dict[str, BaseDistribution], objective: Metric) -> pd.DataFrame:
+    """The importances of all evaluators, from the trials as an in-memory Optuna study, which minimises."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study, sign = optuna.create_study(), -1 if objective.maximise else 1
+    for row in trials.to_dict("records"):
+        params = {name: row[FACTOR_PREFIX + name] for name in distributions}
+        study.add_trial(create_trial(value=sign * row[objective.name], params=params, distributions=distributions))
     evaluators = {"fANOVA": FanovaImportanceEvaluator(seed=0, **SHALLOW), "PED-ANOVA": PedAnovaImportanceEvaluator()}
-    columns = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name, evaluator in evaluators.items():
-            columns[name] = get_param_importances(
-                study, evaluator=evaluator, target=lambda trial: sign * trial.values[index]
-            )
+        columns = {name: get_param_importances(study, evaluator=one) for name, one in evaluators.items()}
     return pd.DataFrame(columns).sort_values("fANOVA", ascending=False, kind="stable")

@@ -50,14 +50,14 @@ def _best_sections(table: TrialTable) -> list[Section]:
 
 def _pair_section(table: TrialTable, pair: tuple[Metric, Metric]) -> Section:
     x, y = pair
-    words = f"{in_words(x)} against {in_words(y)}"
+    title = f"{in_words(x)} against {in_words(y)}"
     figure = front_figure(table, x, y, color_by_cost=table.cost in table.costs)
     caption = (
         "Each mark is a configuration at the mean over its seeds; the line is the front of these two measures alone, "
         f"diamonds are on the front of all {len(table.objectives)} objectives."
     )
     figures = {f"front_{x.name}_{y.name}": figure}
-    return Section(words[:1].upper() + words[1:], caption, figures=figures, method=_how_to_read_marks(table))
+    return Section(title[:1].upper() + title[1:], caption, figures=figures, method=_how_to_read_marks(table))
 
 
 def _cost_section(table: TrialTable, pairs: list[tuple[Metric, Metric]]) -> Section:
@@ -146,7 +146,7 @@ def _shared_hardware(table: TrialTable) -> str:
     if sharing == 1 or not clocked:
         return ""
     instead = f"; compare {' or '.join(counted)}" if counted else ""
-    return f"{clocked[0].capitalize()} was measured with {sharing} trials at a time on shared hardware{instead}."
+    return f"Up to {sharing} trials at a time shared the hardware while {clocked[0]} was measured{instead}."
 
 
 def _certainty(table: TrialTable) -> str:

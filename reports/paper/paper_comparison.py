@@ -32,6 +32,11 @@ class RowPair:
         """The factor values, as the study names them."""
         return ", ".join(factor_text(value) for value in self.params.values())
 
+    @property
+    def configuration(self) -> str:
+        """The factor values as ``TrialRecord.configuration`` has them."""
+        return json.dumps(self.params, sort_keys=True)
+
     def prints(self, name: str) -> float:
         """A number that the paper prints for it; NaN if it prints none."""
         return self.printed.values.get(name, math.nan) if self.printed else math.nan
@@ -81,8 +86,8 @@ def pairs_of(table: TrialTable, item: str, number: int, dataset: str) -> Iterato
     """
     ours = {row["configuration"]: row for row in table.configurations.to_dict("records")}
     for params, setting in rows_of(item, table.study.spec.get("preset", "paper")):
-        printed = printed_row(number, dataset, setting)
-        yield RowPair(params, setting, printed, ours.get(configuration_of(params), {}))
+        pair = RowPair(params, setting, printed_row(number, dataset, setting), {})
+        yield replace(pair, ours=ours.get(pair.configuration, {}))
 
 
 def accuracies(pairs: Sequence[RowPair], table: TrialTable) -> list[Comparison]:
@@ -134,7 +139,7 @@ def relative_costs(pairs: Sequence[RowPair]) -> Iterator[Comparison]:
 
 def _states(table: TrialTable, pair: RowPair) -> list[str]:
     """Caveats about our number, or reasons for its absence: trials that are not complete, and failed checks."""
-    trials = table.frame[table.frame["configuration"] == configuration_of(pair.params)]
+    trials = table.frame[table.frame["configuration"] == pair.configuration]
     states = trials.loc[trials["state"] != "complete", "state"].value_counts(sort=False)
     notes = [f"{count} trials {state}" if count > 1 else f"1 trial {state}" for state, count in states.items()]
     return notes + [f"⚠ {warning}" for warning in pair.ours.get("validity", [])]
@@ -154,8 +159,3 @@ def seed_interval(mean: float, spread: float, seeds: int) -> tuple[float, float]
         raise ValueError(f"an interval over seeds needs at least two of them: {seeds=}")
     half = t_975(seeds - 1) * spread * math.sqrt(1 + 1 / seeds)
     return mean - half, mean + half
-
-
-def configuration_of(params: Params) -> str:
-    """The key by which trials with these factor values are grouped."""
-    return json.dumps(params, sort_keys=True)  # as TrialRecord.configuration

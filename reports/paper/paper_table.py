@@ -16,7 +16,6 @@ from reports.paper.paper_comparison import (
     Comparison,
     RowPair,
     accuracies,
-    configuration_of,
     pairs_of,
     relative_costs,
 )
@@ -113,7 +112,7 @@ def _difference_text(one: Comparison) -> str:
 
 def deviations(table: TrialTable, pairs: Sequence[RowPair]) -> list[str]:
     """Fields in which complete trials differ from the provided space, with their values."""
-    settings = {configuration_of(pair.params): pair.setting.effective() for pair in pairs}
+    settings = {pair.configuration: pair.setting.effective() for pair in pairs}
     changed = [
         f"{name}={json.dumps(trial.config.get(name))}"
         for trial in table.study.with_state("complete")
