@@ -57,7 +57,7 @@ def run_study(
         ]
     asked = space if isinstance(space, StudySpec) else Path(space)
     command = StudyCommand(space=asked, output=Path(output), **options)
-    console = Console(quiet=quiet, file=sys.stdout)
+    console = Console(quiet=quiet, file=sys.stdout, force_jupyter=False)  # plain lines in notebooks, too
     prepared = prepare(command, console)
     with _own_ray():
         run(start(prepared, console), console)

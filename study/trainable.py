@@ -407,7 +407,7 @@ def load_file(path: Path, *, again: bool = False) -> Any:
 def _path_of(function: Callable[..., Any]) -> str:
     module = sys.modules.get(function.__module__)
     source = getattr(module, "__file__", None)
-    by_name = function.__module__ != "__main__" and not function.__module__.startswith("_space_")
+    by_name = "." in function.__module__  # in a package; other modules are found in one folder alone, or are __main__
     if not by_name and source is None:
         raise ValueError(f"{function.__name__} must be defined in a file, where workers can import it")
     return f"{function.__module__ if by_name else Path(str(source)).resolve()}:{function.__name__}"
