@@ -28,7 +28,7 @@ class StudyResult:
     @property
     def spec(self) -> StudySpec:
         """The study as it was defined."""
-        return StudySpec.model_validate(self.table.study.spec)
+        return StudySpec.recorded(self.table.study.spec)
 
     @property
     def trials(self) -> pd.DataFrame:

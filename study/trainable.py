@@ -222,10 +222,6 @@ class Trainable:
         """What the data are called, for MLflow; may be empty."""
         return ""
 
-    def location_fields(self, config: Any) -> tuple[str, ...]:
-        """Fields that only say where data lie: a study resumes on equal data, wherever they are."""
-        return ()
-
     def data_checksum(self, data: Any) -> str:
         """Equal exactly if the data are; a study resumes only on equal data."""
         return ""
@@ -365,8 +361,8 @@ def load_trainable(path: str) -> Trainable:
     where, _, name = path.rpartition(":")
     try:
         found = getattr(load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where), name)
-    except (ImportError, AttributeError, OSError) as error:
-        raise ValueError(f"no trainable {path!r}: {error}") from None
+    except Exception as error:  # the code in a file of one's own may raise anything
+        raise ValueError(f"no trainable {path!r}: {type(error).__name__}: {error}") from error
     if not isinstance(found, Trainable):
         raise ValueError(f"{path!r} is a {type(found).__name__}, not a trainable")
     return found

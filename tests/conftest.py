@@ -1,5 +1,6 @@
-"""What all tests share: one thread, and photographs as users have them."""
+"""What all tests share: processes and threads, and photographs as users have them."""
 
+import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from io import BytesIO
@@ -15,6 +16,11 @@ pytest_plugins = ["written_studies"]
 SIZES = ((301, 197), (180, 333), (224, 224), (64, 500), (97, 31), (320, 240))  # width, height
 NUM_DIFFERENT = 48  # photographs
 ROTATED = 6  # of the EXIF orientations, the one of a camera that was held upright
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Slow tests time what they do, fill memory and start clusters of processes: nothing else runs beside them."""
+    return min(4, os.cpu_count() or 1) if config.option.markexpr == "not slow" else 0
 
 
 @pytest.fixture(scope="session", autouse=True)

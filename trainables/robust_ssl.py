@@ -130,10 +130,6 @@ class RobustSSL(Trainable):
         """The data set."""
         return config.dataset
 
-    def location_fields(self, config: TrialConfig) -> tuple[str, ...]:
-        """An ImageFolder's path does matter: it distinguishes trials on different folders."""
-        return () if config.dataset == "imagefolder" else ("data_root",)
-
     def data_checksum(self, data: "TrialData") -> str:
         """Of all decoded images and labels."""
         return data.checksum

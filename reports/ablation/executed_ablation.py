@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,10 +14,8 @@ from study.decisions.ablation import Choice, Outcome, as_choice, as_params, gree
 from study.record.configurations import Configuration, configurations
 from study.record.intervals import mean_interval
 from study.record.journal import StudyRecord
-from study.record.metrics import trainable_path
 from study.settings import explain
-from study.spec import Ablation, Objective, StudySpec
-from study.trainable import load_trainable
+from study.spec import Ablation, StudySpec
 
 FROM: Choice = frozenset()
 
@@ -109,29 +106,9 @@ def executed_ablation(study: StudyRecord) -> ExecutedAblation:
     Raises:
         ValueError: if this version does not accept the recorded spec.
     """
-    try:
-        spec = _recorded_spec(study)
-    except ValidationError as error:
-        raise ValueError(f"this version does not accept the recorded ablation: {explain(error)}") from None
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"this version does not accept the recorded ablation: {error}") from None
+    spec = StudySpec.recorded(study.spec)
     groups = configurations(study, len(spec.seeds))
     return ExecutedAblation(spec, {as_choice(configuration.params): configuration for configuration in groups})
-
-
-def _recorded_spec(study: StudyRecord) -> StudySpec:
-    """The spec of an ablation as far as it is needed here."""
-    plain, config = study.spec, load_trainable(trainable_path(study)).config
-    design = {name: value for name, value in plain["design"].items() if name != "kind"}
-    ends: dict[str, Any] = {name: config(**design[name]) for name in ("from_", "to")}
-    groups = {name: tuple(fields) for name, fields in design["groups"].items()}
-    return StudySpec(
-        name=plain["name"],
-        question=plain["question"],
-        design=Ablation(**design | ends | {"groups": groups}),
-        objectives=tuple(Objective(**objective) for objective in plain["objectives"]),
-        seeds=tuple(plain.get("seeds", (0,))),
-    )
 
 
 def path_of(ablation: ExecutedAblation) -> list[PathStep]:

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from study.record.journal import JOURNAL_NAME, read_study
 from study.record.measures import examples_behind
-from study.record.metrics import FIRST_TRAINABLE, merged
+from study.record.metrics import merged
 from study.record.trial_folder import OUTCOMES_NAME, RESULT_NAME, read_outcomes
 from study.settings import explain
-from study.trainable import Metric, Trainable, load_trainable
+from study.trainable import FIRST_TRAINABLE, Metric, Trainable, load_trainable
 
 Flags = npt.NDArray[np.bool_]
 

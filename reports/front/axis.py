@@ -63,9 +63,11 @@ def axis_of(table: TrialTable, metric: Metric, values: pd.Series) -> Axis:
 
 
 def splits_of(table: TrialTable, metrics: Sequence[Metric]) -> list[str]:
-    """The splits on which all ``metrics`` can be drawn, first the one to begin with; one if they have no twins."""
+    """The splits on which all ``metrics`` can be drawn, first that of the selection; one if they have no twins."""
     names = {split: [on_split(metric, split) for metric in metrics] for split in SPLIT_WORDS}
     measured = [split for split in SPLIT_WORDS if set(names[split]) <= set(table.configurations)] or ["val"]
+    own = {metric.split for metric in metrics}
+    measured.sort(key=lambda split: split not in own)
     return measured[:1] if names["val"] == names["test"] else measured
 
 

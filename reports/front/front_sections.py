@@ -96,22 +96,18 @@ def _growth_sections(table: TrialTable) -> list[Section]:
     last, cost = growth.frame.iloc[-1], growth.cost
     spent = f"{last['spent']:g} trials" if cost is None else f"{value_text(cost, last['spent'])} of {in_words(cost)}"
     if len(table.objectives) == 1:
-        (objective,) = table.objectives
+        name, (objective,) = "best_so_far", table.objectives
         words = f"The best {in_words(objective)} is {value_text(objective, last['best'])}"
     else:
-        corner = ", ".join(
-            f"{objective.name} = {value_text(objective, value)}"
-            for objective, value in zip(table.objectives, growth.box.reference, strict=True)
-        )
-        words = (
-            f"The front covers {100 * last['hypervolume']:.2f}% of the box between the reference point ({corner}) and "
-            "the ideal point"
-        )
+        name, worst = "hypervolume", zip(table.objectives, growth.box.reference, strict=True)
+        corner = ", ".join(f"{objective.name} = {value_text(objective, value)}" for objective, value in worst)
+        share = f"{100 * last['hypervolume']:.2f}%"
+        words = f"The front covers {share} of the box between the reference point ({corner}) and the ideal point"
     method = (
         "Stopped and failed trials count with the cost of their last report. The line gets worse where a further seed "
         "corrects a lucky one or does not complete."
     )
-    figures = {"hypervolume": growth_figure(table, growth)}
+    figures = {name: growth_figure(table, growth)}
     caption = f"{words}, for {spent} in all trials that ended."
     return [Section("What the search bought", caption, figures=figures, method=method)]
 

@@ -6,8 +6,9 @@ from markupsafe import Markup
 from reports.page.html_templates import filled
 from reports.page.page import Section, utc_text
 from reports.page.report_table import ReportTable
-from study.display.trial_tables import clock, describe_factors
-from study.record.journal import FINISHED, TrialRecord
+from study.display.running import RunningTrial, running_trials
+from study.display.trial_tables import clock
+from study.record.journal import FINISHED
 from study.status import StudyStatus
 
 MAX_NAMED = 8  # trials named in the note; the table lists all
@@ -15,13 +16,13 @@ MAX_NAMED = 8  # trials named in the note; the table lists all
 
 def running_note(status: StudyStatus) -> Markup:
     """A note that the study is running, with the running trials."""
-    trials = status.record.with_state("running")
+    trials = running_trials(status.record, status.now)
     return filled(
         "page/templates/running_note.html",
         time=utc_text(status.now),
         ended=len(status.record.with_state(*FINISHED)),
         waiting=len(status.record.with_state("proposed")),
-        named=[_named(status, trial) for trial in trials[:MAX_NAMED]],
+        named=[_named(trial) for trial in trials[:MAX_NAMED]],
         more=len(trials) - MAX_NAMED,
     )
 
@@ -31,28 +32,23 @@ def running_section(status: StudyStatus) -> Section:
     rows = [
         {
             "trial": trial.uid,
-            "attempt": trial.attempts,
-            "at work for": clock(_seconds(status, trial)),
-            "done": _done(status, trial) or "–",
-            "factors": describe_factors(trial),
-            "last rung": trial.decisions[-1]["reason"] if trial.decisions else "–",
+            "attempt": trial.attempt,
+            "at work for": clock(trial.seconds or 0.0),
+            "done": _done(trial) or "–",
+            "factors": trial.factors,
+            "last rung": trial.rung or "–",
         }
-        for trial in status.record.with_state("running")
+        for trial in running_trials(status.record, status.now)
     ]
     frame = pd.DataFrame(rows)
     table = ReportTable("running", f"Trials at work at {utc_text(status.now)}", frame, frame.astype(str))
     return Section("Still running", "Progress is known from each trial's last rung.", tables=(table,))
 
 
-def _named(status: StudyStatus, trial: TrialRecord) -> str:
-    facts = [clock(_seconds(status, trial)), _done(status, trial)]
+def _named(trial: RunningTrial) -> str:
+    facts = [clock(trial.seconds or 0.0), _done(trial)]
     return f"{trial.uid} ({', '.join(fact for fact in facts if fact)})"
 
 
-def _seconds(status: StudyStatus, trial: TrialRecord) -> float:
-    return status.now - status.launched_at[trial.uid]
-
-
-def _done(status: StudyStatus, trial: TrialRecord) -> str:
-    share = status.share_done(trial)
-    return "" if share is None else f"≥ {share:.0%}"
+def _done(trial: RunningTrial) -> str:
+    return "" if trial.share is None else f"≥ {trial.share:.0%}"

@@ -78,7 +78,7 @@ def _dataset(table: TrialTable, item: str, number: int) -> str:
     """The paper's data set to compare with: the study's if the item has it, else that of the item's space."""
     own = DATASETS.get(table.study.spec["base"]["dataset"])
     has_own = own is not None and any(printed_row(number, own, setting) for _, setting in rows_of(item, "paper"))
-    return own if own is not None and has_own else DATASETS[space_of(item).base.dataset]
+    return own if own is not None and has_own else DATASETS[space_of(item).config({}, seed=0).dataset]
 
 
 def _table(name: str, title: str, table: TrialTable, compared: Sequence[Comparison]) -> ReportTable:

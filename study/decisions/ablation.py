@@ -23,16 +23,6 @@ class Outcome:
     value: float | None  # of ``Ablation.objective``, larger is better; mean over seeds
 
 
-def outcomes(trained: Sequence[Configuration], objective: str, maximise: bool) -> dict[Choice, Outcome]:
-    """The outcomes of the configurations of an ablation; those that failed a check count as without result."""
-    ended = {}
-    for one in trained:
-        mean = one.mean(objective) if one.is_trustworthy else None
-        value = None if mean is None else (mean if maximise else -mean)
-        ended[as_choice(one.params)] = Outcome(one.state != "running", value)
-    return ended
-
-
 @dataclass(frozen=True)
 class Step:
     """One round of the greedy path: the candidates, and the one taken, or None while none is."""

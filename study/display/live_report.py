@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -23,38 +23,6 @@ class ReportBuilder(Protocol):
     def build(self) -> str | None: ...
 
     def stop(self) -> None: ...
-
-
-class ReportPace:
-    """Determines when the report is due: a trial has ended since the last build began, and a pause has passed.
-
-    Args:
-        clock: returns seconds, like ``time.monotonic``.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._due_at = clock()
-        self._has_news = False
-
-    def take_note(self) -> None:
-        """Notes that a trial has ended."""
-        self._has_news = True
-
-    def seconds_left(self) -> float | None:
-        """Seconds until the report is due, 0 if it is; None if no trial has ended since the last build began."""
-        return max(0.0, self._due_at - self._clock()) if self._has_news else None
-
-    @contextlib.contextmanager
-    def building(self) -> Iterator[None]:
-        """The context in which the report is built; the pause begins on exit, even if the build fails."""
-        began = self._clock()
-        self._has_news = False  # trials that end from now on may be missing from this report
-        try:
-            yield
-        finally:
-            ended = self._clock()
-            self._due_at = ended + pause_seconds(ended - began)
 
 
 class ReportProcess:
@@ -108,11 +76,13 @@ class ReportProcess:
 class LiveReport:
     """Follows a study's events; a context manager that refreshes the report. Nothing is written after it exits.
 
+    The report is due once a trial has ended since the last build began, and a pause has passed since that build ended.
+
     Args:
         builder: builds the report.
         on_written: called after each report, in a thread other than the driver's.
         on_failure: called in that thread with what went wrong, only for the first failure.
-        pace: determines when the report is due.
+        pause: the pause in seconds after a build that took so many seconds.
     """
 
     def __init__(
@@ -120,11 +90,10 @@ class LiveReport:
         builder: ReportBuilder,
         on_written: Callable[[], None],
         on_failure: Callable[[str], None],
-        pace: ReportPace | None = None,
+        pause: Callable[[float], float] = pause_seconds,
     ) -> None:
-        self._builder, self._on_written, self._on_failure = builder, on_written, on_failure
-        self._pace = pace or ReportPace()
-        self._wake, self._is_over, self._has_failed = threading.Event(), False, False
+        self._builder, self._on_written, self._on_failure, self._pause = builder, on_written, on_failure, pause
+        self._has_news, self._is_over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="report", daemon=True)
 
     def __enter__(self) -> "LiveReport":
@@ -134,33 +103,27 @@ class LiveReport:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_over = True
-        self._wake.set()
+        self._is_over.set()
+        self._has_news.set()
         self._builder.stop()
         self._thread.join()
 
     def on_event(self, event: Event) -> None:
         """Handles an event of the journal; returns at once."""
         if event["event"] == "finished":
-            self._pace.take_note()
-            self._wake.set()
+            self._has_news.set()
 
     def _work(self) -> None:
-        while True:
-            self._wake.wait(self._pace.seconds_left())
-            self._wake.clear()
-            if self._is_over:
-                return
-            if self._pace.seconds_left() == 0:
-                self._refresh()
-
-    def _refresh(self) -> None:
-        with self._pace.building():
+        has_failed = False
+        while self._has_news.wait() and not self._is_over.is_set():
+            self._has_news.clear()  # trials that end from now on may be missing from this report
+            began = time.monotonic()
             problem = self._builder.build()
-        if self._is_over:  # the build was cut short, or the final report follows at once
-            return
-        if problem is None:
-            self._on_written()
-        elif not self._has_failed:
-            self._has_failed = True
-            self._on_failure(problem)
+            if self._is_over.is_set():  # the build was cut short, or the final report follows at once
+                return
+            if problem is None:
+                self._on_written()
+            elif not has_failed:
+                has_failed = True
+                self._on_failure(problem)
+            self._is_over.wait(self._pause(time.monotonic() - began))

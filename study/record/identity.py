@@ -20,7 +20,8 @@ def require_same_study(study_dir: Path, spec: Mapping[str, Any], trainable: Trai
     recorded = read_study(study_dir).spec
     if not recorded:
         return
-    unimportant = trainable.location_fields(base)
+    effective = trainable.effective(base)
+    unimportant = tuple(name for name in trainable.location_fields if name not in effective)
     pairs = _differences(_defining_part(recorded, unimportant), _defining_part(spec, unimportant))
     differences = [difference for difference in pairs if not _is_extension(*difference)]
     if differences:

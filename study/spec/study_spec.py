@@ -6,9 +6,9 @@ A space file is data: it exports one ``STUDY = StudySpec(...)``. A spec can be l
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, Field, SerializeAsAny, model_validator
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_validator
 
-from study.settings import replaced, require_known_field
+from study.settings import explain, replaced, require_known_field
 from study.spec.designs import Ablation, Confirmation, Design, Search
 from study.spec.factors import Constraint, Factor, Objective, Params, PriorTrial
 from study.spec.part import Part
@@ -16,6 +16,7 @@ from study.spec.samplers import SAMPLERS
 from study.spec.stopping import MoAsha, NoStopping, RayAsha, Rungs, Stopping
 from study.trainable import FIRST_TRAINABLE, Metric, load_trainable, trainable_of
 
+NO_BASE = Part()
 RECORDED_BESIDE = ("seed", "data_checksum", "metrics")  # in the spec of a journal, besides the spec itself
 
 
@@ -55,7 +56,7 @@ class StudySpec(Part):
     name: str
     question: str
     design: Design
-    base: SerializeAsAny[BaseModel]
+    base: SerializeAsAny[BaseModel] = NO_BASE
     factors: tuple[Factor, ...] = ()
     objectives: tuple[Objective, ...] = ()
     constraints: tuple[Constraint, ...] = ()
@@ -83,7 +84,9 @@ class StudySpec(Part):
             factors = design.factors()
             sides = tuple({factor.name: side for factor in factors} for side in ("from", "to"))
             data |= {"base": design.from_, "factors": factors, "references": sides}
-        if isinstance(data.get("base"), BaseModel):
+        if "base" not in data:
+            raise ValueError("a study needs a base config, whose class says which trainable runs it")
+        if isinstance(data["base"], BaseModel):
             data["trainable"] = trainable_of(data["base"]).path
             data["objectives"] = _objectives(data["base"], data.get("objectives") or ())
         return data
@@ -161,6 +164,21 @@ class StudySpec(Part):
                 raise ValueError(f"{name} is clocked: a study that depends on it cannot be deterministic")
         if isinstance(self.design, Search) and self.design.budget.hours is not None:
             raise ValueError("hours are clocked: a study with such a budget cannot be deterministic")
+
+    @classmethod
+    def recorded(cls, plain: Mapping[str, Any]) -> "StudySpec":
+        """The spec that a journal holds.
+
+        Raises:
+            ValueError: in one line, if this version does not accept it, or its trainable cannot be imported.
+        """
+        try:
+            return cls.model_validate(dict(plain))
+        except ValidationError as error:
+            why = explain(error)
+        except (KeyError, TypeError) as error:
+            why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"this version does not accept the recorded spec: {why}")
 
     def with_preset(self, preset: str) -> "StudySpec":
         """The spec under a preset of its trainable; any but ``laptop`` leaves factors and budgets as written.

@@ -69,6 +69,7 @@ def test_watching_changes_no_number_and_misses_no_time(adversary: str) -> None:
     assert set(watched.watch.seconds) == {"views", "forward", "loss", "backward", "optimiser", "perturbation"}
 
 
+@pytest.mark.slow
 def test_a_step_is_told_part_by_part() -> None:
     lines = compare_steps(TINY.replace(adversary="pgd"), IMAGES, CPU, repeats=1)
     assert re.match(r"\*\*PGD-5, an update\*\*: ours .* plain .*x \(quartiles", lines[0])
@@ -89,6 +90,7 @@ def slow_at_first(config: TrialConfig, images: np.ndarray, device: torch.device)
     yield {"batch": batch, "seconds": lambda: dict(seconds)}
 
 
+@pytest.mark.slow
 def test_a_slow_first_batch_is_in_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "our_batches", slow_at_first)
     monkeypatch.setattr(step, "plain_batches", slow_at_first)
@@ -105,6 +107,7 @@ def test_all_makers_make_as_many_views() -> None:
     assert largest_difference(IMAGES, TINY) <= 1.01
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_ours_leaves_no_more_standing_than_plain() -> None:
     config = TrialConfig(**PRESETS["laptop"] | TINY.model_dump(exclude_unset=True)).replace(
         train_images=300, eval_samples=20, eval_pgd_steps=3, eval_radii_255=(4.0, 8.0), probe_epochs=1, batch_size=50

@@ -53,6 +53,7 @@ def test_what_is_missing_is_said_in_a_line(
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_all_pictures_are_made(study_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, captured = gallery.main([str(study_dir), "--output", str(tmp_path)]), capsys.readouterr()
     if code and captured.err.startswith(("gallery: playwright", "gallery: no Chromium")):

@@ -11,7 +11,7 @@ from gallery import CLOSE_ASSISTANT, runs_address, serve_mlflow, show_columns
 from study.record.journal import read_study
 from study.tracking.projection import tracking_uri
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WAIT_MS = 60_000
 METRIC = "val_pgd_8"
 CELLS = f'.ag-row [col-id="metrics.`{METRIC}`"]'

@@ -10,7 +10,7 @@ import pytest
 
 from study.record.journal import StudyRecord, read_study
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SECTIONS = ("How to read this", "Accuracy against robustness", "What accuracy and robustness cost", "The front",
             "What mattered", "All trials")  # fmt: skip
 MAX_REPORT_BYTES = 15e6

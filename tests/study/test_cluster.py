@@ -47,6 +47,7 @@ def running(study_dir: Path) -> list[TrialRecord]:
     return read_study(study_dir).with_state("running") if (study_dir / JOURNAL_NAME).exists() else []
 
 
+@pytest.mark.slow
 def test_the_trials_of_a_lost_node_go_on_elsewhere(cluster: Cluster, tmp_path: Path) -> None:
     space = tmp_path / "spread.py"
     space.write_text(SPACE)

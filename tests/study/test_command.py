@@ -120,10 +120,15 @@ def test_a_factor_whose_values_do_not_fit_the_images(refuse: Refuse, tmp_path: P
     assert "batch_size must not exceed the training images: batch_size=5000" in refuse(space=path)
 
 
-def test_a_cluster_that_is_not_there(refuse: Refuse) -> None:
-    message = refuse("--address", "auto")
-    # Ray remembers the last cluster on a machine, also one that was killed.
-    assert "Could not find any running Ray instance" in message or "Failed to connect to Ray cluster" in message
+def test_an_address_that_is_none(refuse: Refuse) -> None:
+    assert "Invalid address format: nowhere" in refuse("--address", "nowhere")
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_not_there(refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At an address where none can be: ``auto`` joins whatever cluster runs on this machine."""
+    monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "1")  # one attempt of 40 seconds
+    assert "Failed to connect to Ray cluster" in refuse("--address", "127.0.0.1:9")
 
 
 def test_an_unreadable_image(refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,14 +19,16 @@ from typing import Any
 import pytest
 import torch
 from command_run import CommandRun, kill
+from study.record.driver_lock import has_driver
 
 from study import verify
-from study.record.driver_lock import has_driver
 from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, TrialRecord, read_study
 from study.workers.ray_trial import CHECKPOINT_NAME
 from trainables.datasets import load_data
 from trainables.trial import FinalReport, run_trial
 from trainables.trial_config import TrialConfig
+
+pytestmark = pytest.mark.slow
 
 NUM_TRIALS = 22
 MILESTONES = [400, 1200, 3600]  # of all trials, which have 6,000 or 9,000 view passes

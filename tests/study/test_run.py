@@ -1,6 +1,7 @@
 """Real runs through the command line: Ray, Optuna, MLflow and tiny trials. One story, told in the order of the tests.
 
-Killed with -9, resumed, interrupted with Ctrl-C, resumed to its end, run once more, extended.
+Killed with -9, resumed, interrupted with Ctrl-C, resumed to its end, run once more, extended. Slow parts can be left
+out: no part counts on another one but on the end of the study, whenever it came.
 """
 
 import json
@@ -61,7 +62,10 @@ class Story:
         return self.journal_path.read_text().count(f'"event": "{event}"')
 
     def keep(self) -> None:
-        self.texts.append(self.journal_path.read_text())
+        """Adds the journal to ``texts``; what happened before stays as it was."""
+        text = self.journal_path.read_text()
+        assert text.startswith(self.texts[-1] if self.texts else "")
+        self.texts.append(text)
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.journal_path.read_text().splitlines()]
@@ -113,6 +117,7 @@ def test_a_run_is_killed(story: Story, start: Callable[..., CommandRun]) -> None
     assert story.count("ended") == story.count("interrupted") == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_cleanly(story: Story, start: Callable[..., CommandRun]) -> None:
     done = story.count("finished")
     run = start()
@@ -120,7 +125,6 @@ def test_ctrl_c_ends_cleanly(story: Story, start: Callable[..., CommandRun]) -> 
     run.process.send_signal(signal.SIGINT)
     assert run.wait() == 130, run.log
     story.keep()
-    assert story.texts[1].startswith(story.texts[0])
     assert story.events()[-1]["event"] == "interrupted"
     assert "the same command resumes" in run.log and "Traceback" not in run.log
     assert (story.output / "tiny" / "report" / "index.html").is_file()
@@ -135,13 +139,13 @@ def test_ctrl_c_ends_cleanly(story: Story, start: Callable[..., CommandRun]) -> 
 
 
 def test_the_same_command_goes_on_to_the_end(story: Story, start: Callable[..., CommandRun]) -> None:
+    num_runs = len(story.texts)
     run = start()
     assert run.wait() == 0, run.log
     story.keep()
-    assert story.texts[2].startswith(story.texts[1]), "what happened stays as it was"
     record = story.record()
     assert record.ended and len(record.trials) == 5
-    assert [event["event"] for event in story.events()].count("resumed") == 2
+    assert [event["event"] for event in story.events()].count("resumed") == num_runs >= 1
     finished = [event["uid"] for event in story.events() if event["event"] == "finished"]
     assert sorted(finished) == list(record.trials), "each trial ends exactly once"
     assert (story.output / "tiny" / "report" / "index.html").stat().st_size > 1000
@@ -176,7 +180,7 @@ def test_mlflow_has_one_child_per_trial(story: Story) -> None:
 def test_a_finished_study_is_left_alone(story: Story) -> None:
     assert story.call() == 0
     story.keep()
-    assert story.texts[3] == story.texts[2]
+    assert story.texts[-1] == story.texts[-2]
 
 
 def test_a_kill_just_before_the_end_is_made_good(story: Story) -> None:
@@ -191,11 +195,11 @@ def test_a_kill_just_before_the_end_is_made_good(story: Story) -> None:
         story.journal_path.write_text("".join([*lines, last]))
 
 
+@pytest.mark.slow
 def test_more_trials_extend_it(story: Story, start: Callable[..., CommandRun]) -> None:
     run = start("--trials", "6")
     assert run.wait() == 0, run.log
     story.keep()
-    assert story.texts[4].startswith(story.texts[3])
     record = story.record()
     assert record.ended and list(record.trials) == [f"t{number:04d}" for number in range(6)]
     assert set(story.mlflow_runs()) == {"", *record.trials}

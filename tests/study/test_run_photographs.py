@@ -30,6 +30,7 @@ STUDY = StudySpec(
 """
 
 
+@pytest.mark.slow
 def test_photographs_of_a_hundred_classes(
     make_photographs: Callable[[Path, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

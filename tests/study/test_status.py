@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from command_run import ROOT
 from rich.console import Console
+from study.record.driver_lock import has_driver
 
 from study import status as status_module
-from study.record.driver_lock import has_driver
 from study.record.journal import JOURNAL_NAME, Journal
 from study.spec import MoAsha, StudySpec
 from study.status import main, read_status, render

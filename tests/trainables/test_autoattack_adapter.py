@@ -74,10 +74,11 @@ def test_what_weaker_attacks_broke_stays_broken(sign_classifier: Callable[..., n
     assert known[8.0].all()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_behind_the_attacks_that_are_done(
     sign_classifier: Callable[..., nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classifier = sign_classifier(10)
+    classifier = sign_classifier(4)
     labels = torch.tensor([0, 3])
     images = classifier.images(labels, torch.tensor([30.0, 6.0]))
     ran: list[tuple[str, ...]] = []
@@ -122,6 +123,7 @@ def test_a_damaged_note_of_progress_counts_as_none(
     assert len(json.loads(path.read_text())["done"]) == 8 and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_a_random_classifier_is_attacked_anew_and_looked_at_once_at_each_radius(
     coin_classifier: Callable[..., Any],
 ) -> None:
@@ -134,6 +136,7 @@ def test_a_random_classifier_is_attacked_anew_and_looked_at_once_at_each_radius(
     assert not flags["aa_16"].any()  # nor is an image spared that is misclassified before it is attacked
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_on_a_random_classifier_goes_on_to_equal_flags(
     coin_classifier: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

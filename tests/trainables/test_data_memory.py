@@ -87,6 +87,7 @@ def link_images(root: Path, num_images: dict[str, int]) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_private_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:
     few, many = link_images(tmp_path / "few", FEW), link_images(tmp_path / "many", MANY)

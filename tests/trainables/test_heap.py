@@ -72,6 +72,7 @@ def pages_for_another_device() -> int:
         return pages_filled()
 
 
+@pytest.mark.slow
 def test_pages_are_provided_once_while_memory_is_kept() -> None:
     before, inside, behind = in_a_new_process(pages_before_inside_and_behind)
     assert before > 0.9 * NUM_PAGES and inside < 0.1 * NUM_PAGES and behind > 0.9 * 8 * NUM_PAGES

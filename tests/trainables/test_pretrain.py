@@ -459,6 +459,10 @@ def test_bf16_trains_close_to_fp32(tiny: Callable[..., TrialConfig], noise_image
 # Compilation.
 
 
+def slow(method: str) -> Any:
+    return pytest.param(method, marks=pytest.mark.slow)
+
+
 def test_a_compiled_training_computes_the_same_and_is_compiled_once_for_all_trials(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,7 +502,7 @@ def counted_backward_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return num_gradients
 
 
-@pytest.mark.parametrize("method", ["pgd", "simclr-pgd", "pgd-clean-target", "leak"])
+@pytest.mark.parametrize("method", ["pgd", "leak", slow("simclr-pgd"), slow("pgd-clean-target")])
 def test_a_compiled_attack_computes_no_gradients_of_weights_unless_they_leak(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -520,7 +524,7 @@ def graphs_compiled() -> int:
     return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name if name in ("pgd", "free") else slow(name) for name in METHODS])
 def test_compilation_comes_before_the_clock_and_changes_nothing(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

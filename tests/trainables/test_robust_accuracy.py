@@ -159,7 +159,7 @@ def test_leaves_classifier_and_generators_alone(tiny: Callable[..., TrialConfig]
 
 def test_each_radius_is_one_fair_look(coin_classifier: Callable[..., Any]) -> None:
     config, classifier, images, labels = coin_classifier(600, mean_255=1, swing_255=6)
-    config = config.replace(eval_radii_255=(1.0, 2.0, 4.0, 10.0), eval_restarts=3)
+    config = config.replace(eval_radii_255=(1.0, 2.0, 4.0, 10.0), eval_restarts=3, eval_pgd_steps=5)
     flags = correct_under_attack(classifier, images, labels, config)
     for name in ("clean", "pgd_1", "pgd_2", "pgd_4"):
         assert abs(flags[name].mean() - 0.5) < 0.1, name  # five standard deviations; 0.03 in the end of a cascade
@@ -169,7 +169,7 @@ def test_each_radius_is_one_fair_look(coin_classifier: Callable[..., Any]) -> No
 
 def test_what_else_is_attacked_changes_no_look(coin_classifier: Callable[..., Any]) -> None:
     config, classifier, images, labels = coin_classifier(600, mean_255=1, swing_255=6)
-    config = config.replace(eval_radii_255=(1.0, 4.0))
+    config = config.replace(eval_radii_255=(1.0, 4.0), eval_pgd_steps=5)
     both = correct_under_attack(classifier, images, labels, config)
     for changes in ({"eval_radii_255": (4.0,)}, {"eval_radii_255": (2.0, 4.0, 10.0)}, {"eval_restarts": 3}):
         found = correct_under_attack(classifier, images, labels, config.replace(**changes))

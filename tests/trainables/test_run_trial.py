@@ -88,6 +88,7 @@ def test_weights_of_another_config_or_none_are_refused(tmp_path: Path) -> None:
         load_classifier(tmp_path, config, CPU)
 
 
+@pytest.mark.slow
 def test_photographs_at_224_pixels(make_photographs: Callable[[Path, int], Path], tmp_path: Path) -> None:
     """As a user runs it; twelve images of each of two parts are enough for every stage of a trial."""
     root = make_photographs(tmp_path / "photographs", 10)

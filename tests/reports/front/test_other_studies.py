@@ -47,7 +47,7 @@ def test_one_objective_has_the_best_so_far_and_no_front(
     best, bought = front_sections(table)
     assert best.figures == {} and list(best.tables[0].text["depth"][:2]) == ["4", "4"]
     assert best.tables[0].data["loss"][0] == pytest.approx(0.51625) and best.tables[0].data["loss_sd"][0] == 0.01
-    (figure,) = bought.figures.values()
+    figure = bought.figures["best_so_far"]
     assert figure.layout.yaxis.title.text == "best squared error" and figure.layout.xaxis.title.text == x_title
     line = figure.data[0]
     assert line.y[0] == pytest.approx(2.0125) and min(line.y) == pytest.approx(0.50625)
@@ -85,3 +85,13 @@ def test_every_section_can_be_made(new_study: NewStudy, metrics: list[dict[str, 
     titles = [section.title for section in sections_of(tabulate(study.read()))]
     assert "What mattered" in titles and "Slices" in titles and "All trials" in titles
     assert build_report(study.study_dir).is_file()
+
+
+def test_what_was_selected_on_test_is_drawn_there_first(new_study: NewStudy) -> None:
+    study = new_study(objectives=[{"name": name, "direction": "maximize"} for name in ("test_clean", "test_pgd_8")])
+    study.complete(70.0, 30.0, 1.0)
+    study.complete(80.0, 20.0, 1.0)
+    table = tabulate(study.read())
+    assert splits_of(table, table.objectives) == ["test", "val"]
+    figure = next(iter(front_sections(table)[0].figures.values()))
+    assert list(figure.data[0].x) == [69, 79] and figure.layout.xaxis.title.text == "test clean accuracy (%)"

@@ -61,21 +61,21 @@ def rank_by_definition(points: np.ndarray, maximise: list[bool]) -> list[int]:
 
 
 @pytest.mark.parametrize("num_values", [None, 4])
-@pytest.mark.parametrize("seed", SEEDS)
-def test_nothing_in_a_better_front_ranks_behind_a_worse_one(seed: int, num_values: int | None) -> None:
-    points, maximise = draw_points(seed, num_values)
-    order = rank(points, maximise)
-    assert sorted(order) == list(range(len(points)))
-    fronts = front_numbers(points, maximise)
-    placed = [fronts[index] for index in order]
-    assert placed == sorted(placed)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_epsilon_net_takes_the_ideal_first_and_then_the_farthest(seed: int) -> None:
-    for num_values in (None, 2):  # with two values most points are equal to others
+def test_nothing_in_a_better_front_ranks_behind_a_worse_one(num_values: int | None) -> None:
+    for seed in SEEDS:
         points, maximise = draw_points(seed, num_values)
-        assert epsilon_net(points, maximise) == net_by_definition(points, maximise)
+        order = rank(points, maximise)
+        assert sorted(order) == list(range(len(points)))
+        fronts = front_numbers(points, maximise)
+        placed = [fronts[index] for index in order]
+        assert placed == sorted(placed)
+
+
+def test_the_epsilon_net_takes_the_ideal_first_and_then_the_farthest() -> None:
+    for seed in SEEDS:
+        for num_values in (None, 2):  # with two values most points are equal to others
+            points, maximise = draw_points(seed, num_values)
+            assert epsilon_net(points, maximise) == net_by_definition(points, maximise)
 
 
 def test_the_epsilon_net_of_very_many_equal_points_takes_no_time() -> None:
@@ -94,46 +94,46 @@ def test_the_epsilon_net_of_a_known_front() -> None:
     assert epsilon_net(np.array([[1.0, 7.0], [3.0, 7.0], [2.0, 7.0]]), [True, False]) == [1, 0, 2]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_ranking_is_invariant_under_scale_and_order_of_the_objectives(seed: int) -> None:
-    points, maximise = draw_points(seed)
-    order = rank(points, maximise)
-    rng = np.random.default_rng(seed + 1000)
-    scale, shift = rng.uniform(0.1, 50, points.shape[1]), rng.normal(size=points.shape[1]) * 10
-    assert rank(points * scale + shift, maximise) == order
-    columns = rng.permutation(points.shape[1])
-    assert rank(points[:, columns], [maximise[column] for column in columns]) == order
+def test_ranking_is_invariant_under_scale_and_order_of_the_objectives() -> None:
+    for seed in SEEDS:
+        points, maximise = draw_points(seed)
+        order = rank(points, maximise)
+        rng = np.random.default_rng(seed + 1000)
+        scale, shift = rng.uniform(0.1, 50, points.shape[1]), rng.normal(size=points.shape[1]) * 10
+        assert rank(points * scale + shift, maximise) == order
+        columns = rng.permutation(points.shape[1])
+        assert rank(points[:, columns], [maximise[column] for column in columns]) == order
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_minimising_is_maximising_the_negative(seed: int) -> None:
-    points, maximise = draw_points(seed)
-    assert rank(points, maximise) == rank(np.where(maximise, points, -points), [True] * len(maximise))
+def test_minimising_is_maximising_the_negative() -> None:
+    for seed in SEEDS:
+        points, maximise = draw_points(seed)
+        assert rank(points, maximise) == rank(np.where(maximise, points, -points), [True] * len(maximise))
 
 
 @pytest.mark.parametrize("eta", [2, 3, 4])
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_trial_is_kept_exactly_where_it_is_among_the_best_so_far(seed: int, eta: int) -> None:
-    points, maximise = draw_points(seed)
-    asha = MultiObjectiveAsha(eta, maximise)
-    for last in range(len(points)):
-        arrived = points[: last + 1]
-        best = rank_by_definition(arrived, maximise)[: math.ceil(len(arrived) / eta)]
-        kept = len(arrived) < eta or last in best
-        assert asha.decide(f"t{last}", 10, points[last]) == kept
-        place, count = asha.standing(f"t{last}", 10)
-        assert (place, count) == (rank_by_definition(arrived, maximise).index(last) + 1, last + 1)
+def test_a_trial_is_kept_exactly_where_it_is_among_the_best_so_far(eta: int) -> None:
+    for seed in SEEDS:
+        points, maximise = draw_points(seed)
+        asha = MultiObjectiveAsha(eta, maximise)
+        for last in range(len(points)):
+            arrived = points[: last + 1]
+            best = rank_by_definition(arrived, maximise)[: math.ceil(len(arrived) / eta)]
+            kept = len(arrived) < eta or last in best
+            assert asha.decide(f"t{last}", 10, points[last]) == kept
+            place, count = asha.standing(f"t{last}", 10)
+            assert (place, count) == (rank_by_definition(arrived, maximise).index(last) + 1, last + 1)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_point_that_dominates_its_rung_is_kept(seed: int) -> None:
-    points, maximise = draw_points(seed, num_values=5)
-    asha = MultiObjectiveAsha(3, maximise)
-    for index, point in enumerate(points):
-        asha.decide(f"t{index}", 10, point)
-    best = np.where(maximise, points.max(axis=0), points.min(axis=0)) + np.where(maximise, 0.5, -0.5)
-    assert asha.decide("best", 10, best)
-    assert asha.standing("best", 10) == (1, len(points) + 1)
+def test_a_point_that_dominates_its_rung_is_kept() -> None:
+    for seed in SEEDS:
+        points, maximise = draw_points(seed, num_values=5)
+        asha = MultiObjectiveAsha(3, maximise)
+        for index, point in enumerate(points):
+            asha.decide(f"t{index}", 10, point)
+        best = np.where(maximise, points.max(axis=0), points.min(axis=0)) + np.where(maximise, 0.5, -0.5)
+        assert asha.decide("best", 10, best)
+        assert asha.standing("best", 10) == (1, len(points) + 1)
 
 
 @pytest.mark.parametrize("missing", [math.nan, math.inf, -math.inf, None])
@@ -146,14 +146,14 @@ def test_what_is_not_finite_stops_and_leaves_no_trace_in_the_rung(missing: float
     assert list(asha.rungs[10].vectors) == ["first"]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_asking_again_gives_the_first_answer(seed: int) -> None:
-    points, maximise = draw_points(seed)
-    asha = MultiObjectiveAsha(2, maximise)
-    answers = [asha.decide(f"t{index}", 10, point) for index, point in enumerate(points)]
-    assert [asha.decide(f"t{index}", 10, point) for index, point in enumerate(points)] == answers
-    assert [asha.decide(f"t{index}", 10, -point) for index, point in enumerate(points)] == answers
-    assert len(asha.rungs[10].vectors) == len(points)
+def test_asking_again_gives_the_first_answer() -> None:
+    for seed in SEEDS:
+        points, maximise = draw_points(seed)
+        asha = MultiObjectiveAsha(2, maximise)
+        answers = [asha.decide(f"t{index}", 10, point) for index, point in enumerate(points)]
+        assert [asha.decide(f"t{index}", 10, point) for index, point in enumerate(points)] == answers
+        assert [asha.decide(f"t{index}", 10, -point) for index, point in enumerate(points)] == answers
+        assert len(asha.rungs[10].vectors) == len(points)
 
 
 def test_rungs_are_apart() -> None:
@@ -164,20 +164,20 @@ def test_rungs_are_apart() -> None:
 
 
 @pytest.mark.parametrize("num_values", [None, 3])
-@pytest.mark.parametrize("seed", SEEDS)
-def test_restored_rungs_decide_as_those_that_were_there(seed: int, num_values: int | None) -> None:
-    points, maximise = draw_points(seed, num_values)
-    rng = np.random.default_rng(seed)
-    values = [[None if rng.random() < 0.05 else float(value) for value in point] for point in points]
-    asha, restored = MultiObjectiveAsha(3, maximise), MultiObjectiveAsha(3, maximise)
-    half = len(points) // 2
-    for index in range(half):
-        kept = asha.decide(f"t{index}", 10, values[index])
-        restored.restore(f"t{index}", 10, values[index], kept)
-    assert restored.rungs == asha.rungs
-    for index in range(len(points)):
-        assert restored.decide(f"t{index}", 10, values[index]) == asha.decide(f"t{index}", 10, values[index])
-    assert restored.rungs == asha.rungs
+def test_restored_rungs_decide_as_those_that_were_there(num_values: int | None) -> None:
+    for seed in SEEDS:
+        points, maximise = draw_points(seed, num_values)
+        rng = np.random.default_rng(seed)
+        values = [[None if rng.random() < 0.05 else float(value) for value in point] for point in points]
+        asha, restored = MultiObjectiveAsha(3, maximise), MultiObjectiveAsha(3, maximise)
+        half = len(points) // 2
+        for index in range(half):
+            kept = asha.decide(f"t{index}", 10, values[index])
+            restored.restore(f"t{index}", 10, values[index], kept)
+        assert restored.rungs == asha.rungs
+        for index in range(len(points)):
+            assert restored.decide(f"t{index}", 10, values[index]) == asha.decide(f"t{index}", 10, values[index])
+        assert restored.rungs == asha.rungs
 
 
 def test_a_restored_decision_stands_against_the_numbers() -> None:
@@ -189,29 +189,29 @@ def test_a_restored_decision_stands_against_the_numbers() -> None:
     assert asha.standing("between", 10) == (2, 3), "it counts among the others"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_comparing_among_some_is_as_if_the_others_were_not_there(seed: int) -> None:
-    points, maximise = draw_points(seed)
-    asha, alone = MultiObjectiveAsha(3, maximise), MultiObjectiveAsha(3, maximise)
-    some = {f"t{index}" for index in range(0, len(points), 2)}
-    for index, point in enumerate(points[:-1]):
-        asha.decide(f"t{index}", 10, point)
-        if f"t{index}" in some:
-            alone.decide(f"t{index}", 10, point)
-    assert asha.decide("last", 10, points[-1], some) == alone.decide("last", 10, points[-1], some)
-    assert asha.standing("last", 10) == alone.standing("last", 10)
+def test_comparing_among_some_is_as_if_the_others_were_not_there() -> None:
+    for seed in SEEDS:
+        points, maximise = draw_points(seed)
+        asha, alone = MultiObjectiveAsha(3, maximise), MultiObjectiveAsha(3, maximise)
+        some = {f"t{index}" for index in range(0, len(points), 2)}
+        for index, point in enumerate(points[:-1]):
+            asha.decide(f"t{index}", 10, point)
+            if f"t{index}" in some:
+                alone.decide(f"t{index}", 10, point)
+        assert asha.decide("last", 10, points[-1], some) == alone.decide("last", 10, points[-1], some)
+        assert asha.standing("last", 10) == alone.standing("last", 10)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_comparing_among_some_does_not_depend_on_who_came_first(seed: int) -> None:
+def test_comparing_among_some_does_not_depend_on_who_came_first() -> None:
     """Accuracies of few images are often equal, and distances to the ideal point too."""
-    draw = np.random.default_rng(seed)
-    points = {f"t{index}": [float(value), 8.0 - value] for index, value in enumerate(draw.integers(0, 9, size=12))}
-    standings = []
-    for _ in range(10):
-        asha = MultiObjectiveAsha(3, [True, True])
-        for uid in draw.permutation([uid for uid in points if uid != "t5"]):
-            asha.decide(str(uid), 10, points[str(uid)])
-        asha.decide("t5", 10, points["t5"], set(points))
-        standings.append(asha.standing("t5", 10))
-    assert len(set(standings)) == 1
+    for seed in SEEDS:
+        draw = np.random.default_rng(seed)
+        points = {f"t{index}": [float(value), 8.0 - value] for index, value in enumerate(draw.integers(0, 9, size=12))}
+        standings = []
+        for _ in range(10):
+            asha = MultiObjectiveAsha(3, [True, True])
+            for uid in draw.permutation([uid for uid in points if uid != "t5"]):
+                asha.decide(str(uid), 10, points[str(uid)])
+            asha.decide("t5", 10, points["t5"], set(points))
+            standings.append(asha.standing("t5", 10))
+        assert len(set(standings)) == 1

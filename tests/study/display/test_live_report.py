@@ -1,4 +1,4 @@
-"""The report of a running study: its pace on a clock of our own, its thread with builds that are none, its process."""
+"""The report of a running study: its thread with builds that are none, its process."""
 
 import subprocess
 import threading
@@ -8,21 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from study.display.live_report import LiveReport, ReportPace, ReportProcess
+from study.display.live_report import LiveReport, ReportProcess
 from study.record.journal import Journal
 from study.spec import StudySpec
 
 END, OTHER = {"event": "finished", "uid": "t0000"}, {"event": "reported", "uid": "t0000"}
-
-
-class Clock:
-    """Stands still unless told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Builder:
@@ -55,11 +45,6 @@ class Heard:
         self.num_written += 1
 
 
-def build(pace: ReportPace, clock: Clock, seconds: float) -> None:
-    with pace.building():
-        clock.now += seconds
-
-
 def wait_until(holds: Callable[[], bool]) -> None:
     ends_at = time.monotonic() + 20
     while not holds():
@@ -67,84 +52,46 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_the_first_end_of_a_trial_makes_the_report_due_at_once() -> None:
-    pace = ReportPace(Clock())
-    assert pace.seconds_left() is None
-    pace.take_note()
-    assert pace.seconds_left() == 0
+def test_it_is_refreshed_where_trials_end_and_the_pause_has_passed() -> None:
+    builder, heard, pauses = Builder(), Heard(), []
 
+    def pause(build_seconds: float) -> float:
+        pauses.append(build_seconds)
+        return 0.3
 
-def test_the_next_one_waits_for_a_minute_and_for_the_end_of_a_trial() -> None:
-    clock = Clock()
-    pace = ReportPace(clock)
-    pace.take_note()
-    build(pace, clock, seconds=2.0)
-    clock.now += 600
-    assert pace.seconds_left() is None, "nothing has ended since"
-    pace.take_note()
-    assert pace.seconds_left() == 0
-    build(pace, clock, seconds=2.0)
-    pace.take_note()
-    assert pace.seconds_left() == 60
-    clock.now += 59
-    assert pace.seconds_left() == 1
-
-
-def test_a_report_that_took_long_rests_twenty_times_as_long() -> None:
-    clock = Clock()
-    pace = ReportPace(clock)
-    build(pace, clock, seconds=25.0)
-    pace.take_note()
-    assert pace.seconds_left() == 500
+    with LiveReport(builder, heard.on_written, heard.failures.append, pause) as live:
+        live.on_event(OTHER)
+        time.sleep(0.05)
+        assert builder.num_builds == 0, "only the end of a trial wakes it"
+        live.on_event(END)
+        wait_until(lambda: heard.num_written == 1)
+        began = time.monotonic()
+        live.on_event(END)
+        live.on_event(END)
+        wait_until(lambda: heard.num_written == 2)
+        assert time.monotonic() - began > 0.2, "after the pause"
+        time.sleep(0.5)
+        assert builder.num_builds == 2, "nothing has ended since"
+    assert heard.failures == [] and len(pauses) == 2 and all(0 <= seconds < 20 for seconds in pauses)
 
 
 def test_what_ends_while_the_report_is_built_belongs_to_the_next() -> None:
-    clock = Clock()
-    pace = ReportPace(clock)
-    pace.take_note()
-    with pace.building():
-        pace.take_note()
-    assert pace.seconds_left() == 60
-
-
-def test_a_build_that_fails_rests_too() -> None:
-    clock = Clock()
-    pace = ReportPace(clock)
-    with pytest.raises(OSError, match="no space"), pace.building():
-        clock.now += 4
-        raise OSError("no space")
-    pace.take_note()
-    assert pace.seconds_left() == 80
-
-
-def test_it_is_refreshed_where_trials_end_and_the_pause_has_passed() -> None:
-    clock, builder, heard = Clock(), Builder(), Heard()
-    live = LiveReport(builder, heard.on_written, heard.failures.append, ReportPace(clock))
-    with live:
-        live.on_event(OTHER)
+    builder, heard = Builder(), Heard()
+    builder.may_go_on.clear()
+    with LiveReport(builder, heard.on_written, heard.failures.append, lambda seconds: 0.0) as live:
         live.on_event(END)
-        wait_until(lambda: heard.num_written == 1)
+        wait_until(lambda: builder.num_builds == 1)
         live.on_event(END)
-        time.sleep(0.05)
-        assert builder.num_builds == 1
-        clock.now += 60
-        live.on_event(OTHER)
-        time.sleep(0.05)
-        assert builder.num_builds == 1, "only the end of a trial wakes it"
-        live.on_event(END)
+        builder.may_go_on.set()
         wait_until(lambda: heard.num_written == 2)
-    assert heard.failures == []
 
 
 def test_a_failure_is_told_once_and_the_next_report_is_built() -> None:
-    clock, builder, heard = Clock(), Builder("no space", "no space", None), Heard()
-    live = LiveReport(builder, heard.on_written, heard.failures.append, ReportPace(clock))
-    with live:
+    builder, heard = Builder("no space", "no space", None), Heard()
+    with LiveReport(builder, heard.on_written, heard.failures.append, lambda seconds: 0.0) as live:
         for count in (1, 2, 3):
             live.on_event(END)
             wait_until(lambda count=count: builder.num_builds == count)  # type: ignore[misc]
-            wait_until(lambda: live._pace.seconds_left() is None)
-            clock.now += 1e6
         wait_until(lambda: heard.num_written == 1)
     assert heard.failures == ["no space"]
 
@@ -152,7 +99,7 @@ def test_a_failure_is_told_once_and_the_next_report_is_built() -> None:
 def test_a_build_under_way_is_stopped_at_the_end_and_not_told_of() -> None:
     builder, heard = Builder("killed"), Heard()
     builder.may_go_on.clear()
-    with LiveReport(builder, heard.on_written, heard.failures.append, ReportPace(Clock())) as live:
+    with LiveReport(builder, heard.on_written, heard.failures.append) as live:
         live.on_event(END)
         wait_until(lambda: builder.num_builds == 1)
     assert builder.is_stopped.is_set() and (heard.num_written, heard.failures) == (0, [])
@@ -162,7 +109,7 @@ def test_the_process_writes_the_page_of_a_study_that_is_being_run(
     make_spec: Callable[..., StudySpec], tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path / "s")
-    journal.write("created", study="s", spec=make_spec().to_plain(), environment={})
+    journal.write("created", study="s", spec=make_spec().model_dump(mode="json"), environment={})
     assert ReportProcess(tmp_path / "s").build() is None
     journal.close()
     page = tmp_path / "s" / "report" / "index.html"

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from study.spec.recorded_spec import recorded_spec
 
 from study.spec import Constraint, MoAsha, PriorTrial, RayAsha, StudySpec
 from study.spec.load_space import load_space
-from study.spec.recorded_spec import recorded_spec
 
 MakeSpec = Callable[..., StudySpec]
 SPACES = sorted((Path(__file__).parents[3] / "search_spaces").rglob("[a-z]*.py"))

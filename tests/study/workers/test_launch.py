@@ -10,7 +10,7 @@ from study.workers.launch import num_fitting, plan_resources, start_ray
 
 @pytest.fixture(scope="module", autouse=True)
 def three_cpus() -> Iterator[None]:
-    ray.init(num_cpus=3, _memory=5 * 2**30, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=3, _memory=5 * 2**30, num_gpus=0, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 

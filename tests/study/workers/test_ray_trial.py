@@ -96,6 +96,7 @@ def test_a_node_with_other_images_fails_the_trial(config: TrialConfig, tmp_path:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's limit is Linux's")
+@pytest.mark.slow
 def test_a_trial_that_needs_more_than_its_cap_is_out_of_memory(config: TrialConfig, tmp_path: Path) -> None:
     data, big = load_data(config), config.replace(num_views=32, image_size=8, encoder="resnet18", batch_size=9)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:  # it may not survive: C code often does not
