@@ -11,7 +11,6 @@ Syne Tune's MOASHA is compared if it is installed (``pip install syne-tune``).
 """
 
 import argparse
-import dataclasses
 import datetime
 import heapq
 import importlib.util
@@ -103,7 +102,7 @@ def load_table(path: Path) -> Table:
     saved = json.loads(path.read_text())
     spec = load_space(SPACE).with_preset("laptop")
     base = TrialConfig(**(saved["base"] | {"data_root": "data"}))
-    return Table(dataclasses.replace(spec, base=base), saved["num_train_images"], saved["trials"])
+    return Table(spec.replace(base=base), saved["num_train_images"], saved["trials"])
 
 
 @dataclass(frozen=True)
@@ -168,15 +167,14 @@ class SyneTuneMoAsha:
 
 def replay(table: Table, strategy: Strategy, seed: int, workers: int) -> list[tuple[float, float]]:
     """The compute (PFLOP) spent and the share of the table's hypervolume found, after each complete trial."""
-    spec = dataclasses.replace(
-        table.spec,
-        design=Search(trials=len(table.trials), sampler=strategy.sampler),  # type: ignore[arg-type]
+    spec = table.spec.replace(
+        design=Search(trials=len(table.trials), sampler=strategy.sampler),
         stopping=strategy.stopping,
         references=(),
     )
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder))
-        journal.write("created", study="replay", spec=spec.to_plain(), environment={})
+        journal.write("created", study="replay", spec=spec.model_dump(mode="json"), environment={})
         engine = StudyEngine(journal, spec, seed, table.num_train_images)
         if strategy.stopper is not None:
             engine._stopping = strategy.stopper(table, seed)

@@ -19,7 +19,7 @@ class Config(BaseModel, frozen=True):
     """What a trial is made from; ``seed`` is set by the study."""
 
     width: int = 32
-    learning_rate: float = 0.001
+    learning_rate: float = 0.01
     epochs: int = 9
     seed: int = 0
 

@@ -39,6 +39,9 @@ def run_study(
     import the file.
 
     Example:
+        >>> run_study("crops_vs_epochs", epochs=2)
+        Traceback (most recent call last):
+        ValueError: unknown option 'epochs'; options are space, preset, ...
         >>> result = run_study("crops_vs_epochs", trials=2, output="runs")  # doctest: +SKIP
         >>> result.front[["uid", "val_clean", "val_pgd_8"]]  # doctest: +SKIP
     """

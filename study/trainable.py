@@ -58,6 +58,12 @@ class Metric:
         is_known: whether it follows from the config, before any training (see ``Trainable.known_metrics``).
         is_clocked: whether it depends on the machine.
         is_headline: whether it is what a study is mainly about; by default its first objective that is no cost.
+
+    Example:
+        >>> loss = Metric("val_loss", "minimize", split="val", twin="test_loss")
+        >>> size = Metric("leaves", "minimize", "leaves of all trees", kind="cost", units=((1000, "thousand"), (1, "")))
+        >>> loss.maximise, size.is_cost
+        (False, True)
     """
 
     name: str
@@ -346,6 +352,20 @@ def as_trainable(
         total: the field of the config that says how much progress a whole training is, or a function of the config;
             early stopping needs it.
         load: loads the data from the base config, once for all trials.
+
+    Example:
+        >>> class Config(BaseModel, frozen=True):
+        ...     epochs: int = 2
+        ...     seed: int = 0
+        >>> @as_trainable(config=Config, metrics=[Metric("accuracy", unit="%")], progress="epochs", total="epochs")
+        ... def fit(config, context):
+        ...     for epoch in range(config.epochs):
+        ...         yield {"accuracy": 90.0 + epoch}
+        >>> reports = [*fit.run(Config(), None, Context(folder=Path("unused"), milestones=[1]))]
+        >>> reports[0]
+        Interim(metrics={'milestone': 1, 'epochs': 1, 'accuracy': 90.0})
+        >>> reports[-1].metrics
+        {'epochs': 2, 'accuracy': 91.0}
     """
     return lambda function: FunctionTrainable(function, config, metrics, progress, total, load)
 

@@ -99,7 +99,7 @@ def test_median_interval_contains_the_median_and_copes_with_infinity() -> None:
 def test_a_table_is_recorded_from_a_study_and_read_again(tmp_path: Path) -> None:
     spec = load_space(SPACE).with_preset("laptop")
     journal = Journal(tmp_path / "study")
-    journal.write("created", study="s", spec=spec.to_plain(), environment={"revision": "abc"})
+    journal.write("created", study="s", spec=spec.model_dump(mode="json"), environment={"revision": "abc"})
     params = enumerate_grid(spec)[-1]
     config = spec.config(params, seed=0)
     numbers = {"val_clean": 1.0, "val_pgd_8": 2.0, "view_passes": 24000, "train_pflop": 3.0, "train_seconds": 4.0}
