@@ -147,7 +147,7 @@ def recorded_table(name: str | Path) -> RecordedTable:
     Example:
         >>> recorded_table("hpobench/iris")
         Traceback (most recent call last):
-        ValueError: no recorded table '...hpobench/iris': neither a .json or .csv file, nor one of hpobench/australian, ...
+        ValueError: no recorded table '...hpobench/iris': neither a .json or .csv file, nor one of hpobench/...
     """
     return _trainable(str(name) if str(name) in TABLES else Path(name).resolve().as_posix())
 

