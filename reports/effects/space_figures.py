@@ -80,9 +80,11 @@ def slices(table: TrialTable, metrics: Sequence[Metric]) -> go.Figure:
 
 
 def traded_fields(table: TrialTable) -> tuple[str, str] | None:
-    """The two fields of ``Trainable.traded`` if both vary; else None."""
+    """The two fields of ``Trainable.traded`` if both vary over numbers (those of an ablation are levels); else None."""
     traded = (table.trainable or Trainable).traded
-    return traded if traded is not None and set(traded) <= set(varying_factors(table)) else None
+    if traded is None or not set(traded) <= set(varying_factors(table)):
+        return None
+    return traded if all(_is_numeric(table.whole[FACTOR_PREFIX + name]) for name in traded) else None
 
 
 def traded_figure(table: TrialTable, metric: Metric, traded: tuple[str, str]) -> go.Figure:

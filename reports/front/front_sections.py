@@ -6,6 +6,7 @@ from reports.front.front_figures import MAX_WITH_WHISKERS, front_figure
 from reports.front.front_progress import attainment_figure, attainment_in, growth_figure, growth_of
 from reports.front.front_tables import best_table, budget_table, front_export, near_front
 from reports.page.page import Section
+from reports.page.rerun import rerun_command
 from reports.page.tables import front_table
 from study.record.front_probability import NUM_REPLICATES
 from study.record.measures import in_words, value_text
@@ -115,7 +116,8 @@ def _growth_sections(table: TrialTable) -> list[Section]:
 def _front_caption(table: TrialTable) -> str:
     count, total = len(table.front_configurations), len(table.configurations)
     words = [
-        f"{count} of {total} configurations. The command below a configuration runs it again.",
+        f"{count} of {total} configurations.",
+        "The command below a configuration runs it again." if rerun_command(table, table.groups[0].uid) else "",
         "A front of a lone configuration compares nothing." if total == 1 else "",
         _left_out(table),
         _shared_hardware(table),

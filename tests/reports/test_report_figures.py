@@ -1,13 +1,16 @@
 """What the figures draw, and what they leave out."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from written_studies import results
 
 from reports.effects.learning_curves import learning_curves
+from reports.effects.space_figures import traded_fields
 from reports.front.axis import drawable_pairs
 from reports.front.front_3d import three_objectives
 from reports.front.front_figures import MAX_WITH_WHISKERS, front_figure
@@ -17,7 +20,7 @@ from study.record.intervals import wilson_95
 from study.record.trials import TrialTable, tabulate
 from study.trainable import Metric
 from trainables.robust_ssl import ROBUST_SSL
-from trainables.trial_config import TrialConfig
+from trainables.trial_config import LAPTOP, TrialConfig
 
 NewStudy = Callable[..., Any]
 METRICS = {metric.name: metric for metric in ROBUST_SSL.metrics(TrialConfig())}
@@ -218,3 +221,15 @@ def test_hover_escapes_what_plotly_would_read_as_markup(new_study: NewStudy) -> 
     assert "kind = &lt;b&gt;crop&lt;/b&gt;" in text and "test robust accuracy, AutoAttack at 8/255 (%): 12.0" in text
     assert "&lt;i&gt;rung" in learning_curves(table, [CLEAN]).data[0].hovertext[0]
     assert "&lt;i&gt;rung" in figure.data[-1].hovertext[0]
+
+
+@pytest.mark.parametrize(("levels", "expected"), [(("from", "to"), None), ((2, 4), ("num_views", "epochs"))])
+def test_levels_of_an_ablation_are_not_traded_against_each_other(
+    new_study: NewStudy, levels: tuple[Any, Any], expected: tuple[str, str] | None
+) -> None:
+    study = new_study(factors=[{"name": "num_views"}, {"name": "epochs"}])
+    for number, (views, epochs) in enumerate(itertools.product(levels, levels)):
+        params, config = {"num_views": views, "epochs": epochs}, TrialConfig(**LAPTOP).model_dump(mode="json")
+        study.journal.write("proposed", uid=f"t{number}", number=number, params=params, config=config)
+        study.finish(f"t{number}", "complete", results(80.0, 40.0, 1.0))
+    assert traded_fields(tabulate(study.read())) == expected
