@@ -14,11 +14,13 @@ import argparse
 import datetime
 import heapq
 import importlib.util
+import itertools
 import json
 import math
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +30,39 @@ import numpy as np
 from study.decisions.engine import Assignment, StudyEngine
 from study.record.environment import git_revision
 from study.record.journal import Journal, read_study
-from study.spec import MoAsha, NoStopping, RayAsha, Search, StudySpec
+from study.spec import Factor, MoAsha, NoStopping, RayAsha, Search, StudySpec
 from study.spec.load_space import load_space
-from trainables.trial_config import TrialConfig
+from study.trainable import Context, Final, Interim
+from trainables.recorded_table import RecordedTable, recorded_table
 
 SPACE = Path(__file__).resolve().parents[1] / "search_spaces" / "tradeoff.py"
 TARGETS = (0.9, 0.95)
+METRICS: dict[str, dict[str, Any]] = {  # as the trial of robust SSL describes them
+    "val_clean": {"direction": "maximize", "unit": "%", "split": "val"},
+    "val_pgd_8": {"direction": "maximize", "unit": "%", "split": "val", "is_headline": True},
+    "view_passes": {"direction": "minimize", "kind": "cost", "is_known": True},
+    "train_pflop": {"direction": "minimize", "kind": "cost", "is_known": True},
+    "train_seconds": {"direction": "minimize", "kind": "cost", "is_clocked": True},
+}
 OURS, RANDOM = "TPE + MO-ASHA (ours)", "random"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Recorded trials by ``table_key`` of their factor values, and the hypervolume of all of them."""
+    """The searched space, and its recorded trials as what it runs."""
 
     spec: StudySpec
-    num_train_images: int
-    trials: dict[str, dict[str, Any]]  # "reports": by milestone, "metrics": at the end
+    trainable: RecordedTable
+
+    @cached_property
+    def results(self) -> list[dict[str, Any]]:
+        """The metrics of every recorded trial at its end."""
+        keys = itertools.product(*self.trainable.table.choices.values())
+        return [repetition[-1] for key in keys for repetition in self.trainable.table.repetitions(key)]
 
     def hypervolume(self, points: Sequence[Sequence[float]]) -> float:
         """Hypervolume of rows of objectives, each scaled to [0, 1] within the table, against its worst corner."""
-        everything = np.array([self.objectives(trial["metrics"]) for trial in self.trials.values()])
+        everything = np.array([self.objectives(metrics) for metrics in self.results])
         if len(points) == 0:
             return 0.0
         low, span = everything.min(axis=0), np.ptp(everything, axis=0)
@@ -61,48 +76,50 @@ class Table:
     @property
     def total_hypervolume(self) -> float:
         """Hypervolume of the whole table."""
-        return self.hypervolume([self.objectives(trial["metrics"]) for trial in self.trials.values()])
-
-
-def table_key(params: dict[str, Any]) -> str:
-    """Factor values as canonical JSON."""
-    return json.dumps(params, sort_keys=True)
+        return self.hypervolume([self.objectives(metrics) for metrics in self.results])
 
 
 def record_table(study_dir: Path, path: Path) -> None:
-    """Writes the trials of a study in which every trial ran to its end as a table.
+    """Writes the trials of a study in which every trial ran to its end as a table (``trainables.recorded_table``).
 
     Raises:
-        ValueError: if a trial is not complete or lacks a report at one of its rungs.
+        ValueError: if a trial is not complete.
     """
     study = read_study(study_dir)
-    trials = {}
+    trials = []
     for trial in study.trials.values():
         if trial.state != "complete":
             raise ValueError(f"{trial.uid} is {trial.state}: a table needs every trial in full (--audit 1)")
-        names = ("val_clean", "val_pgd_8", "view_passes", "train_pflop", "train_seconds")
-        trials[table_key(trial.params)] = {
-            "params": trial.params,
-            "reports": {str(r["milestone"]): {n: r[n] for n in names} for r in trial.reports},
-            "metrics": {n: trial.metrics[n] for n in names},
-        }
+        reports = [{name: report[name] for name in METRICS} for report in trial.reports]
+        metrics = {name: trial.metrics[name] for name in METRICS}
+        trials.append({"params": trial.params, "reports": reports, "metrics": metrics})
     first_milestone = min(report["milestone"] for trial in study.trials.values() for report in trial.reports)
-    header = {
+    head = {
         "command": "python -m study.run --space search_spaces/tradeoff.py --sampler grid --audit 1",
         "environment": study.environments[0],
         "base": study.spec["base"],
-        "num_train_images": first_milestone // study.spec["stopping"]["first_rung"],
+        "metrics": METRICS,
+        "progress": "view_passes",
+        "scale": first_milestone // study.spec["stopping"]["first_rung"],  # training images
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(header | {"trials": trials}, indent=1))
+    path.write_text(json.dumps(head | {"trials": trials}, indent=1))
 
 
 def load_table(path: Path) -> Table:
-    """Reads a recorded table."""
-    saved = json.loads(path.read_text())
-    spec = load_space(SPACE).with_preset("laptop")
-    base = TrialConfig(**(saved["base"] | {"data_root": "data"}))
-    return Table(spec.replace(base=base), saved["num_train_images"], saved["trials"])
+    """Reads a recorded table, and makes the space that it was recorded from a space of its rows."""
+    space, table = load_space(SPACE).with_preset("laptop"), recorded_table(path)
+    factors = tuple(Factor(name=factor.name, distribution=factor.domain()) for factor in space.factors)
+    spec = StudySpec(
+        name=space.name,
+        question=space.question,
+        base=table.config(),
+        factors=factors,
+        objectives=space.objectives,
+        design=space.design,
+        stopping=space.stopping,
+    )
+    return Table(spec, table)
 
 
 @dataclass(frozen=True)
@@ -145,7 +162,7 @@ class SyneTuneMoAsha:
             do_minimize=False,
             time_attr="view_passes",
             max_t=2**62,
-            grace_period=table.spec.stopping.first_rung * table.num_train_images,
+            grace_period=table.spec.stopping.first_rung * table.trainable.table.scale,
             reduction_factor=table.spec.stopping.eta,
         )
         self._trials: dict[str, Any] = {}
@@ -168,14 +185,14 @@ class SyneTuneMoAsha:
 def replay(table: Table, strategy: Strategy, seed: int, workers: int) -> list[tuple[float, float]]:
     """The compute (PFLOP) spent and the share of the table's hypervolume found, after each complete trial."""
     spec = table.spec.replace(
-        design=Search(trials=len(table.trials), sampler=strategy.sampler),
+        design=Search(trials=len(table.results), sampler=strategy.sampler),
         stopping=strategy.stopping,
         references=(),
     )
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder))
         journal.write("created", study="replay", spec=spec.model_dump(mode="json"), environment={})
-        engine = StudyEngine(journal, spec, seed, table.num_train_images)
+        engine = StudyEngine(journal, spec, seed, table.trainable.table.scale)
         if strategy.stopper is not None:
             engine._stopping = strategy.stopper(table, seed)
         curve = _simulate(table, engine, workers)
@@ -193,8 +210,7 @@ def _simulate(table: Table, engine: StudyEngine, workers: int) -> list[tuple[flo
     while True:
         while len(events) < workers and (assignment := engine.next_assignment()) is not None:
             begun_at[assignment.uid] = clock
-            steps = _steps(table, assignment, engine.record.trials[assignment.uid].params)
-            _push(events, clock, assignment, steps)
+            _push(events, clock, assignment, _steps(table, assignment))
         if not events:
             return curve
         clock, _, assignment, (step, *later) = heapq.heappop(events)
@@ -213,12 +229,12 @@ def _simulate(table: Table, engine: StudyEngine, workers: int) -> list[tuple[flo
             curve.append((spent + running, table.hypervolume(found) / table.total_hypervolume))
 
 
-def _steps(table: Table, assignment: Assignment, params: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
+def _steps(table: Table, assignment: Assignment) -> list[tuple[float, dict[str, Any]]]:
     """A trial's reports, each with the compute that the trial has cost by then."""
-    known = table.trials[table_key(params)]
-    milestones = [m for m in assignment.milestones if str(m) in known["reports"]]
-    steps = [known["reports"][str(m)] | {"milestone": m} for m in milestones] + [known["metrics"]]
-    return [(step["train_pflop"], step) for step in steps]
+    context = Context(folder=Path(), milestones=assignment.milestones)
+    reports = table.trainable.run(assignment.config, None, context)
+    told = [report.metrics for report in reports if isinstance(report, Interim | Final)]
+    return [(metrics["train_pflop"], metrics) for metrics in told]
 
 
 def _push(
@@ -234,8 +250,8 @@ def compute_to(curve: Sequence[tuple[float, float]], share: float) -> float:
 
 def least_compute(table: Table, share: float) -> float:
     """Compute of a search that knows the table: the next trial is always the one that gains most for its cost."""
-    points = [table.objectives(trial["metrics"]) for trial in table.trials.values()]
-    costs = [trial["metrics"]["train_pflop"] for trial in table.trials.values()]
+    points = [table.objectives(metrics) for metrics in table.results]
+    costs = [metrics["train_pflop"] for metrics in table.results]
     wanted, found = share * table.total_hypervolume, 0.0
     chosen: list[int] = []
     while found < wanted * (1 - 1e-12):
@@ -290,8 +306,8 @@ def main() -> None:
         curves = [replay(table, strategy, seed, options.workers) for seed in range(options.seeds)]
         spent[name] = {target: [compute_to(curve, target) for curve in curves] for target in TARGETS}
         print(f"{name}: done", flush=True)
-    whole = sum(trial["metrics"]["train_pflop"] for trial in table.trials.values())
-    print(f"\nrevision {git_revision()}, {len(table.trials)} configurations, {options.seeds} seeds, "
+    whole = sum(metrics["train_pflop"] for metrics in table.results)
+    print(f"\nrevision {git_revision()}, {len(table.results)} configurations, {options.seeds} seeds, "
           f"{options.workers} trials at a time; medians with 95% bootstrap intervals\n")  # fmt: skip
     print(as_markdown(spent, whole))
     known = ", ".join(f"{100 * least_compute(table, t) / whole:.1f}% to {t:.0%}" for t in TARGETS)

@@ -1,7 +1,9 @@
 """Running a study from Python, in a script or a notebook."""
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,9 @@ def run_study(
     import the file.
 
     Example:
+        >>> run_study("crops_vs_epochs", epochs=2)
+        Traceback (most recent call last):
+        ValueError: unknown option 'epochs'; options are space, preset, ...
         >>> result = run_study("crops_vs_epochs", trials=2, output="runs")  # doctest: +SKIP
         >>> result.front[["uid", "val_clean", "val_pgd_8"]]  # doctest: +SKIP
     """
@@ -55,7 +60,21 @@ def run_study(
         ]
     asked = space if isinstance(space, StudySpec) else Path(space)
     command = StudyCommand(space=asked, output=Path(output), **options)
-    console = Console(quiet=quiet, file=sys.stdout)
-    running = start(prepare(command, console), console)
-    run(running, console)
-    return study.open_study(running.prepared.study_dir)
+    console = Console(quiet=quiet, file=sys.stdout, force_jupyter=False)  # plain lines in notebooks, too
+    prepared = prepare(command, console)
+    with _own_ray():
+        run(start(prepared, console), console)
+    return study.open_study(prepared.study_dir)
+
+
+@contextlib.contextmanager
+def _own_ray() -> Iterator[None]:
+    """Shuts Ray down at the end, so that the next study can start it; if it already runs in this process, it stays."""
+    import ray  # slow to import
+
+    was_running = ray.is_initialized()
+    try:
+        yield
+    finally:
+        if not was_running:
+            ray.shutdown()

@@ -122,7 +122,7 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
     resources = None
     if journal.is_new or not engine.is_complete():
         try:
-            resources = _available_resources(prepared.command, console)
+            resources = _available_resources(prepared.command, prepared.trainable.only_waits, console)
         except BaseException:
             _undo_opening(journal)
             raise
@@ -130,7 +130,7 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
     return RunningStudy(prepared, engine, listeners, resources)
 
 
-def _available_resources(command: StudyCommand, console: Console) -> "Resources":
+def _available_resources(command: StudyCommand, only_waits: bool, console: Console) -> "Resources":
     from study.workers.launch import plan_resources, start_ray  # slow to import
 
     console.print("Starting Ray ..." if command.address is None else f"Joining Ray at {command.address} ...")
@@ -141,6 +141,7 @@ def _available_resources(command: StudyCommand, console: Console) -> "Resources"
         command.gpus_per_trial,
         command.concurrency,
         command.memory_per_trial,
+        only_waits=only_waits,
     )
 
 

@@ -59,6 +59,12 @@ class Metric:
         is_known: whether it follows from the config, before any training (see ``Trainable.known_metrics``).
         is_clocked: whether it depends on the machine.
         is_headline: whether it is what a study is mainly about; by default its first objective that is no cost.
+
+    Example:
+        >>> loss = Metric("val_loss", "minimize", split="val", twin="test_loss")
+        >>> size = Metric("leaves", "minimize", "leaves of all trees", kind="cost", units=((1000, "thousand"), (1, "")))
+        >>> loss.maximise, size.is_cost
+        (False, True)
     """
 
     name: str
@@ -159,6 +165,7 @@ class Trainable:
         path: where to import this object from: ``module:NAME`` or ``/folder/file.py:NAME``.
         config: the model of its configs: frozen, with a field ``seed``.
         progress: the metric in every report that says how far the training is; rungs are placed in it.
+        only_waits: whether trials need no core and no GPU of their own, because they look results up or ask elsewhere.
         examples: what is counted in shares, in the plural, such as ``images``.
         modules: what a trial imports, so that it is not counted as the trial's own memory.
         reused: the metric that is true for a trial that reused another's prefix and so cost nothing.
@@ -180,6 +187,7 @@ class Trainable:
     path: str = ""
     config: type[BaseModel]
     progress: str = "steps"
+    only_waits: bool = False
     examples: str = "examples"
     modules: tuple[str, ...] = ()
     reused: str = "is_prefix_reused"
@@ -348,6 +356,20 @@ def as_trainable(
         total: the field of the config that says how much progress a whole training is, or a function of the config;
             early stopping needs it.
         load: loads the data from the base config, once for all trials.
+
+    Example:
+        >>> class Config(BaseModel, frozen=True):
+        ...     epochs: int = 2
+        ...     seed: int = 0
+        >>> @as_trainable(config=Config, metrics=[Metric("accuracy", unit="%")], progress="epochs", total="epochs")
+        ... def fit(config, context):
+        ...     for epoch in range(config.epochs):
+        ...         yield {"accuracy": 90.0 + epoch}
+        >>> reports = [*fit.run(Config(), None, Context(folder=Path("unused"), milestones=[1]))]
+        >>> reports[0]
+        Interim(metrics={'milestone': 1, 'epochs': 1, 'accuracy': 90.0})
+        >>> reports[-1].metrics
+        {'epochs': 2, 'accuracy': 91.0}
     """
     return lambda function: FunctionTrainable(function, config, metrics, progress, total, load)
 
@@ -405,7 +427,7 @@ def load_file(path: Path, *, again: bool = False) -> Any:
 def _path_of(function: Callable[..., Any]) -> str:
     module = sys.modules.get(function.__module__)
     source = getattr(module, "__file__", None)
-    by_name = function.__module__ != "__main__" and not function.__module__.startswith("_space_")
+    by_name = "." in function.__module__  # in a package; other modules are found in one folder alone, or are __main__
     if not by_name and source is None:
         raise ValueError(f"{function.__name__} must be defined in a file, where workers can import it")
     return f"{function.__module__ if by_name else Path(str(source)).resolve()}:{function.__name__}"

@@ -43,6 +43,11 @@ class Search(Part):
         cheapest_of: if cost is an objective, the number of proposals drawn for each config to run; the cheapest is run.
             Unlike its quality, a config's cost is known before training. No effect on ``random`` and ``qmc``, which
             draw evenly.
+
+    Example:
+        >>> search = Search(trials=20, budget=Budget(hours=1))
+        >>> search.replace(sampler="nsga3").budget.hours
+        1.0
     """
 
     kind: Literal["Search"] = "Search"

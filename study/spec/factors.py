@@ -44,6 +44,15 @@ class Factor(Part):
         levels: level -> the fields it sets.
         when: field -> allowed values; the factor is active only if each of these fields, as set by the base and the
             preceding factors, has one of its allowed values.
+
+    Example:
+        >>> Factor(name="width", distribution=IntDistribution(4, 128, log=True)).extremes()
+        [4, 128]
+        >>> Factor(name="recipe", levels={"short": {"epochs": 1}, "long": {"epochs": 9, "rate": 0.1}}).fields()
+        ['epochs', 'rate']
+        >>> rate = Factor(name="rate", distribution=FloatDistribution(0, 1), when={"method": ("sgd",)})
+        >>> rate.is_active({"method": "sgd"}), rate.is_active({"method": "lbfgs"})
+        (True, False)
     """
 
     name: str

@@ -52,12 +52,15 @@ def packaged_spaces() -> dict[str, Path]:
 
 
 def list_spaces() -> Iterator[tuple[str, str]]:
-    """Name and question of each packaged space."""
+    """Name and question of each packaged space, or what it lacks here, such as an optional package."""
     for name, path in packaged_spaces().items():
-        yield name, load_space(path).question
+        try:
+            yield name, load_space(path).question
+        except ValueError as error:
+            yield name, f"not available: {error}"
 
 
 def _line_in(path: Path, error: Exception) -> int | str:
     """The number of the innermost line of ``path`` in the traceback of ``error``, or ``?``."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path.absolute()]
     return frames[-1].lineno or "?" if frames else "?"

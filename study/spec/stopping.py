@@ -39,6 +39,11 @@ class MoAsha(Rungs):
     """Multi-objective ASHA: at each rung the best ``1/eta`` of the trials seen there so far continue.
 
     ``objectives`` are compared; they must be reported before the end. Empty: all that are, but costs.
+
+    Example:
+        >>> stopping = MoAsha(first_rung=1, objectives=("accuracy", "f1"))  # rungs at 1, 3, 9 ...
+        >>> stopping.eta, stopping.compared
+        (3, ('accuracy', 'f1'))
     """
 
     rule: ClassVar[str] = "study.decisions.moasha:rule"

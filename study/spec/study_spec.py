@@ -51,6 +51,27 @@ class StudySpec(Part):
 
     Raises:
         ValueError: naming what does not fit.
+
+    Example:
+        >>> from optuna.distributions import FloatDistribution
+        >>> from study import Metric, as_trainable
+        >>> class Config(BaseModel, frozen=True):
+        ...     rate: float = 0.1
+        ...     seed: int = 0
+        >>> @as_trainable(config=Config, metrics=[Metric("accuracy", unit="%")])
+        ... def fit(config, context):
+        ...     yield {"accuracy": 90 + config.rate}
+        >>> spec = StudySpec(
+        ...     name="rates",
+        ...     question="Which rate?",
+        ...     base=Config(),
+        ...     factors=(Factor(name="rate", distribution=FloatDistribution(0, 1)),),
+        ...     design=Search(trials=8),
+        ... )
+        >>> spec.objectives
+        (Objective(name='accuracy', direction='maximize'),)
+        >>> spec.config({"rate": 0.5}, seed=1)
+        Config(rate=0.5, seed=1)
     """
 
     name: str

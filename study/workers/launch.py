@@ -20,6 +20,7 @@ from study.workers.ray_trial import StudyTrial
 from study.workers.ray_watch import ended_with_ray
 
 GIB = 2**30
+NO_CORE = 0.001  # Ray Tune does not start trials that need nothing at all
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,24 @@ def plan_resources(
     gpus_per_trial: float | None,
     concurrency: int | None,
     gib_per_trial: float | None = None,
+    *,
+    only_waits: bool = False,
 ) -> Resources:
     """Fills in what the user left open, from the resources of the connected Ray cluster.
 
     ``device`` defaults to cuda if the cluster has a GPU. By default a trial gets one core and, on GPUs, a GPU of its
-    own. Raises ``ValueError`` if no node has room for a trial, or if ``gpus_per_trial`` is given and there are only
-    CPUs.
+    own; if it ``only_waits``, neither, and ``concurrency``, by default one trial a core, is not limited. Raises
+    ``ValueError`` if no node has room for a trial, or if ``gpus_per_trial`` is given and there are only CPUs.
     """
     available = ray.cluster_resources()
-    device = device or ("cuda" if available.get("GPU", 0) > 0 else "cpu")
+    device = device or ("cuda" if available.get("GPU", 0) > 0 and not only_waits else "cpu")
     if device == "cpu" and gpus_per_trial is not None:
         raise ValueError("--gpus-per-trial needs a GPU, and the cluster has none or --device cpu was given")
-    cpus = cpus_per_trial or 1
+    cpus = cpus_per_trial or (0 if only_waits else 1)
     gpus = 0.0 if device == "cpu" else (gpus_per_trial or 1.0)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    fitting = sum(num_fitting(node, cpus, gpus, gib_per_trial) for node in nodes)
+    concurrency = concurrency or (int(available.get("CPU", 1)) if cpus == 0 else None)
+    fitting = sum(num_fitting(node, cpus, gpus, gib_per_trial, at_most=concurrency) for node in nodes)
     if fitting < 1:
         has_cap = gib_per_trial is not None
         there = "; ".join(_describe_node(node, has_cap) for node in nodes)
@@ -72,14 +76,17 @@ def plan_resources(
     return Resources(device, cpus, gpus, min(concurrency or fitting, fitting), gib_per_trial)
 
 
-def num_fitting(node: Mapping[str, float], cpus: int, gpus: float, gib: float | None) -> int:
+def num_fitting(
+    node: Mapping[str, float], cpus: int, gpus: float, gib: float | None, at_most: int | None = None
+) -> int:
     """How many trials fit on a node as Ray places them: a fraction of a GPU must lie on a single GPU.
 
     Args:
         node: its resources, under Ray's names; ``memory`` in bytes.
         cpus, gpus, gib: what a trial gets; ``gpus`` may be 0 or a fraction, ``gib`` None means no cap on memory.
+        at_most: trials at a time, which alone limits those that need no core.
     """
-    fitting = node.get("CPU", 0) // cpus
+    fitting = node.get("CPU", 0) // cpus if cpus else float(at_most or 1)
     if 0 < gpus < 1:
         fitting = min(fitting, int(node.get("GPU", 0)) * int(1 / gpus + 1e-9))
     elif gpus > 0:
@@ -95,13 +102,17 @@ def _describe_node(node: Mapping[str, float], with_memory: bool) -> str:
 
 
 def start_ray(address: str | None) -> None:
-    """Starts Ray on this machine, or joins the cluster at ``address``; Ray's own messages are suppressed."""
+    """Starts Ray on this machine, or joins the cluster at ``address``; Ray's own messages are suppressed.
+
+    Without ``address``, a Ray that this process has already started or joined, as in a notebook, is used as it is.
+    """
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # MLflow and the journal keep the results
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output prints tables even when set to be silent
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice about future defaults
     local: dict[str, Any] = {} if address else {"include_dashboard": False}
     # Without "local", Ray joins the cluster started last on this machine, whoever started it.
-    ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+    if address is not None or not ray.is_initialized():
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     for name in ("ray", "ray.tune", "ray.train"):
         # Errors are suppressed too: a failed trial is in the journal with its reason, and anything else is raised.
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -130,7 +141,7 @@ def run_trials(engine: StudyEngine, data: Any, study_dir: Path, resources: Resou
             "folder": str(trial_folder(study_dir, assignment.uid)),
             "shared_folder": str(shared_folder),
             "device": resources.device,
-            "num_threads": resources.cpus_per_trial,
+            "num_threads": max(1, resources.cpus_per_trial),
             "memory": resources.memory(assignment.runs_alone),
             "gpu_share": 1.0 if assignment.runs_alone else resources.gpus_per_trial,
         }
@@ -141,7 +152,7 @@ def run_trials(engine: StudyEngine, data: Any, study_dir: Path, resources: Resou
     trainable = tune.with_resources(
         tune.with_parameters(StudyTrial, data=data),
         {
-            "cpu": resources.cpus_per_trial,
+            "cpu": resources.cpus_per_trial or NO_CORE,
             "gpu": resources.gpus_per_trial,
             "memory": resources.memory(alone=False) or 0,
         },

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.search_efficiency import (
+    METRICS,
     SPACE,
     Strategy,
     Table,
@@ -18,12 +19,12 @@ from benchmarks.search_efficiency import (
     median_interval,
     record_table,
     replay,
-    table_key,
 )
 from study.record.journal import Journal
 from study.spec import MoAsha, NoStopping
 from study.spec.choices import enumerate_grid
 from study.spec.load_space import load_space
+from study.trainable import Context, Final, Interim
 from trainables.trial_config import TrialConfig
 
 NUM_TRAIN_IMAGES = 1000
@@ -34,32 +35,31 @@ def cost(config: TrialConfig) -> float:
 
 
 @pytest.fixture(scope="module")
-def table() -> Table:
+def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     """More views and epochs are better in every way, and dearer; bad trials show it at the first rung."""
     spec = load_space(SPACE).with_preset("laptop")
-    assert isinstance(spec.stopping, MoAsha)
-    trials: dict[str, Any] = {}
+    trials: list[dict[str, Any]] = []
     for params in enumerate_grid(spec):
         config = spec.config(params, seed=0)
         good = config.num_views * config.epochs
         numbers = {"val_clean": 50.0 + good / 10, "val_pgd_8": 20.0 + good / 10, "train_seconds": 1.0}
         total = config.epochs * NUM_TRAIN_IMAGES * config.view_passes_per_image()
         milestones = [m for k in range(5) if (m := 24 * NUM_TRAIN_IMAGES * 3**k) < total]
-        trials[table_key(params)] = {
-            "params": params,
-            "reports": {
-                str(m): numbers | {"view_passes": m, "train_pflop": cost(config) * m / total} for m in milestones
-            },
-            "metrics": numbers | {"view_passes": total, "train_pflop": cost(config)},
-        }
-    assert len(trials) == 72
-    return Table(spec, NUM_TRAIN_IMAGES, trials)
+        steps = [numbers | {"view_passes": m, "train_pflop": cost(config) * m / total} for m in [*milestones, total]]
+        trials.append({"params": params, "reports": steps[:-1], "metrics": steps[-1]})
+    path = tmp_path_factory.mktemp("table") / "table.json"
+    path.write_text(
+        json.dumps({"metrics": METRICS, "progress": "view_passes", "scale": NUM_TRAIN_IMAGES, "trials": trials})
+    )
+    found = load_table(path)
+    assert len(found.results) == 72
+    return found
 
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_search_without_stopping_finds_all_for_the_price_of_all(table: Table, workers: int) -> None:
     curve = replay(table, Strategy("random", NoStopping()), 0, workers)
-    whole = sum(trial["metrics"]["train_pflop"] for trial in table.trials.values())
+    whole = sum(metrics["train_pflop"] for metrics in table.results)
     assert len(curve) == 72
     assert curve[-1] == (pytest.approx(whole), pytest.approx(1.0))
     assert all(a[0] < b[0] or workers > 1 for a, b in pairwise(curve))
@@ -70,20 +70,20 @@ def test_a_search_without_stopping_finds_all_for_the_price_of_all(table: Table, 
 def test_stopping_costs_less_and_counts_what_was_stopped(table: Table) -> None:
     stopping = MoAsha(first_rung=24, eta=3)
     curve = replay(table, Strategy("random", stopping), 0, 4)
-    whole = sum(trial["metrics"]["train_pflop"] for trial in table.trials.values())
+    whole = sum(metrics["train_pflop"] for metrics in table.results)
     assert len(curve) < 72 and curve[-1][0] < whole
     assert curve == replay(table, Strategy("random", stopping), 0, 4)
     assert curve != replay(table, Strategy("random", stopping), 1, 4)
 
 
 def test_hypervolume_is_one_for_the_whole_table_and_larger_for_more(table: Table) -> None:
-    points = [table.objectives(trial["metrics"]) for trial in table.trials.values()]
+    points = [table.objectives(metrics) for metrics in table.results]
     assert 0 < table.hypervolume(points[20:30]) < table.hypervolume(points) == table.total_hypervolume < 1
     assert table.hypervolume([]) == 0
 
 
 def test_nobody_needs_less_than_who_knows_the_table(table: Table) -> None:
-    whole = sum(trial["metrics"]["train_pflop"] for trial in table.trials.values())
+    whole = sum(metrics["train_pflop"] for metrics in table.results)
     least = [least_compute(table, share) for share in (0.5, 0.9, 1.0)]
     assert 0 < least[0] <= least[1] < least[2] <= whole
     curves = [replay(table, Strategy("random", NoStopping()), seed, 4) for seed in range(5)]
@@ -107,12 +107,14 @@ def test_a_table_is_recorded_from_a_study_and_read_again(tmp_path: Path) -> None
     journal.write("reported", uid="t0000", metrics=numbers | {"milestone": 24000})
     with pytest.raises(ValueError, match="t0000 is proposed"):
         record_table(tmp_path / "study", tmp_path / "table.json")
-    journal.write("finished", uid="t0000", state="complete", metrics=numbers)
+    result = numbers | {"view_passes": 48000}
+    journal.write("finished", uid="t0000", state="complete", metrics=result)
     journal.close()
     record_table(tmp_path / "study", tmp_path / "table.json")
     table = load_table(tmp_path / "table.json")
-    assert table.num_train_images == 1000
-    (trial,) = table.trials.values()
-    assert trial["reports"]["24000"]["val_clean"] == 1.0 and trial["metrics"]["train_pflop"] == 3.0
+    assert table.trainable.scale(None) == 1000
+    config = table.spec.config(params, seed=0)
+    reports = [*table.trainable.run(config, None, Context(folder=tmp_path, milestones=[24000]))]
+    assert isinstance(reports[0], Interim) and reports[0].metrics["val_clean"] == 1.0
+    assert isinstance(reports[-1], Final) and reports[-1].metrics["train_pflop"] == 3.0
     assert json.loads((tmp_path / "table.json").read_text())["environment"] == {"revision": "abc"}
-    assert list(table.trials) == [table_key(params)]

@@ -1,6 +1,7 @@
 """The contract: functions as trainables, wherever they come from, and whole studies of them without Ray."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from study.record.metrics import metrics_of
 from study.record.trials import tabulate
 from study.spec import SAMPLERS, Confirmation, Factor, Grid, MoAsha, NoStopping, Objective, RayAsha, Search, StudySpec
 from study.spec.choices import check_space
+from study.spec.load_space import load_space
 from study.trainable import (
     Context,
     Final,
@@ -28,10 +30,12 @@ from study.trainable import (
     Progress,
     Report,
     as_trainable,
+    load_file,
     load_trainable,
     trainable_of,
 )
 
+LOOPS = Path(loops.__file__).resolve()
 BOTH = pytest.mark.parametrize("style", [loops.generator, loops.callback], ids=lambda style: style.path)
 FILE = """
 from pydantic import BaseModel
@@ -143,7 +147,7 @@ def test_progress_is_counted_where_it_is_not_told(tmp_path: Path) -> None:
 
 
 def test_a_function_that_reports_nothing_has_no_result(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="loops:silent ended without a report"):
+    with pytest.raises(ValueError, match="loops.py:silent ended without a report"):
         run(loops.silent, tmp_path)
 
 
@@ -165,8 +169,13 @@ def test_a_trainable_is_still_the_function(tmp_path: Path) -> None:
 
 
 def test_a_module_names_its_trainables() -> None:
-    assert loops.generator.path == "loops:generator"
-    assert load_trainable("loops:generator") is loops.generator is trainable_of(loops.GeneratorConfig())
+    assert loops.generator.path == f"{LOOPS}:generator"
+    assert (
+        load_trainable(f"{LOOPS}:generator")
+        is load_trainable("loops:generator")
+        is loops.generator
+        is trainable_of(loops.GeneratorConfig())
+    )
     robust = load_trainable("trainables.robust_ssl:ROBUST_SSL")
     assert robust.path == "trainables.robust_ssl:ROBUST_SSL" and trainable_of(robust.config()) is robust
 
@@ -228,7 +237,7 @@ def make_spec(**changes: Any) -> StudySpec:
 def test_a_study_of_a_function_is_about_its_first_metric() -> None:
     spec = make_spec()
     assert spec.objectives == (Objective("score", "maximize"),)
-    assert spec.trainable == "loops:generator" and spec.stopping.compared == ("score",)  # type: ignore[union-attr]
+    assert spec.trainable == f"{LOOPS}:generator" and spec.stopping.compared == ("score",)  # type: ignore[union-attr]
     assert make_spec(stopping=RayAsha(first_rung=1)).stopping.compared == ("score",)  # type: ignore[union-attr]
     assert StudySpec.recorded(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
     check_space(spec)
@@ -236,7 +245,9 @@ def test_a_study_of_a_function_is_about_its_first_metric() -> None:
 
 def test_without_a_known_end_there_are_no_rungs() -> None:
     spec = make_spec(base=loops.ShortConfig())
-    with pytest.raises(ValueError, match="early stopping needs to know how long a trial is: loops:endless does not"):
+    with pytest.raises(
+        ValueError, match="early stopping needs to know how long a trial is: .*loops.py:endless does not"
+    ):
         check_space(spec)
     check_space(spec.replace(stopping=NoStopping()))
 
@@ -312,3 +323,38 @@ def test_metrics_are_checked() -> None:
     with pytest.raises(ValueError, match=r"should be 'maximize' or 'minimize'.*'smaller'"):
         Metric("loss", "smaller")  # type: ignore[arg-type]
     assert Metric("loss", "minimize").maximise is False
+
+
+TRAINING = """
+from pydantic import BaseModel
+from study.trainable import Metric, as_trainable
+
+class Config(BaseModel, frozen=True):
+    seed: int = 0
+
+@as_trainable(config=Config, metrics=[Metric("accuracy")])
+def fit(config, context):
+    yield {"accuracy": 1.0}
+"""
+
+
+def test_a_training_in_a_file_is_named_by_the_file_however_it_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a_training_of_mine.py"
+    path.write_text(TRAINING)
+    by_path = load_file(path)
+    monkeypatch.syspath_prepend(tmp_path)
+    by_name = __import__("a_training_of_mine")
+    assert by_path.fit.path == by_name.fit.path == f"{path.resolve()}:fit"
+    assert trainable_of(by_name.Config()) is load_trainable(by_name.fit.path)
+    sys.modules.pop("a_training_of_mine")
+
+
+def test_a_broken_space_is_named_with_its_line_by_a_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.py").write_text("first = 1\nraise KeyError('gone')\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"broken.py, line 2: KeyError: 'gone'"):
+        load_space(Path("broken.py"))

@@ -25,6 +25,15 @@ def test_as_many_trials_as_fit_at_a_time() -> None:
     assert plan_resources("cpu", None, None, 9).concurrency == 3
 
 
+def test_trials_that_only_wait_are_not_limited_by_cores() -> None:
+    assert plan_resources(None, None, None, None, only_waits=True).describe() == {
+        "device": "cpu", "cpus_per_trial": 0, "gpus_per_trial": 0.0, "concurrency": 3,
+        "gib_per_trial": None,
+    }  # fmt: skip
+    assert plan_resources(None, None, None, 9, only_waits=True).concurrency == 9
+    assert plan_resources(None, 2, None, 9, only_waits=True).concurrency == 1, "asked for cores"
+
+
 def test_memory_limits_how_many_trials_run_at_a_time() -> None:
     resources = plan_resources("cpu", None, None, None, gib_per_trial=2.0)
     assert resources.concurrency == 2
@@ -48,6 +57,9 @@ def test_a_share_of_a_gpu_needs_a_gpu(device: str | None) -> None:
 def test_a_cluster_that_happens_to_run_here_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(ray, "init", lambda address, **_: asked.append(address))
+    start_ray(None)
+    assert asked == [], "this process has started one"
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     start_ray(None)
     start_ray("auto")
     assert asked == ["local", "auto"]  # with None, Ray joins one that another user or another test has started

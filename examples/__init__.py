@@ -1,0 +1,1 @@
+"""Small studies of one's own training, each run by the command in its first lines."""

@@ -1,0 +1,1 @@
+"""Searches on recorded tables: nothing is trained, so that searches can be tried in a minute."""

