@@ -147,7 +147,7 @@ def test_progress_is_counted_where_it_is_not_told(tmp_path: Path) -> None:
 
 
 def test_a_function_that_reports_nothing_has_no_result(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="loops.py:silent ended without a report"):
+    with pytest.raises(ValueError, match=r"loops\.py:silent ended without a report"):
         run(loops.silent, tmp_path)
 
 
@@ -246,7 +246,7 @@ def test_a_study_of_a_function_is_about_its_first_metric() -> None:
 def test_without_a_known_end_there_are_no_rungs() -> None:
     spec = make_spec(base=loops.ShortConfig())
     with pytest.raises(
-        ValueError, match="early stopping needs to know how long a trial is: .*loops.py:endless does not"
+        ValueError, match=r"early stopping needs to know how long a trial is: .*loops\.py:endless does not"
     ):
         check_space(spec)
     check_space(spec.replace(stopping=NoStopping()))
