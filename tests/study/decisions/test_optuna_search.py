@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from study.decisions.optuna_search import OptunaSearch, as_optuna_study
+from study.decisions.samplers.genetic import nsga2, nsga3
 from study.decisions.samplers.start import NUM_STARTUP_TRIALS
 from study.record.journal import State, StudyRecord, TrialRecord
 from study.spec import SAMPLERS, Factor, Objective, Params, Search, StudySpec
@@ -167,6 +168,13 @@ def test_bounds_of_many_digits_are_kept_to(make_spec: MakeSpec, sampler: str) ->
         scale = proposal.params["view_scale_min"]
         assert 1 / 3 <= scale <= 2 / 3
         record.add(trial(number, proposal.params, metrics={"val_clean": 90 * scale, "val_pgd_8": 9 * scale}))
+
+
+def test_a_genetic_search_has_five_generations_as_far_as_their_size_allows(make_spec: MakeSpec) -> None:
+    for trials, size in ((14, 8), (40, 8), (100, 20), (1000, 50)):
+        design = Search(trials=trials, sampler="nsga2")
+        for make in (nsga2, nsga3):
+            assert make(design, 0, make_spec(design=design), 0)._population_size == size
 
 
 # Cost.

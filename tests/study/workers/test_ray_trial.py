@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from study.workers.memory_cap import allocated_bytes
 from study.workers.ray_trial import StudyTrial
 from trainables.datasets import TrialData, load_data
 from trainables.image_cache import cache_dir
@@ -106,6 +107,9 @@ def test_a_trial_that_needs_more_than_its_cap_is_out_of_memory(config: TrialConf
         assert result["kind"] == "failed" and result["report"]["out_of_memory"], result
         result = pool.submit(run_to_end, big, data, tmp_path / "free").result()
         assert result["kind"] == "final", "the next trial of the process has no cap"
+        capped = partial(run_to_end, memory=pool.submit(allocated_bytes).result() // 2)
+        result = pool.submit(capped, config, data, tmp_path / "enough").result()
+        assert result["kind"] == "final", "what the process had before is not counted"
 
 
 def test_a_device_that_the_node_does_not_have_is_the_reason_of_the_failure(config: TrialConfig, tmp_path: Path) -> None:
