@@ -367,7 +367,7 @@ def test_the_report_is_refreshed_while_the_study_runs(
         seen.extend(logged())
 
     monkeypatch.setattr("study.workers.launch.run_trials", run_trials)
-    monkeypatch.setattr("study.command._available_resources", lambda prepared, console: Resources("cpu", 1, 0.0, 2))
+    monkeypatch.setattr("study.command._available_resources", lambda *_: Resources("cpu", 1, 0.0, 2))
     if problem:  # while the study runs; the report at the end is written
         build = ReportProcess.build
         told = iter([problem])

@@ -10,6 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from study.spec import Budget, Confirmation, Factor, Grid, MoAsha, Objective, RayAsha, Search, StudySpec
 from study.spec.choices import check_space, draw, enumerate_grid
 from study.spec.load_space import load_space
+from study.trainable import trainable_of
 from trainables.trial_config import PRESETS
 
 MakeSpec = Callable[..., StudySpec]
@@ -23,8 +24,13 @@ PGD_STEPS = Factor(name="pgd_steps", distribution=IntDistribution(1, 5, step=2),
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
 def test_every_shipped_space_is_possible(path: Path, preset: str) -> None:
-    spec = load_space(path).with_preset(preset)
-    check_space(spec)
+    try:
+        spec = load_space(path)
+    except ValueError as error:
+        if "comes with another package" not in str(error):
+            raise
+        pytest.skip(str(error))
+    check_space(spec.with_preset(preset if preset in trainable_of(spec.base).presets else ""))
     assert spec.question.endswith("?")
 
 

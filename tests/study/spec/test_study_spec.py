@@ -29,6 +29,7 @@ from study.spec import (
     StudySpec,
 )
 from study.spec.load_space import load_space, packaged_spaces
+from study.trainable import trainable_of
 from trainables.trial_config import LAPTOP, TrialConfig
 
 MakeSpec = Callable[..., StudySpec]
@@ -231,13 +232,23 @@ def test_sequences_in_levels_are_plain_too(make_spec: MakeSpec) -> None:
     assert [again.config({"radii": level}, 0) for level in "ab"] == [spec.config({"radii": level}, 0) for level in "ab"]
 
 
+def load_packaged(name: str) -> StudySpec:
+    try:
+        return load_space(Path(name))
+    except ValueError as error:
+        if "comes with another package" in str(error):
+            pytest.skip(str(error))
+        raise
+
+
 @pytest.mark.parametrize("preset", ["paper", "laptop"])
 @pytest.mark.parametrize("name", packaged_spaces())
 def test_every_packaged_space_comes_back_from_its_journal(name: str, preset: str) -> None:
-    spec = load_space(Path(name)).with_preset(preset)
+    spec = load_packaged(name)
+    spec = spec.with_preset(preset if preset in trainable_of(spec.base).presets else "")
     again = recorded(spec)
     assert again.model_dump(mode="json") == spec.model_dump(mode="json")
-    assert again.base == spec.base and type(again.base) is TrialConfig
+    assert again.base == spec.base and type(again.base) is type(spec.base)
     assert (again.design, again.stopping, again.confirmation) == (spec.design, spec.stopping, spec.confirmation)
     assert [factor.domain() for factor in again.factors] == [factor.domain() for factor in spec.factors]
 
