@@ -97,7 +97,9 @@ def record_table(study_dir: Path, path: Path) -> None:
     head = {
         "command": "python -m study.run --space search_spaces/tradeoff.py --sampler grid --audit 1",
         "environment": study.environments[0],
-        "base": study.spec["base"],
+        "base": {
+            name: value for name, value in study.spec["base"].items() if name != "data_root"
+        },  # not where data lay
         "metrics": METRICS,
         "progress": "view_passes",
         "scale": first_milestone // study.spec["stopping"]["first_rung"],  # training images

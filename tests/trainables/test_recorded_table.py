@@ -138,7 +138,7 @@ def test_a_broken_table_is_named_with_what_is_wrong(tmp_path: Path, text: str, m
     assert "broken.json" in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_trials_end_in_the_recorded_order_and_bad_ones_are_stopped(tmp_path: Path) -> None:
+def test_in_a_study_trials_take_as_long_as_recorded_and_several_studies_run_in_one_process(tmp_path: Path) -> None:
     """A whole study on Ray: three at a time, none of which needs a core of its own."""
     from optuna.distributions import CategoricalDistribution
 
@@ -147,7 +147,7 @@ def test_trials_end_in_the_recorded_order_and_bad_ones_are_stopped(tmp_path: Pat
     table = recorded_table(path)
     spec = StudySpec(
         name="order",
-        question="Do trials end in the recorded order?",
+        question="Do trials take as long as recorded?",
         base=table.config(rate=0.1, norm="none", seconds_per_recorded_second=0.05),
         factors=(Factor(name="width", distribution=CategoricalDistribution([1, 4, 16])),),
         references=({"width": 16}, {"width": 4}, {"width": 1}),
@@ -158,9 +158,12 @@ def test_trials_end_in_the_recorded_order_and_bad_ones_are_stopped(tmp_path: Pat
     run_study(spec, output=tmp_path / "runs", concurrency=3, quiet=True)
     record = read_study(tmp_path / "runs" / "order")
     assert {trial.state for trial in record.trials.values()} == {"complete"}, "references run to their end"
-    ended = sorted(record.trials.values(), key=lambda trial: trial.ended_at or 0)
-    assert [trial.params["width"] for trial in ended] == [1, 4, 16]
-    assert [len(trial.reports) for trial in ended] == [2, 2, 2]
+    # On a busy machine workers do not come up together, so what is compared is how long each trial itself took.
+    trials = sorted(record.trials.values(), key=lambda trial: trial.metrics["worker_seconds"])
+    assert [trial.params["width"] for trial in trials] == [1, 4, 16]
+    # The clock goes on while a trial waits for the study's answer, which is not counted as the worker's.
+    assert trials[-1].metrics["worker_seconds"] == pytest.approx(0.05 * 4 * 16, rel=0.3)
+    assert [len(trial.reports) for trial in trials] == [2, 2, 2]
     assert record.environments[0]["concurrency"] == 3
     again = run_study(spec.replace(name="again"), output=tmp_path / "runs", quiet=True)  # Ray starts once more
     assert list(again.trials["state"]) == ["complete"] * 3
