@@ -63,7 +63,7 @@ def run(spec: StudySpec, made_up: MakeUp = additive, most: int = 1000, journal: 
             journal.write(event, **fields)
 
     if journal is None:
-        write("created", study=spec.name, spec=spec.to_plain(), environment={})
+        write("created", study=spec.name, spec=spec.model_dump(mode="json"), environment={})
     plan = Plan(spec, seed=0)
     while len(record.trials) < most and isinstance(upcoming := plan.next(record), Upcoming):
         uid, config = f"t{len(record.trials):03d}", spec.config(upcoming.params, upcoming.seed_offset)

@@ -48,7 +48,12 @@ EFFECTS = {"none": (0.0, 0.0), "free": (-15.0, 30.0), "pgd": (-20.0, 35.0)}
 def events(num_trials: int, num_seeds: int) -> Iterator[dict[str, Any]]:
     """The journal of a study of ``num_trials`` trials: about a sixth stopped, some failed, in doubt or audited."""
     clock, luck = itertools.count(1_700_000_000), random.Random(0)
-    yield {"event": "created", "study": SPEC.name, "spec": SPEC.to_plain(), "environment": {"git_revision": "0123abc"}}
+    yield {
+        "event": "created",
+        "study": SPEC.name,
+        "spec": SPEC.model_dump(mode="json"),
+        "environment": {"git_revision": "0123abc"},
+    }
     base = SPEC.base.model_dump(mode="json")
     for number, (params, seed) in enumerate(itertools.islice(_trials(num_seeds), num_trials)):
         uid, config = f"t{number:04d}", base | params | {"seed": seed}

@@ -154,7 +154,7 @@ def test_other_studies_have_no_such_section_and_a_foreign_spec_is_said(new_study
 
 def test_the_page_and_its_exports_hold_the_ablation(new_study: NewStudy) -> None:
     spec = ablation_spec()
-    study = new_study(**spec.to_plain())
+    study = new_study(**spec.model_dump(mode="json"))
     run(spec, journal=study.journal)
     page = build_report(study.study_dir, print)
     assert TITLE in page.read_text(encoding="utf-8") and (page.parent / "tables" / "ablation_path.tex").is_file()

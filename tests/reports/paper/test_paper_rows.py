@@ -92,7 +92,7 @@ def test_a_laptop_has_the_same_rows_in_the_same_order(item: str) -> None:
 @pytest.mark.parametrize("preset", ["paper", "laptop"])
 @pytest.mark.parametrize("item", ITEMS)
 def test_a_study_is_known_by_its_levels(item: str, preset: str) -> None:
-    plain = space_of(item).with_preset(preset).to_plain()
+    plain = space_of(item).with_preset(preset).model_dump(mode="json")
     assert item_of(plain | {"name": "renamed"}) == item
     assert item_of(plain | {"factors": [*plain["factors"], {"name": "seed", "levels": None}]}) is None
     assert item_of(plain | {"preset": "laptop" if preset == "paper" else "paper"}) is None

@@ -37,7 +37,7 @@ class PaperStudy:
 
     def __init__(self, new_study: NewStudy, item: str, preset: str = "paper", **settings: Any) -> None:
         self.spec: StudySpec = space_of(item).with_preset(preset).with_settings(settings)
-        self.writer = new_study(**self.spec.to_plain())
+        self.writer = new_study(**self.spec.model_dump(mode="json"))
         self.params = [params for params, _ in rows_of(item, preset)]
 
     def end(self, row: int, found: dict[str, Any] | None = None, state: str = "complete", seed: int = 0,
