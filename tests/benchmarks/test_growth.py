@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from benchmarks.growth import describe, peak_memory, seconds_per_pass, stored
@@ -29,6 +30,7 @@ def test_every_training_takes_each_turn(tmp_path: Path) -> None:
     assert len(trainings[25].images) == 25
 
 
+@pytest.mark.slow
 def test_a_process_needs_at_least_what_was_told() -> None:
     config = TINY.replace(num_views=16, batch_size=40, image_size=16)
     least = least_training_bytes(Pretraining(config, torch.zeros(40, 3, 16, 16), torch.device("cpu")).encoder, config)

@@ -47,6 +47,7 @@ def counting(first: int) -> Iterator[Jobs]:
     yield {"count": lambda: next(count), "process": os.getpid, "add": int.__add__, "fail": lambda: 1 / 0}
 
 
+@pytest.mark.slow
 def test_a_side_works_in_a_process_of_its_own_and_keeps_its_state() -> None:
     with side(counting, 5) as one, side(counting, 7) as other:
         assert [one.do("count"), other.do("count"), one.do("count")] == [5, 7, 6]

@@ -52,11 +52,8 @@ def test_an_example_trains_and_reports_what_it_declares(path: Path, tmp_path: Pa
     assert [report.metrics["milestone"] for report in interim] == milestones
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path if path.stem == "own_training" else pytest.param(path, marks=pytest.mark.slow) for path in FILES],
-    ids=lambda path: path.stem,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_an_example_runs_by_its_command(path: Path, tmp_path: Path) -> None:
     skip_unless_it_can_run(path)
     (command,) = re.findall(r"^ *python (-m study\.run .*)$", path.read_text(), re.MULTILINE)
@@ -72,6 +69,7 @@ def test_an_example_runs_by_its_command(path: Path, tmp_path: Path) -> None:
     assert (tmp_path / path.stem / "report" / "index.html").exists(), done.stdout
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_holds_no_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     skip_without("nbclient", "ipykernel")
     import nbformat

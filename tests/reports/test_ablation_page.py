@@ -149,7 +149,7 @@ def test_other_studies_have_no_such_section_and_a_foreign_spec_is_said(new_study
     record = run(spec, most=1)
     record.spec["design"]["to"]["no_such_field"] = 1
     (section,) = [section for section in sections_of(tabulate(record)) if section.title == TITLE]
-    assert section.caption.startswith("Not shown: this version does not accept the recorded ablation: no_such_field")
+    assert section.caption.startswith("Not shown: this version does not accept the recorded spec: no_such_field")
 
 
 def test_the_page_and_its_exports_hold_the_ablation(new_study: NewStudy) -> None:

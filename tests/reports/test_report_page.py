@@ -194,7 +194,7 @@ def test_a_config_of_another_version_has_no_command(new_study: NewStudy) -> None
 SQUARE = """
 from pydantic import BaseModel
 
-from study.trainable import Metric, trainable
+from study.trainable import Metric, as_trainable
 
 
 class Config(BaseModel, frozen=True):
@@ -206,7 +206,7 @@ METRICS = [Metric("error", "minimize", label="squared error", unit="m2"), Metric
            Metric("trace", "minimize")]
 
 
-@trainable(config=Config, metrics=METRICS)
+@as_trainable(config=Config, metrics=METRICS)
 def square(config, context):
     yield {"error": config.x**2, "hits": 50.0}
 """

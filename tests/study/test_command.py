@@ -344,6 +344,7 @@ METRICS = {"view_passes": 600, "val_clean": 51.0, "val_pgd_8": 20.0, "train_pflo
 
 
 @pytest.mark.parametrize("problem", [None, "no space left"])
+@pytest.mark.slow
 def test_the_report_is_refreshed_while_the_study_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str | None
 ) -> None:

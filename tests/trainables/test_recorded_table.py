@@ -138,6 +138,7 @@ def test_a_broken_table_is_named_with_what_is_wrong(tmp_path: Path, text: str, m
     assert "broken.json" in str(raised.value) and "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_in_a_study_trials_take_as_long_as_recorded_and_several_studies_run_in_one_process(tmp_path: Path) -> None:
     """A whole study on Ray: three at a time, none of which needs a core of its own."""
     from optuna.distributions import CategoricalDistribution

@@ -232,9 +232,9 @@ def test_help_and_the_refusal_of_a_folder_need_no_torch(tmp_path: Path) -> None:
 
 def test_a_trial_of_another_training_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "other.py").write_text(
-        "from pydantic import BaseModel\nfrom study.trainable import trainable\n"
+        "from pydantic import BaseModel\nfrom study.trainable import as_trainable\n"
         "class Config(BaseModel, frozen=True):\n    seed: int = 0\n"
-        "@trainable(config=Config, metrics=[])\ndef other(config, context):\n    yield {}\n"
+        "@as_trainable(config=Config, metrics=[])\ndef other(config, context):\n    yield {}\n"
     )
     path = f"{tmp_path / 'other.py'}:other"
     (tmp_path / "result.json").write_text(json.dumps({"trainable": path, "config": {"seed": 0}, "metrics": {}}))

@@ -271,7 +271,7 @@ def test_flags_of_another_kind_are_refused(tmp_path: Path) -> None:
 
 TOY = """
 from pydantic import BaseModel
-from study.trainable import Metric, trainable
+from study.trainable import Metric, as_trainable
 
 
 class Config(BaseModel, frozen=True):
@@ -279,7 +279,7 @@ class Config(BaseModel, frozen=True):
     seed: int = 0
 
 
-@trainable(config=Config, metrics=[Metric("error", "minimize"), Metric("hours", "minimize", kind="cost", unit="h")])
+@as_trainable(config=Config, metrics=[Metric("error", "minimize"), Metric("hours", "minimize", kind="cost", unit="h")])
 def fit(config, context):
     yield {"error": 1.0, "hours": 2.0}
 """

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from study.record.journal import JOURNAL_NAME, Journal, read_study, replay
+from study.trainable import FIRST_TRAINABLE
 
 EVENTS: list[dict[str, Any]] = [
     {"event": "created", "time": 1.0, "study": "s", "spec": {"trials": 2}, "environment": {"python": "a"}},
@@ -40,7 +41,8 @@ def as_lines(events: list[dict[str, Any]]) -> str:
 
 def test_replay_gives_the_record_that_the_events_tell_of() -> None:
     record = replay(EVENTS)
-    assert (record.name, record.spec, record.ended, record.last_event_at) == ("s", {"trials": 4}, False, 14.0)
+    assert (record.name, record.ended, record.last_event, record.last_event_at) == ("s", False, "proposed", 14.0)
+    assert record.spec == {"trials": 4, "trainable": FIRST_TRAINABLE}
     assert record.environments == [{"python": "a"}, {"python": "b"}]
     assert list(record.trials) == ["t0000", "t0001", "t0002"]
     first, second, third = record.trials.values()
@@ -104,7 +106,7 @@ def test_a_broken_line_in_the_middle_is_refused(tmp_path: Path, broken: str) -> 
     text = as_lines(EVENTS[:2]) + broken + as_lines(EVENTS[3:])
     path = write_lines(tmp_path, text)
     for open_study in (read_study, Journal):
-        with pytest.raises(ValueError, match=rf"{JOURNAL_NAME}, line 3: not a journal event"):
+        with pytest.raises(ValueError, match=rf"{JOURNAL_NAME}, line 3: not (JSON|an event)"):
             open_study(tmp_path)
     assert path.read_text() == text
 
