@@ -36,9 +36,9 @@ ARGUMENTS = (
 SERVER_SECONDS = 120  # timeout for MLflow to answer; it takes a few seconds on an idle machine
 WAIT_MS = 60_000
 WIDTH, HEIGHT = 1200, 900
-FRONTS = ("Accuracy against robustness", "What accuracy and robustness cost")
+FRONTS = ("Clean accuracy against robust accuracy, PGD-20 at 8/255", "What it costs")
 # The first of these sections in a report is pictured; ablations have the first, searches some of the others.
-EFFECTS = ("What makes the difference", "Crops against epochs", "What mattered", "Parallel coordinates")
+EFFECTS = ("What makes the difference", "num_views against epochs", "What mattered", "Parallel coordinates")
 COLUMNS = ("val_clean", "val_pgd_8", "train_pflop")
 UNTICKED = ("Source", "Models", "Dataset")  # shown by default, but the same for all runs
 # Keeps MLflow from opening a chat window over its table.

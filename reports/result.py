@@ -44,9 +44,15 @@ class StudyResult:
 
     @property
     def front(self) -> pd.DataFrame:
-        """The configurations on the Pareto front; with one objective, the best."""
+        """The configurations on the Pareto front, with one objective the best: what a reader asks of them first.
+
+        Columns: ``uid``, the factors, the means of the objectives and of their twins on the other split, ``num_seeds``,
+        ``front_probability``; ``configurations`` has all.
+        """
+        measured = [name for one in self.table.objectives for name in (one.name, one.twin)]
+        names = ["uid", *self.table.factors, *measured, "num_seeds", "front_probability"]
         frame = self.configurations
-        return frame[frame["on_front"]].reset_index(drop=True)
+        return frame.loc[frame["on_front"], [name for name in names if name in frame]].reset_index(drop=True)
 
     @cached_property
     def figures(self) -> dict[str, go.Figure]:
