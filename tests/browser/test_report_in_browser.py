@@ -11,7 +11,7 @@ import pytest
 from study.record.journal import StudyRecord, read_study
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-SECTIONS = ("How to read this", "Clean accuracy against robust accuracy, PGD-20 at 8/255", "What it costs", "The front",
+SECTIONS = ("How to read this", "Clean accuracy against robust accuracy, PGD-2 at 8/255", "What it costs", "The front",
             "What mattered", "All trials")  # fmt: skip
 MAX_REPORT_BYTES = 15e6
 MAX_FIRST_FIGURE_SECONDS = 10.0  # under 3 on an idle machine; those that run tests are slower and busy
