@@ -28,3 +28,7 @@ def main() -> None:
     module, _ = COMMANDS[command]
     sys.argv = [f"ssl-studies {command}", *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
