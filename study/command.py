@@ -22,7 +22,7 @@ from study.spec import StudySpec
 from study.spec.choices import check_space, extreme_configs
 from study.spec.options import StudyCommand, requested_spec
 from study.trainable import Trainable, trainable_of
-from study.workers.devices import require_device
+from study.workers.devices import require_device, usable_device
 
 if TYPE_CHECKING:
     from study.decisions.engine import StudyEngine
@@ -136,7 +136,7 @@ def _available_resources(command: StudyCommand, only_waits: bool, console: Conso
     console.print("Starting Ray ..." if command.address is None else f"Joining Ray at {command.address} ...")
     start_ray(command.address)
     return plan_resources(
-        command.device,
+        usable_device(command.device, command.address),
         command.cpus_per_trial,
         command.gpus_per_trial,
         command.concurrency,

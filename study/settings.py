@@ -9,6 +9,11 @@ from typing import Any, Literal, TypeVar, get_origin
 from pydantic import BaseModel, ValidationError
 
 Config = TypeVar("Config", bound=BaseModel)
+# Columns that the tables of a study have in addition to those of its factors.
+COLUMN_NAMES = frozenset(
+    ["uid", "number", "trial", "trials", "state", "reason", "purpose", "seed", "seeds", "num_lost", "is_lost", "budget",
+     "command", "front_probability", "P(front)"]
+)  # fmt: skip
 LONGEST_SHOWN = 200  # characters of a value in a message
 
 

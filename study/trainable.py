@@ -16,12 +16,13 @@ reports. The engine, the journal and the reports know only this file. Most peopl
 Nothing here imports torch or Ray.
 """
 
+import hashlib
 import importlib
-import importlib.util
 import inspect
 import queue
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +37,8 @@ Direction = Literal["maximize", "minimize"]
 Split = Literal["", "val", "test"]
 Metrics = dict[str, Any]
 FIRST_TRAINABLE = "trainables.robust_ssl:ROBUST_SSL"  # of journals that name none: then there was no other
+FILE_PREFIX = "_space_"  # of the names of modules that were loaded by path
+STOP_SECONDS = 60.0  # that a stopped training has to clean up; then it is left alone, as a thread cannot be killed
 CHECKPOINT_NAME = "checkpoint.pt"  # a trial may keep ``checkpoint.*`` in its folder; removed once it has ended
 
 
@@ -107,7 +110,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Interim:
-    """An evaluation before the end; ``metrics`` hold the trainable's ``progress`` and its interim metrics."""
+    """An evaluation before the end: ``milestone`` (that of the context), the ``progress``, the interim metrics."""
 
     metrics: Metrics
 
@@ -298,6 +301,8 @@ class FunctionTrainable(Trainable):
     ) -> None:
         self.path, self.config, self.progress = _path_of(function), config, progress
         self._function, self._metrics, self._total, self._load = function, metrics, total, load
+        if vars(config).get("trainable", self.path) != self.path:
+            raise ValueError(f"{config.__name__} is the config of {config.trainable}: {self.path} needs one of its own")  # type: ignore[attr-defined]
         config.trainable = self.path  # type: ignore[attr-defined]
         _by_path[self.path] = self
 
@@ -324,7 +329,7 @@ class FunctionTrainable(Trainable):
         arguments = (config,) if self._load is None else (config, data)
         total, pending, number, last = self.total_progress(config, 1), [*context.milestones], 0, None
         for number, metrics in enumerate(self._reports(arguments, context), start=1):
-            last = {self.progress: number} | metrics
+            last = {self.progress: number} | {name: _as_plain(value) for name, value in metrics.items()}
             done = last[self.progress]
             while pending and done >= pending[0] and (total is None or done < total):
                 yield Interim({"milestone": pending.pop(0)} | last)
@@ -401,27 +406,35 @@ def trainable_of(config: BaseModel) -> Trainable:
     path = getattr(type(config), "trainable", None)
     if not path:
         raise ValueError(f"{type(config).__name__} belongs to no trainable: decorate its function with @as_trainable")
-    return load_trainable(path)
+    trainable = load_trainable(path)
+    if trainable.config.model_fields.keys() != type(config).model_fields.keys():
+        raise ValueError(f"{type(config).__name__} has other fields than {trainable.config.__name__} of {path}")
+    return trainable
 
 
 def load_file(path: Path, *, again: bool = False) -> Any:
     """The module in a file, run once in this process, or ``again``; its folder can be imported from, as a script's."""
-    name = "_space_" + path.resolve().as_posix().replace("/", "_").replace(".", "_")
+    path = path.absolute()
+    name = FILE_PREFIX + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     if name in sys.modules and not again:
         return sys.modules[name]
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    module = types.ModuleType(name)
+    module.__file__ = str(path)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # Not by an import: nothing is written beside the file, and no earlier version of it is taken from a cache.
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except BaseException:
         sys.modules.pop(name, None)
         raise
     return module
+
+
+def _as_plain(value: Any) -> Any:
+    """Numbers of numpy and torch, of which a library's metrics often are, as Python's."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
 
 
 def _path_of(function: Callable[..., Any]) -> str:
@@ -441,8 +454,11 @@ def _reports_of_thread(function: Callable[[Context], Any], context: Context) -> 
     """The reports that ``function`` makes through ``context.report``, one at a time: it waits until the next is due."""
     made: queue.Queue[Metrics | BaseException | None] = queue.Queue()
     wanted: queue.Queue[bool] = queue.Queue()
+    is_stopped = threading.Event()
 
     def report(metrics: Metrics) -> None:
+        if is_stopped.is_set():  # a report on the way out, such as in a ``finally``
+            raise _Stopped
         made.put(dict(metrics))
         if not wanted.get():
             raise _Stopped
@@ -451,23 +467,18 @@ def _reports_of_thread(function: Callable[[Context], Any], context: Context) -> 
         try:
             function(replace(context, report=report))
             made.put(None)
-        except _Stopped:
-            pass
         except BaseException as error:
             made.put(error)
 
     thread = threading.Thread(target=work, name="training", daemon=True)
     thread.start()
-    is_over = False
     try:
         while (metrics := made.get()) is not None:
             if isinstance(metrics, BaseException):
-                is_over = True
                 raise metrics
             yield metrics
             wanted.put(True)
-        is_over = True
     finally:
-        if not is_over:
-            wanted.put(False)
-            thread.join()
+        is_stopped.set()
+        wanted.put(False)
+        thread.join(STOP_SECONDS)

@@ -25,12 +25,12 @@ CHECKPOINT_SECONDS = 10.0
 # The fields that determine the cost of a view pass, together with each config's counts of views and passes.
 NETWORK_FIELDS = ("method", "encoder", "stem", "image_size", "projector_hidden_dim", "projector_dim", "adversary")
 COSTS = (
-    Metric("view_passes", "minimize", "training view passes", kind="cost", is_known=True,
-           units=((1e9, "billion"), (1e6, "million"), (1e3, "thousand"), (1, ""))),
     Metric("train_pflop", "minimize", "training compute", kind="cost", is_known=True,
            units=((1e3, "EFLOP"), (1, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP"))),
     Metric("train_seconds", "minimize", "training time", kind="cost", is_clocked=True,
            units=((3600, "h"), (60, "min"), (1, "s"))),
+    Metric("view_passes", "minimize", "training view passes", kind="cost", is_known=True,
+           units=((1e9, "billion"), (1e6, "million"), (1e3, "thousand"), (1, ""))),
 )  # fmt: skip
 
 

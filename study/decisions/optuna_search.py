@@ -84,10 +84,9 @@ class OptunaSearch:
         return min(candidates, key=self._cost, default=None) if several else next(iter(candidates), None)
 
     def _cost(self, proposal: Proposal) -> float:
-        """The known cost of a proposal: that among the objectives, else the first one that is known."""
+        """The cost of a proposal: the first one that the trainable knows before training."""
         known = self._trainable.known_metrics(self._spec.config(proposal.params, seed=0))
-        wanted = [objective.name for objective in self._spec.objectives if objective.name in known] or list(known)
-        return known[wanted[0]] if wanted else 0.0
+        return next(iter(known.values()), 0.0)
 
     def _study(self, record: StudyRecord, num_drawn: int) -> optuna.Study:
         """The Optuna study shown to the sampler: the full history, except for samplers that do not use it."""

@@ -102,9 +102,9 @@ class Configuration:
         return max(reports, key=lambda report: report["milestone"], default={})
 
     def excess(self, constraints: Iterable[tuple[str, float]]) -> dict[str, float]:
-        """How far the means exceed each constraint (metric, at most), negative if satisfied; only where known."""
-        means = {name: (self.mean(name), bound) for name, bound in constraints}
-        return {name: rounded(mean) - bound for name, (mean, bound) in means.items() if mean is not None}
+        """How far means over the seeds that have it exceed each constraint (metric, at most); negative if satisfied."""
+        values = {name: (list(self.by_seed(name).values()), bound) for name, bound in constraints}
+        return {name: rounded(sum(own) / len(own)) - bound for name, (own, bound) in values.items() if own}
 
 
 def configurations(record: StudyRecord, num_seeds: int, *, with_confirmations: bool = False) -> list[Configuration]:

@@ -14,8 +14,11 @@ from study.record.journal import StudyRecord, TrialRecord
 from study.record.measures import Row, interval_of
 from study.record.metrics import metrics_of, trainable_in
 from study.record.seed_noise import SeedNoise
+from study.settings import COLUMN_NAMES
 from study.trainable import Metric, Trainable
 
+# The columns of both frames besides factors and metrics; a metric of such a name is left out.
+OWN_COLUMNS = ("configuration", "on_front", "is_audited", "validity", "uids", "purposes", "num_seeds")
 FACTOR_PREFIX, SPREAD_PREFIX, COUNT_PREFIX = "factor_", "sd_", "seeds_of_"
 
 
@@ -257,7 +260,8 @@ def metric_names(study: StudyRecord) -> list[str]:
     names = [objective["name"] for objective in study.spec.get("objectives", [])]
     for trial in study.with_state("complete"):
         names += [name for name, value in trial.metrics.items() if _is_number(value) or value is None]
-    return [name for name in dict.fromkeys(names) if name != "validity"]
+    taken = {*OWN_COLUMNS, *COLUMN_NAMES, *factor_names(study)}
+    return [name for name in dict.fromkeys(names) if name not in taken]
 
 
 def _results(trial: TrialRecord) -> dict[str, Any]:

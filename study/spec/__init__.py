@@ -1,13 +1,12 @@
 """What a study is: base config, factors, objectives, search design and early stopping; imports no torch and no Ray."""
 
 from study.spec.designs import Ablation, Budget, Confirmation, Design, Grid, Search
-from study.spec.factors import COLUMN_NAMES, Constraint, Factor, Objective, Params, PriorTrial
+from study.spec.factors import Constraint, Factor, Objective, Params, PriorTrial
 from study.spec.samplers import SAMPLERS
 from study.spec.stopping import STOPPING, MoAsha, NoStopping, RayAsha, Rungs, Stopping
 from study.spec.study_spec import LaptopPreset, StudySpec
 
 __all__ = [
-    "COLUMN_NAMES",
     "SAMPLERS",
     "STOPPING",
     "Ablation",

@@ -1,6 +1,7 @@
 """Choices of factor values from a spec, drawn by an Optuna trial or enumerated; also validates a whole space."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,9 @@ def check_space(spec: StudySpec) -> None:
     """
     trainable = trainable_of(spec.base)
     for config in extreme_configs(spec):
+        for name, value in config.model_dump().items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"a journal holds finite numbers only: {name}={value}")
         metrics = [metric for metric in trainable.metrics(config) if metric.split != "test"]
         final = [metric for metric in metrics if metric.is_final]
         _require_reported([o.name for o in spec.objectives], final, "objective")

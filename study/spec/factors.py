@@ -15,15 +15,11 @@ from optuna.distributions import (
 from pydantic import BeforeValidator, model_serializer, model_validator
 from pydantic.dataclasses import dataclass as validated
 
+from study.settings import COLUMN_NAMES
 from study.spec.part import Part
 from study.trainable import Direction
 
 Params = dict[str, Any]
-# Columns that the tables of a study have in addition to those of its factors.
-COLUMN_NAMES = frozenset(
-    ["uid", "number", "trial", "trials", "state", "reason", "purpose", "seed", "seeds", "num_lost", "is_lost", "budget",
-     "command", "front_probability", "P(front)"]
-)  # fmt: skip
 
 
 def _as_distribution(given: Any) -> Any:

@@ -231,9 +231,8 @@ class StudySpec(Part):
             design=design,
             stopping=laptop.stopping or self.stopping,
             seeds=laptop.seeds or self.seeds,
-            confirmation=laptop.confirmation or Confirmation(runs=self.confirmation.runs)
-            if preset == "laptop"
-            else self.confirmation,
+            confirmation=laptop.confirmation
+            or (Confirmation(runs=self.confirmation.runs) if preset in trainable.confirmation else self.confirmation),
             preset=preset,
         )
 

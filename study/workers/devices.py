@@ -1,4 +1,4 @@
-"""Whether this machine has the device that was asked for."""
+"""Which device trials get, as far as this machine decides it."""
 
 
 def require_device(device: str | None, gpus_per_trial: float | None) -> None:
@@ -14,3 +14,19 @@ def require_device(device: str | None, gpus_per_trial: float | None) -> None:
     if not torch.cuda.is_available():
         asked = "--device cuda" if device == "cuda" else "--gpus-per-trial"
         raise ValueError(f"{asked} needs a GPU: there is none here")
+
+
+def usable_device(device: str | None, address: str | None) -> str | None:
+    """``device``, or for None on this machine alone ``cpu`` if torch cannot use a GPU, whatever Ray counts.
+
+    None is left to the cluster's resources: where there is no GPU at all, torch need not be imported to know it.
+    """
+    if device is not None or address is not None:
+        return device
+    import ray
+
+    if not ray.cluster_resources().get("GPU", 0):
+        return None
+    import torch
+
+    return None if torch.cuda.is_available() else "cpu"

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from study.decisions.engine import Assignment, StudyEngine
 from study.record.journal import FINISHED
 from study.record.trial_folder import discard_checkpoints, trial_folder
+from study.trainable import FILE_PREFIX
 from study.workers.ray_adapters import EngineScheduler, EngineSearcher
 from study.workers.ray_trial import StudyTrial
 from study.workers.ray_watch import ended_with_ray
@@ -149,6 +151,9 @@ def run_trials(engine: StudyEngine, data: Any, study_dir: Path, resources: Resou
     # With a searcher, Ray by default starts workers one at a time, each taking seconds; ours never asks for too many.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.concurrency)
     discard_leftovers(engine, study_dir)
+    for name, module in list(sys.modules.items()):
+        if name.startswith(FILE_PREFIX):  # workers get the data before they load the file whose classes these may be
+            ray.cloudpickle.register_pickle_by_value(module)
     trainable = tune.with_resources(
         tune.with_parameters(StudyTrial, data=data),
         {

@@ -7,8 +7,9 @@ under ``report``, so that Ray neither flattens nor interprets it.
 import gc
 import importlib
 import json
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -88,8 +89,10 @@ class StudyTrial(tune.Trainable):
             self._seconds = before + monotonic() - started
             match report:
                 case Interim(metrics=metrics):
+                    self._require(metrics, "milestone")
                     return {"kind": "interim", "report": json.dumps(metrics | {"worker_seconds": self._seconds})}
                 case Final(metrics=metrics, outcomes=outcomes, save=save):
+                    self._require(metrics)
                     metrics = metrics | {"worker_seconds": self._seconds}
                     # The checkpoint is kept until the journal has the result: a kill now must not lose the training.
                     if save is not None:
@@ -99,6 +102,13 @@ class StudyTrial(tune.Trainable):
                 case Progress(share_done=share) if monotonic() - started > HEARTBEAT_SECONDS:
                     return {"kind": "progress", "report": json.dumps({"share_done": share})}
         raise AssertionError("a trial ends with a final report")
+
+    def _require(self, metrics: Mapping[str, Any], *names: str) -> None:
+        """Raises ``ValueError`` unless a report has finite numbers under ``names`` and says its progress."""
+        for name in (*names, load_trainable(self._config["trainable"]).progress):
+            value = metrics.get(name)
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"a report must have a number under {name!r}: {value!r}")
 
 
 def is_out_of_memory(error: Exception) -> bool:

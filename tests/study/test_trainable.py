@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import loops
+import numpy as np
 import pytest
 from driver import Driver, read_events, run_study, story
 from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -358,3 +359,79 @@ def test_a_broken_space_is_named_with_its_line_by_a_relative_path(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"broken.py, line 2: KeyError: 'gone'"):
         load_space(Path("broken.py"))
+
+
+# What was found by reading.
+
+
+def test_a_training_that_reports_on_its_way_out_ends_all_the_same(tmp_path: Path) -> None:
+    class Config(loops.Config, frozen=True):
+        pass
+
+    @as_trainable(config=Config, metrics=[loops.SCORE])
+    def stubborn(config: Any, context: Context) -> None:
+        try:
+            for value in range(9):
+                context.report({"score": value})
+        finally:
+            context.report({"score": 99})
+
+    reports = stubborn.run(Config(), None, Context(tmp_path))
+    next(reports)
+    reports.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name == "training"]
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    class Config(loops.Config, frozen=True):
+        pass
+
+    @as_trainable(config=Config, metrics=[loops.SCORE])
+    def in_numpy(config: Any, context: Context) -> Iterator[dict[str, Any]]:
+        yield {"score": np.float32(0.5), "count": np.int64(3)}
+
+    (final,) = of(Final, list(in_numpy.run(Config(), None, Context(tmp_path))))
+    assert json.loads(json.dumps(final.metrics)) == {"steps": 1, "score": 0.5, "count": 3}
+
+
+def test_a_config_has_one_trainable_and_its_own_fields() -> None:
+    class Config(loops.Config, frozen=True):
+        pass
+
+    def one(config: Any, context: Context) -> None: ...
+
+    def other(config: Any, context: Context) -> None: ...
+
+    as_trainable(config=Config, metrics=[loops.SCORE])(one)
+    with pytest.raises(ValueError, match=r"Config is the config of .*:one: .*:other needs one of its own"):
+        as_trainable(config=Config, metrics=[loops.SCORE])(other)
+
+    class Wider(loops.GeneratorConfig, frozen=True):
+        more: int = 1
+
+    with pytest.raises(ValueError, match="Wider has other fields than GeneratorConfig"):
+        trainable_of(Wider())
+
+
+def test_a_file_is_run_as_it_is_and_nothing_is_written_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "b_c.py"
+    path.write_text("X = 1\n")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "c.py").write_text("X = 2\n")
+    assert (load_file(path).X, load_file(tmp_path / "b" / "c.py").X) == (1, 2)
+    path.write_text("X = 3\n")
+    assert (load_file(path).X, load_file(path, again=True).X) == (1, 3)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["b", "b_c.py"]
+
+
+def test_a_config_that_a_journal_cannot_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="a journal holds finite numbers only: rate=inf"):
+        check_space(make_spec(factors=(WIDTH,), base=loops.GeneratorConfig(rate=float("inf"))))
+
+
+def test_confirmations_are_set_as_the_preset_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops.generator, "presets", {"quick": {"epochs": 3}, "full": {}})
+    monkeypatch.setattr(loops.generator, "confirmation", {"quick": {"epochs": 5}, "": {"epochs": 10}})
+    assert make_spec().with_preset("quick").confirmation.settings == {"epochs": 5}
+    own = make_spec(confirmation=Confirmation(runs=2, settings={"epochs": 7}))
+    assert own.with_preset("full").confirmation.settings == {"epochs": 7}

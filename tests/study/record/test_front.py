@@ -10,6 +10,7 @@ import pytest
 from study.record.configurations import measured_configurations
 from study.record.front import comparable_means, front_of, nondominated
 from study.record.metrics import objectives_of
+from study.record.trials import tabulate
 
 NewStudy = Callable[..., Any]
 CLEAN, ROBUST, COST = 0, 1, 2  # columns of the rows below
@@ -104,3 +105,20 @@ def test_means_of_lost_doubtful_and_constrained_configurations_are_not_compared(
     record = study.read()
     found = comparable_means(measured_configurations(record), objectives_of(record), record)
     assert found[0].tolist() == [85.0, 55.0, 1.5] and np.isnan(found[1:]).all() and len(found) == 4
+
+
+def test_a_constraint_is_judged_by_the_seeds_that_have_its_metric(new_study: Callable[..., Any]) -> None:
+    study = new_study(constraints=[{"name": "train_seconds", "at_most": 1.0}], seeds=[0, 1])
+    for seed, seconds in ((0, 5.0), (1, None)):
+        study.complete(90.0, 40.0, 1.0, {"num_views": 4}, seed=seed, train_seconds=seconds)
+    table = tabulate(study.read())
+    assert not table.configurations["on_front"].any()
+    assert table.configurations["validity"].iloc[0] == ["breaks the constraint train_seconds <= 1: 5"]
+
+
+def test_metrics_called_like_columns_are_left_out(new_study: Callable[..., Any]) -> None:
+    study = new_study()
+    study.complete(90.0, 40.0, 1.0, {"num_views": 4}, number=7.0, num_seeds=13.0, adversary=3.0)
+    table = tabulate(study.read())
+    assert table.frame["number"].tolist() == [0] and table.configurations["num_seeds"].tolist() == [1]
+    assert table.frame.columns.is_unique and table.configurations.columns.is_unique
