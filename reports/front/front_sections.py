@@ -95,7 +95,9 @@ def _growth_sections(table: TrialTable) -> list[Section]:
     if growth is None or not (growth.frame["spent"] > 0).any():
         return []
     last, cost = growth.frame.iloc[-1], growth.cost
-    spent = f"{last['spent']:g} trials" if cost is None else f"{value_text(cost, last['spent'])} of {in_words(cost)}"
+    spent = f"after {last['spent']:g} trials"
+    if cost is not None:
+        spent = f"for {value_text(cost, last['spent'])} of {in_words(cost)} in all trials that ended"
     if len(table.objectives) == 1:
         name, (objective,) = "best_so_far", table.objectives
         words = f"The best {in_words(objective)} is {value_text(objective, last['best'])}"
@@ -109,7 +111,7 @@ def _growth_sections(table: TrialTable) -> list[Section]:
         "corrects a lucky one or does not complete."
     )
     figures = {name: growth_figure(table, growth)}
-    caption = f"{words}, for {spent} in all trials that ended."
+    caption = f"{words}, {spent}."
     return [Section("What the search bought", caption, figures=figures, method=method)]
 
 
