@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_validator
 
-from study.settings import explain, replaced, require_known_field
+from study.settings import COLUMN_NAMES, explain, replaced, require_known_field
 from study.spec.designs import Ablation, Budget, Confirmation, Design, Search
 from study.spec.factors import Constraint, Factor, Objective, Params, PriorTrial
 from study.spec.part import Part
@@ -165,6 +165,8 @@ class StudySpec(Part):
         objectives = [objective.name for objective in self.objectives]
         if not objectives or len(set(objectives)) < len(objectives):
             raise ValueError(f"a study needs objectives, each of them once: {objectives}")
+        if taken := sorted(COLUMN_NAMES.intersection(objectives)):
+            raise ValueError(f"an objective must not have the name of a column of the report: {taken[0]!r}")
         if isinstance(self.design, Ablation) and self.design.objective not in objectives:
             raise ValueError(f"the ablation chooses by {self.design.objective!r}, which is no objective of the study")
         if isinstance(self.stopping, Rungs) and len(set(self.stopping.compared)) < len(self.stopping.compared):

@@ -435,3 +435,8 @@ def test_confirmations_are_set_as_the_preset_says(monkeypatch: pytest.MonkeyPatc
     assert make_spec().with_preset("quick").confirmation.settings == {"epochs": 5}
     own = make_spec(confirmation=Confirmation(runs=2, settings={"epochs": 7}))
     assert own.with_preset("full").confirmation.settings == {"epochs": 7}
+
+
+def test_an_objective_called_like_a_column_is_refused() -> None:
+    with pytest.raises(ValueError, match="an objective must not have the name of a column of the report: 'reason'"):
+        make_spec(objectives=(Objective("reason", "minimize"),), stopping=NoStopping())
