@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 
 pytest_plugins = ["written_studies"]
+# Ray lets any other process go first by default (niceness 15): beside other tests its workers would hardly get a turn.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 SIZES = ((301, 197), (180, 333), (224, 224), (64, 500), (97, 31), (320, 240))  # width, height
 NUM_DIFFERENT = 48  # photographs

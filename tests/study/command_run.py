@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "STUDY_TEST_RUN"  # an environment variable that all processes of a run inherit
-TIMEOUT_SECONDS = 180
+TIMEOUT_SECONDS = 300
 
 
 class CommandRun:
@@ -44,7 +44,10 @@ class CommandRun:
 
     def wait(self) -> int:
         """The exit code, once it has ended."""
-        return self.process.wait(timeout=TIMEOUT_SECONDS)
+        try:
+            return self.process.wait(timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"timed out:\n{self.log}") from None
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
         """Returns as soon as ``holds``, which the run must live to see."""
