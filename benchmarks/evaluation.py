@@ -23,13 +23,13 @@ from torch import Tensor, nn
 from benchmarks.plain_baseline import plain_accuracies, plain_probe
 from benchmarks.sides import Comparison, Jobs, side, take_turns
 from study.record.environment import git_revision
-from trainables.autoattack_adapter import correct_under_autoattack
-from trainables.datasets import load_data
-from trainables.encoders import build_encoder
+from trainables.data.datasets import load_data
+from trainables.evaluation.autoattack_adapter import correct_under_autoattack
+from trainables.evaluation.probe import ProbedClassifier, train_probe
+from trainables.evaluation.robust_accuracy import correct_under_attack, percent_correct
 from trainables.heap import freed_memory_kept
-from trainables.pretrain import Pretraining
-from trainables.probe import ProbedClassifier, train_probe
-from trainables.robust_accuracy import correct_under_attack, percent_correct
+from trainables.pretraining.encoders import build_encoder
+from trainables.pretraining.pretrain import Pretraining
 from trainables.trial_config import PRESETS, TrialConfig
 
 

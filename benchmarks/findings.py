@@ -21,7 +21,7 @@ from scipy import stats
 
 from study.record.environment import git_revision
 from study.record.trial_folder import save_result
-from trainables.datasets import load_data
+from trainables.data.datasets import load_data
 from trainables.robust_ssl import ROBUST_SSL
 from trainables.run_trial import save_classifier
 from trainables.trial import FinalReport, run_trial

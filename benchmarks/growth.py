@@ -22,10 +22,10 @@ import torch
 
 from benchmarks.step import benchmark_images
 from study.record.environment import git_revision
+from trainables.data.stored_images import ImageFile, Images, StoredImages
 from trainables.heap import freed_memory_kept
 from trainables.memory import least_training_bytes
-from trainables.pretrain import Pretraining
-from trainables.stored_images import ImageFile, Images, StoredImages
+from trainables.pretraining.pretrain import Pretraining
 from trainables.trial_config import PRESETS, TrialConfig
 
 NUM_VIEWS = (2, 4, 8, 16, 32)

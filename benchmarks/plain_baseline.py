@@ -21,7 +21,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from trainables.encoders import Encoder
+from trainables.pretraining.encoders import Encoder
 from trainables.trial_config import TrialConfig
 
 

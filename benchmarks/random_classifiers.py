@@ -9,10 +9,10 @@ half a minute on one core.
 
 import torch
 
-from trainables.datasets import load_data
-from trainables.pretrain import Pretraining
-from trainables.probe import train_probe
-from trainables.robust_accuracy import correct_under_attack
+from trainables.data.datasets import load_data
+from trainables.evaluation.probe import train_probe
+from trainables.evaluation.robust_accuracy import correct_under_attack
+from trainables.pretraining.pretrain import Pretraining
 from trainables.trial_config import LAPTOP, TrialConfig
 
 REDRAWN = {"adversary": "none", "probe": "n_views", "probe_views": 8, "probe_view_draw": "redrawn", "probe_epochs": 20}

@@ -24,12 +24,12 @@ from torch.utils.data import DataLoader
 from benchmarks.plain_baseline import PlainPretraining, Stopwatch, emp_ssl_loss, view_loader
 from benchmarks.sides import Jobs, format_seconds, side, take_turns
 from study.record.environment import git_revision
-from trainables.cost import count_pass_cost, train_pflop_per_batch
-from trainables.datasets import load_data
-from trainables.encoders import build_encoder
+from trainables.data.datasets import load_data
 from trainables.heap import freed_memory_kept
-from trainables.pretrain import Pretraining
-from trainables.ssl_losses import ssl_loss
+from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
+from trainables.pretraining.encoders import build_encoder
+from trainables.pretraining.pretrain import Pretraining
+from trainables.pretraining.ssl_losses import ssl_loss
 from trainables.trial_config import PRESETS, TrialConfig
 
 PARTS = ("views", "forward", "loss", "backward", "optimiser", "perturbation")

@@ -24,8 +24,8 @@ from torchvision.transforms import v2
 from benchmarks.plain_baseline import emp_ssl_augmentation
 from benchmarks.step import benchmark_images
 from study.record.environment import git_revision
+from trainables.pretraining.views import make_views, render_views, sample_view_params
 from trainables.trial_config import TrialConfig
-from trainables.views import make_views, render_views, sample_view_params
 
 OURS, PIL = "ours, batched", "torchvision, PIL"
 MakeViews = Callable[[], Any]

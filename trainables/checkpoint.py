@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from study.files import replacing
-from trainables.pretrain import Pretraining
+from trainables.pretraining.pretrain import Pretraining
 from trainables.trial_config import TrialConfig
 from trainables.whole_files import DamagedFile, load_state
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainables.encoders import Encoder
+from trainables.pretraining.encoders import Encoder
 from trainables.trial_config import TrialConfig
 
 GIB = 2**30

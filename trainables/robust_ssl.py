@@ -18,8 +18,8 @@ from trainables.trial_config import (
 )
 
 if TYPE_CHECKING:
-    from trainables.cost import PassCost
-    from trainables.datasets import TrialData
+    from trainables.data.datasets import TrialData
+    from trainables.pretraining.cost import PassCost
 
 CHECKPOINT_SECONDS = 10.0
 # The fields that determine the cost of a view pass, together with each config's counts of views and passes.
@@ -41,7 +41,7 @@ class RobustSSL(Trainable):
     config = TrialConfig
     progress = "view_passes"
     examples = "images"
-    modules = ("trainables.run_trial", "trainables.shared_encoder", "trainables.trial")
+    modules = ("trainables.run_trial", "trainables.pretraining.shared_encoder", "trainables.trial")
     reused = "is_encoder_shared"
     objectives = ("val_clean", "val_pgd_8", "train_pflop")
     presets = PRESETS
@@ -81,8 +81,8 @@ class RobustSSL(Trainable):
         import torch
 
         from trainables.memory import cap_device
+        from trainables.pretraining.shared_encoder import encoder_name
         from trainables.run_trial import save_classifier
-        from trainables.shared_encoder import encoder_name
         from trainables.trial import FinalReport, InterimReport, run_trial
 
         torch.set_num_threads(context.num_threads)
@@ -118,13 +118,13 @@ class RobustSSL(Trainable):
 
     def load_data(self, config: TrialConfig, on_progress: Callable[[int, int], None] | None = None) -> "TrialData":
         """The images, decoded and split."""
-        from trainables.datasets import load_data
+        from trainables.data.datasets import load_data
 
         return load_data(config, on_progress)
 
     def data_here(self, data: "TrialData", config: TrialConfig) -> "TrialData":
         """The images, decoded again where this machine does not have their files."""
-        from trainables.datasets import available_here
+        from trainables.data.datasets import available_here
 
         return available_here(data, config)
 
@@ -156,7 +156,7 @@ class RobustSSL(Trainable):
 
     def known_metrics(self, config: TrialConfig) -> Mapping[str, float]:
         """Compute and view passes of pretraining, per training image."""
-        from trainables.cost import train_pflop_per_batch
+        from trainables.pretraining.cost import train_pflop_per_batch
 
         network = tuple((name, getattr(config, name)) for name in NETWORK_FIELDS)
         pflop = config.epochs * train_pflop_per_batch(config, _pass_cost(network), 1)
@@ -200,8 +200,8 @@ def _accuracy(
 @cache
 def _pass_cost(network: tuple[tuple[str, Any], ...]) -> "PassCost":
     """The cost of a view pass through a network, counted once; it hardly depends on the number of classes."""
-    from trainables.cost import count_pass_cost
-    from trainables.encoders import build_encoder
+    from trainables.pretraining.cost import count_pass_cost
+    from trainables.pretraining.encoders import build_encoder
 
     config = TrialConfig(**(dict(network) | _valid_with(dict(network))))
     return count_pass_cost(build_encoder(config, 0, 10 if config.method == "supervised" else None), config)

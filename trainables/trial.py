@@ -15,17 +15,17 @@ from typing import Any
 
 import torch
 
-from trainables.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
 from trainables.checkpoint import TrialCheckpoint
-from trainables.datasets import ImageSet, TrialData
+from trainables.data.datasets import ImageSet, TrialData
+from trainables.evaluation.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
+from trainables.evaluation.probe import ProbedClassifier, frozen_classifier, train_probe
+from trainables.evaluation.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
+from trainables.evaluation.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
-from trainables.pretrain import Pretraining
-from trainables.probe import ProbedClassifier, frozen_classifier, train_probe
-from trainables.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
-from trainables.shared_encoder import SharedEncoder
+from trainables.pretraining.pretrain import Pretraining
+from trainables.pretraining.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
-from trainables.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
 
 SECONDS_BETWEEN_LOOKS = 1.0  # between checks for an encoder that another trial is training
 Metrics = dict[str, Any]

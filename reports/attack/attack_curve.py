@@ -15,8 +15,8 @@ from torch import nn
 
 from reports.compare.compared_trials import EvaluatedTrial, Flags, accuracy_of
 from study.record.intervals import wilson_95
-from trainables.datasets import ImageSet
-from trainables.robust_accuracy import correct_under_attack, is_stochastic, percent_correct
+from trainables.data.datasets import ImageSet
+from trainables.evaluation.robust_accuracy import correct_under_attack, is_stochastic, percent_correct
 from trainables.trial_config import TrialConfig
 
 CURVE_RADII_255 = tuple(float(radius) for radius in range(17))

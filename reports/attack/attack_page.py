@@ -13,7 +13,7 @@ from reports.attack.attacked_images import attacked_images, sheet_radius_255
 from reports.attack.chosen_trial import ChosenTrial
 from reports.compare.compared_trials import EvaluatedTrial, read_trial
 from reports.page.page import page_header, utc_text, whole_page
-from trainables.datasets import TrialData, load_data
+from trainables.data.datasets import TrialData, load_data
 from trainables.run_trial import load_classifier, print_decoding
 from trainables.trial_config import TrialConfig
 

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainables.datasets import TrialData
-from trainables.probe import ProbedClassifier, to_pixels
-from trainables.robust_accuracy import attacked_by_pgd
+from trainables.data.datasets import TrialData
+from trainables.evaluation.probe import ProbedClassifier, to_pixels
+from trainables.evaluation.robust_accuracy import attacked_by_pgd
 from trainables.trial_config import TrialConfig
 
 Pixels = npt.NDArray[np.float32]

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.growth import describe, peak_memory, seconds_per_pass, stored
 from trainables.memory import least_training_bytes
-from trainables.pretrain import Pretraining
+from trainables.pretraining.pretrain import Pretraining
 from trainables.trial_config import TrialConfig
 
 TINY = TrialConfig(

@@ -15,13 +15,13 @@ from benchmarks.plain_baseline import (
     plain_probe,
     view_loader,
 )
-from trainables.datasets import load_data
-from trainables.pretrain import Pretraining
-from trainables.probe import ProbedClassifier
-from trainables.robust_accuracy import accuracies, correct_under_attack
-from trainables.ssl_losses import total_coding_rate
+from trainables.data.datasets import load_data
+from trainables.evaluation.probe import ProbedClassifier
+from trainables.evaluation.robust_accuracy import accuracies, correct_under_attack
+from trainables.pretraining.pretrain import Pretraining
+from trainables.pretraining.ssl_losses import total_coding_rate
+from trainables.pretraining.views import make_views
 from trainables.trial_config import TrialConfig
-from trainables.views import make_views
 
 CPU = torch.device("cpu")
 CONFIG = TrialConfig(

@@ -19,7 +19,7 @@ from study.run import main
 from study.spec import Budget, MoAsha, NoStopping, RayAsha, Search
 from study.spec.options import StudyCommand, requested_spec, study_parser
 from study.workers.launch import Resources
-from trainables.datasets import TrialData, load_data
+from trainables.data.datasets import TrialData, load_data
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "search_spaces" / "crops_vs_epochs.py"

@@ -23,7 +23,7 @@ from command_run import CommandRun, kill
 from study import verify
 from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, TrialRecord, has_driver, read_study
 from study.trainable import CHECKPOINT_NAME
-from trainables.datasets import load_data
+from trainables.data.datasets import load_data
 from trainables.trial import FinalReport, run_trial
 from trainables.trial_config import TrialConfig
 

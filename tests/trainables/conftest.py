@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.probe import ProbedClassifier
+from trainables.evaluation.probe import ProbedClassifier
 from trainables.trial_config import TrialConfig
 
 TINY: dict[str, Any] = {

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.encoders import HeadedEncoder, build_encoder
 from trainables.memory import activation_bytes_per_view, available_bytes, least_training_bytes, require_memory
+from trainables.pretraining.encoders import HeadedEncoder, build_encoder
 from trainables.trial_config import TrialConfig
 
 CPU = torch.device("cpu")

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from study.trainable import Context, Final, Interim, Progress, load_trainable, trainable_of
-from trainables.cost import count_pass_cost, train_pflop_per_batch
-from trainables.encoders import build_encoder
+from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
+from trainables.pretraining.encoders import build_encoder
 from trainables.robust_ssl import ROBUST_SSL
 from trainables.run_trial import load_classifier
 from trainables.trial_config import LAPTOP, PRESETS, TrialConfig

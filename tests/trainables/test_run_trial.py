@@ -13,7 +13,7 @@ import torch
 
 from study.settings import parse_settings
 from trainables import trial as trial_module
-from trainables.datasets import load_data
+from trainables.data.datasets import load_data
 from trainables.run_trial import CLASSIFIER_NAME, load_classifier, main, save_classifier
 from trainables.trial import FinalReport, run_trial
 from trainables.trial_config import LAPTOP, TrialConfig

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from trainables import trial
-from trainables.datasets import ImageSet, TrialData, load_data
-from trainables.pretrain import TrialDiverged
+from trainables.data.datasets import ImageSet, TrialData, load_data
+from trainables.pretraining.pretrain import TrialDiverged
 from trainables.robust_ssl import ROBUST_SSL
 from trainables.trial import FinalReport, InterimReport, Metrics, Progress, run_trial
 from trainables.trial_config import TrialConfig

@@ -23,7 +23,7 @@ from reports.compare.compared_trials import read_trial
 from study.record.journal import Journal
 from study.tracking.projection import MlflowProjection, tracking_uri
 from study.tracking.runs import read_runs
-from trainables.datasets import load_data
+from trainables.data.datasets import load_data
 from trainables.run_trial import load_classifier
 from trainables.run_trial import main as run_trial
 from trainables.trial_config import TrialConfig

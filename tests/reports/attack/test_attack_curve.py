@@ -13,8 +13,8 @@ from reports.attack.attack_sections import curve_section
 from reports.compare.compared_trials import EvaluatedTrial
 from reports.page.export import export_report
 from study.record.intervals import wilson_95
-from trainables.datasets import ImageSet
-from trainables.probe import ProbedClassifier
+from trainables.data.datasets import ImageSet
+from trainables.evaluation.probe import ProbedClassifier
 from trainables.trial_config import LAPTOP, TrialConfig
 
 CONFIG = TrialConfig(**LAPTOP).replace(eval_radii_255=(4.0, 8.0), eval_pgd_steps=10)

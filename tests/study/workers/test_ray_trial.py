@@ -16,8 +16,8 @@ from PIL import Image
 
 from study.workers.memory_cap import allocated_bytes
 from study.workers.ray_trial import StudyTrial
-from trainables.datasets import TrialData, load_data
-from trainables.image_cache import cache_dir
+from trainables.data.datasets import TrialData, load_data
+from trainables.data.image_cache import cache_dir
 from trainables.robust_ssl import ROBUST_SSL
 from trainables.trial_config import TrialConfig
 

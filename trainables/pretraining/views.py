@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from trainables.pretraining.view_colours import JITTER_OPERATIONS, blur, grayscale, solarize
 from trainables.trial_config import TrialConfig
-from trainables.view_colours import JITTER_OPERATIONS, blur, grayscale, solarize
 
 
 @dataclass(frozen=True)

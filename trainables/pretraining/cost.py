@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.encoders import Encoder
+from trainables.pretraining.encoders import Encoder
 from trainables.trial_config import TrialConfig
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from trainables import trial
-from trainables.datasets import TrialData, load_data
-from trainables.shared_encoder import SharedEncoder, encoder_name
+from trainables.data.datasets import TrialData, load_data
+from trainables.pretraining.shared_encoder import SharedEncoder, encoder_name
 from trainables.trial import FinalReport, InterimReport, Progress, run_trial
 from trainables.trial_config import TrialConfig
 
@@ -93,7 +93,7 @@ def test_the_right_to_train_ends_with_the_process(tmp_path: Path) -> None:
         """
         import sys, time
         from pathlib import Path
-        from trainables.shared_encoder import SharedEncoder
+        from trainables.pretraining.shared_encoder import SharedEncoder
         mine = SharedEncoder(Path(sys.argv[1]))
         mine.take_over()
         print("mine", flush=True)

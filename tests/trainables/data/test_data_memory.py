@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FEW, MANY = {"train": 120, "test": 50}, {"train": 1400, "test": 200}
 MORE_DATA_MB = (sum(MANY.values()) - sum(FEW.values())) * 3 * 224 * 224 / 1e6  # 215
 ALLOWED_MB = 60
@@ -22,14 +22,15 @@ from pathlib import Path
 import numpy, sklearn.model_selection, torch
 from PIL import Image
 from torch import nn
-from trainables import pretrain, probe, robust_accuracy
-from trainables.datasets import load_data
-from trainables.encoders import ProjectedEncoder
-from trainables.pretrain import Pretraining
-from trainables.probe import train_probe
-from trainables.robust_accuracy import correct_under_attack
+from trainables.evaluation import probe, robust_accuracy
+from trainables.pretraining import pretrain
+from trainables.data.datasets import load_data
+from trainables.pretraining.encoders import ProjectedEncoder
+from trainables.pretraining.pretrain import Pretraining
+from trainables.evaluation.probe import train_probe
+from trainables.evaluation.robust_accuracy import correct_under_attack
 from trainables.trial_config import TrialConfig
-from trainables.validity import feature_effective_rank
+from trainables.evaluation.validity import feature_effective_rank
 
 def private_mb():
     status = Path("/proc/self/status").read_text()

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from trainables import autoattack_adapter
-from trainables.autoattack_adapter import correct_under_autoattack
+from trainables.evaluation import autoattack_adapter
+from trainables.evaluation.autoattack_adapter import correct_under_autoattack
 from trainables.trial_config import TrialConfig
 
 RADII_255 = (4.0, 8.0)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from torch import nn
 
-from trainables.cost import PassCost, count_pass_cost, train_pflop_per_batch
-from trainables.encoders import ProjectedEncoder
+from trainables.pretraining.cost import PassCost, count_pass_cost, train_pflop_per_batch
+from trainables.pretraining.encoders import ProjectedEncoder
 from trainables.trial_config import TrialConfig
 
 # Multiply-adds of one 8x8 view through `small_encoder`.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.linf_attack import linf_pgd
+from trainables.pgd import linf_pgd
 
 RADIUS, STEP = 8 / 255, 2.55 / 255
 

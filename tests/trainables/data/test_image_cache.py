@@ -14,9 +14,9 @@ import torch
 from PIL import Image, ImageOps
 from torchvision.datasets.folder import pil_loader
 
-from trainables import image_cache
-from trainables.datasets import load_data
-from trainables.image_cache import cache_dir, decoded_images
+from trainables.data import image_cache
+from trainables.data.datasets import load_data
+from trainables.data.image_cache import cache_dir, decoded_images
 from trainables.trial_config import TrialConfig
 
 

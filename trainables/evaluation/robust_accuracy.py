@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.linf_attack import linf_pgd
-from trainables.probe import ProbedClassifier, to_pixels
-from trainables.stored_images import Images
+from trainables.data.stored_images import Images
+from trainables.evaluation.probe import ProbedClassifier, to_pixels
+from trainables.pgd import linf_pgd
 from trainables.streams import stream
 from trainables.trial_config import TrialConfig
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torchvision import datasets as torchvision_datasets
 
-from trainables.datasets import ImageSet, available_here, load_data, stratified_rows
-from trainables.image_cache import cache_dir
+from trainables.data.datasets import ImageSet, available_here, load_data, stratified_rows
+from trainables.data.image_cache import cache_dir
 from trainables.trial_config import TrialConfig
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.image_cache import OnProgress, decoded_images
-from trainables.stored_images import Images, StoredImages
+from trainables.data.image_cache import OnProgress, decoded_images
+from trainables.data.stored_images import Images, StoredImages
 from trainables.trial_config import TrialConfig
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from study.files import replacing
-from trainables.probe import ProbedClassifier, to_pixels
-from trainables.robust_accuracy import Flags, evaluation_batch, is_stochastic, most_damaging
-from trainables.stored_images import Images
+from trainables.data.stored_images import Images
+from trainables.evaluation.probe import ProbedClassifier, to_pixels
+from trainables.evaluation.robust_accuracy import Flags, evaluation_batch, is_stochastic, most_damaging
 from trainables.streams import stream_seed
 from trainables.trial_config import TrialConfig
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.datasets import load_data
-from trainables.pretrain import Pretraining
+from trainables.data.datasets import load_data
+from trainables.pretraining.pretrain import Pretraining
 from trainables.trial_config import PRESETS, TrialConfig
 
 SIMCLR = {"method": "simclr", "num_views": 2, "augmentation": "simclr"}

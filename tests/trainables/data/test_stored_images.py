@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.datasets import ImageSet, TrialData, load_data
-from trainables.pretrain import Pretraining
-from trainables.probe import train_probe
-from trainables.stored_images import ImageFile, StoredImages
+from trainables.data.datasets import ImageSet, TrialData, load_data
+from trainables.data.stored_images import ImageFile, StoredImages
+from trainables.evaluation.probe import train_probe
+from trainables.pretraining.pretrain import Pretraining
 from trainables.trial import FinalReport, InterimReport, run_trial
 from trainables.trial_config import TrialConfig
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.encoders import ProjectedEncoder
-from trainables.probe import ProbedClassifier
+from trainables.evaluation.probe import ProbedClassifier
+from trainables.evaluation.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
+from trainables.pretraining.encoders import ProjectedEncoder
 from trainables.trial_config import TrialConfig
-from trainables.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
 
 
 def pixel_classifier(config: TrialConfig) -> ProbedClassifier:

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import skip_init
 
-from trainables.encoders import Encoder, HeadedEncoder, ProbeLayer
-from trainables.linf_attack import linf_pgd
-from trainables.pretrain import autocast
-from trainables.stored_images import Images
+from trainables.data.stored_images import Images
+from trainables.pgd import linf_pgd
+from trainables.pretraining.encoders import Encoder, HeadedEncoder, ProbeLayer
+from trainables.pretraining.pretrain import autocast
+from trainables.pretraining.views import ViewParams, render_views, sample_view_params
 from trainables.streams import stream, stream_seed
 from trainables.trial_config import TrialConfig
-from trainables.views import ViewParams, render_views, sample_view_params
 
 N_VIEWS_MOMENTUM, N_VIEWS_WEIGHT_DECAY = 0.9, 5e-5  # as in the paper's code
 MAX_PASSES_AT_ONCE = 4096  # views in memory at a time where no gradient is kept

@@ -22,7 +22,7 @@ def encoder_name(config: TrialConfig, data_checksum: str, device_type: str) -> s
 @functools.cache
 def _code_digest() -> str:
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

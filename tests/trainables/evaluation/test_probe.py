@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from trainables import probe as probe_module
-from trainables.encoders import ProjectedEncoder, build_encoder
-from trainables.probe import ProbedClassifier, frozen_features, train_probe
-from trainables.robust_accuracy import correct_under_attack, evaluation_batch
+from trainables.evaluation import probe as probe_module
+from trainables.evaluation.probe import ProbedClassifier, frozen_features, train_probe
+from trainables.evaluation.robust_accuracy import correct_under_attack, evaluation_batch
+from trainables.pretraining.encoders import ProjectedEncoder, build_encoder
 from trainables.trial_config import TrialConfig
 
 CLASS_COLOURS = torch.tensor([[200, 60, 60], [60, 200, 60], [60, 60, 200]])

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from trainables.stored_images import ImageFile, write_header
+from trainables.data.stored_images import ImageFile, write_header
 
 DECODED_AT_ONCE = 1000  # images between two calls of OnProgress, and at most this many tasks outstanding
 OnProgress = Callable[[int, int], None]  # images done, images in total

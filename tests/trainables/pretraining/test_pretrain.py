@@ -13,9 +13,9 @@ from functorch.compile import make_boxed_func
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
 
-from trainables.encoders import ProjectedEncoder
-from trainables.pretrain import Pretraining, TrialDiverged, build_optimiser, learning_rate_at
-from trainables.ssl_losses import ssl_loss
+from trainables.pretraining.encoders import ProjectedEncoder
+from trainables.pretraining.pretrain import Pretraining, TrialDiverged, build_optimiser, learning_rate_at
+from trainables.pretraining.ssl_losses import ssl_loss
 from trainables.trial_config import TrialConfig
 
 CPU = torch.device("cpu")

@@ -14,14 +14,14 @@ from timm.optim.lars import Lars
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.cost import count_pass_cost, train_pflop_per_batch
-from trainables.encoders import Encoder, build_encoder
-from trainables.linf_attack import linf_pgd
-from trainables.ssl_losses import ssl_loss
-from trainables.stored_images import Images
+from trainables.data.stored_images import Images
+from trainables.pgd import linf_pgd
+from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
+from trainables.pretraining.encoders import Encoder, build_encoder
+from trainables.pretraining.ssl_losses import ssl_loss
+from trainables.pretraining.views import make_views
 from trainables.streams import stream, stream_seed
 from trainables.trial_config import TrialConfig
-from trainables.views import make_views
 
 
 class TrialDiverged(RuntimeError):

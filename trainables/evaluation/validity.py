@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from trainables.probe import ProbedClassifier, frozen_features
-from trainables.robust_accuracy import correct_under_attack, percent_correct
-from trainables.stored_images import Images
+from trainables.data.stored_images import Images
+from trainables.evaluation.probe import ProbedClassifier, frozen_features
+from trainables.evaluation.robust_accuracy import correct_under_attack, percent_correct
 from trainables.trial_config import TrialConfig
 
 UNBOUNDED_RADIUS_255 = 128.0

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.encoders import build_encoder
+from trainables.pretraining.encoders import build_encoder
 from trainables.trial_config import TrialConfig
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.ssl_losses import invariance_loss, nt_xent_loss, ssl_loss, total_coding_rate
+from trainables.pretraining.ssl_losses import invariance_loss, nt_xent_loss, ssl_loss, total_coding_rate
 from trainables.trial_config import TrialConfig
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from torchvision.transforms import ColorJitter, RandomResizedCrop
 from torchvision.transforms import functional as tv
 
-from trainables import views as views_module
+from trainables.pretraining import views as views_module
+from trainables.pretraining.views import ViewParams, make_views, render_views, sample_view_params
 from trainables.trial_config import TrialConfig
-from trainables.views import ViewParams, make_views, render_views, sample_view_params
 
 PATCH = {"view_scale_min": 0.25, "view_scale_max": 0.25, "view_ratio_min": 1.0, "view_ratio_max": 1.0}
 TORCHVISION_OPERATIONS = (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation, tv.adjust_hue)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.robust_accuracy import accuracies, attacked_by_pgd, correct_under_attack, most_damaging
+from trainables.evaluation.robust_accuracy import accuracies, attacked_by_pgd, correct_under_attack, most_damaging
 from trainables.trial_config import TrialConfig
 
 DISTANCES_255 = (-3.0, 1.0, 3.0, 5.0, 7.0, 9.5, 14.0, 18.0, 25.0)
