@@ -118,6 +118,14 @@ class TrialConfig(BaseModel):
     eval_radii_255: tuple[float, ...] = Field((4.0, 8.0, 16.0), min_length=1)
     eval_pgd_steps: int = Field(20, ge=1)
     eval_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
+    eval_losses: tuple[Literal["cross_entropy", "margin"], ...] = Field(
+        ("cross_entropy", "margin"),
+        min_length=1,
+        description="what PGD ascends, in this order; an image must withstand all",
+    )
+    eval_checks: Literal["cheap", "all"] = Field(
+        "cheap", description="all: also the checks of the attack that take longer than it does"
+    )
     eval_restarts: int = Field(1, ge=1, description="the first starts at 0 as in the paper, further ones at random")
     eval_samples: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
     eval_eot_samples: int = Field(20, ge=1, description="draws an attack averages gradients over, for redrawn views")
@@ -158,6 +166,8 @@ class TrialConfig(BaseModel):
                 "AutoAttack perturbs images: eval_autoattack_samples must be 0 for probe_threat per_view: "
                 f"eval_autoattack_samples={self.eval_autoattack_samples}"
             )
+        if len(set(self.eval_losses)) < len(self.eval_losses):
+            raise ValueError(f"eval_losses must be different: eval_losses={self.eval_losses}")
         for name in ("eval_radii_255", "rung_radii_255"):
             radii = getattr(self, name)
             if any(not 0 < r <= 255 for r in radii) or list(radii) != sorted(set(radii)):
@@ -214,7 +224,7 @@ class TrialConfig(BaseModel):
         The probe's batch size enters as its resolved value, so that a default has the same hash as that value set
         explicitly.
         """
-        fields = self.effective()
+        fields = self._hashed_fields()
         if "probe_batch_size" in fields:
             fields["probe_batch_size"] = self.probe_recipe().batch_size
         return content_hash(fields)
@@ -222,8 +232,13 @@ class TrialConfig(BaseModel):
     def pretraining_hash(self) -> str:
         """16 hex digits over only those effective fields that influence the pretrained encoder."""
         return content_hash(
-            {k: v for k, v in self.effective().items() if not k.startswith(("probe", "eval_", "rung_"))}
+            {k: v for k, v in self._hashed_fields().items() if not k.startswith(("probe", "eval_", "rung_"))}
         )
+
+    def _hashed_fields(self) -> dict[str, Any]:
+        """The effective fields without those that are as they were before they could be set (see ``EARLIER``)."""
+        as_before = {name for name, value in EARLIER.items() if getattr(self, name) == value}
+        return {name: value for name, value in self.effective().items() if name not in as_before}
 
     def ineffective_settings(self) -> list[str]:
         """Fields that were set to other values than their defaults although they have no effect, sorted."""
@@ -281,6 +296,11 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ),
     ("probe_view_draw", "fixed"): ("eval_eot_samples",),
 }  # fmt: skip
+
+
+# Fields that were added later, at the value that means what there was before. It is the value of configs recorded
+# without the field, and no part of a hash, so that a config has the hash that it had then.
+EARLIER: dict[str, Any] = {"eval_losses": ("cross_entropy",), "eval_checks": "cheap"}
 
 
 # What --preset laptop changes in the paper's recipe: real images that ship in a wheel, and budgets of seconds.
