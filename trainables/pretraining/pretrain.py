@@ -204,13 +204,19 @@ class Pretraining:
         config = self.config
         self.encoder.train(config.attack_batchnorm == "train")
         anchored = [target] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
+
+        def anchors() -> list[Tensor]:
+            return [self._project(views) for views in anchored]
+
         with torch.no_grad():
-            anchors = [self._project(views) for views in anchored]
+            fixed = None if config.has_leaking_anchor() else anchors()
         # A compiled graph computes gradients for everything that required them in its forward pass, requested or not.
         self.encoder.requires_grad_(config.gradient_leak)
         try:
             return linf_pgd(
-                lambda perturbed: self._loss([*anchors, self._project(perturbed)], labels),
+                lambda perturbed: self._loss(
+                    [*(anchors() if fixed is None else fixed), self._project(perturbed)], labels
+                ),
                 target,
                 radius=config.attack_radius_255 / 255,
                 step=config.attack_step_255 / 255,
@@ -228,7 +234,10 @@ class Pretraining:
         clean, target = self._split(views)
         if self.perturbation is None or (replay == 0 and config.perturbation == "reset"):
             self.perturbation = torch.zeros_like(target)
-        perturbed = (target + self.perturbation).clamp(0, 1).requires_grad_()
+        perturbed = target + self.perturbation
+        if config.perturbation != "carried_unclamped":
+            perturbed = perturbed.clamp(0, 1)
+        perturbed.requires_grad_()
         self.optimiser.zero_grad()
         loss = self._loss([self._project(views) for views in [*clean, perturbed]], labels)
         loss.backward()
