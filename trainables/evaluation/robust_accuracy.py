@@ -10,6 +10,7 @@ from torch.nn import functional
 from trainables.data.stored_images import Images
 from trainables.evaluation.probe import ProbedClassifier, to_pixels
 from trainables.pgd import linf_pgd
+from trainables.pretraining.pretrain import require_finite
 from trainables.streams import stream
 from trainables.trial_config import TrialConfig
 
@@ -44,6 +45,7 @@ def correct_under_attack(
         ``{"clean": flags, "pgd_4": flags, ...}``, each boolean of shape (N,), in the order of ``images``.
 
     Raises:
+        TrialDiverged: if logits are not finite.
         ValueError: if the classifier is in training mode.
     """
     if classifier.training:
@@ -54,6 +56,16 @@ def correct_under_attack(
         for number, batch in enumerate(zip(images.split(size), labels.split(size), strict=True))
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@torch.no_grad()
+def predicted(classifier: nn.Module, attacked: Tensor) -> Tensor:
+    """The classes (N,) of the largest logits; of NaN they would be the first class, which is right now and then.
+
+    Raises:
+        TrialDiverged: if logits are not finite.
+    """
+    return require_finite(classifier(attacked), "the logits of the probed classifier").argmax(dim=1)
 
 
 def evaluation_batch(classifier: nn.Module) -> int:
@@ -86,8 +98,7 @@ def _attack_batch(
         pixels = classifier.attack_space(pixels)
         if classifier.is_stochastic:
             return _attack_batch_of_redrawn_views(classifier, pixels, targets, config, radii_255, batch_number)
-    with torch.no_grad():
-        correct = classifier(pixels).argmax(dim=1) == targets
+    correct = predicted(classifier, pixels) == targets
     flags = {"clean": _snapshot(correct)}
     for radius_255 in radii_255:
         radius = radius_255 / 255
@@ -124,8 +135,7 @@ def _attack_batch_of_redrawn_views(
                 attempts.append(_ascend(classifier, pixels, targets, radius, num_steps, config, start))
             attacked = most_damaging(classifier, attempts, targets, config)
         classifier.redraw_for("look", str(radius_255), batch_number)
-        with torch.no_grad():
-            flags[name] = _snapshot(classifier(attacked).argmax(dim=1) == targets)
+        flags[name] = _snapshot(predicted(classifier, attacked) == targets)
     return flags
 
 
@@ -178,8 +188,7 @@ def attacked_by_pgd(
         num_steps = min(stride, config.eval_pgd_steps - done)
         start_here = attacked[left] - clean[left]
         attacked[left] = _ascend(classifier, clean[left], targets[left], radius, num_steps, config, start_here)
-        with torch.no_grad():
-            broken[left] = classifier(attacked[left]).argmax(dim=1) != targets[left]
+        broken[left] = predicted(classifier, attacked[left]) != targets[left]
     return attacked, broken
 
 
