@@ -120,7 +120,8 @@ class Final:
     """The result of a trial that ran to its end.
 
     Args:
-        metrics: everything that was measured; ``validity`` may list, in words, why the numbers cannot be trusted.
+        metrics: everything that was measured; ``validity`` may list, in words, why the numbers cannot be trusted, and
+            ``hardware`` name what they were clocked on.
         outcomes: accuracy -> for each evaluated example whether it was right (bool arrays); compared pairwise.
         save: writes further files, such as weights, into the trial's folder.
     """

@@ -24,6 +24,7 @@ class TrialCheckpoint:
         self._path, self._config, self._data_checksum = path, config, data_checksum
         self.is_encoder_shared = False  # whether another trial trained it
         self.head: dict[str, Tensor] | None = None  # of the probe in the final evaluation
+        self.reported: list[int] = []  # milestones whose reports have been taken
 
     def save(self, pretraining: Pretraining) -> None:
         """Saves the current state."""
@@ -33,6 +34,7 @@ class TrialCheckpoint:
             "config": self._config.pretraining_hash(),
             "data": self._data_checksum,
             "is_encoder_shared": self.is_encoder_shared,
+            "reported": self.reported,
             "head": None if self.head is None else {"config": self._config.content_hash(), "state": self.head},
             "state": pretraining.finished_state() if pretraining.is_finished else pretraining.state_dict(),
         }
@@ -60,6 +62,7 @@ class TrialCheckpoint:
             )
         pretraining.load_state_dict(saved["state"])
         self.is_encoder_shared = saved["is_encoder_shared"]
+        self.reported = saved.get("reported", [])  # earlier versions kept none
         head = saved["head"]
         self.head = head["state"] if head is not None and head["config"] == self._config.content_hash() else None
         return True

@@ -15,6 +15,7 @@ from trainables.trial_config import (
     PRESETS,
     TrialConfig,
     command_line,
+    preset_fields,
     resolve_paths,
 )
 
@@ -174,11 +175,8 @@ class RobustSSL(Trainable):
         return resolve_paths(config)
 
     def preset_fields(self, preset: str, base: TrialConfig) -> dict[str, Any]:
-        """The preset without a number of views, where the method fixes it."""
-        fields = super().preset_fields(preset, base)
-        if base.method in FIXED_NUM_VIEWS:
-            fields.pop("num_views", None)
-        return fields
+        """See ``trainables.trial_config.preset_fields``."""
+        return preset_fields(preset, base.method) if preset in PRESETS else {}
 
     def implied(self, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32."""

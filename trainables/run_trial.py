@@ -2,7 +2,8 @@
 
     python -m trainables.run_trial --set num_views=16 --set adversary=free --set replays=3
 
-trains on scikit-learn's digits with the laptop preset; ``--preset paper`` is the paper's recipe on CIFAR-10.
+trains on scikit-learn's digits with the laptop preset; ``--preset paper`` is the paper's recipe on CIFAR-10, and
+``--preset authors`` the same with pretraining as the authors' code does it.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from trainables.evaluation.probe import ProbedClassifier
 from trainables.pretraining.encoders import HeadedEncoder, build_encoder
 from trainables.pretraining.pretrain import TrialDiverged
 from trainables.trial import FinalReport, Metrics, Progress, run_trial
-from trainables.trial_config import PRESETS, TrialConfig, resolve_paths
+from trainables.trial_config import PRESETS, TrialConfig, preset_fields, resolve_paths
 from trainables.whole_files import DamagedFile, load_state
 
 CLASSIFIER_NAME = "classifier.pt"
@@ -34,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = parse_settings(options.set, TrialConfig)
-        given = TrialConfig(**(PRESETS[options.preset] | settings))
+        method = str(settings.get("method", TrialConfig.model_fields["method"].default))
+        given = TrialConfig(**(preset_fields(options.preset, method) | settings))
         config = resolve_paths(given)
         device = parse_device(options.device)
         if options.output is not None:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from trainables.checkpoint import TrialCheckpoint
-from trainables.data.datasets import ImageSet, TrialData
+from trainables.data.datasets import ImageSet, TrialData, missing_classes, shortened
 from trainables.evaluation.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
 from trainables.evaluation.check_table import check_metrics
 from trainables.evaluation.probe import ProbedClassifier, frozen_classifier, train_probe
@@ -85,8 +85,9 @@ def run_trial(
         config: the trial.
         data: its images, from ``load_data(config)``.
         device: where to compute.
-        milestones: increasing numbers of view passes at which to evaluate; each is reported once, at the first batch
-            boundary at or after it. Those not before the end of pretraining are left to the final report.
+        milestones: numbers of view passes at which to evaluate; each is reported once, at the first batch boundary at
+            or after it, and again only by a trial that was interrupted before its next report was asked for. Those not
+            before the end of pretraining are left to the final report.
         checkpoint_path: where to keep the state; an interrupted trial resumes from it and gets the same numbers.
         checkpoint_seconds: minimum time between two checkpoints; one is always written at milestones and at the end of
             pretraining.
@@ -96,10 +97,11 @@ def run_trial(
 
     Yields:
         ``Progress`` after batches, ``InterimReport`` at milestones, and finally one ``FinalReport``. ``train_loss`` in
-        a report is the mean since the previous report.
+        an interim report is the mean since the previous one, in the final report that of the whole pretraining.
+        ``hardware`` in the final report is what ``train_seconds`` were clocked on, elsewhere if the encoder is shared.
 
     Raises:
-        TrialDiverged: if the training loss is not finite.
+        TrialDiverged: if the training loss, the features, the probe or its logits are not finite.
         MemoryError: if the pretraining cannot fit; see ``require_memory``.
         ValueError: if config and data are incompatible, or the checkpoint is damaged or belongs to another config or to
             other images.
@@ -121,7 +123,8 @@ def run_trial(
                 shared.save(pretraining.finished_state())
         attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
         metrics, flags, classifier = evaluate_final(pretraining, data, config, checkpoint, attacks_done)
-        metrics |= {"train_loss": pretraining.mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
+        metrics |= {"train_loss": pretraining.whole_mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
+        metrics["hardware"] = ", then ".join(pretraining.hardware)
         yield FinalReport(metrics, flags, classifier)
 
 
@@ -145,7 +148,7 @@ def _pretrain(
     total = pretraining.num_batches * pretraining.view_passes_per_batch
     # Milestones passed before the last batch are skipped: their encoders no longer exist.
     passed = pretraining.view_passes - pretraining.view_passes_per_batch
-    pending = [milestone for milestone in milestones if passed < milestone < total]
+    pending = [m for m in sorted(set(milestones)) if passed < m < total and m not in checkpoint.reported]
 
     if not pretraining.is_finished:
         require_memory(pretraining.encoder, config, pretraining.device)
@@ -156,7 +159,9 @@ def _pretrain(
             checkpoint.save(pretraining)
             metrics = evaluate_interim(pretraining, data, config) | {"train_loss": train_loss}
             while pending and pretraining.view_passes >= pending[0]:
-                yield InterimReport({"milestone": pending.pop(0)} | metrics)
+                yield InterimReport({"milestone": pending[0]} | metrics)
+                checkpoint.reported.append(pending.pop(0))
+            checkpoint.save(pretraining)
 
     yield from reports_due()  # for a checkpoint that was written just before its report was lost
     saved_at = time.monotonic()
@@ -186,12 +191,19 @@ def require_fitting(config: TrialConfig, data: TrialData) -> None:
 
 
 def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> Metrics:
-    """Costs, and accuracies of a short probe: ``rung_images`` training images, and as many validation images."""
+    """Costs, and accuracies of a short probe: ``rung_images`` training images, and as many validation images.
+
+    ``validity`` names the classes of which the probe saw no image, if there are any.
+    """
     classifier = _probe(pretraining, data, config, config.rung_images, config.rung_probe_epochs)
     validation = data.validation.tensors(config.rung_images)
     flags = correct_under_attack(classifier, *validation, config, config.rung_radii_255)
     pretraining.encoder.requires_grad_(True)
-    return cost_metrics(pretraining) | accuracies(flags, "val")
+    metrics = cost_metrics(pretraining) | accuracies(flags, "val")
+    missing = missing_classes(data.train.labels[: config.rung_images], data.class_names)
+    if missing:
+        metrics["validity"] = [f"rung_images={config.rung_images} leaves the probe no image of {shortened(missing)}"]
+    return metrics
 
 
 def evaluate_final(

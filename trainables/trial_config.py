@@ -73,12 +73,18 @@ class TrialConfig(BaseModel):
     lr_horizon: Literal["updates", "batches"] = "updates"
     gradient_leak: bool = Field(False, description="add the attack's weight gradients to the update, as the code does")
     free_step: Literal["attack_step", "radius"] = "attack_step"
-    perturbation: Literal["carried", "reset"] = "carried"
+    perturbation: Literal["carried", "carried_unclamped", "reset"] = Field(
+        "carried",
+        description="of free training at a new batch: kept within [0, 1] of its views, added to them as it is, or 0",
+    )
     invariance_target: Literal["perturbed", "clean"] = Field(
         "perturbed", description="the mean that emp_ssl draws perturbed views to: of themselves, or of the clean views"
     )
     simclr_attack_anchor: Literal["other_view", "same_view"] = Field(
         "other_view", description="what adversary pgd moves SimCLR's perturbed view away from"
+    )
+    simclr_anchor_leak: bool = Field(
+        False, description="with gradient_leak: project that anchor at every attack step and add its gradients too"
     )
     attack_batchnorm: Literal["train", "eval"] = "train"
 
@@ -192,18 +198,26 @@ class TrialConfig(BaseModel):
     def view_passes_per_image(self) -> int:
         """View passes that one image costs in one data epoch.
 
-        Clean views are never attacked, so SimCLR with PGD-k costs 2 + k.
+        Clean views are never attacked, so SimCLR with PGD-k costs 2 + k; with leaking anchors, 2 + 2k.
         """
         attack_steps = self.pgd_steps if self.adversary == "pgd" else 0
         views = self.num_perturbed_views() + self.num_clean_views()
-        return views * self.updates_per_batch() + self.num_perturbed_views() * attack_steps
+        attacked = self.num_perturbed_views() + (1 if self.has_leaking_anchor() else 0)
+        return views * self.updates_per_batch() + attacked * attack_steps
+
+    def has_leaking_anchor(self) -> bool:
+        """Whether the gradients of what a SimCLR attack moves away from are added to the update."""
+        return self.simclr_anchor_leak and "simclr_anchor_leak" not in self._ineffective_fields()
 
     def probe_recipe(self) -> "ProbeRecipe":
         """How the probe is trained: by the defaults of its own recipe where the fields are None."""
-        rate, epochs, batch_size = (0.03, 100, 100) if self.probe == "n_views" else (3e-4, 10, 256)
+        rate, epochs, batch_size = self._own_recipe()
         return ProbeRecipe(
             self.probe_learning_rate or rate, self.probe_epochs or epochs, self.probe_batch_size or batch_size
         )
+
+    def _own_recipe(self) -> "ProbeRecipe":
+        return ProbeRecipe(0.03, 100, 100) if self.probe == "n_views" else ProbeRecipe(3e-4, 10, 256)
 
     def updates_per_batch(self) -> int:
         """Optimizer steps on each batch of views: m for free adversarial training, else 1."""
@@ -219,26 +233,37 @@ class TrialConfig(BaseModel):
         return {k: v for k, v in self.model_dump(mode="json").items() if k not in dropped}
 
     def content_hash(self) -> str:
-        """16 hex digits that are equal exactly if all effective fields are.
+        """16 hex digits that are equal exactly if all effective fields are, a default as the value that it stands for.
 
-        The probe's batch size enters as its resolved value, so that a default has the same hash as that value set
-        explicitly.
+        Values enter as the earliest version wrote them, so that its configs keep their hashes: the probe's batch size
+        always as a number, its epochs and rate as None and the stem as ``auto`` where those mean the same.
         """
-        fields = self._hashed_fields()
+        fields = self._hashed()
         if "probe_batch_size" in fields:
             fields["probe_batch_size"] = self.probe_recipe().batch_size
+        rate, epochs, _ = self._own_recipe()
+        for name, value in (("probe_epochs", epochs), ("probe_learning_rate", rate)):
+            if fields.get(name) == value:
+                fields[name] = None
         return content_hash(fields)
 
     def pretraining_hash(self) -> str:
         """16 hex digits over only those effective fields that influence the pretrained encoder."""
-        return content_hash(
-            {k: v for k, v in self._hashed_fields().items() if not k.startswith(("probe", "eval_", "rung_"))}
-        )
+        return content_hash({k: v for k, v in self._hashed().items() if not k.startswith(("probe", "eval_", "rung_"))})
 
-    def _hashed_fields(self) -> dict[str, Any]:
+    def has_small_stem(self) -> bool:
+        """Whether the encoder has the stem for small images, which ``auto`` selects up to 64 pixels."""
+        return self._is_small() if self.stem == "auto" else self.stem == "small"
+
+    def _is_small(self) -> bool:
+        return self.image_size <= 64
+
+    def _hashed(self) -> dict[str, Any]:
         """The effective fields without those that are as they were before they could be set (see ``EARLIER``)."""
-        fields = self.effective()
-        return {name: value for name, value in fields.items() if name not in EARLIER or value != EARLIER[name]}
+        fields = {k: v for k, v in self.effective().items() if k not in EARLIER or v != EARLIER[k]}
+        if "stem" in fields and self.has_small_stem() == self._is_small():
+            fields["stem"] = "auto"
+        return fields
 
     def ineffective_settings(self) -> list[str]:
         """Fields that were set to other values than their defaults although they have no effect, sorted."""
@@ -276,15 +301,18 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("dataset", "digits"): ("data_root",),
     ("adversary", "none"): (
         "attack_radius_255", "attack_step_255", "pgd_steps", "replays", "lr_horizon", "gradient_leak", "free_step",
-        "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor",
+        "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor", "simclr_anchor_leak",
     ),
     ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation"),
-    ("adversary", "free"): ("pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor"),
-    ("method", "emp_ssl"): ("temperature", "simclr_attack_anchor"),
+    ("adversary", "free"): (
+        "pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor", "simclr_anchor_leak",
+    ),
+    ("gradient_leak", False): ("simclr_anchor_leak",),
+    ("method", "emp_ssl"): ("temperature", "simclr_attack_anchor", "simclr_anchor_leak"),
     ("method", "simclr"): ("invariance_weight", "coding_rate_weight", "coding_rate_eps2", "invariance_target"),
     ("method", "supervised"): (
         "invariance_weight", "coding_rate_weight", "coding_rate_eps2", "temperature", "projector_hidden_dim",
-        "projector_dim", "invariance_target", "simclr_attack_anchor",
+        "projector_dim", "invariance_target", "simclr_attack_anchor", "simclr_anchor_leak",
     ),
     ("encoder", "resnet_narrow"): ("stem",),
     ("probe", "central"): (*PROBE_ATTACK, *PROBE_VIEWS),
@@ -300,7 +328,7 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
 
 # Fields that were added later, at the value that means what there was before. It is the value of configs recorded
 # without the field, and no part of a hash, so that a config has the hash that it had then. Plain JSON values.
-EARLIER: dict[str, Any] = {"eval_losses": ["cross_entropy"], "eval_checks": "cheap"}
+EARLIER: dict[str, Any] = {"eval_losses": ["cross_entropy"], "eval_checks": "cheap", "simclr_anchor_leak": False}
 
 
 # What --preset laptop changes in the paper's recipe: real images that ship in a wheel, and budgets of seconds.
@@ -321,7 +349,24 @@ LAPTOP: dict[str, Any] = {
     "rung_probe_epochs": 3,
     "eval_samples": 250,
 }
-PRESETS: dict[str, dict[str, Any]] = {"laptop": LAPTOP, "paper": {}}
+# What --preset authors changes in the paper's recipe: pretraining as the authors' code does it, deviations included.
+AUTHORS: dict[str, Any] = {
+    "lr_horizon": "batches",
+    "gradient_leak": True,
+    "perturbation": "carried_unclamped",
+    "simclr_attack_anchor": "same_view",
+    "simclr_anchor_leak": True,
+}
+PRESETS: dict[str, dict[str, Any]] = {"laptop": LAPTOP, "paper": {}, "authors": AUTHORS}
+
+
+def preset_fields(preset: str, method: str) -> dict[str, Any]:
+    """The fields that ``preset`` sets for a method: the number of views only where the method leaves it open.
+
+    The authors' SimCLR has colours of its own.
+    """
+    fields = {k: v for k, v in PRESETS[preset].items() if k != "num_views" or method not in FIXED_NUM_VIEWS}
+    return fields | ({"augmentation": "simclr"} if (preset, method) == ("authors", "simclr") else {})
 
 
 def command_line(config: TrialConfig) -> str:
@@ -330,8 +375,8 @@ def command_line(config: TrialConfig) -> str:
     if config.dataset != "digits":
         fields["data_root"] = config.data_root
     best: tuple[str, dict[str, Any]] | None = None
-    for preset, changes in PRESETS.items():
-        base = TrialConfig(**changes).model_dump(mode="json")
+    for preset in PRESETS:
+        base = TrialConfig(**preset_fields(preset, config.method)).model_dump(mode="json")
         differing = {k: v for k, v in fields.items() if base[k] != v}
         if best is None or len(differing) < len(best[1]):
             best = preset, differing

@@ -161,6 +161,9 @@ def _number_text(value: float, form: str) -> str:
 def _cost_caption(first: EvaluatedTrial, second: EvaluatedTrial, costs: list[Metric]) -> str:
     clocked = [in_words(cost) for cost in costs if cost.is_clocked]
     words = [f"Clocked, and so dependent on what else ran on the machine: {', '.join(clocked)}."] if clocked else []
+    named = [(letter, trial.metrics.get("hardware")) for letter, trial in (("A", first), ("B", second))]
+    if clocked and any(hardware for _, hardware in named):
+        words.append("; ".join(f"{letter} on {hardware or 'unknown hardware'}" for letter, hardware in named) + ".")
     shared = [letter for letter, trial in (("A", first), ("B", second)) if trial.metrics.get(trial.trainable.reused)]
     if shared:
         words.append(f"{' and '.join(shared)} reused what another trial had trained: the cost is that of training it.")

@@ -70,7 +70,8 @@ def paper_sections(table: TrialTable, study_dir: Path) -> list[Section]:
 def incomparable(table: TrialTable, dataset: str) -> list[str]:
     """Reasons why our numbers cannot be compared with the paper's; usually empty."""
     spec, ours = table.study.spec, table.study.spec["base"]["dataset"]
-    reasons = [] if spec.get("preset") == "paper" else [f"the study ran under the preset {spec.get('preset')}"]
+    full_size = ("paper", "authors")
+    reasons = [] if spec.get("preset") in full_size else [f"the study ran under the preset {spec.get('preset')}"]
     if DATASETS.get(ours) != dataset:
         reasons.append(f"ours are of {ours}, the paper's of {DATASET_WORDS[dataset]}")
     return reasons

@@ -52,7 +52,10 @@ def study_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--space", type=Path, help="a file that exports STUDY, or the name of a packaged space: crops_vs_epochs")
     add("--list-spaces", action="store_true", help="name the packaged spaces with their questions, and end")
-    add("--preset", help="what the trainable offers; robust SSL: laptop (default), in minutes; paper, as published")
+    add(
+        "--preset",
+        help="what the trainable offers; robust SSL: laptop (default), paper, authors (as their code)",
+    )
     add("--set", action="append", default=[], metavar="FIELD=VALUE", help="set a field of the base config")
     add("--dataset", help="digits, cifar10, cifar100 or imagefolder; as --set dataset=...")
     add("--data-root", help="where the dataset's files are; as --set data_root=...")

@@ -103,7 +103,7 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
         (["--dataset", "mnist"], "dataset: "),
         (["--trials", "-1"], "trials must be at least 1: trials=-1"),
         (["--trials", "0"], "trials must be at least 1: trials=0"),
-        (["--preset", "desktop"], "--preset must be one of laptop, paper: 'desktop'"),
+        (["--preset", "desktop"], "--preset must be one of laptop, paper, authors: 'desktop'"),
         (["--budget", "train_pflop"], "--budget takes COST=NUMBER, not 'train_pflop'"),
         (["--budget", "train_pflop=much"], "--budget takes COST=NUMBER, not 'train_pflop=much'"),
         (["--budget", "train_pflop=0"], "a budget must be positive: train_pflop=0"),

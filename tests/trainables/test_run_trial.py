@@ -16,7 +16,7 @@ from trainables import trial as trial_module
 from trainables.data.datasets import load_data
 from trainables.run_trial import CLASSIFIER_NAME, load_classifier, main, save_classifier
 from trainables.trial import FinalReport, run_trial
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.trial_config import AUTHORS, LAPTOP, TrialConfig
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,6 +174,20 @@ def test_out_of_memory_is_one_line_and_exit_code_1(
     monkeypatch.setattr(trial_module, "require_memory", lambda *given: (_ for _ in ()).throw(error))
     assert main(arguments()) == 1
     assert capsys.readouterr().err.splitlines() == [line]
+
+
+def test_divergence_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments("batch_size=100", "learning_rate=1e38", "momentum=0")) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "error: the weights of the trained probe are not finite"
+
+
+def test_preset_authors_has_the_colours_of_the_method(capsys: pytest.CaptureFixture[str]) -> None:
+    simclr = [*TINY, "method=simclr", "dataset=digits", "encoder=resnet_narrow"]
+    settings = [word for setting in simclr for word in ("--set", setting)]
+    assert main(["--preset", "authors", *settings]) == 0
+    expected = TrialConfig(**AUTHORS | parse_settings(simclr, TrialConfig) | {"augmentation": "simclr"})
+    assert expected.content_hash() in capsys.readouterr().out
 
 
 def test_output_of_another_config_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

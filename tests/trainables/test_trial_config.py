@@ -9,11 +9,12 @@ from pydantic import ValidationError
 
 from study.settings import explain, parse_settings
 from trainables.trial_config import (
+    AUTHORS,
     INEFFECTIVE,
     LAPTOP,
-    PRESETS,
     TrialConfig,
     command_line,
+    preset_fields,
     resolve_paths,
 )
 
@@ -32,6 +33,8 @@ SIMCLR = {"method": "simclr", "num_views": 2}
         ({"adversary": "free"}, {"attack_batchnorm": "eval"}),
         ({}, {"temperature": 0.5}),
         (SIMCLR, {"invariance_weight": 1.0}),
+        (SIMCLR | {"adversary": "pgd"}, {"simclr_anchor_leak": True}),
+        ({"adversary": "pgd", "gradient_leak": True}, {"simclr_anchor_leak": True}),
         ({"probe": "central"}, {"probe_attack_steps": 9}),
         ({"adversary": "free", "free_step": "radius"}, {"attack_step_255": 1.0}),
         ({"adversary": "free", "replays": 1}, {"lr_horizon": "batches"}),
@@ -61,6 +64,8 @@ def test_hash_ignores_what_has_no_effect(base: dict[str, Any], change: dict[str,
         ({"adversary": "pgd"}, {"attack_batchnorm": "eval"}),
         ({"adversary": "pgd"}, {"attack_radius_255": 16.0}),
         (SIMCLR, {"temperature": 0.5}),
+        (SIMCLR | {"adversary": "pgd", "gradient_leak": True}, {"simclr_anchor_leak": True}),
+        ({"adversary": "free"}, {"perturbation": "carried_unclamped"}),
         ({}, {"invariance_weight": 1.0}),
         ({}, {"seed": 1}),
         ({}, {"split_seed": 1}),
@@ -214,6 +219,9 @@ def test_setting_without_value_is_refused() -> None:
         LAPTOP | SIMCLR | {"adversary": "none", "probe": "central", "rung_radii_255": (1.0,), "eval_samples": None},
         LAPTOP | {"dataset": "imagefolder", "data_root": "/data/it's here; $HOME", "learning_rate": 1e-3},
         LAPTOP | {"view_ratio_min": 1 / 3, "weight_decay": 0.0, "precision": "bf16", "seed": 7},
+        AUTHORS | {"seed": 3},
+        AUTHORS | SIMCLR | {"adversary": "pgd"},
+        AUTHORS | SIMCLR | {"adversary": "pgd", "augmentation": "simclr"},
     ],
 )
 def test_command_line_gives_the_config_back(fields: dict[str, Any]) -> None:
@@ -222,7 +230,7 @@ def test_command_line_gives_the_config_back(fields: dict[str, Any]) -> None:
     assert words[:4] == ["python", "-m", "trainables.run_trial", "--preset"]
     preset, rest = words[4], words[5:]
     assert rest[::2] == ["--set"] * (len(rest) // 2)
-    parsed = TrialConfig(**(PRESETS[preset] | parse_settings(rest[1::2], TrialConfig)))
+    parsed = TrialConfig(**(preset_fields(preset, config.method) | parse_settings(rest[1::2], TrialConfig)))
     assert parsed.content_hash() == config.content_hash()
     assert parsed.data_root == config.data_root
 
@@ -250,6 +258,8 @@ def test_json_gives_the_config_back() -> None:
         (SIMCLR | {"adversary": "none"}, 2, 1),
         (SIMCLR | {"adversary": "pgd", "pgd_steps": 5}, 7, 1),
         (SIMCLR | {"adversary": "free", "replays": 3}, 6, 3),
+        (SIMCLR | {"adversary": "pgd", "pgd_steps": 5, "gradient_leak": True, "simclr_anchor_leak": True}, 12, 1),
+        (SIMCLR | {"adversary": "pgd", "pgd_steps": 5, "simclr_anchor_leak": True}, 7, 1),
     ],
 )
 def test_passes_and_updates(fields: dict[str, Any], view_passes_per_image: int, updates_per_batch: int) -> None:
@@ -274,6 +284,51 @@ def test_a_default_batch_of_the_probe_has_the_hash_of_its_size() -> None:
     assert command_line(by_views.replace(probe_batch_size=256)).endswith(
         "--set probe=n_views --set probe_batch_size=256"
     )
+
+
+def test_defaults_have_the_hash_of_what_they_stand_for() -> None:
+    for fields, change in (
+        ({}, {"probe_epochs": 10}),
+        ({}, {"probe_learning_rate": 3e-4}),
+        ({"probe": "n_views"}, {"probe_epochs": 100, "probe_learning_rate": 0.03}),
+        ({}, {"stem": "small"}),
+        ({"image_size": 224}, {"stem": "imagenet"}),
+    ):
+        config = TrialConfig(**fields)  # type: ignore[arg-type]
+        changed = config.replace(**change)  # type: ignore[arg-type]
+        assert changed.content_hash() == config.content_hash()
+        assert changed.pretraining_hash() == config.pretraining_hash()
+    for fields, change in (
+        ({}, {"probe_epochs": 100}),
+        ({"probe": "n_views"}, {"probe_epochs": 10}),
+        ({}, {"probe_learning_rate": 0.03}),
+        ({}, {"stem": "imagenet"}),
+        ({"image_size": 224}, {"stem": "small"}),
+    ):
+        config = TrialConfig(**fields)  # type: ignore[arg-type]
+        assert config.replace(**change).content_hash() != config.content_hash()  # type: ignore[arg-type]
+
+
+def test_hashes_are_those_of_earlier_journals() -> None:
+    """A field that came later, or a default that is hashed as what it stands for, must not change them."""
+    simclr = TrialConfig(**LAPTOP | SIMCLR | {"adversary": "pgd", "gradient_leak": True})
+    for config, content, pretraining in (
+        (TrialConfig(), "01a6a7c8dfcbd757", "0670f34da2918302"),
+        (TrialConfig(**LAPTOP), "661a8af9b77b42b9", "49706fa00b2c328c"),
+        (simclr, "063b13858a55498d", "997c7ef42a8e17fe"),
+    ):
+        assert (config.content_hash(), config.pretraining_hash()) == (content, pretraining)
+
+
+def test_preset_authors_is_that_of_the_method() -> None:
+    assert preset_fields("authors", "emp_ssl") == AUTHORS
+    assert preset_fields("authors", "simclr") == AUTHORS | {"augmentation": "simclr"}
+    assert "num_views" not in preset_fields("laptop", "simclr")
+    config = TrialConfig(**preset_fields("authors", "emp_ssl"))
+    changed = {
+        name for name, value in config.effective().items() if TrialConfig().model_dump(mode="json")[name] != value
+    }
+    assert changed == {"lr_horizon", "perturbation"}, "in free training of EMP-SSL"
 
 
 def test_resolve_paths_makes_the_data_root_absolute(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import platform
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +73,8 @@ def load_data(config: TrialConfig, on_progress: OnProgress | None = None) -> Tri
     """Loads, caches and splits the images that ``config`` names.
 
     Raises:
-        ValueError: if the files are missing or unreadable, naming the path and what can be run without them.
+        ValueError: if the files are missing or unreadable, naming the path and what can be run without them; if a class
+            is left without training images.
     """
     match config.dataset:
         case "digits":
@@ -84,7 +86,24 @@ def load_data(config: TrialConfig, on_progress: OnProgress | None = None) -> Tri
     checksum = _checksum(train, test)
     train_rows, validation_rows = split_rows(train.labels, config)
     test_rows = stratified_rows(test.labels, config.eval_samples, config.split_seed)
+    missing = missing_classes(train.labels[train_rows], names)
+    if missing:
+        raise ValueError(
+            f"no training image is left of {shortened(missing)}: train_images={config.train_images}, "
+            f"validation_fraction={config.validation_fraction}"
+        )
     return TrialData(train.take(train_rows), train.take(validation_rows), test.take(test_rows), names, checksum)
+
+
+def missing_classes(labels: np.ndarray, names: Sequence[str]) -> list[str]:
+    """The names of the classes that ``labels`` lack, in their order."""
+    counts = np.bincount(labels, minlength=len(names))
+    return [name for name, count in zip(names, counts, strict=True) if count == 0]
+
+
+def shortened(names: Sequence[str]) -> str:
+    """At most five names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def available_here(data: TrialData, config: TrialConfig) -> TrialData:
@@ -227,10 +246,9 @@ def _decode_folder(folder: Path, names: tuple[str, ...], image_size: int, on_pro
         if path.suffix.lower() in IMAGE_SUFFIXES
     ]
     labels = np.asarray([label for _, label in files], dtype=np.int64)
-    counts = np.bincount(labels, minlength=len(names))
-    if len(files) == 0 or counts.min() == 0:
-        empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
-        raise ValueError(f"no images ({', '.join(IMAGE_SUFFIXES)}) of {', '.join(empty[:5])} in {folder.resolve()}")
+    empty = missing_classes(labels, names)
+    if empty:
+        raise ValueError(f"no images ({', '.join(IMAGE_SUFFIXES)}) of {shortened(empty)} in {folder.resolve()}")
     listing = hashlib.sha256(f"{folder.resolve()} {image_size}".encode())
     for path, label in files:
         status, relative = os.stat(path), path.removeprefix(f"{folder}{os.sep}")

@@ -76,7 +76,8 @@ class ImageFile:
         descriptor = self.open()
         images = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
         for image, row in zip(images, rows.tolist(), strict=True):
-            assert 0 <= row < self.shape[0]
+            if not 0 <= row < self.shape[0]:
+                raise IndexError(f"{self.path} has no row {row}: it holds {self.shape[0]} images")
             if os.preadv(descriptor, [image.data], self._start + row * image.nbytes) != image.nbytes:
                 raise OSError(f"{self.path} has become shorter while it was read")
         return torch.from_numpy(images)

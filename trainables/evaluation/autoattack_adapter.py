@@ -16,7 +16,13 @@ from torch import Tensor, nn
 from study.files import replacing
 from trainables.data.stored_images import Images
 from trainables.evaluation.probe import ProbedClassifier, to_pixels
-from trainables.evaluation.robust_accuracy import Flags, evaluation_batch, is_stochastic, most_damaging
+from trainables.evaluation.robust_accuracy import (
+    Flags,
+    evaluation_batch,
+    is_stochastic,
+    most_damaging,
+    predicted,
+)
 from trainables.streams import stream_seed
 from trainables.trial_config import TrialConfig
 
@@ -60,6 +66,8 @@ def correct_under_autoattack(
         ``{"aa_4": flags, ...}``, boolean of shape (N,).
 
     Raises:
+        RuntimeError: if a returned example lies outside the ball.
+        TrialDiverged: if logits are not finite.
         ValueError: if the classifier is in training mode.
     """
     if classifier.training:
@@ -151,9 +159,10 @@ def _broken_by(
             attack.attacks_to_run = list(attacks)
             attacked, _ = attack.run_standard_evaluation(pixels, targets, batch_size=batch_size)
     attacked = attacked.to(pixels.device)
-    assert float((attacked - pixels).abs().max()) <= radius + 1e-5
-    with torch.no_grad():
-        found = torch.cat([classifier(part).argmax(dim=1) for part in attacked.split(batch_size)])
+    distance = float((attacked - pixels).abs().max())
+    if not distance <= radius + 1e-5:
+        raise RuntimeError(f"AutoAttack's {'+'.join(attacks)} moved a pixel by {distance}, its radius is {radius}")
+    found = torch.cat([predicted(classifier, part) for part in attacked.split(batch_size)])
     return (found != targets).cpu().numpy()
 
 

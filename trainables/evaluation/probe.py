@@ -15,7 +15,7 @@ from torch.nn.utils import skip_init
 from trainables.data.stored_images import Images
 from trainables.pgd import linf_pgd
 from trainables.pretraining.encoders import Encoder, HeadedEncoder, ProbeLayer
-from trainables.pretraining.pretrain import autocast
+from trainables.pretraining.pretrain import autocast, require_finite
 from trainables.pretraining.views import ViewParams, render_views, sample_view_params
 from trainables.streams import stream, stream_seed
 from trainables.trial_config import TrialConfig
@@ -24,6 +24,7 @@ N_VIEWS_MOMENTUM, N_VIEWS_WEIGHT_DECAY = 0.9, 5e-5  # as in the paper's code
 MAX_PASSES_AT_ONCE = 4096  # views in memory at a time where no gradient is kept
 FULL_BATCH_PIXELS = 64  # side of the largest images whose batches are of full size
 MAX_FEATURE_BYTES = 2**30  # larger feature matrices are kept in a file
+FEATURES = "the features of the encoder"
 
 
 class ProbedClassifier(nn.Module):
@@ -111,6 +112,9 @@ def train_probe(
     Returns:
         The classifier, in evaluation mode, with no parameter of its encoder requiring gradients.
 
+    Raises:
+        TrialDiverged: if features or the trained head are not finite.
+
     Source: the paper's central and robust central probe (r-LE, Kim et al., arXiv:2006.07589) with Adam, and its probe
     on averaged views with SGD and a cosine schedule; cross-entropy.
     """
@@ -135,6 +139,7 @@ def train_probe(
             optimiser.step()
         schedule.step()
     head.requires_grad_(False)
+    require_finite(torch.cat([head.weight.flatten(), head.bias]), "the weights of the trained probe")
     return classifier
 
 
@@ -154,15 +159,20 @@ def to_pixels(images: Images, device: torch.device) -> Tensor:
 
 @torch.no_grad()
 def frozen_features(classifier: ProbedClassifier, images: Images) -> Tensor:
-    """The features (N, F) of uint8 images (N, 3, S, S); above 1 GiB, a memory map of an unnamed temporary file."""
+    """The features (N, F) of uint8 images (N, 3, S, S); above 1 GiB, a memory map of an unnamed temporary file.
+
+    Raises:
+        TrialDiverged: if they are not finite.
+    """
     device = classifier.head.weight.device
     size = classifier.images_at_once(MAX_PASSES_AT_ONCE)
     parts = (classifier.features(to_pixels(part, device)) for part in images.split(size))
     shape = (len(images), classifier.head.in_features)
     if 4 * shape[0] * shape[1] <= MAX_FEATURE_BYTES:
-        return torch.cat(list(parts))
+        return require_finite(torch.cat(list(parts)), FEATURES)
     with tempfile.TemporaryFile() as file:
         for part in parts:
+            require_finite(part, FEATURES)
             part.cpu().numpy().tofile(file)
         return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="r+", shape=shape))
 

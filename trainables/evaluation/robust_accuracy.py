@@ -10,6 +10,7 @@ from trainables.data.stored_images import Images
 from trainables.evaluation.attack_losses import LOSSES
 from trainables.evaluation.probe import ProbedClassifier, to_pixels
 from trainables.pgd import linf_pgd
+from trainables.pretraining.pretrain import require_finite
 from trainables.streams import stream
 from trainables.trial_config import TrialConfig
 
@@ -45,6 +46,7 @@ def correct_under_attack(
         ``{"clean": flags, "pgd_4": flags, ...}``, each boolean of shape (N,), in the order of ``images``.
 
     Raises:
+        TrialDiverged: if logits are not finite.
         ValueError: if the classifier is in training mode.
     """
     if classifier.training:
@@ -55,6 +57,16 @@ def correct_under_attack(
         for number, batch in enumerate(zip(images.split(size), labels.split(size), strict=True))
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@torch.no_grad()
+def predicted(classifier: nn.Module, attacked: Tensor) -> Tensor:
+    """The classes (N,) of the largest logits; of NaN they would be the first class, which is right now and then.
+
+    Raises:
+        TrialDiverged: if logits are not finite.
+    """
+    return require_finite(classifier(attacked), "the logits of the probed classifier").argmax(dim=1)
 
 
 def evaluation_batch(classifier: nn.Module) -> int:
@@ -87,8 +99,7 @@ def _attack_batch(
         pixels = classifier.attack_space(pixels)
         if classifier.is_stochastic:
             return _attack_batch_of_redrawn_views(classifier, pixels, targets, config, radii_255, batch_number)
-    with torch.no_grad():
-        correct = classifier(pixels).argmax(dim=1) == targets
+    correct = predicted(classifier, pixels) == targets
     flags = {"clean": _snapshot(correct)}
     for radius_255 in radii_255:
         radius = radius_255 / 255
@@ -129,8 +140,7 @@ def _attack_batch_of_redrawn_views(
             ]
             attacked = most_damaging(classifier, attempts, targets, config)
         classifier.redraw_for("look", str(radius_255), batch_number)
-        with torch.no_grad():
-            flags[name] = _snapshot(classifier(attacked).argmax(dim=1) == targets)
+        flags[name] = _snapshot(predicted(classifier, attacked) == targets)
     return flags
 
 
@@ -183,8 +193,7 @@ def attacked_by_pgd(
             for loss in config.eval_losses
         ]
         attacked = most_damaging(classifier, attempts, targets, config)
-        with torch.no_grad():
-            return attacked, classifier(attacked).argmax(dim=1) != targets
+        return attacked, predicted(classifier, attacked) != targets
     broken = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
     attacked = clean.clone()
     for loss in config.eval_losses:
@@ -197,8 +206,7 @@ def attacked_by_pgd(
             num_steps = min(STEPS_BETWEEN_LOOKS, config.eval_pgd_steps - done)
             so_far = attacked[rows] - clean[rows]
             attacked[rows] = _ascend(classifier, clean[rows], targets[rows], loss, radius, num_steps, config, so_far)
-            with torch.no_grad():
-                broken[rows] = classifier(attacked[rows]).argmax(dim=1) != targets[rows]
+            broken[rows] = predicted(classifier, attacked[rows]) != targets[rows]
     return attacked, broken
 
 

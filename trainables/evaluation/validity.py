@@ -19,6 +19,7 @@ from trainables.evaluation.binarisation import planted_examples_missed
 from trainables.evaluation.classifier_checks import classifier_checks
 from trainables.evaluation.probe import ProbedClassifier, frozen_features, to_pixels
 from trainables.evaluation.robust_accuracy import Flags, is_stochastic, percent_correct
+from trainables.pretraining.pretrain import require_finite
 from trainables.trial_config import TrialConfig
 
 MAX_CHECKED_IMAGES = 100
@@ -45,11 +46,14 @@ class AutoAttackOutcome:
 def feature_effective_rank(classifier: ProbedClassifier, images: Images) -> float:
     """Effective rank of the centred features of up to 100 images: near 1 if the encoder has collapsed.
 
+    Raises ``TrialDiverged`` if they are not finite.
+
     Source: Roy and Vetterli (EUSIPCO 2007), the exponential of the entropy of the normalised singular values.
     """
     classifier.redraw_for("effective_rank")
     features = frozen_features(classifier, images[:MAX_CHECKED_IMAGES])
-    singular = torch.linalg.svdvals((features - features.mean(dim=0)).double())
+    centred = require_finite(features - features.mean(dim=0), "the centred features of the encoder")
+    singular = torch.linalg.svdvals(centred.double())
     share = singular / singular.sum().clamp(min=1e-12)
     return float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))
 

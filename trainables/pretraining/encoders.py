@@ -130,7 +130,7 @@ def build_encoder(config: TrialConfig, seed: int, num_classes: int | None = None
 
 def _torchvision_backbone(resnet: nn.Module, config: TrialConfig) -> nn.Module:
     resnet.fc = nn.Identity()
-    if config.stem == "small" or (config.stem == "auto" and config.image_size <= 64):
+    if config.has_small_stem():
         resnet.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         resnet.maxpool = nn.Identity()
     return resnet

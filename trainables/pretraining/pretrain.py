@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.data.stored_images import Images
+from trainables.hardware import hardware_name
 from trainables.pgd import linf_pgd
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
 from trainables.pretraining.encoders import Encoder, build_encoder
@@ -25,7 +26,14 @@ from trainables.trial_config import TrialConfig
 
 
 class TrialDiverged(RuntimeError):
-    """The training loss stopped being finite."""
+    """A training loss, or what was trained with it, stopped being finite."""
+
+
+def require_finite(values: Tensor, what: str) -> Tensor:
+    """Returns ``values``; raises ``TrialDiverged``, which names them by ``what``, unless all are finite."""
+    if not bool(torch.isfinite(values).all()):
+        raise TrialDiverged(f"{what} are not finite")
+    return values
 
 
 class Pretraining:
@@ -63,6 +71,8 @@ class Pretraining:
         self._loss_sum = torch.zeros((), device=device)
         self._loss_count = 0
         self._last_mean_loss = math.nan
+        self._whole_sum, self._whole_count = torch.zeros((), device=device), 0  # of the losses since the beginning
+        self.hardware: list[str] = []  # that ``train_seconds`` were clocked on
 
     @property
     def num_batches(self) -> int:
@@ -92,6 +102,8 @@ class Pretraining:
     def run(self) -> Iterator[None]:
         """Trains to the end, yielding after every batch; can be interrupted and resumed at any of these points."""
         self.encoder.train()
+        if not self.is_finished:
+            self.hardware = list(dict.fromkeys([*self.hardware, hardware_name(self.device)]))
         if self.is_compiled and not self.is_finished:
             self.compile_graphs()
         while not self.is_finished:
@@ -144,6 +156,10 @@ class Pretraining:
             self._loss_count = 0
         return self._last_mean_loss
 
+    def whole_mean_loss(self) -> float:
+        """Mean training loss of all updates so far."""
+        return float(self._whole_sum) / self._whole_count if self._whole_count else self._last_mean_loss
+
     def check_finite(self) -> None:
         """Raises ``TrialDiverged`` if any loss since the last ``mean_loss`` was not finite."""
         if not math.isfinite(float(self._loss_sum)):
@@ -160,15 +176,23 @@ class Pretraining:
             "loss_sum": self._loss_sum,
             "loss_count": self._loss_count,
             "last_mean_loss": self._last_mean_loss,
+            "whole_sum": self._whole_sum,
+            "whole_count": self._whole_count,
+            "hardware": self.hardware,
         }
 
     def finished_state(self) -> dict[str, Any]:
-        """The state of a completed pretraining, without what only further updates would need."""
-        assert self.is_finished
+        """The state of a completed pretraining, without what only further updates would need.
+
+        Raises:
+            ValueError: if it is not complete.
+        """
+        if not self.is_finished:
+            raise ValueError(f"the pretraining is not complete: {self.batches_done} of {self.num_batches} batches")
         return self.state_dict() | {"optimiser": None, "perturbation": None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores a state that ``state_dict`` returned for an equal pretraining config."""
+        """Restores a state that ``state_dict`` returned for an equal pretraining config, in this version or before."""
         self.encoder.load_state_dict(state["encoder"])
         if state["optimiser"] is not None:
             self.optimiser.load_state_dict(state["optimiser"])
@@ -178,6 +202,9 @@ class Pretraining:
         self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_count = state["loss_count"]
         self._last_mean_loss = state["last_mean_loss"]
+        self._whole_sum = state.get("whole_sum", state["loss_sum"]).to(self.device, copy=True)
+        self._whole_count = state.get("whole_count", state["loss_count"])
+        self.hardware = state.get("hardware", ["unknown hardware"])
 
     def _next_batch(self) -> tuple[Tensor, Tensor | None]:
         """Views (V, B, 3, S, S) and labels (B,) of the next batch; an incomplete last batch of an epoch is dropped."""
@@ -204,13 +231,19 @@ class Pretraining:
         config = self.config
         self.encoder.train(config.attack_batchnorm == "train")
         anchored = [target] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
+
+        def anchors() -> list[Tensor]:
+            return [self._project(views) for views in anchored]
+
         with torch.no_grad():
-            anchors = [self._project(views) for views in anchored]
+            fixed = None if config.has_leaking_anchor() else anchors()
         # A compiled graph computes gradients for everything that required them in its forward pass, requested or not.
         self.encoder.requires_grad_(config.gradient_leak)
         try:
             return linf_pgd(
-                lambda perturbed: self._loss([*anchors, self._project(perturbed)], labels),
+                lambda perturbed: self._loss(
+                    [*(anchors() if fixed is None else fixed), self._project(perturbed)], labels
+                ),
                 target,
                 radius=config.attack_radius_255 / 255,
                 step=config.attack_step_255 / 255,
@@ -228,7 +261,10 @@ class Pretraining:
         clean, target = self._split(views)
         if self.perturbation is None or (replay == 0 and config.perturbation == "reset"):
             self.perturbation = torch.zeros_like(target)
-        perturbed = (target + self.perturbation).clamp(0, 1).requires_grad_()
+        perturbed = target + self.perturbation
+        if config.perturbation != "carried_unclamped":
+            perturbed = perturbed.clamp(0, 1)
+        perturbed.requires_grad_()
         self.optimiser.zero_grad()
         loss = self._loss([self._project(views) for views in [*clean, perturbed]], labels)
         loss.backward()
@@ -262,8 +298,10 @@ class Pretraining:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(update, self.num_batches, self.config)
         self.optimiser.step()
-        self._loss_sum += loss.detach()
+        for total in (self._loss_sum, self._whole_sum):
+            total += loss.detach()
         self._loss_count += 1
+        self._whole_count += 1
 
     def _synchronise(self) -> None:
         if self.device.type == "cuda":

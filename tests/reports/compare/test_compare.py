@@ -158,10 +158,12 @@ def test_missing_flags_and_accuracies_are_said(tmp_path: Path) -> None:
 
 def test_doubts_and_unlike_attacks_are_said(tmp_path: Path) -> None:
     first = save(tmp_path / "a", {"val_clean": "10"}, {"validity": ["collapsed"]})
-    second = save(tmp_path / "b", {"val_clean": "10"}, {"is_encoder_shared": True}, eval_pgd_steps=7)
+    shared = {"is_encoder_shared": True, "hardware": "a GPU elsewhere"}
+    second = save(tmp_path / "b", {"val_clean": "10"}, shared, eval_pgd_steps=7)
     _, accuracies, cost = compare(first, second)
     assert "A failed a check: collapsed." in accuracies.caption and "(eval_pgd_steps)" in accuracies.caption
     assert "B reused what another trial had trained" in cost.caption
+    assert "A on unknown hardware; B on a GPU elsewhere." in cost.caption
 
 
 def study_with_trials(new_study: NewStudy, gain: float = 0.0) -> Path:

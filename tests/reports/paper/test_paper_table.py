@@ -175,6 +175,14 @@ def test_a_laptop_is_not_compared(new_study: NewStudy) -> None:
     assert section.caption.startswith(why) and why in section.tables[0].title
 
 
+def test_preset_authors_is_compared_and_what_it_sets_is_said(new_study: NewStudy) -> None:
+    study = PaperStudy(new_study, "table4", "authors")
+    study.end(CF_3, metrics(70.0))
+    assert study.line(CF_3, "test_clean")["difference"] == pytest.approx(70 - 75.78)
+    changed = 'lr_horizon="batches", perturbation="carried_unclamped"'
+    assert study.section().caption == f"Differs from the shipped space in: {changed}."
+
+
 def test_another_data_set_is_not_compared(new_study: NewStudy) -> None:
     study = PaperStudy(new_study, "table5", dataset="imagefolder", data_root="photographs")
     study.end(0, metrics(70.0))

@@ -145,6 +145,23 @@ def test_a_few_left_out_are_of_the_commonest_classes() -> None:
     assert np.bincount(labels[stratified_rows(labels, 4, 0)]).tolist() == [1, 1, 2]
 
 
+def test_a_class_that_is_left_without_training_images_is_named(
+    tiny: Callable[..., TrialConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for split, counts in (("train", {"ape": 60, "bee": 60, "yak": 2}), ("test", {"ape": 10, "bee": 10, "yak": 10})):
+        for name, count in counts.items():
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(count):
+                Image.fromarray(noise(8, 8, number)).save(tmp_path / split / name / f"{number}.png")
+    config = tiny(dataset="imagefolder", data_root=str(tmp_path), eval_samples=None)
+    assert set(load_data(config).train.labels) == {0, 1, 2}
+    with pytest.raises(
+        ValueError, match=r"no training image is left of yak: train_images=20, validation_fraction=0\.1"
+    ):
+        load_data(config.replace(train_images=20))
+
+
 def test_impossible_caps_and_splits_are_refused(tiny: Callable[..., TrialConfig]) -> None:
     with pytest.raises(ValueError, match="cannot take 2 of 30 images in proportion"):
         stratified_rows(np.arange(30) % 3, 2, 0)

@@ -47,6 +47,12 @@ def test_indexing_equals_that_of_a_tensor(stored: StoredImages, noise_images: Te
     assert torch.equal(stored[chosen], noise_images[chosen])
 
 
+@pytest.mark.parametrize("row", [-1, 20])
+def test_a_row_that_the_file_does_not_have_is_refused(stored: StoredImages, row: int) -> None:
+    with pytest.raises(IndexError, match=rf"images\.npy has no row {row}: it holds 20 images"):
+        stored.file.read(np.array([0, row]))
+
+
 @pytest.mark.parametrize("size", [1, 8, 20, 100])
 def test_splitting_equals_that_of_a_tensor(stored: StoredImages, noise_images: Tensor, size: int) -> None:
     for found, expected in zip(stored.split(size), noise_images.split(size), strict=True):

@@ -39,6 +39,19 @@ def test_flags_equal_the_closed_form(sign_classifier: Callable[..., nn.Module]) 
     assert not np.shares_memory(flags["aa_4"], flags["aa_8"])
 
 
+@pytest.mark.parametrize("shift", [0.2, float("nan")])
+def test_examples_outside_the_ball_are_an_error(
+    sign_classifier: Callable[..., nn.Module], monkeypatch: pytest.MonkeyPatch, shift: float
+) -> None:
+    classifier, labels = sign_classifier(6), torch.tensor([0, 3])
+    images = classifier.images(labels, torch.tensor([6.0, 3.0]))
+    monkeypatch.setattr(
+        "pyautoattack.AutoAttack.run_standard_evaluation", lambda self, pixels, targets, **options: (pixels + shift, 0)
+    )
+    with pytest.raises(RuntimeError, match=r"AutoAttack's apgd-ce moved a pixel by (0\.2|nan)"):
+        correct_under_autoattack(classifier, images, labels, everything_survived(2), CONFIG)
+
+
 def test_global_state_is_put_back(sign_classifier: Callable[..., nn.Module]) -> None:
     def trace(frame: FrameType, event: str, argument: object) -> None:
         return None

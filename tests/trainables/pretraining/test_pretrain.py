@@ -161,8 +161,9 @@ def test_optimiser_is_sgd_nesterov_inside_larc(tiny: Callable[..., TrialConfig])
         (METHODS["simclr-free"] | {"replays": 3}, 8 * 2 * 3, 3),
         (METHODS["pgd-clean-target"] | {"pgd_steps": 5}, 8 * 3 * 7, 1),
         (METHODS["free-clean-target"] | {"replays": 3}, 8 * 3 * 6, 3),
+        (METHODS["simclr-pgd"] | {"gradient_leak": True, "simclr_anchor_leak": True}, 8 * (2 + 2 * 3), 1),
     ],
-    ids=METHODS,
+    ids=[*METHODS, "simclr-pgd-leaking-anchor"],
 )
 def test_view_passes_and_updates_of_a_batch(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, changes: dict[str, Any], passes: int, updates: int
@@ -426,6 +427,13 @@ def test_loss_falls(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> N
     pretraining = Pretraining(tiny(adversary="none", epochs=30), noise_images, CPU)
     losses = [pretraining.mean_loss() for _ in pretraining.run()]
     assert sum(losses[-10:]) < sum(losses[:10]) - 10
+
+
+def test_an_unfinished_state_is_not_a_finished_one(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    pretraining = Pretraining(tiny(adversary="none"), noise_images, CPU)
+    pretraining.train_batch()
+    with pytest.raises(ValueError, match="not complete: 1 of 4 batches"):
+        pretraining.finished_state()
 
 
 def test_divergence_is_noticed(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from trainables import trial
 from trainables.data.datasets import TrialData, load_data
+from trainables.hardware import hardware_name
 from trainables.pretraining.shared_encoder import SharedEncoder, encoder_name
 from trainables.trial import FinalReport, InterimReport, Progress, run_trial
 from trainables.trial_config import TrialConfig
@@ -53,6 +54,17 @@ def test_a_found_encoder_gives_the_numbers_of_one_that_was_trained(
     other_probe, _ = finish(config.replace(probe="central", eval_pgd_steps=3), data, tmp_path / "e.pt")
     assert other_probe.metrics["is_encoder_shared"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.pt"]
+
+
+def test_a_found_encoder_says_where_its_seconds_were_clocked(
+    config: TrialConfig, data: TrialData, tmp_path: Path
+) -> None:
+    first, _ = finish(config, data, tmp_path / "e.pt")
+    assert first.metrics["hardware"] == hardware_name(CPU)
+    state = torch.load(tmp_path / "e.pt")
+    torch.save(state | {"hardware": ["a GPU elsewhere"]}, tmp_path / "e.pt")
+    second, _ = finish(config, data, tmp_path / "e.pt")
+    assert second.metrics["is_encoder_shared"] and second.metrics["hardware"] == "a GPU elsewhere"
 
 
 def test_names_are_equal_exactly_where_the_encoder_would_be(config: TrialConfig) -> None:
