@@ -24,6 +24,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "standard": {"adversary": "none"},
     "pgd": {"adversary": "pgd"},
     "free": {"adversary": "free"},
+    "fgsm": {"adversary": "fgsm"},
     "simclr": {"adversary": "none", "method": "simclr", "num_views": 2},
     "simclr-pgd": {"adversary": "pgd", "method": "simclr", "num_views": 2},
     "simclr-free": {"adversary": "free", "method": "simclr", "num_views": 2},
@@ -159,6 +160,7 @@ def test_optimiser_is_sgd_nesterov_inside_larc(tiny: Callable[..., TrialConfig])
         (METHODS["standard"], 8 * 3, 1),
         (METHODS["pgd"] | {"pgd_steps": 5}, 8 * 3 * 6, 1),
         (METHODS["free"] | {"replays": 3}, 8 * 3 * 3, 3),
+        (METHODS["fgsm"], 8 * 3 * 2, 1),
         (METHODS["simclr"], 8 * 2, 1),
         (METHODS["simclr-pgd"] | {"pgd_steps": 5}, 8 * (2 + 5), 1),
         (METHODS["simclr-free"] | {"replays": 3}, 8 * 2 * 3, 3),
@@ -303,6 +305,42 @@ def test_simclr_can_be_attacked_against_the_same_view(tiny: Callable[..., TrialC
     with torch.no_grad():  # each attack is the better one at what it is after
         farther, nearer = (loss_on(snapshot, torch.cat([anchor, v]), config) for v in (attacked, elsewhere.inputs[-1]))
     assert float(farther) > float(nearer) + 1e-3
+
+
+@pytest.mark.parametrize("changes", [METHODS["fgsm"], METHODS["byol"] | METHODS["fgsm"]], ids=["emp_ssl", "byol"])
+def test_fgsm_is_one_step_from_a_random_start(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, changes: dict[str, Any]
+) -> None:
+    config = tiny(**changes, fgsm_step_factor=0.5)
+    pretraining, seen, snapshot = start(config, noise_images)
+    views, _ = pretraining._next_batch()
+    targets = pretraining._targets(views, None)
+    pretraining.train_batch()
+    first, attacked = (seen.inputs[i] for i in (-config.num_clean_views() - 2, -1))
+    clean = views[config.num_clean_views() :].flatten(0, 1)
+    inside = (clean > RADIUS) & (clean < 1 - RADIUS)
+    drawn = ((first - clean) / RADIUS)[inside]
+    assert float(drawn.abs().max()) <= 1 + 1e-5 and float(drawn.mean()) == pytest.approx(0, abs=0.05)
+    assert float(drawn.std()) == pytest.approx(3**-0.5, rel=0.05)  # of the uniform distribution on [-1, 1]
+    begun = first.clone().requires_grad_()
+    outputs = [snapshot(v).unflatten(0, (-1, 8)) for v in [*views[: config.num_clean_views()], begun]]
+    ssl_loss(torch.cat(outputs), config, targets).backward()
+    assert begun.grad is not None
+    moved = (first - clean + 0.5 * RADIUS * begun.grad.sign()).clamp(-RADIUS, RADIUS)
+    clear = begun.grad.abs() > 1e-6  # where rounding cannot turn a sign
+    assert clear.float().mean() > 0.9
+    torch.testing.assert_close(attacked[clear], (clean + moved).clamp(0, 1)[clear], rtol=0, atol=1e-6)
+
+
+def test_random_starts_are_those_of_the_batch(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    starts = []
+    for seed in (0, 0, 1):
+        pretraining = Pretraining(tiny(adversary="fgsm", seed=seed), noise_images, CPU)
+        for _ in range(2):
+            starts.append(pretraining._random_start(torch.zeros(3, 8, 3, 8, 8)))
+            pretraining.batches_done += 1
+    assert torch.equal(starts[0], starts[2]) and torch.equal(starts[1], starts[3])
+    assert not torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[4])
 
 
 @pytest.mark.parametrize("adversary", ["pgd", "free"])
