@@ -13,6 +13,7 @@ from functorch.compile import make_boxed_func
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
 
+from trainables.pretraining import methods
 from trainables.pretraining.encoders import ProjectedEncoder
 from trainables.pretraining.pretrain import Pretraining, TrialDiverged, build_optimiser, learning_rate_at
 from trainables.pretraining.ssl_losses import ssl_loss
@@ -307,6 +308,32 @@ def test_simclr_can_be_attacked_against_the_same_view(tiny: Callable[..., TrialC
     assert float(farther) > float(nearer) + 1e-3
 
 
+@pytest.mark.parametrize("adversary", ["pgd", "fgsm", "free"])
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_every_method_is_attacked_through_its_own_loss(
+    tiny_of: Callable[..., TrialConfig], noise_images: Tensor, method: methods.MethodName, adversary: str
+) -> None:
+    config = tiny_of(method, adversary=adversary, pgd_steps=5, replays=5, attack_step_255=2.0)
+    labels = torch.arange(20) % 4 if methods.METHODS[method].needs_labels else None
+    pretraining = Pretraining(config, noise_images, CPU, labels)
+    pretraining.optimiser.step = lambda: None  # type: ignore[assignment, method-assign]
+    snapshot, seen = copy.deepcopy(pretraining.encoder).train(), Recorder(pretraining.encoder.train())
+    views, given = pretraining._next_batch()
+    targets = pretraining._targets(views, given)
+    pretraining.train_batch()
+    attacked = seen.inputs[-1].unflatten(0, (-1, 8))
+    clean, unperturbed = pretraining._split(views)
+
+    def loss_of(views: Tensor) -> float:
+        outputs = [snapshot(group.flatten(0, 1)).unflatten(0, (-1, 8)) for group in [*clean, views]]
+        return float(ssl_loss(torch.cat(outputs), config, targets).detach())
+
+    losses = loss_of(unperturbed), loss_of(attacked)
+    assert 0 < float((attacked - unperturbed).abs().max()) <= RADIUS + 1e-6
+    assert losses[1] > losses[0] + 1e-3 * abs(losses[0])
+    assert math.isfinite(pretraining.mean_loss())
+
+
 @pytest.mark.parametrize("changes", [METHODS["fgsm"], METHODS["byol"] | METHODS["fgsm"]], ids=["emp_ssl", "byol"])
 def test_fgsm_is_one_step_from_a_random_start(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, changes: dict[str, Any]
@@ -398,6 +425,10 @@ def test_gradient_leak_is_off_by_default_and_changes_the_update(
 # Determinism and resumption.
 
 
+def slow(method: str) -> Any:
+    return pytest.param(method, marks=pytest.mark.slow)
+
+
 def finish(pretraining: Pretraining) -> tuple[dict[str, Tensor], float, Tensor | None]:
     for _ in pretraining.run():
         pass
@@ -415,7 +446,7 @@ def assert_bitwise_equal(
         assert found[2] is not None and torch.equal(found[2], expected[2])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [slow(name) if name in ("byol", "byol-pgd") else name for name in METHODS])
 def test_exact_resumption_after_any_batch(tiny: Callable[..., TrialConfig], noise_images: Tensor, method: str) -> None:
     config = tiny(**METHODS[method], epochs=2, replays=2, pgd_steps=2)
     straight = Pretraining(config, noise_images, CPU)
@@ -501,10 +532,6 @@ def test_bf16_trains_close_to_fp32(tiny: Callable[..., TrialConfig], noise_image
 
 
 # Compilation.
-
-
-def slow(method: str) -> Any:
-    return pytest.param(method, marks=pytest.mark.slow)
 
 
 def test_a_compiled_training_computes_the_same_and_is_compiled_once_for_all_trials(
