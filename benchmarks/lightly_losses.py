@@ -18,6 +18,8 @@ from torch import Tensor
 CASES: list[tuple[str, dict[str, float], int, int]] = [
     ("simclr", {"temperature": 0.07}, 12, 20),
     ("simclr", {"temperature": 0.5}, 20, 12),
+    ("barlow_twins", {"barlow_lambda": 5e-3}, 12, 20),
+    ("barlow_twins", {"barlow_lambda": 0.5}, 20, 12),
     ("byol", {}, 12, 20),
 ]
 
@@ -40,11 +42,14 @@ def lightly_losses() -> dict[str, Callable[..., Tensor]]:
     def simclr(outputs: Tensor, targets: Tensor, temperature: float) -> Tensor:
         return lightly.loss.NTXentLoss(temperature=temperature)(*outputs)
 
+    def barlow_twins(outputs: Tensor, targets: Tensor, barlow_lambda: float) -> Tensor:
+        return lightly.loss.BarlowTwinsLoss(barlow_lambda)(*outputs)
+
     def byol(outputs: Tensor, targets: Tensor) -> Tensor:
         cosine = lightly.loss.NegativeCosineSimilarity()  # of BYOL's equation 2: 2 - 2 cos, for both views
         return 4 + 2 * cosine(outputs[0], targets[1]) + 2 * cosine(outputs[1], targets[0])
 
-    return {"simclr": simclr, "byol": byol}
+    return {"simclr": simclr, "barlow_twins": barlow_twins, "byol": byol}
 
 
 def recorded(method: str, fields: dict[str, float], images: int, dim: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from trainables.trial_config import TrialConfig
 
-MethodName = Literal["emp_ssl", "simclr", "byol", "supervised"]
+MethodName = Literal["emp_ssl", "simclr", "barlow_twins", "byol", "supervised"]
 PROJECTOR = ("projector_hidden_dim", "projector_dim")
 
 
@@ -63,6 +63,7 @@ METHODS: dict[MethodName, Method] = {
         adds_clean_views=lambda config: config.invariance_target == "clean",
     ),
     "simclr": Method(f"{LOSSES}:simclr_loss", fields=("temperature", "simclr_attack_anchor")),
+    "barlow_twins": Method(f"{LOSSES}:barlow_twins_loss", fields=("barlow_lambda",), normalises=False),
     "byol": Method(
         f"{LOSSES}:byol_loss",
         fields=("byol_momentum",),
