@@ -30,6 +30,7 @@ from trainables.evaluation.validity import (
 )
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
+from trainables.pretraining.methods import METHODS
 from trainables.pretraining.pretrain import Pretraining
 from trainables.pretraining.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
@@ -109,7 +110,7 @@ def run_trial(
     with freed_memory_kept(device):
         require_fitting(config, data)
         images, labels = data.train.tensors()
-        pretraining = Pretraining(config, images, device, labels if config.method == "supervised" else None)
+        pretraining = Pretraining(config, images, device, labels if METHODS[config.method].needs_labels else None)
         checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
         with SharedEncoder(encoder_path) as shared:
             if not checkpoint.load(pretraining):
