@@ -38,6 +38,7 @@ Split = Literal["", "val", "test"]
 Metrics = dict[str, Any]
 FIRST_TRAINABLE = "trainables.robust_ssl:ROBUST_SSL"  # of journals that name none: then there was no other
 FILE_PREFIX = "_space_"  # of the names of modules that were loaded by path
+AFTER_PREFIX = "_after_prefix"  # cost + this: what a trial with a reused prefix has cost itself
 STOP_SECONDS = 60.0  # that a stopped training has to clean up; then it is left alone, as a thread cannot be killed
 CHECKPOINT_NAME = "checkpoint.pt"  # a trial may keep ``checkpoint.*`` in its folder; removed once it has ended
 
@@ -171,7 +172,8 @@ class Trainable:
         only_waits: whether trials need no core and no GPU of their own, because they look results up or ask elsewhere.
         examples: what is counted in shares, in the plural, such as ``images``.
         modules: what a trial imports, so that it is not counted as the trial's own memory.
-        reused: the metric that is true for a trial that reused another's prefix and so cost nothing.
+        reused: the metric that is true for a trial that reused another's prefix, and so cost only what it reports under
+            ``<cost>_after_prefix``, else nothing.
         objectives: of a study that names none; by default its first metric.
         presets: name -> fields that ``--preset`` sets; the first is the default.
         data_fields: fields that must be equal for all trials of a study, because they say which data are loaded.

@@ -20,10 +20,12 @@ from trainables.trial_config import (
 if TYPE_CHECKING:
     from trainables.data.datasets import TrialData
     from trainables.pretraining.cost import PassCost
+    from trainables.pretraining.encoders import Encoder
 
 CHECKPOINT_SECONDS = 10.0
 # The fields that determine the cost of a view pass, together with each config's counts of views and passes.
 NETWORK_FIELDS = ("method", "encoder", "stem", "image_size", "projector_hidden_dim", "projector_dim", "adversary")
+FINETUNING_FIELDS = ("probe", "probe_layer", "probe_loss", "probe_attack_steps", "probe_epochs")
 COSTS = (
     Metric("train_pflop", "minimize", "training compute", kind="cost", is_known=True,
            units=((1e3, "EFLOP"), (1, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP"))),
@@ -60,7 +62,7 @@ class RobustSSL(Trainable):
     asked_sections = {"paper": "reports.paper.paper_table:paper_sections"}
 
     def metrics(self, config: TrialConfig) -> Sequence[Metric]:
-        """Accuracies on both splits, clean and by radius; costs."""
+        """Accuracies on both splits, clean and by radius, and of neighbours; costs."""
         found = [*COSTS]
         for split in ("val", "test"):
             found.append(_accuracy(split, "clean", "clean accuracy", is_interim=split == "val"))
@@ -70,6 +72,9 @@ class RobustSSL(Trainable):
                 is_final, is_interim = radius in config.eval_radii_255, radius in at_rungs
                 found.append(_accuracy(split, f"pgd_{radius:g}", words, is_interim=is_interim, is_final=is_final,
                                        is_headline=True))  # fmt: skip
+            if config.eval_knn_neighbours is not None:
+                words = f"clean accuracy, {config.eval_knn_neighbours}-NN"
+                found.append(_accuracy(split, "knn", words, is_interim=split == "val"))
         for radius in config.eval_radii_255 if config.eval_autoattack_samples else ():
             words = f"robust accuracy, AutoAttack at {radius:g}/255"
             found.append(Metric(f"test_aa_{radius:g}", "maximize", words, "%", "share", split="test",
@@ -155,11 +160,13 @@ class RobustSSL(Trainable):
         return config.pretraining_hash()
 
     def known_metrics(self, config: TrialConfig) -> Mapping[str, float]:
-        """Compute and view passes of pretraining, per training image."""
+        """Compute of pretraining and full fine-tuning, and view passes of pretraining, per training image."""
         from trainables.pretraining.cost import train_pflop_per_batch
 
         network = tuple((name, getattr(config, name)) for name in NETWORK_FIELDS)
         pflop = config.epochs * train_pflop_per_batch(config, _pass_cost(network), 1)
+        finetuned = tuple((name, getattr(config, name)) for name in FINETUNING_FIELDS)
+        pflop += _finetuning_pflop((*network, *finetuned)) if config.probe == "full_finetuning" else 0.0
         return {"train_pflop": pflop, "view_passes": float(config.epochs * config.view_passes_per_image())}
 
     def located(self, config: TrialConfig) -> TrialConfig:
@@ -201,17 +208,23 @@ def _accuracy(
 def _pass_cost(network: tuple[tuple[str, Any], ...]) -> "PassCost":
     """The cost of a view pass through a network, counted once; it hardly depends on the number of classes."""
     from trainables.pretraining.cost import count_pass_cost
+
+    return count_pass_cost(*_encoder(network))
+
+
+@cache
+def _finetuning_pflop(fields: tuple[tuple[str, Any], ...]) -> float:
+    from trainables.pretraining.cost import finetuning_pflop
+
+    return finetuning_pflop(*_encoder(fields))
+
+
+def _encoder(fields: tuple[tuple[str, Any], ...]) -> "tuple[Encoder, TrialConfig]":
     from trainables.pretraining.encoders import build_encoder
 
-    config = TrialConfig(**(dict(network) | _valid_with(dict(network))))
-    return count_pass_cost(build_encoder(config, 0, 10 if config.method == "supervised" else None), config)
-
-
-def _valid_with(network: Mapping[str, Any]) -> dict[str, Any]:
-    method = network["method"]
-    return ({"num_views": FIXED_NUM_VIEWS[method]} if method in FIXED_NUM_VIEWS else {}) | (
-        {"probe": "own_head"} if method == "supervised" else {}
-    )
+    views = {"num_views": FIXED_NUM_VIEWS[dict(fields)["method"]]} if dict(fields)["method"] in FIXED_NUM_VIEWS else {}
+    config = TrialConfig(**(dict(fields) | views))
+    return build_encoder(config, 0, 10 if config.method == "supervised" else None), config
 
 
 ROBUST_SSL = RobustSSL()

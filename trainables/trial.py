@@ -1,7 +1,8 @@
 """One trial from first to last; read this first.
 
-views of the training images -> self-supervised (adversarial) pretraining -> linear probe on the frozen encoder ->
-clean and PGD accuracy on validation and test images, with checks that the numbers can be trusted.
+views of the training images -> self-supervised (adversarial) pretraining -> linear probe on the frozen encoder, or
+adversarial fine-tuning of a copy of it -> clean and PGD accuracy on validation and test images, with checks that the
+numbers can be trusted.
 
 Test images are used only in the final evaluation; the interim evaluations that decide on early stopping use validation
 images only.
@@ -9,20 +10,26 @@ images only.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from study.trainable import AFTER_PREFIX
 from trainables.checkpoint import TrialCheckpoint
 from trainables.data.datasets import ImageSet, TrialData
+from trainables.data.stored_images import Images
 from trainables.evaluation.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
-from trainables.evaluation.probe import ProbedClassifier, frozen_classifier, train_probe
+from trainables.evaluation.nearest_neighbours import correct_by_neighbours
+from trainables.evaluation.probe import ProbedClassifier
+from trainables.evaluation.probe_training import ProbeTraining, train_probe
 from trainables.evaluation.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
 from trainables.evaluation.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
+from trainables.pretraining.cost import finetuning_pflop, train_pflop_per_batch
 from trainables.pretraining.pretrain import Pretraining
 from trainables.pretraining.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
@@ -55,7 +62,7 @@ class FinalReport:
 class Progress:
     """A heartbeat, after every batch and while waiting for another trial's encoder.
 
-    ``share_done`` is the completed fraction of the pretraining, in [0, 1].
+    ``share_done`` is the completed fraction, in [0, 1], of the pretraining and, if there is one, the full fine-tuning.
     """
 
     view_passes: int
@@ -109,13 +116,19 @@ def run_trial(
                     time.sleep(SECONDS_BETWEEN_LOOKS)
                 # If this trial took over, another may have finished the encoder between the two checks.
                 checkpoint.is_encoder_shared = is_shared or _load_shared(shared, pretraining)
-            yield from _pretrain(pretraining, data, config, milestones, checkpoint, checkpoint_seconds)
+            share = _share_of_pretraining(pretraining, config)
+            for report in _pretrain(pretraining, data, config, milestones, checkpoint, checkpoint_seconds):
+                yield replace(report, share_done=share * report.share_done) if isinstance(report, Progress) else report
             if not checkpoint.is_encoder_shared:
                 shared.save(pretraining.finished_state())
+        probe = _final_probe(pretraining, data, config)
+        for done in _train_probe(probe, pretraining, checkpoint, checkpoint_seconds):
+            if share < 1:
+                yield Progress(pretraining.view_passes, share + (1 - share) * done)
         attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
-        metrics, flags, classifier = evaluate_final(pretraining, data, config, checkpoint, attacks_done)
+        metrics, flags = evaluate_final(pretraining, probe, data, config, attacks_done)
         metrics |= {"train_loss": pretraining.mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
-        yield FinalReport(metrics, flags, classifier)
+        yield FinalReport(metrics, flags, probe.classifier)
 
 
 def _load_shared(shared: SharedEncoder, pretraining: Pretraining) -> bool:
@@ -164,12 +177,44 @@ def _pretrain(
     checkpoint.save(pretraining)
 
 
+def _final_probe(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> ProbeTraining:
+    """The training of the probe of ``config`` on all training images, at its start."""
+    num_epochs = config.probe_recipe().epochs
+    return ProbeTraining(pretraining.encoder, *data.train.tensors(), data.num_classes, config, num_epochs)
+
+
+def _train_probe(
+    probe: ProbeTraining, pretraining: Pretraining, checkpoint: TrialCheckpoint, checkpoint_seconds: float
+) -> Iterator[float]:
+    """Trains a probe to the end, from where ``checkpoint`` has it, if it has; yields the share that is done."""
+    if checkpoint.probe is not None:
+        probe.load_state_dict(checkpoint.probe)
+    saved_at = time.monotonic()
+    for _ in probe.run():
+        yield probe.batches_done / probe.num_batches
+        if probe.is_finished or time.monotonic() - saved_at > checkpoint_seconds:
+            checkpoint.probe = probe.state_dict()
+            checkpoint.save(pretraining)
+            saved_at = time.monotonic()
+
+
+def _share_of_pretraining(pretraining: Pretraining, config: TrialConfig) -> float:
+    """The share of the compute that is pretraining's and not that of a full fine-tuning."""
+    pflop = train_pflop_per_batch(config, pretraining.pass_cost, config.batch_size) * pretraining.num_batches
+    return pflop / (pflop + len(pretraining.images) * finetuning_pflop(pretraining.encoder, config))
+
+
 def require_fitting(config: TrialConfig, data: TrialData) -> None:
     """Raises ``ValueError`` if there are too few images for ``config`` or too few classes for AutoAttack."""
     num_images = len(data.train.labels)
     if num_images < config.batch_size:
         raise ValueError(
             f"batch_size must not exceed the training images: batch_size={config.batch_size}, images={num_images}"
+        )
+    if config.eval_knn_neighbours is not None and config.eval_knn_neighbours > num_images:
+        raise ValueError(
+            "eval_knn_neighbours must not exceed the training images: "
+            f"eval_knn_neighbours={config.eval_knn_neighbours}, images={num_images}"
         )
     if config.eval_autoattack_samples > 0 and data.num_classes < MIN_AUTOATTACK_CLASSES:
         raise ValueError(
@@ -179,38 +224,39 @@ def require_fitting(config: TrialConfig, data: TrialData) -> None:
 
 
 def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> Metrics:
-    """Costs, and accuracies of a short probe: ``rung_images`` training images, and as many validation images."""
-    classifier = _probe(pretraining, data, config, config.rung_images, config.rung_probe_epochs)
-    validation = data.validation.tensors(config.rung_images)
+    """Costs, and accuracies of a short probe: ``rung_images`` training images, and as many validation images.
+
+    A full fine-tuning is shortened, too, and is of a copy of the encoder.
+    """
+    train, validation = data.train.tensors(config.rung_images), data.validation.tensors(config.rung_images)
+    classifier = train_probe(pretraining.encoder, *train, data.num_classes, config, num_epochs=config.rung_probe_epochs)
     flags = correct_under_attack(classifier, *validation, config, config.rung_radii_255)
+    flags |= _knn_flags(pretraining, train, validation, config)
     pretraining.encoder.requires_grad_(True)
     return cost_metrics(pretraining) | accuracies(flags, "val")
 
 
 def evaluate_final(
-    pretraining: Pretraining,
-    data: TrialData,
-    config: TrialConfig,
-    checkpoint: TrialCheckpoint,
-    attacks_done: Path | None,
-) -> tuple[Metrics, Flags, ProbedClassifier]:
-    """Accuracies, checks and costs with the probe of ``config``, trained on all training images.
+    pretraining: Pretraining, probe: ProbeTraining, data: TrialData, config: TrialConfig, attacks_done: Path | None
+) -> tuple[Metrics, Flags]:
+    """Accuracies, checks and costs with a trained probe.
 
-    The probe's head is taken from ``checkpoint`` if it is there, and otherwise trained and saved to it. AutoAttack, the
-    one part that can take hours, keeps its progress in the file ``attacks_done``, which is valid only for a
-    bit-identical head.
+    AutoAttack, the one part that can take hours, keeps its progress in the file ``attacks_done``, which is valid only
+    for a bit-identical classifier.
     """
     started = time.monotonic()
-    if checkpoint.head is not None:
-        classifier = frozen_classifier(pretraining.encoder, checkpoint.head, config)
-    else:
-        classifier = _probe(pretraining, data, config, None, config.probe_recipe().epochs)
-        checkpoint.head = classifier.head.state_dict()
-        checkpoint.save(pretraining)
+    classifier = probe.classifier
     metrics: Metrics = cost_metrics(pretraining)
+    if probe.is_full:
+        own = {"train_pflop": len(probe.images) * finetuning_pflop(pretraining.encoder, config)}
+        own["train_seconds"] = probe.seconds
+        metrics |= {name: metrics[name] + cost for name, cost in own.items()}
+        metrics |= {name + AFTER_PREFIX: cost for name, cost in own.items()}
     flags: Flags = {}
+    train = data.train.tensors()
     for split, part in (("val", data.validation), ("test", data.test)):
         found = correct_under_attack(classifier, *part.tensors(), config)
+        found |= _knn_flags(pretraining, train, part.tensors(), config)
         metrics |= accuracies(found, split)
         flags |= {f"{split}_{name}": correct for name, correct in found.items()}
     if config.eval_autoattack_samples > 0:
@@ -223,15 +269,15 @@ def evaluate_final(
     metrics["unbounded_attack_accuracy"] = unbounded_attack_accuracy(classifier, *validation, config)
     metrics["chance_accuracy"] = data.chance_percent
     metrics["validity"] = validity_warnings(metrics, data.chance_percent)
-    metrics["evaluation_seconds"] = time.monotonic() - started
-    return metrics, flags, classifier
+    metrics["evaluation_seconds"] = time.monotonic() - started + (0.0 if probe.is_full else probe.seconds)
+    return metrics, flags
 
 
 def cost_metrics(pretraining: Pretraining) -> Metrics:
     """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``.
 
     The seconds cover training batches only. They exclude torch.compile, which the first trial of a process runs for all
-    later trials of equal shapes.
+    later trials of equal shapes. In the final report a full fine-tuning, which is training too, adds to the last two.
     """
     return {
         "view_passes": pretraining.view_passes,
@@ -240,11 +286,14 @@ def cost_metrics(pretraining: Pretraining) -> Metrics:
     }
 
 
-def _probe(
-    pretraining: Pretraining, data: TrialData, config: TrialConfig, cap: int | None, num_epochs: int
-) -> ProbedClassifier:
-    images, labels = data.train.tensors(cap)
-    return train_probe(pretraining.encoder, images, labels, data.num_classes, config, num_epochs=num_epochs)
+def _knn_flags(
+    pretraining: Pretraining, bank: tuple[Images, Tensor], queries: tuple[Images, Tensor], config: TrialConfig
+) -> Flags:
+    """Whether the k-NN classifier of ``config``, if it has one, is right; on the features of the pretrained encoder."""
+    if config.eval_knn_neighbours is None:
+        return {}
+    encoder = pretraining.encoder.eval()
+    return {"knn": correct_by_neighbours(encoder, bank, queries, config.eval_knn_neighbours, config)}
 
 
 def _autoattack(

@@ -26,7 +26,7 @@ DATA_FIELDS = (
 
 
 class TrialConfig(BaseModel):
-    """One trial: self-supervised (adversarial) pretraining, linear probe, attack. Frozen, validated, hashable.
+    """One trial: (self-supervised, adversarial) pretraining, probe or fine-tuning, attack. Frozen, validated, hashable.
 
     Radii and steps are l-infinity and in units of 1/255 of the pixel range; pixels are in [0, 1], not normalised.
 
@@ -100,11 +100,22 @@ class TrialConfig(BaseModel):
     projector_dim: int = Field(1024, ge=2)
 
     # Linear probe on frozen features; own_head is the classifier that method supervised has trained already.
-    probe: Literal["central", "robust_central", "n_views", "own_head"] = "robust_central"
+    probe: Literal["central", "robust_central", "n_views", "own_head", "full_finetuning"] = Field(
+        "robust_central", description="full_finetuning: adversarial training of a copy of the encoder and a new head"
+    )
     probe_layer: Literal["hidden", "backbone"] = "hidden"
-    probe_epochs: int | None = Field(None, ge=1, description="none: 10, or 100 for n_views, on cached features")
-    probe_batch_size: int | None = Field(None, ge=1, description="none: 256, or 100 for n_views")
-    probe_learning_rate: float | None = Field(None, gt=0, description="none: 3e-4 (Adam), or 0.03 (SGD) for n_views")
+    probe_protocol: Literal["paper", "acl"] = Field(
+        "paper", description="acl: SGD in three steps on padded crops and flips, which full_finetuning always has"
+    )
+    probe_loss: Literal["pgd", "trades"] = Field("pgd", description="of robust_central and full_finetuning")
+    probe_trades_beta: float = Field(6.0, ge=0, description="weight of the divergence in TRADES")
+    probe_epochs: int | None = Field(None, ge=1, description="none: 10, 100 for n_views on cached features, 25 for acl")
+    probe_batch_size: int | None = Field(
+        None, ge=1, description="none: 256, 100 for n_views, 512 for acl, 128 for full_finetuning"
+    )
+    probe_learning_rate: float | None = Field(
+        None, gt=0, description="none: 3e-4 (Adam), or SGD's 0.03 for n_views, 0.01 for acl, 0.1 for full_finetuning"
+    )
     probe_attack_radius_255: float = Field(8.0, ge=0, le=255)
     probe_attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
     probe_attack_steps: int = Field(5, ge=1)
@@ -122,6 +133,9 @@ class TrialConfig(BaseModel):
     eval_samples: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
     eval_eot_samples: int = Field(20, ge=1, description="draws an attack averages gradients over, for redrawn views")
     eval_autoattack_samples: int = Field(0, ge=0, description="first test images that AutoAttack standard also attacks")
+    eval_knn_neighbours: int | None = Field(
+        None, ge=1, description="k of a k-NN classifier of the pretrained features, a check without a probe; none: off"
+    )
     rung_images: int = Field(2000, ge=20, description="cap on training and validation images of an interim evaluation")
     rung_radii_255: tuple[float, ...] = Field((8.0,), min_length=1, description="radii of the interim evaluation")
     rung_probe_epochs: int = Field(5, ge=1, description="probe epochs of an interim evaluation")
@@ -147,7 +161,7 @@ class TrialConfig(BaseModel):
             raise ValueError(f"num_views must be {fixed} for method {self.method}: num_views={self.num_views}")
         if self.method == "emp_ssl" and self.num_views < 2:
             raise ValueError(f"num_views must be at least 2 for method emp_ssl: num_views={self.num_views}")
-        if (self.method == "supervised") != (self.probe == "own_head"):
+        if self.probe == "own_head" and self.method != "supervised":
             raise ValueError(f"probe own_head belongs to method supervised: method={self.method}, probe={self.probe}")
         if self.probe_threat == "per_view" and self.probe_view_draw == "redrawn":
             raise ValueError(
@@ -157,6 +171,11 @@ class TrialConfig(BaseModel):
             raise ValueError(
                 "AutoAttack perturbs images: eval_autoattack_samples must be 0 for probe_threat per_view: "
                 f"eval_autoattack_samples={self.eval_autoattack_samples}"
+            )
+        if self.eval_knn_neighbours is not None and self.eval_knn_neighbours > self.rung_images:
+            raise ValueError(
+                "eval_knn_neighbours must not exceed rung_images, among which they are sought at rungs: "
+                f"eval_knn_neighbours={self.eval_knn_neighbours}, rung_images={self.rung_images}"
             )
         for name in ("eval_radii_255", "rung_radii_255"):
             radii = getattr(self, name)
@@ -190,7 +209,15 @@ class TrialConfig(BaseModel):
 
     def probe_recipe(self) -> "ProbeRecipe":
         """How the probe is trained: by the defaults of its own recipe where the fields are None."""
-        rate, epochs, batch_size = (0.03, 100, 100) if self.probe == "n_views" else (3e-4, 10, 256)
+        match self.probe, self.probe_protocol:
+            case "n_views", _:
+                rate, epochs, batch_size = 0.03, 100, 100
+            case "full_finetuning", _:
+                rate, epochs, batch_size = 0.1, 25, 128
+            case _, "acl":
+                rate, epochs, batch_size = 0.01, 25, 512
+            case _:
+                rate, epochs, batch_size = 3e-4, 10, 256
         return ProbeRecipe(
             self.probe_learning_rate or rate, self.probe_epochs or epochs, self.probe_batch_size or batch_size
         )
@@ -214,7 +241,7 @@ class TrialConfig(BaseModel):
         The probe's batch size enters as its resolved value, so that a default has the same hash as that value set
         explicitly.
         """
-        fields = self.effective()
+        fields = self._hashed_fields()
         if "probe_batch_size" in fields:
             fields["probe_batch_size"] = self.probe_recipe().batch_size
         return content_hash(fields)
@@ -222,8 +249,13 @@ class TrialConfig(BaseModel):
     def pretraining_hash(self) -> str:
         """16 hex digits over only those effective fields that influence the pretrained encoder."""
         return content_hash(
-            {k: v for k, v in self.effective().items() if not k.startswith(("probe", "eval_", "rung_"))}
+            {k: v for k, v in self._hashed_fields().items() if not k.startswith(("probe", "eval_", "rung_"))}
         )
+
+    def _hashed_fields(self) -> dict[str, Any]:
+        """The effective fields without those that are as they were before they could be set (see ``EARLIER``)."""
+        as_before = {name for name, value in EARLIER.items() if getattr(self, name) == value}
+        return {name: value for name, value in self.effective().items() if name not in as_before}
 
     def ineffective_settings(self) -> list[str]:
         """Fields that were set to other values than their defaults although they have no effect, sorted."""
@@ -254,6 +286,7 @@ class ProbeRecipe(NamedTuple):
 
 
 PROBE_ATTACK = ("probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps")
+PROBE_LOSS = ("probe_loss", "probe_trades_beta")
 PROBE_VIEWS = ("probe_views", "probe_view_draw", "probe_threat", "eval_eot_samples")
 
 # (field, value) -> the fields that then have no effect.
@@ -269,18 +302,25 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("method", "simclr"): ("invariance_weight", "coding_rate_weight", "coding_rate_eps2", "invariance_target"),
     ("method", "supervised"): (
         "invariance_weight", "coding_rate_weight", "coding_rate_eps2", "temperature", "projector_hidden_dim",
-        "projector_dim", "invariance_target", "simclr_attack_anchor",
+        "projector_dim", "invariance_target", "simclr_attack_anchor", "probe_layer",
     ),
     ("encoder", "resnet_narrow"): ("stem",),
-    ("probe", "central"): (*PROBE_ATTACK, *PROBE_VIEWS),
+    ("probe", "central"): (*PROBE_ATTACK, *PROBE_LOSS, *PROBE_VIEWS),
     ("probe", "robust_central"): PROBE_VIEWS,
-    ("probe", "n_views"): PROBE_ATTACK,
+    ("probe", "n_views"): (*PROBE_ATTACK, *PROBE_LOSS, "probe_protocol"),
     ("probe", "own_head"): (
-        *PROBE_ATTACK, *PROBE_VIEWS, "probe_layer", "probe_epochs", "probe_batch_size", "probe_learning_rate",
-        "rung_probe_epochs",
+        *PROBE_ATTACK, *PROBE_LOSS, *PROBE_VIEWS, "probe_protocol", "probe_layer", "probe_epochs", "probe_batch_size",
+        "probe_learning_rate", "rung_probe_epochs",
     ),
+    ("probe", "full_finetuning"): (*PROBE_VIEWS, "probe_protocol"),
+    ("probe_loss", "pgd"): ("probe_trades_beta",),
     ("probe_view_draw", "fixed"): ("eval_eot_samples",),
 }  # fmt: skip
+
+
+# Fields that were added later, at the value that means what there was before. It is no part of a hash, so that a config
+# has the hash that it had then.
+EARLIER: dict[str, Any] = {"probe_protocol": "paper", "probe_loss": "pgd", "eval_knn_neighbours": None}
 
 
 # What --preset laptop changes in the paper's recipe: real images that ship in a wheel, and budgets of seconds.

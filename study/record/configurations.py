@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from study.record.journal import FINISHED, State, StudyRecord, TrialRecord
+from study.trainable import AFTER_PREFIX
 
 Params = dict[str, Any]
 
@@ -133,10 +134,11 @@ def rounded(value: float) -> float:
 def spent(trial: TrialRecord, cost: str, reused: str) -> float:
     """What a trial has cost so far: from its result, else from its last report that says so, else 0.
 
-    A trial that reused what another had trained (the metric ``reused``) has cost nothing.
+    A trial that reused what another had trained (the metric ``reused``) has cost what it reports as its cost after the
+    shared prefix, else nothing.
     """
     if trial.metrics.get(reused):
-        return 0.0
+        return float(trial.metrics.get(cost + AFTER_PREFIX, 0.0))
     for metrics in (trial.metrics, *reversed(trial.reports)):
         value = metrics.get(cost)
         if value is not None and math.isfinite(value):

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from study.record.journal import read_study
 from study.trainable import Trainable
 
@@ -20,6 +22,7 @@ def require_same_study(study_dir: Path, spec: Mapping[str, Any], trainable: Trai
     recorded = read_study(study_dir).spec
     if not recorded:
         return
+    recorded = _with_later_fields(recorded, trainable)
     effective = trainable.effective(base)
     unimportant = tuple(name for name in trainable.location_fields if name not in effective)
     pairs = _differences(_defining_part(recorded, unimportant), _defining_part(spec, unimportant))
@@ -28,6 +31,20 @@ def require_same_study(study_dir: Path, spec: Mapping[str, Any], trainable: Trai
         shown = "; ".join(f"{path}: {old!r} there, {new!r} now" for path, old, new in differences[:5])
         more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
         raise ValueError(f"{study_dir} holds a different study ({shown}{more}); choose another folder with --name")
+
+
+def _with_later_fields(spec: Mapping[str, Any], trainable: Trainable) -> dict[str, Any]:
+    """A recorded spec with the fields that its configs lack because they were recorded before those existed."""
+
+    def completed(plain: Any) -> Any:
+        try:
+            return trainable.config(**plain).model_dump(mode="json")
+        except ValidationError:  # a config that this version does not accept differs as it is
+            return plain
+
+    design = dict(spec["design"])
+    design |= {end: completed(design[end]) for end in ("from_", "to") if end in design}
+    return dict(spec) | {"base": completed(spec["base"]), "design": design}
 
 
 def _defining_part(spec: Mapping[str, Any], unimportant: tuple[str, ...]) -> dict[str, Any]:

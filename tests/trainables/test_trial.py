@@ -12,6 +12,7 @@ import torch
 
 from trainables import trial
 from trainables.data.datasets import ImageSet, TrialData, load_data
+from trainables.evaluation.probe_training import ProbeTraining
 from trainables.pretraining.pretrain import TrialDiverged
 from trainables.robust_ssl import ROBUST_SSL
 from trainables.trial import FinalReport, InterimReport, Metrics, Progress, run_trial
@@ -260,7 +261,7 @@ def test_an_evaluation_goes_on_with_the_head_it_had(
         patched.setattr(trial, "correct_under_attack", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
         list(run_trial(config, data, CPU, checkpoint_path=path))
     with monkeypatch.context() as patched:
-        patched.setattr(trial, "train_probe", lambda *given, **more: pytest.fail("trained once more"))
+        patched.setattr(ProbeTraining, "_loss", lambda *given: pytest.fail("trained once more"))
         resumed = final(list(run_trial(config, data, CPU, checkpoint_path=path)))
         assert_equal_results(resumed, whole)
         assert not any(parameter.requires_grad for parameter in resumed.classifier.parameters())

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from reports.front.front_progress import growth_of
-from reports.front.hypervolume import ReferenceBox, reference_box, spent_by, stages
+from reports.front.hypervolume import ReferenceBox, reference_box, stages
+from study.record.configurations import spent
 from study.record.journal import StudyRecord
 from study.record.trials import tabulate
 from study.trainable import Metric
@@ -66,7 +67,7 @@ def test_growth_over_what_was_spent(new_study: NewStudy) -> None:
     assert growth["uid"] == ["t000", "t001", "t002", "t003"]  # the running one has not ended
     assert growth["spent"] == pytest.approx([1.0, 1.5, 1.5, 3.5])
     assert growth["hypervolume"] == pytest.approx([0.25, 0.25, 0.25, 0.30])
-    assert spent_by(record.trials["t001"], COST, "is_encoder_shared") == 0.5
+    assert spent(record.trials["t001"], COST.name, "is_encoder_shared") == 0.5
 
 
 def test_a_second_seed_and_a_warning_take_back_what_luck_had_added(new_study: NewStudy) -> None:
