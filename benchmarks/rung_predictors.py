@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from search_spaces.tradeoff import ADVERSARIES
+from study.files import replacing
 from study.record.environment import git_revision
 from trainables.data.datasets import TrialData, load_data
 from trainables.evaluation.nearest_neighbours import correct_by_neighbours, votes_of_neighbours
@@ -146,10 +147,8 @@ def intervals(predicted: dict[str, np.ndarray], final: np.ndarray) -> dict[str, 
 
     found = measured(np.arange(len(final)))
     resampled = [measured(random.integers(len(final), size=len(final))) for _ in range(RESAMPLES)]
-    return {
-        name: (value, *(float(q) for q in np.nanpercentile([one[name] for one in resampled], (2.5, 97.5))))
-        for name, value in found.items()
-    }
+    ends = {name: np.nanpercentile([one[name] for one in resampled], (2.5, 97.5)) for name in found}
+    return {name: (value, float(ends[name][0]), float(ends[name][1])) for name, value in found.items()}
 
 
 def read_rows(path: Path) -> dict[tuple[str, int], dict[str, float]]:
@@ -158,11 +157,14 @@ def read_rows(path: Path) -> dict[tuple[str, int], dict[str, float]]:
         return {}
     with path.open() as file:
         rows = list(csv.DictReader(file))
-    return {
-        (row["config"], int(row["seed"])): {name: float(row[name]) for name in COLUMNS[2:]}
-        for row in rows
-        if row.get("final")
-    }
+    return {(row["config"], int(row["seed"])): {name: float(row[name]) for name in COLUMNS[2:]} for row in rows}
+
+
+def write_rows(path: Path, rows: dict[tuple[str, int], dict[str, float]]) -> None:
+    """Replaces the file at ``path``, atomically."""
+    lines = [[name, str(seed), *(f"{row[column]:.6g}" for column in COLUMNS[2:])] for (name, seed), row in rows.items()]
+    with replacing(path) as unfinished:
+        unfinished.write_text("".join(",".join(line) + "\n" for line in [COLUMNS, *lines]))
 
 
 def as_markdown(rows: dict[tuple[str, int], dict[str, float]], seeds: list[int]) -> str:
@@ -178,9 +180,8 @@ def as_markdown(rows: dict[tuple[str, int], dict[str, float]], seeds: list[int])
     for name, (value, low, high) in intervals({name: column(name) for name in PREDICTORS}, final).items():
         lines.append(f"| {name} | {value:+.2f} [{low:+.2f}, {high:+.2f}] |")
     if len(seeds) > 1:
-        lines.append(
-            f"| final accuracy of another seed | {stats.kendalltau(final[:, 0], final[:, 1]).statistic:+.2f} |"
-        )
+        other = stats.kendalltau(final[:, 0], final[:, 1]).statistic
+        lines.append(f"| final accuracy of another seed | {other:+.2f} |")
     lines += ["", "| predictor | seconds, median | probe takes this many times as long, median |", "|---|---|---|"]
     probe = column("probe_seconds")
     for name in TIMED:
@@ -200,9 +201,6 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = read_rows(options.output)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    if not options.output.exists():
-        options.output.write_text(",".join(COLUMNS) + "\n")
     data = load_data(TrialConfig(**(LAPTOP | {"eval_samples": None})))
     for number, config in enumerate(configurations(options.configs)):
         name = config.content_hash()
@@ -211,10 +209,10 @@ def main() -> None:
                 continue
             try:
                 rows[name, seed] = run_trial(config.replace(seed=seed), data, turn=number + seed)
-            except TrialDiverged:
-                rows[name, seed] = dict.fromkeys(COLUMNS[2:], 0.0)
-            with options.output.open("a") as file:
-                file.write(",".join([name, str(seed), *(f"{rows[name, seed][c]:.6g}" for c in COLUMNS[2:])]) + "\n")
+            except TrialDiverged as error:
+                print(f"{name} {seed} is left out: {error}", flush=True)
+                continue
+            write_rows(options.output, rows)
             print(name, seed, rows[name, seed], flush=True)
     print(f"\nrevision {git_revision()}\n\n{as_markdown(rows, options.seeds)}")
 
