@@ -19,7 +19,7 @@ from trainables.trial import FinalReport, InterimReport, Metrics, Progress, run_
 from trainables.trial_config import TrialConfig
 
 CPU = torch.device("cpu")
-TIMES = {"train_seconds", "evaluation_seconds"}
+TIMES = {"train_seconds", "train_seconds_after_prefix", "evaluation_seconds"}
 CONFIG = TrialConfig(
     dataset="digits",
     image_size=8,
@@ -249,8 +249,13 @@ def test_autoattack_is_reported_on_the_first_test_images(data: TrialData) -> Non
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"probe": "n_views", "probe_views": 2}, {"method": "supervised", "num_views": 1, "probe": "own_head"}],
-    ids=["robust_central", "n_views", "own_head"],
+    [
+        {},
+        {"probe": "n_views", "probe_views": 2},
+        {"method": "supervised", "num_views": 1, "probe": "own_head"},
+        {"probe": "full_finetuning", "probe_attack_steps": 1},
+    ],
+    ids=["robust_central", "n_views", "own_head", "full_finetuning"],
 )
 def test_an_evaluation_goes_on_with_the_head_it_had(
     data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
@@ -299,6 +304,49 @@ def test_supervised_training_is_a_trial_like_any_other(data: TrialData, adversar
     assert set(promised(config)) <= set(report.metrics)
     assert report.classifier.head is report.classifier.encoder.head
     assert report.metrics["val_clean"] > 2 * data.chance_percent
+
+
+FINETUNED = CONFIG.replace(epochs=1, probe="full_finetuning", probe_epochs=2, probe_batch_size=40, probe_attack_steps=1)
+
+
+@pytest.fixture(scope="module")
+def finetuned(data: TrialData) -> list[Report]:
+    return list(run_trial(FINETUNED, data, CPU))
+
+
+def test_full_fine_tuning_is_counted_as_training(data: TrialData, finetuned: list[Report]) -> None:
+    metrics = final(finetuned).metrics
+    shares = [report.share_done for report in finetuned if isinstance(report, Progress)]
+    assert len(shares) == 5 + 2 * 3 and shares == sorted(shares) and shares[-1] == pytest.approx(1)
+    own = metrics["train_pflop_after_prefix"]
+    assert metrics["train_pflop"] == pytest.approx(own / (1 - shares[4]))
+    known = ROBUST_SSL.known_metrics(FINETUNED)
+    assert metrics["train_pflop"] == pytest.approx(100 * known["train_pflop"])  # 100 images
+    assert metrics["view_passes"] == 5 * VIEW_PASSES_PER_BATCH, "of the pretraining alone"
+    assert 0 < metrics["train_seconds_after_prefix"] < metrics["train_seconds"]
+    linear = final(list(run_trial(FINETUNED.replace(probe="central"), data, CPU))).metrics
+    assert metrics["train_pflop"] - own == pytest.approx(linear["train_pflop"])
+    assert not any(name.endswith("_after_prefix") for name in linear)
+
+
+@pytest.mark.parametrize("stop_at", [5, 8, 11])
+def test_interrupted_fine_tuning_goes_on_to_equal_numbers(
+    data: TrialData, finetuned: list[Report], tmp_path: Path, stop_at: int
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    first = run_trial(FINETUNED, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
+    for _ in range(stop_at + 1):
+        next(first)  # a checkpoint follows the progress of its batch
+    first.close()
+    rest = list(run_trial(FINETUNED, data, CPU, checkpoint_path=path))
+    assert rest[:-1] == finetuned[stop_at:-1]
+    assert_equal_results(final(rest), final(finetuned))
+
+
+def test_interim_fine_tuning_changes_no_encoder(data: TrialData, finetuned: list[Report]) -> None:
+    reports = list(run_trial(FINETUNED, data, CPU, milestones=(1, 200)))
+    assert len(interim(reports)) == 2
+    assert_equal_results(final(reports), final(finetuned), but="train_loss")
 
 
 def test_every_probe_reports_the_same_metrics(data: TrialData) -> None:

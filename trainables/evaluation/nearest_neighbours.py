@@ -64,5 +64,5 @@ def votes_of_neighbours(bank: Tensor, labels: Tensor, queries: Tensor, num_class
 def _votes(bank: Tensor, labels: Tensor, queries: Tensor, num_classes: int, num_neighbours: int) -> Tensor:
     cosines = functional.normalize(queries) @ bank.T / bank.norm(dim=1).clamp(min=1e-12)
     nearest = cosines.topk(num_neighbours, dim=1)
-    votes = torch.zeros(len(queries), num_classes, device=bank.device)
+    votes = torch.zeros(len(queries), num_classes, dtype=bank.dtype, device=bank.device)
     return votes.scatter_add_(1, labels[nearest.indices], (nearest.values / TEMPERATURE).exp())

@@ -127,9 +127,10 @@ def test_what_was_not_trained_or_is_not_allowed_adds_nothing(new_study: NewStudy
     study.complete(50.0, 50.0, 1.0, {"num_views": 4})
     study.complete(50.0, 60.0, 1.0, {"num_views": 2}, is_encoder_shared=True)
     study.complete(90.0, 90.0, 9.0, {"num_views": 8})
+    study.complete(50.0, 50.0, 1.5, {"num_views": 3}, is_encoder_shared=True, train_pflop_after_prefix=0.5)
     growth = growth_in(study.read(), reference_box(np.array([[50.0, 50.0]]), [CLEAN, ROBUST]))
-    assert growth["spent"] == [1.0, 1.0, 10.0]
-    assert growth["hypervolume"] == pytest.approx([0.25, 0.30, 0.30])
+    assert growth["spent"] == [1.0, 1.0, 10.0, 10.5], "with a shared encoder, only what was trained after it"
+    assert growth["hypervolume"] == pytest.approx([0.25, 0.30, 0.30, 0.30])
 
 
 def test_one_objective_has_the_share_of_the_length() -> None:

@@ -55,6 +55,24 @@ def test_a_found_encoder_gives_the_numbers_of_one_that_was_trained(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.pt"]
 
 
+def test_a_fine_tuned_encoder_is_not_the_one_that_is_shared(
+    config: TrialConfig, data: TrialData, tmp_path: Path
+) -> None:
+    tuned = config.replace(probe="full_finetuning", probe_attack_steps=1)
+    first, _ = finish(tuned, data, tmp_path / "e.pt", checkpoint_path=tmp_path / "c.pt")
+    second, _ = finish(tuned, data, tmp_path / "e.pt")
+    but = "train_seconds_after_prefix", "is_encoder_shared"
+    assert untimed(second, *but) == untimed(first, *but) and second.metrics["is_encoder_shared"]
+    assert second.metrics["train_pflop"] > second.metrics["train_pflop_after_prefix"] > 0
+    alone, _ = finish(config, data, None)
+    for linear, _ in (
+        finish(config, data, tmp_path / "e.pt"),
+        finish(config, data, None, checkpoint_path=tmp_path / "c.pt"),
+    ):
+        weights = linear.classifier.state_dict()
+        assert all(torch.equal(value, weights[name]) for name, value in alone.classifier.state_dict().items())
+
+
 def test_names_are_equal_exactly_where_the_encoder_would_be(config: TrialConfig) -> None:
     name = encoder_name(config, "images", "cpu")
     assert encoder_name(config.replace(probe="central", eval_pgd_steps=7), "images", "cpu") == name
