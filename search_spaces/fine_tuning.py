@@ -20,7 +20,7 @@ PROBES: dict[str, dict[str, Any]] = {
     "AFF, TRADES": {"probe": "full_finetuning", "probe_loss": "trades"},
 }
 METHODS: dict[str, dict[str, Any]] = {
-    "EMP-SSL": {"method": "emp_ssl", "num_views": 16},
+    "EMP-SSL": {"method": "emp_ssl"},
     "SimCLR": {"method": "simclr", "num_views": 2},
     "supervised": {"method": "supervised", "num_views": 1},
 }
@@ -33,10 +33,10 @@ STUDY = StudySpec(
         eval_knn_neighbours=20,
     ),
     factors=(
-        Factor(name="methods", levels=METHODS),
+        Factor(name="pretraining", levels=METHODS),
         Factor(name="adversary", distribution=CategoricalDistribution(["none", "free"])),
         Factor(name="probes", levels=PROBES),
     ),
     design=Grid(),
-    laptop=LaptopPreset(base={"probe_epochs": 10, "probe_learning_rate": 0.1}),
+    laptop=LaptopPreset(base={"probe_epochs": 10, "probe_learning_rate": 0.1, "probe_attack_steps": 5}),
 )  # fmt: skip

@@ -65,10 +65,8 @@ def test_a_fine_tuned_encoder_is_not_the_one_that_is_shared(
     assert untimed(second, *but) == untimed(first, *but) and second.metrics["is_encoder_shared"]
     assert second.metrics["train_pflop"] > second.metrics["train_pflop_after_prefix"] > 0
     alone, _ = finish(config, data, None)
-    for linear, _ in (
-        finish(config, data, tmp_path / "e.pt"),
-        finish(config, data, None, checkpoint_path=tmp_path / "c.pt"),
-    ):
+    from_checkpoint = finish(config, data, None, checkpoint_path=tmp_path / "c.pt")
+    for linear, _ in (finish(config, data, tmp_path / "e.pt"), from_checkpoint):
         weights = linear.classifier.state_dict()
         assert all(torch.equal(value, weights[name]) for name, value in alone.classifier.state_dict().items())
 
