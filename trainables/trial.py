@@ -89,7 +89,7 @@ def run_trial(
             boundary at or after it. Those not before the end of pretraining are left to the final report.
         checkpoint_path: where to keep the state; an interrupted trial resumes from it and gets the same numbers.
         checkpoint_seconds: minimum time between two checkpoints; one is always written at milestones and at the end of
-            pretraining.
+            pretraining and of the probe.
         encoder_path: where a finished encoder of exactly this pretraining is kept for other trials, or found. A trial
             that finds one does not pretrain, and reports no milestones because the encoders at those points no longer
             exist.

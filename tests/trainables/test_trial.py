@@ -237,6 +237,9 @@ def test_divergence_ends_the_trial(data: TrialData) -> None:
 def test_too_few_images_are_refused(data: TrialData) -> None:
     with pytest.raises(ValueError, match="batch_size=101, images=100"):
         next(run_trial(CONFIG.replace(batch_size=101), data, CPU))
+    many = CONFIG.replace(eval_knn_neighbours=101, rung_images=200)
+    with pytest.raises(ValueError, match="eval_knn_neighbours=101, images=100"):
+        next(run_trial(many, data, CPU))
 
 
 def test_autoattack_is_reported_on_the_first_test_images(data: TrialData) -> None:
