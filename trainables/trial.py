@@ -1,7 +1,8 @@
 """One trial from first to last; read this first.
 
-views of the training images -> self-supervised (adversarial) pretraining -> linear probe on the frozen encoder ->
-clean and PGD accuracy on validation and test images, with checks that the numbers can be trusted.
+views of the training images -> self-supervised (adversarial) pretraining -> linear probe on the frozen encoder, or
+adversarial fine-tuning of a copy of it -> clean and PGD accuracy on validation and test images, with checks that the
+numbers can be trusted.
 
 Test images are used only in the final evaluation; the interim evaluations that decide on early stopping use validation
 images only.
@@ -9,17 +10,21 @@ images only.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from trainables.checkpoint import TrialCheckpoint
 from trainables.data.datasets import ImageSet, TrialData, missing_classes, shortened
+from trainables.data.stored_images import Images
 from trainables.evaluation.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
 from trainables.evaluation.check_table import check_metrics
-from trainables.evaluation.probe import ProbedClassifier, frozen_classifier, train_probe
+from trainables.evaluation.nearest_neighbours import correct_by_neighbours
+from trainables.evaluation.probe import ProbedClassifier
+from trainables.evaluation.probe_training import ProbeTraining, train_probe
 from trainables.evaluation.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
 from trainables.evaluation.validity import (
     AutoAttackOutcome,
@@ -30,6 +35,7 @@ from trainables.evaluation.validity import (
 )
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
+from trainables.pretraining.cost import finetuning_pflop, train_pflop_per_batch
 from trainables.pretraining.methods import METHODS
 from trainables.pretraining.pretrain import Pretraining
 from trainables.pretraining.shared_encoder import SharedEncoder
@@ -63,7 +69,7 @@ class FinalReport:
 class Progress:
     """A heartbeat, after every batch and while waiting for another trial's encoder.
 
-    ``share_done`` is the completed fraction of the pretraining, in [0, 1].
+    ``share_done`` is the completed fraction, in [0, 1], of the pretraining and, if there is one, the full fine-tuning.
     """
 
     view_passes: int
@@ -91,7 +97,7 @@ def run_trial(
             before the end of pretraining are left to the final report.
         checkpoint_path: where to keep the state; an interrupted trial resumes from it and gets the same numbers.
         checkpoint_seconds: minimum time between two checkpoints; one is always written at milestones and at the end of
-            pretraining.
+            pretraining and of the probe.
         encoder_path: where a finished encoder of exactly this pretraining is kept for other trials, or found. A trial
             that finds one does not pretrain, and reports no milestones because the encoders at those points no longer
             exist.
@@ -119,14 +125,22 @@ def run_trial(
                     time.sleep(SECONDS_BETWEEN_LOOKS)
                 # If this trial took over, another may have finished the encoder between the two checks.
                 checkpoint.is_encoder_shared = is_shared or _load_shared(shared, pretraining)
-            yield from _pretrain(pretraining, data, config, milestones, checkpoint, checkpoint_seconds)
+            share = _share_of_pretraining(pretraining, config)
+            for report in _pretrain(pretraining, data, config, milestones, checkpoint, checkpoint_seconds):
+                yield replace(report, share_done=share * report.share_done) if isinstance(report, Progress) else report
             if not checkpoint.is_encoder_shared:
                 shared.save(pretraining.finished_state())
+        probe = _final_probe(pretraining, data, config)
+        for done in _train_probe(probe, pretraining, checkpoint, checkpoint_seconds):
+            if share < 1:
+                yield Progress(pretraining.view_passes, share + (1 - share) * done)
         attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
-        metrics, flags, classifier = evaluate_final(pretraining, data, config, checkpoint, attacks_done)
+        metrics, flags = evaluate_final(pretraining, probe, data, config, attacks_done)
         metrics |= {"train_loss": pretraining.whole_mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
+        if checkpoint.is_encoder_shared:
+            metrics |= {f"reused_{name}": cost for name, cost in cost_metrics(pretraining).items()}
         metrics["hardware"] = ", then ".join(pretraining.hardware)
-        yield FinalReport(metrics, flags, classifier)
+        yield FinalReport(metrics, flags, probe.classifier)
 
 
 def _load_shared(shared: SharedEncoder, pretraining: Pretraining) -> bool:
@@ -177,12 +191,44 @@ def _pretrain(
     checkpoint.save(pretraining)
 
 
+def _final_probe(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> ProbeTraining:
+    """The training of the probe of ``config`` on all training images, at its start."""
+    num_epochs = config.probe_recipe().epochs
+    return ProbeTraining(pretraining.encoder, *data.train.tensors(), data.num_classes, config, num_epochs)
+
+
+def _train_probe(
+    probe: ProbeTraining, pretraining: Pretraining, checkpoint: TrialCheckpoint, checkpoint_seconds: float
+) -> Iterator[float]:
+    """Trains a probe to the end, from where ``checkpoint`` has it, if it has; yields the share that is done."""
+    if checkpoint.probe is not None:
+        probe.load_state_dict(checkpoint.probe)
+    saved_at = time.monotonic()
+    for _ in probe.run():
+        yield probe.batches_done / probe.num_batches
+        if probe.is_finished or time.monotonic() - saved_at > checkpoint_seconds:
+            checkpoint.probe = probe.state_dict()
+            checkpoint.save(pretraining)
+            saved_at = time.monotonic()
+
+
+def _share_of_pretraining(pretraining: Pretraining, config: TrialConfig) -> float:
+    """The share of the compute that is pretraining's and not that of a full fine-tuning."""
+    pflop = train_pflop_per_batch(config, pretraining.pass_cost, config.batch_size) * pretraining.num_batches
+    return pflop / (pflop + len(pretraining.images) * finetuning_pflop(pretraining.encoder, config))
+
+
 def require_fitting(config: TrialConfig, data: TrialData) -> None:
     """Raises ``ValueError`` if there are too few images for ``config`` or too few classes for AutoAttack."""
     num_images = len(data.train.labels)
     if num_images < config.batch_size:
         raise ValueError(
             f"batch_size must not exceed the training images: batch_size={config.batch_size}, images={num_images}"
+        )
+    if config.eval_knn_neighbours is not None and config.eval_knn_neighbours > num_images:
+        raise ValueError(
+            "eval_knn_neighbours must not exceed the training images: "
+            f"eval_knn_neighbours={config.eval_knn_neighbours}, images={num_images}"
         )
     if config.eval_autoattack_samples > 0 and data.num_classes < MIN_AUTOATTACK_CLASSES:
         raise ValueError(
@@ -194,11 +240,13 @@ def require_fitting(config: TrialConfig, data: TrialData) -> None:
 def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> Metrics:
     """Costs, and accuracies of a short probe: ``rung_images`` training images, and as many validation images.
 
-    ``validity`` names the classes of which the probe saw no image, if there are any.
+    A full fine-tuning is shortened, too, and is of a copy of the encoder. ``validity`` names the classes of which the
+    probe saw no image, if there are any.
     """
-    classifier = _probe(pretraining, data, config, config.rung_images, config.rung_probe_epochs)
-    validation = data.validation.tensors(config.rung_images)
+    train, validation = data.train.tensors(config.rung_images), data.validation.tensors(config.rung_images)
+    classifier = train_probe(pretraining.encoder, *train, data.num_classes, config, num_epochs=config.rung_probe_epochs)
     flags = correct_under_attack(classifier, *validation, config, config.rung_radii_255)
+    flags |= _knn_flags(pretraining, train, validation, config)
     pretraining.encoder.requires_grad_(True)
     metrics = cost_metrics(pretraining) | accuracies(flags, "val")
     missing = missing_classes(data.train.labels[: config.rung_images], data.class_names)
@@ -208,31 +256,26 @@ def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialCon
 
 
 def evaluate_final(
-    pretraining: Pretraining,
-    data: TrialData,
-    config: TrialConfig,
-    checkpoint: TrialCheckpoint,
-    attacks_done: Path | None,
-) -> tuple[Metrics, Flags, ProbedClassifier]:
-    """Accuracies, checks and costs with the probe of ``config``, trained on all training images.
+    pretraining: Pretraining, probe: ProbeTraining, data: TrialData, config: TrialConfig, attacks_done: Path | None
+) -> tuple[Metrics, Flags]:
+    """Accuracies, checks and costs with a trained probe.
 
-    The probe's head is taken from ``checkpoint`` if it is there, and otherwise trained and saved to it. AutoAttack, the
-    one part that can take hours, keeps its progress in the file ``attacks_done``, which is valid only for a
-    bit-identical head.
+    AutoAttack, the one part that can take hours, keeps its progress in the file ``attacks_done``, which is valid only
+    for a bit-identical classifier.
     """
     started = time.monotonic()
-    if checkpoint.head is not None:
-        classifier = frozen_classifier(pretraining.encoder, checkpoint.head, config)
-    else:
-        classifier = _probe(pretraining, data, config, None, config.probe_recipe().epochs)
-        checkpoint.head = classifier.head.state_dict()
-        checkpoint.save(pretraining)
+    classifier = probe.classifier
     metrics: Metrics = cost_metrics(pretraining)
+    if probe.is_full:
+        metrics["train_pflop"] += len(probe.images) * finetuning_pflop(pretraining.encoder, config)
+        metrics["train_seconds"] += probe.seconds
     flags: Flags = {}
     checks: Found = {}
     warnings: list[str] = []
+    train = data.train.tensors()
     for split, part in (("val", data.validation), ("test", data.test)):
         found = correct_under_attack(classifier, *part.tensors(), config)
+        found |= _knn_flags(pretraining, train, part.tensors(), config)
         metrics |= accuracies(found, split)
         flags |= {f"{split}_{name}": correct for name, correct in found.items()}
     if config.eval_autoattack_samples > 0:
@@ -251,15 +294,15 @@ def evaluate_final(
     on_validation = {name.removeprefix("val_"): correct for name, correct in flags.items() if name.startswith("val_")}
     checks |= checks_of_attack(classifier, *validation, on_validation, config)
     metrics |= check_metrics(checks, warnings)
-    metrics["evaluation_seconds"] = time.monotonic() - started
-    return metrics, flags, classifier
+    metrics["evaluation_seconds"] = time.monotonic() - started + (0.0 if probe.is_full else probe.seconds)
+    return metrics, flags
 
 
 def cost_metrics(pretraining: Pretraining) -> Metrics:
     """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``.
 
     The seconds cover training batches only. They exclude torch.compile, which the first trial of a process runs for all
-    later trials of equal shapes.
+    later trials of equal shapes. In the final report a full fine-tuning, which is training too, adds to the last two.
     """
     return {
         "view_passes": pretraining.view_passes,
@@ -268,11 +311,14 @@ def cost_metrics(pretraining: Pretraining) -> Metrics:
     }
 
 
-def _probe(
-    pretraining: Pretraining, data: TrialData, config: TrialConfig, cap: int | None, num_epochs: int
-) -> ProbedClassifier:
-    images, labels = data.train.tensors(cap)
-    return train_probe(pretraining.encoder, images, labels, data.num_classes, config, num_epochs=num_epochs)
+def _knn_flags(
+    pretraining: Pretraining, bank: tuple[Images, Tensor], queries: tuple[Images, Tensor], config: TrialConfig
+) -> Flags:
+    """Whether the k-NN classifier of ``config``, if it has one, is right; on the features of the pretrained encoder."""
+    if config.eval_knn_neighbours is None:
+        return {}
+    encoder = pretraining.encoder.eval()
+    return {"knn": correct_by_neighbours(encoder, bank, queries, config.eval_knn_neighbours, config)}
 
 
 def _autoattack(

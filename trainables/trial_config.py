@@ -25,7 +25,7 @@ DATA_FIELDS = (
 
 
 class TrialConfig(BaseModel):
-    """One trial: self-supervised (adversarial) pretraining, linear probe, attack. Frozen, validated, hashable.
+    """One trial: (self-supervised, adversarial) pretraining, probe or fine-tuning, attack. Frozen, validated, hashable.
 
     Radii and steps are l-infinity and in units of 1/255 of the pixel range; pixels are in [0, 1], not normalised.
 
@@ -114,11 +114,22 @@ class TrialConfig(BaseModel):
     predictor_hidden_dim: int | None = Field(None, ge=2, description="of BYOL; none: projector_hidden_dim")
 
     # Linear probe on frozen features; own_head is the classifier that method supervised has trained already.
-    probe: Literal["central", "robust_central", "n_views", "own_head"] = "robust_central"
+    probe: Literal["central", "robust_central", "n_views", "own_head", "full_finetuning"] = Field(
+        "robust_central", description="full_finetuning: adversarial training of a copy of the encoder and a new head"
+    )
     probe_layer: Literal["hidden", "backbone"] = "hidden"
-    probe_epochs: int | None = Field(None, ge=1, description="none: 10, or 100 for n_views, on cached features")
-    probe_batch_size: int | None = Field(None, ge=1, description="none: 256, or 100 for n_views")
-    probe_learning_rate: float | None = Field(None, gt=0, description="none: 3e-4 (Adam), or 0.03 (SGD) for n_views")
+    probe_protocol: Literal["paper", "acl"] = Field(
+        "paper", description="acl: SGD in three steps on padded crops and flips, which full_finetuning always has"
+    )
+    probe_loss: Literal["pgd", "trades"] = Field("pgd", description="of robust_central and full_finetuning")
+    probe_trades_beta: float = Field(6.0, ge=0, description="weight of the divergence in TRADES")
+    probe_epochs: int | None = Field(None, ge=1, description="none: 10, 100 for n_views on cached features, 25 for acl")
+    probe_batch_size: int | None = Field(
+        None, ge=1, description="none: 256, 100 for n_views, 512 for acl, 128 for full_finetuning"
+    )
+    probe_learning_rate: float | None = Field(
+        None, gt=0, description="none: 3e-4 (Adam), or SGD's 0.03 for n_views, 0.01 for acl, 0.1 for full_finetuning"
+    )
     probe_attack_radius_255: float = Field(8.0, ge=0, le=255)
     probe_attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
     probe_attack_steps: int = Field(5, ge=1)
@@ -144,6 +155,9 @@ class TrialConfig(BaseModel):
     eval_samples: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
     eval_eot_samples: int = Field(20, ge=1, description="draws an attack averages gradients over, for redrawn views")
     eval_autoattack_samples: int = Field(0, ge=0, description="first test images that AutoAttack standard also attacks")
+    eval_knn_neighbours: int | None = Field(
+        None, ge=1, description="k of a k-NN classifier of the pretrained features, a check without a probe; none: off"
+    )
     rung_images: int = Field(2000, ge=20, description="cap on training and validation images of an interim evaluation")
     rung_radii_255: tuple[float, ...] = Field((8.0,), min_length=1, description="radii of the interim evaluation")
     rung_probe_epochs: int = Field(5, ge=1, description="probe epochs of an interim evaluation")
@@ -168,7 +182,7 @@ class TrialConfig(BaseModel):
         if self.num_views < 2 if fixed is None else self.num_views != fixed:
             rule = "at least 2" if fixed is None else fixed
             raise ValueError(f"num_views must be {rule} for method {self.method}: num_views={self.num_views}")
-        if METHODS[self.method].needs_labels != (self.probe == "own_head"):
+        if self.probe == "own_head" and not METHODS[self.method].needs_labels:
             raise ValueError(f"probe own_head belongs to method supervised: method={self.method}, probe={self.probe}")
         if self.probe_threat == "per_view" and self.probe_view_draw == "redrawn":
             raise ValueError(
@@ -181,6 +195,11 @@ class TrialConfig(BaseModel):
             )
         if len(set(self.eval_losses)) < len(self.eval_losses):
             raise ValueError(f"eval_losses must be different: eval_losses={self.eval_losses}")
+        if self.eval_knn_neighbours is not None and self.eval_knn_neighbours > self.rung_images:
+            raise ValueError(
+                "eval_knn_neighbours must not exceed rung_images, among which they are sought at rungs: "
+                f"eval_knn_neighbours={self.eval_knn_neighbours}, rung_images={self.rung_images}"
+            )
         for name in ("eval_radii_255", "rung_radii_255"):
             radii = getattr(self, name)
             if any(not 0 < r <= 255 for r in radii) or list(radii) != sorted(set(radii)):
@@ -224,12 +243,28 @@ class TrialConfig(BaseModel):
     def probe_recipe(self) -> "ProbeRecipe":
         """How the probe is trained: by the defaults of its own recipe where the fields are None."""
         rate, epochs, batch_size = self._own_recipe()
+        match self.probe, self.probe_protocol:
+            case "n_views", _:
+                rate, epochs, batch_size = 0.03, 100, 100
+            case "full_finetuning", _:
+                rate, epochs, batch_size = 0.1, 25, 128
+            case _, "acl":
+                rate, epochs, batch_size = 0.01, 25, 512
+            case _:
+                rate, epochs, batch_size = 3e-4, 10, 256
         return ProbeRecipe(
             self.probe_learning_rate or rate, self.probe_epochs or epochs, self.probe_batch_size or batch_size
         )
 
     def _own_recipe(self) -> "ProbeRecipe":
-        return ProbeRecipe(0.03, 100, 100) if self.probe == "n_views" else ProbeRecipe(3e-4, 10, 256)
+        match self.probe, self.probe_protocol:
+            case "n_views", _:
+                return ProbeRecipe(0.03, 100, 100)
+            case "full_finetuning", _:
+                return ProbeRecipe(0.1, 25, 128)
+            case _, "acl":
+                return ProbeRecipe(0.01, 25, 512)
+        return ProbeRecipe(3e-4, 10, 256)
 
     def updates_per_batch(self) -> int:
         """Optimizer steps on each batch of views: m for free adversarial training, else 1."""
@@ -294,6 +329,8 @@ class TrialConfig(BaseModel):
             found.add("attack_step_255")
         if self.adversary == "free" and self.replays == 1:
             found.add("lr_horizon")
+        if METHODS[self.method].needs_labels:
+            found.add("probe_layer")  # there is no hidden one
         return found
 
 
@@ -306,6 +343,7 @@ class ProbeRecipe(NamedTuple):
 
 
 PROBE_ATTACK = ("probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps")
+PROBE_LOSS = ("probe_loss", "probe_trades_beta")
 PROBE_VIEWS = ("probe_views", "probe_view_draw", "probe_threat", "eval_eot_samples")
 
 # (field, value) -> the fields that then have no effect.
@@ -327,20 +365,29 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("gradient_leak", False): ("simclr_anchor_leak",),
     **{("method", name): fields_of_others(name) for name in METHODS},
     ("encoder", "resnet_narrow"): ("stem",),
-    ("probe", "central"): (*PROBE_ATTACK, *PROBE_VIEWS),
+    ("probe", "central"): (*PROBE_ATTACK, *PROBE_LOSS, *PROBE_VIEWS),
     ("probe", "robust_central"): PROBE_VIEWS,
-    ("probe", "n_views"): PROBE_ATTACK,
+    ("probe", "n_views"): (*PROBE_ATTACK, *PROBE_LOSS, "probe_protocol"),
     ("probe", "own_head"): (
-        *PROBE_ATTACK, *PROBE_VIEWS, "probe_layer", "probe_epochs", "probe_batch_size", "probe_learning_rate",
-        "rung_probe_epochs",
+        *PROBE_ATTACK, *PROBE_LOSS, *PROBE_VIEWS, "probe_protocol", "probe_layer", "probe_epochs", "probe_batch_size",
+        "probe_learning_rate", "rung_probe_epochs",
     ),
+    ("probe", "full_finetuning"): (*PROBE_VIEWS, "probe_protocol"),
+    ("probe_loss", "pgd"): ("probe_trades_beta",),
     ("probe_view_draw", "fixed"): ("eval_eot_samples",),
 }  # fmt: skip
 
 
 # Fields that were added later, at the value that means what there was before. It is the value of configs recorded
 # without the field, and no part of a hash, so that a config has the hash that it had then. Plain JSON values.
-EARLIER: dict[str, Any] = {"eval_losses": ["cross_entropy"], "eval_checks": "cheap", "simclr_anchor_leak": False}
+EARLIER: dict[str, Any] = {
+    "simclr_anchor_leak": False,
+    "probe_protocol": "paper",
+    "probe_loss": "pgd",
+    "eval_losses": ["cross_entropy"],
+    "eval_knn_neighbours": None,
+    "eval_checks": "cheap",
+}
 
 
 # What --preset laptop changes in the paper's recipe: real images that ship in a wheel, and budgets of seconds.

@@ -41,6 +41,11 @@ SIMCLR = {"method": "simclr", "num_views": 2}
         (SIMCLR | {"adversary": "pgd"}, {"simclr_anchor_leak": True}),
         ({"adversary": "pgd", "gradient_leak": True}, {"simclr_anchor_leak": True}),
         ({"probe": "central"}, {"probe_attack_steps": 9}),
+        ({"probe": "central"}, {"probe_loss": "trades"}),
+        ({"probe": "robust_central"}, {"probe_trades_beta": 1.0}),
+        ({"probe": "n_views"}, {"probe_protocol": "acl"}),
+        ({"probe": "full_finetuning"}, {"probe_protocol": "acl"}),
+        ({"method": "supervised", "num_views": 1, "probe": "central"}, {"probe_layer": "backbone"}),
         ({"adversary": "free", "free_step": "radius"}, {"attack_step_255": 1.0}),
         ({"adversary": "free", "replays": 1}, {"lr_horizon": "batches"}),
         ({"probe": "robust_central"}, {"probe_views": 4}),
@@ -92,7 +97,11 @@ def test_hash_counts_what_has_an_effect(base: dict[str, Any], change: dict[str, 
     "change",
     [
         {"probe": "central"},
+        {"probe": "full_finetuning"},
         {"probe_layer": "backbone"},
+        {"probe_protocol": "acl"},
+        {"probe_loss": "trades"},
+        {"eval_knn_neighbours": 20},
         {"probe_attack_steps": 9},
         {"eval_radii_255": (2.0,)},
         {"eval_samples": 100},
@@ -148,6 +157,11 @@ def test_ineffective_settings_are_those_set_away_from_their_default() -> None:
         ({"eval_radii_255": (8.0, 4.0)}, ("eval_radii_255", "increasing", "(8.0, 4.0)")),
         ({"eval_radii_255": (4.0, 4.0)}, ("eval_radii_255", "increasing", "(4.0, 4.0)")),
         ({"eval_radii_255": ()}, ("eval_radii_255", "at least 1", "()")),
+        ({"probe": "own_head"}, ("own_head belongs to method supervised", "method=emp_ssl", "probe=own_head")),
+        (
+            {"eval_knn_neighbours": 30, "rung_images": 20},
+            ("eval_knn_neighbours must not exceed rung_images", "=30", "=20"),
+        ),
         ({"rung_radii_255": (0.0, 4.0)}, ("rung_radii_255", "within (0, 255]", "(0.0, 4.0)")),
     ],
 )
@@ -277,12 +291,23 @@ def test_passes_and_updates(fields: dict[str, Any], view_passes_per_image: int, 
     assert config.updates_per_batch() == updates_per_batch
 
 
-@pytest.mark.parametrize(("probe", "recipe"), [("robust_central", (3e-4, 10, 256)), ("n_views", (0.03, 100, 100))])
-def test_probes_have_recipes_of_their_own(probe: str, recipe: tuple[float, int]) -> None:
-    config = TrialConfig(probe="central").replace(probe=probe)
+@pytest.mark.parametrize(
+    ("probe", "protocol", "recipe"),
+    [("robust_central", "paper", (3e-4, 10, 256)), ("n_views", "paper", (0.03, 100, 100)),
+     ("robust_central", "acl", (0.01, 25, 512)), ("n_views", "acl", (0.03, 100, 100)),
+     ("full_finetuning", "paper", (0.1, 25, 128))],
+)  # fmt: skip
+def test_probes_have_recipes_of_their_own(probe: str, protocol: str, recipe: tuple[float, int]) -> None:
+    config = TrialConfig(probe="central").replace(probe=probe, probe_protocol=protocol)
     assert config.probe_recipe() == recipe
     given = config.replace(probe_learning_rate=0.5, probe_epochs=7, probe_batch_size=30)
     assert given.probe_recipe() == (0.5, 7, 30)
+
+
+def test_configs_have_the_hashes_that_they_had_before_some_fields_existed() -> None:
+    assert set(EARLIER) <= set(TrialConfig.model_fields)
+    assert [TrialConfig().content_hash(), TrialConfig().pretraining_hash()] == ["01a6a7c8dfcbd757", "0670f34da2918302"]
+    assert TrialConfig(**LAPTOP | {"probe": "n_views"}).content_hash() == "0a00f349446204ce"
 
 
 def test_a_default_batch_of_the_probe_has_the_hash_of_its_size() -> None:
