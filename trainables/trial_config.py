@@ -54,6 +54,10 @@ class TrialConfig(BaseModel):
     view_ratio_min: float = Field(3 / 4, gt=0, description="smallest aspect ratio, width to height")
     view_ratio_max: float = Field(4 / 3, gt=0, description="largest aspect ratio, width to height")
     augmentation: Literal["emp_ssl", "simclr", "none"] = "emp_ssl"
+    augmentation_decay: Literal["none", "linear"] = Field(
+        "none", description="linear: crops and colours weaken in equal steps towards the plain image"
+    )
+    augmentation_decay_period: int = Field(1, ge=1, description="data epochs from step to step of the linear decay")
 
     # Method.
     method: Literal["emp_ssl", "simclr", "supervised"] = "emp_ssl"
@@ -242,6 +246,8 @@ class TrialConfig(BaseModel):
             found.add("attack_step_255")
         if self.adversary == "free" and self.replays == 1:
             found.add("lr_horizon")
+        if self.augmentation_decay == "none" or self.augmentation_decay_period >= self.epochs:
+            found |= {"augmentation_decay", "augmentation_decay_period"}
         return found
 
 

@@ -19,7 +19,7 @@ from trainables.pgd import linf_pgd
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
 from trainables.pretraining.encoders import Encoder, build_encoder
 from trainables.pretraining.ssl_losses import ssl_loss
-from trainables.pretraining.views import make_views
+from trainables.pretraining.views import augmentation_strength, make_views
 from trainables.streams import stream, stream_seed
 from trainables.trial_config import TrialConfig
 
@@ -187,7 +187,8 @@ class Pretraining:
         chosen = order[batch * size : (batch + 1) * size]
         images = self.images[chosen].to(self.device, non_blocking=True)
         labels = None if self.labels is None else self.labels[chosen].to(self.device, non_blocking=True)
-        return make_views(images, self.config, stream(seed, "views", epoch, batch)), labels
+        strength = augmentation_strength(epoch, self.config)
+        return make_views(images, self.config, stream(seed, "views", epoch, batch), strength), labels
 
     def _gradients(self, views: Tensor, labels: Tensor | None) -> Tensor:
         """The loss, on PGD examples if ``config.adversary`` is pgd; the weights' gradients are left in ``.grad``."""

@@ -16,6 +16,8 @@ from torch._dynamo.backends.common import aot_autograd
 from trainables.pretraining.encoders import ProjectedEncoder
 from trainables.pretraining.pretrain import Pretraining, TrialDiverged, build_optimiser, learning_rate_at
 from trainables.pretraining.ssl_losses import ssl_loss
+from trainables.pretraining.views import make_views
+from trainables.streams import stream
 from trainables.trial_config import TrialConfig
 
 CPU = torch.device("cpu")
@@ -197,6 +199,16 @@ def test_an_epoch_shows_no_image_twice(tiny: Callable[..., TrialConfig]) -> None
     epochs = orders[0] + orders[1], orders[2] + orders[3]
     assert all(sorted(epoch) == list(range(16)) for epoch in epochs)
     assert epochs[0] != epochs[1]
+
+
+def test_views_weaken_from_epoch_to_epoch(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    config = tiny(epochs=4, augmentation_decay="linear", augmentation_decay_period=2)
+    pretraining = Pretraining(config, noise_images, CPU)
+    for epoch, strength in enumerate([1.0, 1.0, 0.5, 0.5]):
+        pretraining.batches_done = 2 * epoch + 1
+        chosen = torch.randperm(20, generator=stream(config.seed, "order", epoch))[8:16]
+        expected = make_views(noise_images[chosen], config, stream(config.seed, "views", epoch, 1), strength)
+        assert torch.equal(pretraining._next_batch()[0], expected)
 
 
 def test_train_pflop_grows_with_batches(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
