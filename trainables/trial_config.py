@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from study.settings import content_hash, replaced
 
 Adversary = Literal["none", "pgd", "free"]
+Augmentation = Literal["emp_ssl", "simclr", "padded_crop", "none"]
 
 # Methods whose number of views is fixed.
 FIXED_NUM_VIEWS = {"simclr": 2, "supervised": 1}
@@ -53,7 +54,10 @@ class TrialConfig(BaseModel):
     view_scale_max: float = Field(1.0, gt=0, le=1, description="largest share of the image's area in a view")
     view_ratio_min: float = Field(3 / 4, gt=0, description="smallest aspect ratio, width to height")
     view_ratio_max: float = Field(4 / 3, gt=0, description="largest aspect ratio, width to height")
-    augmentation: Literal["emp_ssl", "simclr", "none"] = "emp_ssl"
+    augmentation: Augmentation = Field(
+        "emp_ssl",
+        description="padded_crop: shifts by an eighth of the side at most and flips, in place of scaled crops",
+    )
     augmentation_decay: Literal["none", "linear"] = Field(
         "none", description="linear: crops and colours weaken in equal steps towards the plain image"
     )
@@ -246,7 +250,15 @@ class TrialConfig(BaseModel):
             found.add("attack_step_255")
         if self.adversary == "free" and self.replays == 1:
             found.add("lr_horizon")
-        if self.augmentation_decay == "none" or self.augmentation_decay_period >= self.epochs:
+        if self.augmentation == "padded_crop":
+            found.add("augmentation_decay")
+            if self.probe != "n_views":
+                found |= {"view_scale_min", "view_scale_max", "view_ratio_min", "view_ratio_max"}
+        if (
+            "augmentation_decay" in found
+            or self.augmentation_decay == "none"
+            or self.augmentation_decay_period >= self.epochs
+        ):
             found |= {"augmentation_decay", "augmentation_decay_period"}
         return found
 

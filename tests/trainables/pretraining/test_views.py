@@ -285,6 +285,23 @@ def test_without_strength_only_flips_and_ratios_are_left() -> None:
     assert not any(getattr(params, name).any() for name in ("jitter", "grayscale", "blur", "solarize"))
 
 
+@pytest.mark.parametrize("side", [8, 17, 32])
+def test_padded_crops_are_torchvisions(side: int) -> None:
+    """RandomCrop with a padding of an eighth: every shift is equally likely, what comes from outside is black."""
+    config = TrialConfig(augmentation="padded_crop", num_views=256, image_size=side)
+    image, padding = random_images(1, side, side), side // 8
+    draws = generator(4)
+    views = torch.cat([make_views(image, config, draws)[:, 0] for _ in range(4)])
+    padded = tv.to_tensor(tv.pad(tv.to_pil_image(image[0]), [padding]))
+    offsets = [(top, left) for top in range(2 * padding + 1) for left in range(2 * padding + 1)]
+    crops = [tv.crop(padded, top, left, side, side) for top, left in offsets]
+    possible = torch.stack([*crops, *(tv.hflip(crop) for crop in crops)])
+    nearest = torch.cdist(views.flatten(1), possible.flatten(1)).argmin(dim=1)
+    torch.testing.assert_close(views, possible[nearest], atol=1e-6, rtol=0)
+    counts = torch.bincount(nearest, minlength=len(possible))
+    assert stats.chisquare(counts.numpy()).pvalue > SMALLEST_P
+
+
 def test_patches_are_squares_of_half_the_side() -> None:
     for side in (16, 32, 224):
         params = sample_view_params(500, side, side, TrialConfig(**PATCH), generator())
@@ -346,7 +363,7 @@ def test_layout_is_view_major() -> None:
     torch.testing.assert_close(rendered, expected.flatten(0, 1), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("augmentation", ["emp_ssl", "simclr", "none"])
+@pytest.mark.parametrize("augmentation", ["emp_ssl", "simclr", "padded_crop", "none"])
 @pytest.mark.parametrize("as_float", [False, True])
 def test_views_stay_in_the_unit_interval(augmentation: str, as_float: bool) -> None:
     images = torch.cat([random_images(6, 48, 40), torch.full((2, 3, 48, 40), 255, dtype=torch.uint8)])
