@@ -133,12 +133,13 @@ def rounded(value: float) -> float:
 def spent(trial: TrialRecord, cost: str, reused: str) -> float:
     """What a trial has cost so far: from its result, else from its last report that says so, else 0.
 
-    A trial that reused what another had trained (the metric ``reused``) has cost nothing.
+    A trial that reused what another had trained (the metric ``reused``) has cost nothing; one that reused a part of it
+    has not spent what its metric ``reused_<cost>`` says.
     """
     if trial.metrics.get(reused):
         return 0.0
     for metrics in (trial.metrics, *reversed(trial.reports)):
         value = metrics.get(cost)
         if value is not None and math.isfinite(value):
-            return float(value)
+            return float(value) - float(metrics.get(f"reused_{cost}", 0.0))
     return 0.0
