@@ -4,13 +4,13 @@ torch is imported only where a trial runs or its data are loaded, so that a stud
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from study.trainable import Context, Direction, Final, Interim, Metric, Progress, Report, Split, Trainable
+from trainables.pretraining.methods import METHODS
 from trainables.trial_config import (
     DATA_FIELDS,
-    FIXED_NUM_VIEWS,
     PRESETS,
     TrialConfig,
     command_line,
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 10.0
 # The fields that determine the cost of a view pass, together with each config's counts of views and passes.
-NETWORK_FIELDS = ("method", "encoder", "stem", "image_size", "projector_hidden_dim", "projector_dim", "adversary")
+NETWORK_FIELDS = tuple(dict.fromkeys(
+    ["method", "encoder", "stem", "image_size", "adversary", *(n for m in METHODS.values() for n in m.network_fields)]
+))  # fmt: skip
 COSTS = (
     Metric("train_pflop", "minimize", "training compute", kind="cost", is_known=True,
            units=((1e3, "EFLOP"), (1, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP"))),
@@ -158,8 +160,7 @@ class RobustSSL(Trainable):
         """Compute and view passes of pretraining, per training image."""
         from trainables.pretraining.cost import train_pflop_per_batch
 
-        network = tuple((name, getattr(config, name)) for name in NETWORK_FIELDS)
-        pflop = config.epochs * train_pflop_per_batch(config, _pass_cost(network), 1)
+        pflop = config.epochs * train_pflop_per_batch(config, _pass_cost(config), 1)
         return {"train_pflop": pflop, "view_passes": float(config.epochs * config.view_passes_per_image())}
 
     def located(self, config: TrialConfig) -> TrialConfig:
@@ -169,7 +170,7 @@ class RobustSSL(Trainable):
     def preset_fields(self, preset: str, base: TrialConfig) -> dict[str, Any]:
         """The preset without a number of views, where the method fixes it."""
         fields = super().preset_fields(preset, base)
-        if base.method in FIXED_NUM_VIEWS:
+        if METHODS[base.method].num_views is not None:
             fields.pop("num_views", None)
         return fields
 
@@ -197,21 +198,20 @@ def _accuracy(
                   is_interim=is_interim, is_final=is_final, is_headline=is_headline)  # fmt: skip
 
 
-@cache
-def _pass_cost(network: tuple[tuple[str, Any], ...]) -> "PassCost":
+_pass_costs: dict[tuple[Any, ...], "PassCost"] = {}  # by the values of NETWORK_FIELDS
+
+
+def _pass_cost(config: TrialConfig) -> "PassCost":
     """The cost of a view pass through a network, counted once; it hardly depends on the number of classes."""
     from trainables.pretraining.cost import count_pass_cost
     from trainables.pretraining.encoders import build_encoder
+    from trainables.pretraining.second_networks import build_second_network
 
-    config = TrialConfig(**(dict(network) | _valid_with(dict(network))))
-    return count_pass_cost(build_encoder(config, 0, 10 if config.method == "supervised" else None), config)
-
-
-def _valid_with(network: Mapping[str, Any]) -> dict[str, Any]:
-    method = network["method"]
-    return ({"num_views": FIXED_NUM_VIEWS[method]} if method in FIXED_NUM_VIEWS else {}) | (
-        {"probe": "own_head"} if method == "supervised" else {}
-    )
+    network = tuple(getattr(config, name) for name in NETWORK_FIELDS)
+    if network not in _pass_costs:
+        encoder = build_encoder(config, 0, 10)
+        _pass_costs[network] = count_pass_cost(encoder, config, build_second_network(encoder, config))
+    return _pass_costs[network]
 
 
 ROBUST_SSL = RobustSSL()

@@ -23,6 +23,7 @@ from trainables.evaluation.robust_accuracy import Flags, accuracies, correct_und
 from trainables.evaluation.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
+from trainables.pretraining.methods import METHODS
 from trainables.pretraining.pretrain import Pretraining
 from trainables.pretraining.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
@@ -100,7 +101,7 @@ def run_trial(
     with freed_memory_kept(device):
         require_fitting(config, data)
         images, labels = data.train.tensors()
-        pretraining = Pretraining(config, images, device, labels if config.method == "supervised" else None)
+        pretraining = Pretraining(config, images, device, labels if METHODS[config.method].needs_labels else None)
         checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
         with SharedEncoder(encoder_path) as shared:
             if not checkpoint.load(pretraining):

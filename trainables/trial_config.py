@@ -12,12 +12,11 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from study.settings import content_hash, replaced
+from trainables.pretraining.methods import METHODS, MethodName, fields_of_others
 
 Adversary = Literal["none", "pgd", "free"]
 Augmentation = Literal["emp_ssl", "simclr", "padded_crop", "none"]
 
-# Methods whose number of views is fixed.
-FIXED_NUM_VIEWS = {"simclr": 2, "supervised": 1}
 # The step of the paper's code is 0.01 on a [0, 1] scale, hence 2.55/255.
 PAPER_STEP_255 = 2.55
 # The fields that decide which images a trial sees, in training or in evaluation.
@@ -64,11 +63,12 @@ class TrialConfig(BaseModel):
     augmentation_decay_period: int = Field(1, ge=1, description="data epochs from step to step of the linear decay")
 
     # Method.
-    method: Literal["emp_ssl", "simclr", "supervised"] = "emp_ssl"
+    method: MethodName = "emp_ssl"
     invariance_weight: float = Field(200.0, ge=0)
     coding_rate_weight: float = Field(1.0, ge=0)
     coding_rate_eps2: float = Field(0.2, gt=0, description="squared distortion of the total coding rate")
     temperature: float = Field(0.07, gt=0, description="of NT-Xent")
+    byol_momentum: float = Field(0.996, ge=0, le=1, description="of BYOL's target network at first; it rises to 1")
 
     # Adversary in pretraining.
     adversary: Adversary = "free"
@@ -106,6 +106,7 @@ class TrialConfig(BaseModel):
     )
     projector_hidden_dim: int = Field(4096, ge=2)
     projector_dim: int = Field(1024, ge=2)
+    predictor_hidden_dim: int | None = Field(None, ge=2, description="of BYOL; none: projector_hidden_dim")
 
     # Linear probe on frozen features; own_head is the classifier that method supervised has trained already.
     probe: Literal["central", "robust_central", "n_views", "own_head"] = "robust_central"
@@ -150,12 +151,11 @@ class TrialConfig(BaseModel):
                 raise ValueError(
                     f"{low} must not exceed {high}: {low}={getattr(self, low)}, {high}={getattr(self, high)}"
                 )
-        fixed = FIXED_NUM_VIEWS.get(self.method)
-        if fixed is not None and self.num_views != fixed:
-            raise ValueError(f"num_views must be {fixed} for method {self.method}: num_views={self.num_views}")
-        if self.method == "emp_ssl" and self.num_views < 2:
-            raise ValueError(f"num_views must be at least 2 for method emp_ssl: num_views={self.num_views}")
-        if (self.method == "supervised") != (self.probe == "own_head"):
+        fixed = METHODS[self.method].num_views
+        if self.num_views < 2 if fixed is None else self.num_views != fixed:
+            rule = "at least 2" if fixed is None else fixed
+            raise ValueError(f"num_views must be {rule} for method {self.method}: num_views={self.num_views}")
+        if METHODS[self.method].needs_labels != (self.probe == "own_head"):
             raise ValueError(f"probe own_head belongs to method supervised: method={self.method}, probe={self.probe}")
         if self.probe_threat == "per_view" and self.probe_view_draw == "redrawn":
             raise ValueError(
@@ -178,14 +178,16 @@ class TrialConfig(BaseModel):
 
     def num_perturbed_views(self) -> int:
         """Views of each image that an adversary may perturb: SimCLR keeps its first view clean."""
-        return 1 if self.method == "simclr" else self.num_views
+        return self.num_views - METHODS[self.method].keeps_first_clean
 
     def num_clean_views(self) -> int:
         """Views of each image that every update also projects clean: SimCLR's first, or the invariance target."""
-        if self.method == "simclr":
-            return 1
-        has_clean_target = self.method == "emp_ssl" and self.invariance_target == "clean" and self.adversary != "none"
-        return self.num_views if has_clean_target else 0
+        adds_all = self.adversary != "none" and METHODS[self.method].adds_clean_views(self)
+        return self.num_views if adds_all else int(METHODS[self.method].keeps_first_clean)
+
+    def num_target_views(self) -> int:
+        """Views of each image that a second network sees before every update, forward only."""
+        return 0 if METHODS[self.method].second_network is None else self.num_views
 
     def view_passes_per_image(self) -> int:
         """View passes that one image costs in one data epoch.
@@ -283,12 +285,7 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ),
     ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation"),
     ("adversary", "free"): ("pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor"),
-    ("method", "emp_ssl"): ("temperature", "simclr_attack_anchor"),
-    ("method", "simclr"): ("invariance_weight", "coding_rate_weight", "coding_rate_eps2", "invariance_target"),
-    ("method", "supervised"): (
-        "invariance_weight", "coding_rate_weight", "coding_rate_eps2", "temperature", "projector_hidden_dim",
-        "projector_dim", "invariance_target", "simclr_attack_anchor",
-    ),
+    **{("method", name): fields_of_others(name) for name in METHODS},
     ("encoder", "resnet_narrow"): ("stem",),
     ("probe", "central"): (*PROBE_ATTACK, *PROBE_VIEWS),
     ("probe", "robust_central"): PROBE_VIEWS,

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from study.settings import explain, parse_settings
+from trainables.pretraining.methods import METHODS
 from trainables.trial_config import (
     INEFFECTIVE,
     LAPTOP,
@@ -111,8 +112,8 @@ def test_ineffective_table_names_real_fields() -> None:
         assert switch not in ineffective
         fields: dict[str, Any] = {switch: value}
         if value in ("supervised", "own_head"):
-            fields |= {"method": "supervised", "probe": "own_head", "num_views": 1}
-        TrialConfig(**(fields | ({"num_views": 2} if value == "simclr" else {})))
+            fields |= {"method": "supervised", "probe": "own_head"}
+        TrialConfig(**(fields | {"num_views": METHODS[fields.get("method", "emp_ssl")].num_views or 16}))
         assert set(ineffective) <= set(TrialConfig.model_fields)
 
 

@@ -29,6 +29,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "simclr": {"adversary": "none", "method": "simclr", "num_views": 2},
     "simclr-pgd": {"adversary": "pgd", "method": "simclr", "num_views": 2},
     "simclr-free": {"adversary": "free", "method": "simclr", "num_views": 2},
+    "byol": {"adversary": "none", "method": "byol", "num_views": 2},
+    "byol-pgd": {"adversary": "pgd", "method": "byol", "num_views": 2},
+    "byol-free": {"adversary": "free", "method": "byol", "num_views": 2},
     "pgd-clean-target": {"adversary": "pgd", "invariance_target": "clean"},
     "free-clean-target": {"adversary": "free", "invariance_target": "clean"},
 }
@@ -161,6 +164,9 @@ def test_optimiser_is_sgd_nesterov_inside_larc(tiny: Callable[..., TrialConfig])
         (METHODS["simclr"], 8 * 2, 1),
         (METHODS["simclr-pgd"] | {"pgd_steps": 5}, 8 * (2 + 5), 1),
         (METHODS["simclr-free"] | {"replays": 3}, 8 * 2 * 3, 3),
+        (METHODS["byol"], 8 * 2, 1),
+        (METHODS["byol-pgd"] | {"pgd_steps": 5}, 8 * (2 + 5), 1),
+        (METHODS["byol-free"] | {"replays": 3}, 8 * 2 * 3, 3),
         (METHODS["pgd-clean-target"] | {"pgd_steps": 5}, 8 * 3 * 7, 1),
         (METHODS["free-clean-target"] | {"replays": 3}, 8 * 3 * 6, 3),
     ],
@@ -560,7 +566,7 @@ def test_compilation_comes_before_the_clock_and_changes_nothing(
     assert_bitwise_equal(found, finish(unwarmed))
 
 
-@pytest.mark.parametrize("method", ["pgd", "free"])
+@pytest.mark.parametrize("method", ["pgd", "free", slow("byol-pgd")])
 @pytest.mark.usefixtures("global_rng_untouched")
 def test_compilation_leaves_a_resumed_training_as_it_was(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
