@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from study.files import replacing
-from trainables.pretraining.pretrain import Pretraining
+from trainables.pretraining.stages import Stages
 from trainables.trial_config import TrialConfig
 from trainables.whole_files import DamagedFile, load_state
 
 
 class TrialCheckpoint:
-    """A trial's pretraining, whether its encoder is another trial's, and the head of its probe once that is trained.
+    """A trial's stages, whether the current one's encoder is another trial's, and the head of the probe once trained.
 
     Args:
         path: the file; its folder is created if missing. None: nothing is kept.
@@ -22,10 +22,10 @@ class TrialCheckpoint:
 
     def __init__(self, path: Path | None, config: TrialConfig, data_checksum: str) -> None:
         self._path, self._config, self._data_checksum = path, config, data_checksum
-        self.is_encoder_shared = False  # whether another trial trained it
+        self.is_encoder_shared = False  # of the current stage
         self.head: dict[str, Tensor] | None = None  # of the probe in the final evaluation
 
-    def save(self, pretraining: Pretraining) -> None:
+    def save(self, stages: Stages) -> None:
         """Saves the current state."""
         if self._path is None:
             return
@@ -34,12 +34,12 @@ class TrialCheckpoint:
             "data": self._data_checksum,
             "is_encoder_shared": self.is_encoder_shared,
             "head": None if self.head is None else {"config": self._config.content_hash(), "state": self.head},
-            "state": pretraining.finished_state() if pretraining.is_finished else pretraining.state_dict(),
+            "state": stages.finished_state() if stages.is_finished else stages.state_dict(),
         }
         with replacing(self._path) as unfinished:
             torch.save(saved, unfinished)
 
-    def load(self, pretraining: Pretraining) -> bool:
+    def load(self, stages: Stages) -> bool:
         """Restores the saved state; False if there is none. A head is restored only for an equal config.
 
         Raises:
@@ -58,7 +58,7 @@ class TrialCheckpoint:
                 f"the checkpoint {self._path} is of other images than those that are there now, or of an older "
                 "version; remove it to train on these"
             )
-        pretraining.load_state_dict(saved["state"])
+        stages.load_state_dict(saved["state"])
         self.is_encoder_shared = saved["is_encoder_shared"]
         head = saved["head"]
         self.head = head["state"] if head is not None and head["config"] == self._config.content_hash() else None

@@ -112,7 +112,7 @@ class RobustSSL(Trainable):
 
     def total_progress(self, config: TrialConfig, scale: int) -> int:
         """The view passes of the whole pretraining; ``scale`` is the number of training images."""
-        return config.epochs * scale * config.view_passes_per_image()
+        return scale * sum(stage.epochs * stage.view_passes_per_image() for stage in config.stages())
 
     def scale(self, data: "TrialData") -> int:
         """The number of training images."""
@@ -160,8 +160,9 @@ class RobustSSL(Trainable):
         """Compute and view passes of pretraining, per training image."""
         from trainables.pretraining.cost import train_pflop_per_batch
 
-        pflop = config.epochs * train_pflop_per_batch(config, _pass_cost(config), 1)
-        return {"train_pflop": pflop, "view_passes": float(config.epochs * config.view_passes_per_image())}
+        stages = config.stages()
+        pflop = sum(stage.epochs * train_pflop_per_batch(stage, _pass_cost(stage), 1) for stage in stages)
+        return {"train_pflop": pflop, "view_passes": float(self.total_progress(config, 1))}
 
     def located(self, config: TrialConfig) -> TrialConfig:
         """``data_root`` becomes absolute."""

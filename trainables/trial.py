@@ -1,15 +1,16 @@
 """One trial from first to last; read this first.
 
-views of the training images -> self-supervised (adversarial) pretraining -> linear probe on the frozen encoder ->
-clean and PGD accuracy on validation and test images, with checks that the numbers can be trusted.
+views of the training images -> self-supervised (adversarial) pretraining, in one or two stages -> linear probe on the
+frozen encoder -> clean and PGD accuracy on validation and test images, with checks that the numbers can be trusted.
 
 Test images are used only in the final evaluation; the interim evaluations that decide on early stopping use validation
 images only.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from trainables.evaluation.robust_accuracy import Flags, accuracies, correct_und
 from trainables.evaluation.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
-from trainables.pretraining.methods import METHODS
-from trainables.pretraining.pretrain import Pretraining
-from trainables.pretraining.shared_encoder import SharedEncoder
+from trainables.pretraining.encoders import Encoder
+from trainables.pretraining.shared_encoder import SharedEncoder, encoder_name
+from trainables.pretraining.stages import Stages
 from trainables.trial_config import TrialConfig
 
 SECONDS_BETWEEN_LOOKS = 1.0  # between checks for an encoder that another trial is training
@@ -84,9 +85,9 @@ def run_trial(
         checkpoint_path: where to keep the state; an interrupted trial resumes from it and gets the same numbers.
         checkpoint_seconds: minimum time between two checkpoints; one is always written at milestones and at the end of
             pretraining.
-        encoder_path: where a finished encoder of exactly this pretraining is kept for other trials, or found. A trial
-            that finds one does not pretrain, and reports no milestones because the encoders at those points no longer
-            exist.
+        encoder_path: where a finished encoder of exactly this pretraining is kept for other trials, or found; a
+            teacher's is beside it. A trial that finds one does not pretrain, and reports no milestones because the
+            encoders at those points no longer exist; where it is the teacher's, this holds for that stage.
 
     Yields:
         ``Progress`` after batches, ``InterimReport`` at milestones, and finally one ``FinalReport``. ``train_loss`` in
@@ -101,68 +102,103 @@ def run_trial(
     with freed_memory_kept(device):
         require_fitting(config, data)
         images, labels = data.train.tensors()
-        pretraining = Pretraining(config, images, device, labels if METHODS[config.method].needs_labels else None)
+        stages = Stages(config, images, labels, device)
         checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
+        pretrained = partial(_pretrain, stages, data, config, milestones, checkpoint, checkpoint_seconds)
         with SharedEncoder(encoder_path) as shared:
-            if not checkpoint.load(pretraining):
-                while not (is_shared := _load_shared(shared, pretraining)) and not shared.take_over():
-                    yield Progress(0, 0.0)
-                    time.sleep(SECONDS_BETWEEN_LOOKS)
-                # If this trial took over, another may have finished the encoder between the two checks.
-                checkpoint.is_encoder_shared = is_shared or _load_shared(shared, pretraining)
-            yield from _pretrain(pretraining, data, config, milestones, checkpoint, checkpoint_seconds)
+            if not checkpoint.load(stages):
+                checkpoint.is_encoder_shared = yield from _is_found(shared, stages)
+            while not stages.is_last:
+                yield from _pretrain_teacher(stages, checkpoint, pretrained, _beside(encoder_path, stages, data))
+            yield from pretrained()
             if not checkpoint.is_encoder_shared:
-                shared.save(pretraining.finished_state())
+                shared.save(stages.finished_state())
         attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
-        metrics, flags, classifier = evaluate_final(pretraining, data, config, checkpoint, attacks_done)
-        metrics |= {"train_loss": pretraining.mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
+        metrics, flags, classifier = evaluate_final(stages, data, config, checkpoint, attacks_done)
+        metrics |= {"train_loss": stages.current.mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
+        metrics |= {} if checkpoint.is_encoder_shared else stages.reused_costs()
         yield FinalReport(metrics, flags, classifier)
 
 
-def _load_shared(shared: SharedEncoder, pretraining: Pretraining) -> bool:
-    """Whether another trial has finished this pretraining; if so, its state is loaded."""
+def _is_found(shared: SharedEncoder, stages: Stages) -> Generator[Progress, None, bool]:
+    """Whether another trial has finished a pretraining; its state is then loaded. Waits while another is training it.
+
+    Otherwise the caller is the one to train.
+    """
+    while not (is_found := _load_shared(shared, stages)) and not shared.take_over():
+        yield Progress(0, 0.0)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    # If this trial took over, another may have finished the encoder between the two checks.
+    return is_found or _load_shared(shared, stages)
+
+
+def _load_shared(shared: SharedEncoder, stages: Stages) -> bool:
     state = shared.load()
     if state is not None:
-        pretraining.load_state_dict(state)
+        stages.load_state_dict(state)
     return state is not None
 
 
+def _beside(encoder_path: Path | None, stages: Stages, data: TrialData) -> Path | None:
+    """Where the encoder of the current stage is kept, if it is a trial of its own elsewhere."""
+    stage = stages.current
+    name = encoder_name(stage.config, data.checksum, stage.device.type)
+    return None if encoder_path is None else encoder_path.with_name(name)
+
+
+def _pretrain_teacher(
+    stages: Stages,
+    checkpoint: TrialCheckpoint,
+    pretrained: Callable[[], Iterator[Progress | InterimReport]],
+    encoder_path: Path | None,
+) -> Iterator[Progress | InterimReport]:
+    """Pretrains the current stage or finds it pretrained, and goes on to the next one."""
+    with SharedEncoder(encoder_path) as shared:
+        if stages.current.batches_done == 0:
+            checkpoint.is_encoder_shared = yield from _is_found(shared, stages)
+        yield from pretrained()
+        if not checkpoint.is_encoder_shared:
+            shared.save(stages.finished_state())
+    stages.advance(checkpoint.is_encoder_shared)
+    checkpoint.is_encoder_shared = False
+
+
 def _pretrain(
-    pretraining: Pretraining,
+    stages: Stages,
     data: TrialData,
     config: TrialConfig,
     milestones: Sequence[int],
     checkpoint: TrialCheckpoint,
     checkpoint_seconds: float,
 ) -> Iterator[Progress | InterimReport]:
-    """Pretrains to the end, reporting at milestones and keeping checkpoints."""
-    total = pretraining.num_batches * pretraining.view_passes_per_batch
+    """Pretrains to the end of the current stage, reporting at milestones and keeping checkpoints."""
+    pretraining, total = stages.current, stages.total_view_passes
     # Milestones passed before the last batch are skipped: their encoders no longer exist.
-    passed = pretraining.view_passes - pretraining.view_passes_per_batch
+    passed = stages.view_passes - (pretraining.view_passes_per_batch if pretraining.batches_done else 0)
     pending = [milestone for milestone in milestones if passed < milestone < total]
 
     if not pretraining.is_finished:
-        require_memory(pretraining.encoder, config, pretraining.device)
+        require_memory(pretraining.encoder, pretraining.config, pretraining.device)
 
     def reports_due() -> Iterator[InterimReport]:
-        if pending and pretraining.view_passes >= pending[0]:
+        if pending and stages.view_passes >= pending[0]:
             train_loss = pretraining.mean_loss()
-            checkpoint.save(pretraining)
-            metrics = evaluate_interim(pretraining, data, config) | {"train_loss": train_loss}
-            while pending and pretraining.view_passes >= pending[0]:
+            checkpoint.save(stages)
+            metrics = evaluate_interim(stages, data, config) | {"train_loss": train_loss}
+            while pending and stages.view_passes >= pending[0]:
                 yield InterimReport({"milestone": pending.pop(0)} | metrics)
 
     yield from reports_due()  # for a checkpoint that was written just before its report was lost
     saved_at = time.monotonic()
     for _ in pretraining.run():
-        yield Progress(pretraining.view_passes, pretraining.batches_done / pretraining.num_batches)
+        yield Progress(stages.view_passes, stages.view_passes / total)
         yield from reports_due()
         if time.monotonic() - saved_at > checkpoint_seconds:
             pretraining.check_finite()
-            checkpoint.save(pretraining)
+            checkpoint.save(stages)
             saved_at = time.monotonic()
     pretraining.check_finite()
-    checkpoint.save(pretraining)
+    checkpoint.save(stages)
 
 
 def require_fitting(config: TrialConfig, data: TrialData) -> None:
@@ -179,17 +215,17 @@ def require_fitting(config: TrialConfig, data: TrialData) -> None:
         )
 
 
-def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> Metrics:
+def evaluate_interim(stages: Stages, data: TrialData, config: TrialConfig) -> Metrics:
     """Costs, and accuracies of a short probe: ``rung_images`` training images, and as many validation images."""
-    classifier = _probe(pretraining, data, config, config.rung_images, config.rung_probe_epochs)
+    classifier = _probe(stages.encoder, data, config, config.rung_images, config.rung_probe_epochs)
     validation = data.validation.tensors(config.rung_images)
     flags = correct_under_attack(classifier, *validation, config, config.rung_radii_255)
-    pretraining.encoder.requires_grad_(True)
-    return cost_metrics(pretraining) | accuracies(flags, "val")
+    stages.encoder.requires_grad_(True)
+    return stages.costs() | accuracies(flags, "val")
 
 
 def evaluate_final(
-    pretraining: Pretraining,
+    stages: Stages,
     data: TrialData,
     config: TrialConfig,
     checkpoint: TrialCheckpoint,
@@ -203,12 +239,12 @@ def evaluate_final(
     """
     started = time.monotonic()
     if checkpoint.head is not None:
-        classifier = frozen_classifier(pretraining.encoder, checkpoint.head, config)
+        classifier = frozen_classifier(stages.encoder, checkpoint.head, config)
     else:
-        classifier = _probe(pretraining, data, config, None, config.probe_recipe().epochs)
+        classifier = _probe(stages.encoder, data, config, None, config.probe_recipe().epochs)
         checkpoint.head = classifier.head.state_dict()
-        checkpoint.save(pretraining)
-    metrics: Metrics = cost_metrics(pretraining)
+        checkpoint.save(stages)
+    metrics: Metrics = stages.costs()
     flags: Flags = {}
     for split, part in (("val", data.validation), ("test", data.test)):
         found = correct_under_attack(classifier, *part.tensors(), config)
@@ -228,24 +264,11 @@ def evaluate_final(
     return metrics, flags, classifier
 
 
-def cost_metrics(pretraining: Pretraining) -> Metrics:
-    """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``.
-
-    The seconds cover training batches only. They exclude torch.compile, which the first trial of a process runs for all
-    later trials of equal shapes.
-    """
-    return {
-        "view_passes": pretraining.view_passes,
-        "train_pflop": pretraining.train_pflop,
-        "train_seconds": pretraining.train_seconds,
-    }
-
-
 def _probe(
-    pretraining: Pretraining, data: TrialData, config: TrialConfig, cap: int | None, num_epochs: int
+    encoder: Encoder, data: TrialData, config: TrialConfig, cap: int | None, num_epochs: int
 ) -> ProbedClassifier:
     images, labels = data.train.tensors(cap)
-    return train_probe(pretraining.encoder, images, labels, data.num_classes, config, num_epochs=num_epochs)
+    return train_probe(encoder, images, labels, data.num_classes, config, num_epochs=num_epochs)
 
 
 def _autoattack(

@@ -70,6 +70,23 @@ class TrialConfig(BaseModel):
     temperature: float = Field(0.07, gt=0, description="of NT-Xent")
     byol_momentum: float = Field(0.996, ge=0, le=1, description="of BYOL's target network at first; it rises to 1")
 
+    # Method deacl: the trial pretrains a clean teacher first; its other fields are those of the student.
+    teacher_method: MethodName = "emp_ssl"
+    teacher_epochs: int = Field(10, ge=1, description="data epochs of the teacher's pretraining")
+    teacher_num_views: int = Field(16, ge=1, le=256, description="views per image in the teacher's pretraining")
+    teacher_augmentation: Augmentation = "emp_ssl"
+    teacher_learning_rate: float = Field(0.3, gt=0)
+    distilled_layer: Literal["hidden", "backbone"] = Field(
+        "backbone", description="whose features the student takes over; it has no layers above"
+    )
+    student_start: Literal["teacher", "random"] = Field("teacher", description="the student's weights at first")
+    distillation_robust_weight: float = Field(
+        2.0, ge=0, description="of perturbed features against the student's clean ones; clean against the teacher's: 1"
+    )
+    distillation_attack_anchor: Literal["teacher", "student"] = Field(
+        "teacher", description="whose clean features adversary pgd moves the student's perturbed ones away from"
+    )
+
     # Adversary in pretraining.
     adversary: Adversary = "free"
     attack_radius_255: float = Field(8.0, ge=0, le=255)
@@ -151,10 +168,9 @@ class TrialConfig(BaseModel):
                 raise ValueError(
                     f"{low} must not exceed {high}: {low}={getattr(self, low)}, {high}={getattr(self, high)}"
                 )
-        fixed = METHODS[self.method].num_views
-        if self.num_views < 2 if fixed is None else self.num_views != fixed:
-            rule = "at least 2" if fixed is None else fixed
-            raise ValueError(f"num_views must be {rule} for method {self.method}: num_views={self.num_views}")
+        _check_num_views("num_views", self.num_views, self.method)
+        if METHODS[self.method].has_teacher:
+            self._check_teacher()
         if METHODS[self.method].needs_labels != (self.probe == "own_head"):
             raise ValueError(f"probe own_head belongs to method supervised: method={self.method}, probe={self.probe}")
         if self.probe_threat == "per_view" and self.probe_view_draw == "redrawn":
@@ -172,6 +188,29 @@ class TrialConfig(BaseModel):
                 raise ValueError(f"{name} must be increasing and within (0, 255]: {name}={radii}")
         return self
 
+    def _check_teacher(self) -> None:
+        if METHODS[self.teacher_method].has_teacher or METHODS[self.teacher_method].needs_labels:
+            raise ValueError(
+                f"teacher_method must be self-supervised and of one stage: teacher_method={self.teacher_method}"
+            )
+        _check_num_views("teacher_num_views", self.teacher_num_views, self.teacher_method)
+        if self.distilled_layer == "backbone" and self.probe_layer == "hidden":
+            raise ValueError(
+                "probe_layer hidden is a layer that the student does not have; set probe_layer 'backbone' or "
+                f"distilled_layer 'hidden': distilled_layer={self.distilled_layer}"
+            )
+
+    def stages(self) -> tuple["TrialConfig", ...]:
+        """The pretrainings of the trial in order: its own alone, or after its teacher's, which is a clean one."""
+        if not METHODS[self.method].has_teacher:
+            return (self,)
+        teacher = {
+            name.removeprefix("teacher_"): getattr(self, name)
+            for name in type(self).model_fields
+            if name.startswith("teacher_")
+        }
+        return self.replace(**teacher, adversary="none", augmentation_decay="none"), self
+
     def replace(self, **changes: Any) -> "TrialConfig":
         """Returns a validated copy with ``changes`` applied; raises like the constructor."""
         return replaced(self, changes)
@@ -185,9 +224,14 @@ class TrialConfig(BaseModel):
         adds_all = self.adversary != "none" and METHODS[self.method].adds_clean_views(self)
         return self.num_views if adds_all else int(METHODS[self.method].keeps_first_clean)
 
-    def num_target_views(self) -> int:
-        """Views of each image that a second network sees before every update, forward only."""
-        return 0 if METHODS[self.method].second_network is None else self.num_views
+    def target_passes_per_image(self) -> int:
+        """Views of one image that a second network sees in one data epoch, forward only.
+
+        That is before every update, or once a batch if the network never changes.
+        """
+        if METHODS[self.method].second_network is None:
+            return 0
+        return self.num_views * (1 if METHODS[self.method].has_teacher else self.updates_per_batch())
 
     def view_passes_per_image(self) -> int:
         """View passes that one image costs in one data epoch.
@@ -242,6 +286,11 @@ class TrialConfig(BaseModel):
         return sorted(changed & self.model_fields_set)
 
     def _ineffective_fields(self) -> set[str]:
+        """The fields without effect in any stage."""
+        *earlier, own = self.stages()
+        return own._ineffective_in_stage().intersection(*(stage._ineffective_in_stage() for stage in earlier))
+
+    def _ineffective_in_stage(self) -> set[str]:
         found = {
             field
             for (switch, value), fields in INEFFECTIVE.items()
@@ -265,6 +314,13 @@ class TrialConfig(BaseModel):
         return found
 
 
+def _check_num_views(field: str, num_views: int, name: MethodName) -> None:
+    method = METHODS[name]
+    if num_views < method.fewest_views if method.num_views is None else num_views != method.num_views:
+        rule = f"at least {method.fewest_views}" if method.num_views is None else method.num_views
+        raise ValueError(f"{field} must be {rule} for method {name}: {field}={num_views}")
+
+
 class ProbeRecipe(NamedTuple):
     """How a probe is trained."""
 
@@ -281,10 +337,13 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("dataset", "digits"): ("data_root",),
     ("adversary", "none"): (
         "attack_radius_255", "attack_step_255", "pgd_steps", "replays", "lr_horizon", "gradient_leak", "free_step",
-        "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor",
+        "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor", "distillation_robust_weight",
+        "distillation_attack_anchor",
     ),
     ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation"),
-    ("adversary", "free"): ("pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor"),
+    ("adversary", "free"): (
+        "pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor", "distillation_attack_anchor",
+    ),
     **{("method", name): fields_of_others(name) for name in METHODS},
     ("encoder", "resnet_narrow"): ("stem",),
     ("probe", "central"): (*PROBE_ATTACK, *PROBE_VIEWS),

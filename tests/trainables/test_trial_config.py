@@ -113,6 +113,7 @@ def test_ineffective_table_names_real_fields() -> None:
         fields: dict[str, Any] = {switch: value}
         if value in ("supervised", "own_head"):
             fields |= {"method": "supervised", "probe": "own_head"}
+        fields |= {"probe_layer": "backbone"} if value == "deacl" else {}
         TrialConfig(**(fields | {"num_views": METHODS[fields.get("method", "emp_ssl")].num_views or 16}))
         assert set(ineffective) <= set(TrialConfig.model_fields)
 
