@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from study.settings import content_hash, replaced
 from trainables.pretraining.methods import METHODS, MethodName, fields_of_others
 
-Adversary = Literal["none", "pgd", "free"]
+Adversary = Literal["none", "pgd", "free", "fgsm"]
 Augmentation = Literal["emp_ssl", "simclr", "padded_crop", "none"]
 
 # The step of the paper's code is 0.01 on a [0, 1] scale, hence 2.55/255.
@@ -68,6 +68,7 @@ class TrialConfig(BaseModel):
     coding_rate_weight: float = Field(1.0, ge=0)
     coding_rate_eps2: float = Field(0.2, gt=0, description="squared distortion of the total coding rate")
     temperature: float = Field(0.07, gt=0, description="of NT-Xent")
+    barlow_lambda: float = Field(5e-3, ge=0, description="weight of Barlow Twins' redundancy reduction")
     byol_momentum: float = Field(0.996, ge=0, le=1, description="of BYOL's target network at first; it rises to 1")
 
     # Method deacl: the trial pretrains a clean teacher first; its other fields are those of the student.
@@ -84,7 +85,8 @@ class TrialConfig(BaseModel):
         2.0, ge=0, description="of perturbed features against the student's clean ones; clean against the teacher's: 1"
     )
     distillation_attack_anchor: Literal["teacher", "student"] = Field(
-        "teacher", description="whose clean features adversary pgd moves the student's perturbed ones away from"
+        "teacher",
+        description="whose clean features an attack moves the student's away from; free training: always the student's",
     )
 
     # Adversary in pretraining.
@@ -93,6 +95,9 @@ class TrialConfig(BaseModel):
     attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
     pgd_steps: int = Field(5, ge=1, description="attack steps per update of adversary pgd")
     replays: int = Field(3, ge=1, description="m of adversary free: updates on each batch of views")
+    fgsm_step_factor: float = Field(
+        1.25, gt=0, description="step of adversary fgsm, in multiples of attack_radius_255; its start is random"
+    )
 
     # Fidelity choices in pretraining.
     lr_horizon: Literal["updates", "batches"] = "updates"
@@ -238,9 +243,12 @@ class TrialConfig(BaseModel):
 
         Clean views are never attacked, so SimCLR with PGD-k costs 2 + k.
         """
-        attack_steps = self.pgd_steps if self.adversary == "pgd" else 0
         views = self.num_perturbed_views() + self.num_clean_views()
-        return views * self.updates_per_batch() + self.num_perturbed_views() * attack_steps
+        return views * self.updates_per_batch() + self.num_perturbed_views() * self.attack_steps()
+
+    def attack_steps(self) -> int:
+        """Attack steps before each update, each a pass of every perturbed view; none for free adversarial training."""
+        return {"pgd": self.pgd_steps, "fgsm": 1}.get(self.adversary, 0)
 
     def probe_recipe(self) -> "ProbeRecipe":
         """How the probe is trained: by the defaults of its own recipe where the fields are None."""
@@ -337,12 +345,16 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("dataset", "digits"): ("data_root",),
     ("adversary", "none"): (
         "attack_radius_255", "attack_step_255", "pgd_steps", "replays", "lr_horizon", "gradient_leak", "free_step",
-        "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor", "distillation_robust_weight",
+        "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor", "fgsm_step_factor",
+        "distillation_robust_weight", "distillation_attack_anchor",
+    ),
+    ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation", "fgsm_step_factor"),
+    ("adversary", "free"): (
+        "pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor", "fgsm_step_factor",
         "distillation_attack_anchor",
     ),
-    ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation"),
-    ("adversary", "free"): (
-        "pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor", "distillation_attack_anchor",
+    ("adversary", "fgsm"): (
+        "attack_step_255", "pgd_steps", "replays", "lr_horizon", "free_step", "perturbation",
     ),
     **{("method", name): fields_of_others(name) for name in METHODS},
     ("encoder", "resnet_narrow"): ("stem",),

@@ -33,8 +33,8 @@ def deacl_loss(outputs: Tensor, config: TrialConfig, targets: Tensor) -> Tensor:
 
 def deacl_attack_loss(outputs: Tensor, config: TrialConfig, targets: Tensor) -> Tensor:
     """What PGD ascends: minus the mean cosine of perturbed features to clean ones, the teacher's or the student's."""
-    clean, perturbed = outputs[: len(targets)], outputs[len(targets) :]
-    return -_mean_cosine(perturbed, targets if config.distillation_attack_anchor == "teacher" else clean)
+    anchors = targets if config.distillation_attack_anchor == "teacher" else outputs[: len(targets)]
+    return -_mean_cosine(outputs[-len(targets) :], anchors)
 
 
 def _mean_cosine(first: Tensor, second: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from trainables.trial_config import TrialConfig
 
-MethodName = Literal["emp_ssl", "simclr", "byol", "deacl", "supervised"]
+MethodName = Literal["emp_ssl", "simclr", "barlow_twins", "byol", "deacl", "supervised"]
 PROJECTOR = ("projector_hidden_dim", "projector_dim")
 
 
@@ -42,6 +42,7 @@ class Method:
         has_teacher: whether it is the second of two stages: its second network is the encoder that the first one has
             pretrained, and never changes.
         attack_loss: like ``loss``, of what adversary pgd ascends; None: the same.
+        starts_at_random: whether perturbations start at random in the ball; else at 0, except for adversary fgsm.
         joins_batches: whether views that stay clean and perturbed ones are one batch for BatchNorm; else each are one.
     """
 
@@ -58,6 +59,7 @@ class Method:
     second_network: str | None = None
     has_teacher: bool = False
     attack_loss: str | None = None
+    starts_at_random: bool = False
     joins_batches: bool = False
 
 
@@ -71,6 +73,7 @@ METHODS: dict[MethodName, Method] = {
         adds_clean_views=lambda config: config.invariance_target == "clean",
     ),
     "simclr": Method(f"{LOSSES}:simclr_loss", fields=("temperature", "simclr_attack_anchor")),
+    "barlow_twins": Method(f"{LOSSES}:barlow_twins_loss", fields=("barlow_lambda",), normalises=False),
     "byol": Method(
         f"{LOSSES}:byol_loss",
         fields=("byol_momentum",),
@@ -98,6 +101,7 @@ METHODS: dict[MethodName, Method] = {
         second_network=f"{DISTILLATION}:teacher_network",
         has_teacher=True,
         attack_loss=f"{DISTILLATION}:deacl_attack_loss",
+        starts_at_random=True,
         joins_batches=True,
     ),
     "supervised": Method(

@@ -1,4 +1,4 @@
-"""Pretraining, self-supervised or (for comparison) supervised: standard, PGD or free adversarial training.
+"""Pretraining, self-supervised or (for comparison) supervised: standard, PGD, one-step or free adversarial training.
 
 Shapes: V views, B images, C=3 channels, S pixels a side, D projected features.
 """
@@ -203,36 +203,53 @@ class Pretraining:
         return make_views(images, self.config, stream(seed, "views", epoch, batch), strength), labels
 
     def _gradients(self, views: Tensor, labels: Tensor | None) -> Tensor:
-        """The loss, on PGD examples if ``config.adversary`` is pgd; the weights' gradients are left in ``.grad``."""
+        """The loss, on adversarial examples if there is an attack; the weights' gradients are left in ``.grad``."""
         clean, attacked = self._split(views)
         targets = self._targets(views, labels)
         self.optimiser.zero_grad()
-        if self.config.adversary == "pgd":
+        if self.config.attack_steps() > 0:
             attacked = self._attacked(clean, attacked, targets)
         loss = self._loss(self._project_all([*clean, attacked]), targets)
         loss.backward()
         return loss
 
     def _attacked(self, clean: list[Tensor], views: Tensor, targets: Tensor | None) -> Tensor:
-        """PGD examples of ``views`` (V, B, 3, S, S)."""
+        """PGD or one-step examples of ``views`` (V, B, 3, S, S).
+
+        Source of the one step from a random start: Wong et al. (arXiv:2001.03994).
+        """
         config = self.config
         self.encoder.train(config.attack_batchnorm == "train")
         anchored = [views] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
+        if METHODS[config.method].has_teacher and config.distillation_attack_anchor == "teacher":
+            anchored = []
         with torch.no_grad():
             anchors = [self._project(views) for views in anchored]
         # A compiled graph computes gradients for everything that required them in its forward pass, requested or not.
         self.encoder.requires_grad_(config.gradient_leak)
+        radius, step, start = config.attack_radius_255 / 255, config.attack_step_255 / 255, None
+        if config.adversary == "fgsm":
+            step = config.fgsm_step_factor * radius
+        if config.adversary == "fgsm" or METHODS[config.method].starts_at_random:
+            start = self._random_start(views) * radius
         try:
             return linf_pgd(
                 lambda perturbed: self._loss(torch.cat([*anchors, self._project(perturbed)]), targets, attack_loss),
                 views,
-                radius=config.attack_radius_255 / 255,
-                step=config.attack_step_255 / 255,
-                num_steps=config.pgd_steps,
+                radius=radius,
+                step=step,
+                num_steps=config.attack_steps(),
+                start=start,
                 leak_into=list(self.encoder.parameters()) if config.gradient_leak else (),
             )
         finally:
             self.encoder.requires_grad_(True).train()
+
+    def _random_start(self, views: Tensor) -> Tensor:
+        """Uniform in [-1, 1], shaped like ``views``; drawn on their device: a CPU is slow for millions of numbers."""
+        purpose = ("attack", *divmod(self.batches_done, self.batches_per_epoch))
+        random = torch.Generator(self.device).manual_seed(stream_seed(self.config.seed, *purpose))
+        return torch.rand(views.shape, generator=random, device=self.device) * 2 - 1
 
     def _free_gradients(self, views: Tensor, labels: Tensor | None, replay: int) -> Tensor:
         """The loss of one replay: a single backward pass gives the gradients of the weights and of the perturbation."""
@@ -242,7 +259,8 @@ class Pretraining:
         clean, attacked = self._split(views)
         targets = self._targets(views, labels, replay)
         if self.perturbation is None or (replay == 0 and config.perturbation == "reset"):
-            self.perturbation = torch.zeros_like(attacked)
+            at_random = METHODS[config.method].starts_at_random
+            self.perturbation = self._random_start(attacked) * radius if at_random else torch.zeros_like(attacked)
         perturbed = (attacked + self.perturbation).clamp(0, 1).requires_grad_()
         self.optimiser.zero_grad()
         loss = self._loss(self._project_all([*clean, perturbed]), targets)

@@ -44,6 +44,20 @@ def simclr_loss(projections: Tensor, config: TrialConfig, targets: None = None) 
     return nt_xent_loss(projections[0], projections[1], config.temperature)
 
 
+def barlow_twins_loss(projections: Tensor, config: TrialConfig, targets: None = None) -> Tensor:
+    """Squared distance from the identity of the correlations (D, D) between the features of two views (2, B, D).
+
+    What is off the diagonal counts ``config.barlow_lambda`` times.
+
+    Source: Barlow Twins (arXiv:2103.03230), equation 1.
+    """
+    first, second = (functional.batch_norm(view, None, None, training=True) for view in projections)
+    correlation = first.mT @ second / len(first)
+    squares = (correlation - torch.eye(len(correlation), device=correlation.device)).square()
+    diagonal = squares.diagonal().sum()
+    return diagonal + config.barlow_lambda * (squares.sum() - diagonal)
+
+
 def byol_loss(predictions: Tensor, config: TrialConfig, targets: Tensor) -> Tensor:
     """Squared distance of each view's prediction (2, B, D) to the other view's target, summed over views; in [0, 8].
 
