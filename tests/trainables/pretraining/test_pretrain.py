@@ -333,7 +333,7 @@ def test_every_method_is_attacked_through_its_own_loss(
     views, given = pretraining._next_batch()
     targets = pretraining._targets(views, given)
     pretraining.train_batch()
-    attacked = seen.inputs[-1].unflatten(0, (-1, 8))
+    attacked = seen.inputs[-1].unflatten(0, (-1, 8))[-config.num_perturbed_views() :]
     clean, unperturbed = pretraining._split(views)
 
     def loss_of(views: Tensor) -> float:
