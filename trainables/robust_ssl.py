@@ -169,10 +169,13 @@ class RobustSSL(Trainable):
         return resolve_paths(config)
 
     def preset_fields(self, preset: str, base: TrialConfig) -> dict[str, Any]:
-        """The preset without a number of views, where the method fixes it."""
-        fields = super().preset_fields(preset, base)
-        if METHODS[base.method].num_views is not None:
-            fields.pop("num_views", None)
+        """The preset without a number of views, where the method fixes it; it is the teacher's where there is one."""
+        fields, method = super().preset_fields(preset, base), METHODS[base.method]
+        if method.num_views is not None or method.has_teacher:
+            num_views = fields.pop("num_views", None)
+        if method.has_teacher and preset == "laptop":
+            fields["teacher_epochs"] = fields["epochs"]
+            fields |= {"teacher_num_views": num_views} if METHODS[base.teacher_method].num_views is None else {}
         return fields
 
     def implied(self, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from trainables.trial_config import (
 )
 
 SIMCLR = {"method": "simclr", "num_views": 2}
+DEACL = {"method": "deacl", "num_views": 1, "probe_layer": "backbone"}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,11 @@ SIMCLR = {"method": "simclr", "num_views": 2}
         ({"probe": "robust_central"}, {"probe_views": 4}),
         ({"probe": "n_views"}, {"eval_eot_samples": 2}),
         ({"method": "supervised", "num_views": 1, "probe": "own_head"}, {"projector_dim": 4}),
+        ({}, {"teacher_epochs": 3, "student_start": "random", "distillation_robust_weight": 1.0}),
+        (DEACL | {"adversary": "none"}, {"distillation_robust_weight": 1.0, "distillation_attack_anchor": "student"}),
+        (DEACL | {"adversary": "free"}, {"distillation_attack_anchor": "student"}),
+        (DEACL, {"temperature": 0.5, "invariance_target": "clean"}),
+        (DEACL | {"teacher_method": "simclr", "teacher_num_views": 2}, {"invariance_weight": 1.0}),
         ({}, {"augmentation_decay_period": 2}),
         ({"augmentation": "padded_crop"}, {"augmentation_decay": "linear", "view_scale_min": 0.5}),
         ({"epochs": 3}, {"augmentation_decay": "linear", "augmentation_decay_period": 3}),
@@ -75,6 +81,13 @@ def test_hash_ignores_what_has_no_effect(base: dict[str, Any], change: dict[str,
         ({}, {"split_seed": 1}),
         ({}, {"train_images": 1000}),
         ({"adversary": "none"}, {"adversary": "free"}),
+        (DEACL, {"invariance_weight": 1.0}),
+        (DEACL, {"projector_dim": 8}),
+        (DEACL | {"augmentation": "padded_crop"}, {"view_scale_min": 0.5}),
+        (DEACL | {"teacher_method": "simclr", "teacher_num_views": 2}, {"temperature": 0.5}),
+        (DEACL, {"teacher_epochs": 3}),
+        (DEACL, {"teacher_augmentation": "simclr"}),
+        (DEACL | {"adversary": "pgd"}, {"distillation_attack_anchor": "student"}),
         ({}, {"augmentation_decay": "linear"}),
         ({"augmentation": "padded_crop", "probe": "n_views"}, {"view_scale_min": 0.5}),
         ({"augmentation_decay": "linear"}, {"augmentation_decay_period": 2}),
@@ -105,6 +118,20 @@ def test_pretraining_hash_ignores_probe_and_evaluation(change: dict[str, Any]) -
     config = TrialConfig()
     assert config.replace(**change).pretraining_hash() == config.pretraining_hash()
     assert config.replace(**change).content_hash() != config.content_hash()
+
+
+def test_a_teacher_is_a_clean_pretraining_of_its_own() -> None:
+    config = TrialConfig(
+        **DEACL, teacher_method="simclr", teacher_num_views=2, teacher_epochs=7, teacher_augmentation="simclr",
+        teacher_learning_rate=0.5, epochs=3, adversary="pgd", pgd_steps=2, augmentation_decay="linear", seed=4,
+    )  # fmt: skip
+    teacher, student = config.stages()
+    assert student is config
+    alone = TrialConfig(
+        method="simclr", num_views=2, epochs=7, augmentation="simclr", learning_rate=0.5, adversary="none", seed=4
+    )
+    assert teacher.pretraining_hash() == alone.pretraining_hash()
+    assert alone.stages() == (alone,)
 
 
 def test_hash_is_of_values_and_not_of_how_they_were_given() -> None:
@@ -140,6 +167,11 @@ def test_ineffective_settings_are_those_set_away_from_their_default() -> None:
         ({"adversary": "cw"}, ("adversary", "'none', 'pgd', 'free' or 'fgsm'", "cw")),
         ({"epoch": 3}, ("epoch", "Extra inputs are not permitted", "3")),
         ({"method": "simclr", "num_views": 3}, ("num_views", "must be 2 for method simclr", "num_views=3")),
+        (DEACL | {"teacher_method": "supervised"}, ("teacher_method must be self-supervised", "supervised")),
+        (DEACL | {"teacher_method": "deacl"}, ("teacher_method must be", "of one stage", "deacl")),
+        (DEACL | {"teacher_num_views": 1}, ("teacher_num_views", "at least 2 for method emp_ssl", "=1")),
+        (DEACL | {"teacher_method": "simclr"}, ("teacher_num_views", "must be 2 for method simclr", "=16")),
+        (DEACL | {"probe_layer": "hidden"}, ("probe_layer hidden", "does not have", "distilled_layer=backbone")),
         ({"num_views": 1}, ("num_views", "at least 2 for method emp_ssl", "num_views=1")),
         (
             {"view_scale_min": 0.5, "view_scale_max": 0.4},
@@ -224,6 +256,7 @@ def test_setting_without_value_is_refused() -> None:
         {"adversary": "none", "replays": 12},
         {"adversary": "pgd", "gradient_leak": True, "train_images": 1000, "eval_radii_255": (2.5, 8.0)},
         SIMCLR | {"temperature": 0.5, "augmentation": "none"},
+        DEACL | {"teacher_epochs": 5, "teacher_num_views": 8, "adversary": "pgd", "augmentation": "padded_crop"},
         LAPTOP | SIMCLR | {"adversary": "none", "probe": "central", "rung_radii_255": (1.0,), "eval_samples": None},
         LAPTOP | {"dataset": "imagefolder", "data_root": "/data/it's here; $HOME", "learning_rate": 1e-3},
         LAPTOP | {"view_ratio_min": 1 / 3, "weight_decay": 0.0, "precision": "bf16", "seed": 7},
