@@ -14,12 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+VICREG_TERMS = ("invariance", "variance", "covariance")
 # Method, fields of its config, images, and features of each.
 CASES: list[tuple[str, dict[str, float], int, int]] = [
     ("simclr", {"temperature": 0.07}, 12, 20),
     ("simclr", {"temperature": 0.5}, 20, 12),
     ("barlow_twins", {"barlow_lambda": 5e-3}, 12, 20),
     ("barlow_twins", {"barlow_lambda": 0.5}, 20, 12),
+    ("vicreg", {}, 12, 20),
+    ("vicreg", {f"vicreg_{name}_weight": 2.0**i for i, name in enumerate(VICREG_TERMS)}, 20, 12),
     ("byol", {}, 12, 20),
 ]
 
@@ -45,11 +48,14 @@ def lightly_losses() -> dict[str, Callable[..., Tensor]]:
     def barlow_twins(outputs: Tensor, targets: Tensor, barlow_lambda: float) -> Tensor:
         return lightly.loss.BarlowTwinsLoss(barlow_lambda)(*outputs)
 
+    def vicreg(outputs: Tensor, targets: Tensor, **weights: float) -> Tensor:
+        return lightly.loss.VICRegLoss(*weights.values())(*outputs)
+
     def byol(outputs: Tensor, targets: Tensor) -> Tensor:
         cosine = lightly.loss.NegativeCosineSimilarity()  # of BYOL's equation 2: 2 - 2 cos, for both views
         return 4 + 2 * cosine(outputs[0], targets[1]) + 2 * cosine(outputs[1], targets[0])
 
-    return {"simclr": simclr, "barlow_twins": barlow_twins, "byol": byol}
+    return {"simclr": simclr, "barlow_twins": barlow_twins, "vicreg": vicreg, "byol": byol}
 
 
 def recorded(method: str, fields: dict[str, float], images: int, dim: int) -> dict[str, Any]:

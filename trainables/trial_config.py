@@ -69,6 +69,9 @@ class TrialConfig(BaseModel):
     coding_rate_eps2: float = Field(0.2, gt=0, description="squared distortion of the total coding rate")
     temperature: float = Field(0.07, gt=0, description="of NT-Xent")
     barlow_lambda: float = Field(5e-3, ge=0, description="weight of Barlow Twins' redundancy reduction")
+    vicreg_invariance_weight: float = Field(25.0, ge=0)
+    vicreg_variance_weight: float = Field(25.0, ge=0)
+    vicreg_covariance_weight: float = Field(1.0, ge=0)
     byol_momentum: float = Field(0.996, ge=0, le=1, description="of BYOL's target network at first; it rises to 1")
 
     # Method deacl: the trial pretrains a clean teacher first; its other fields are those of the student.

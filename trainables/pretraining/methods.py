@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from trainables.trial_config import TrialConfig
 
-MethodName = Literal["emp_ssl", "simclr", "barlow_twins", "byol", "deacl", "supervised"]
+MethodName = Literal["emp_ssl", "simclr", "barlow_twins", "vicreg", "byol", "deacl", "supervised"]
 PROJECTOR = ("projector_hidden_dim", "projector_dim")
 
 
@@ -74,6 +74,11 @@ METHODS: dict[MethodName, Method] = {
     ),
     "simclr": Method(f"{LOSSES}:simclr_loss", fields=("temperature", "simclr_attack_anchor")),
     "barlow_twins": Method(f"{LOSSES}:barlow_twins_loss", fields=("barlow_lambda",), normalises=False),
+    "vicreg": Method(
+        f"{LOSSES}:vicreg_loss",
+        fields=("vicreg_invariance_weight", "vicreg_variance_weight", "vicreg_covariance_weight"),
+        normalises=False,
+    ),
     "byol": Method(
         f"{LOSSES}:byol_loss",
         fields=("byol_momentum",),

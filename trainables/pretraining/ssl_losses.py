@@ -58,6 +58,26 @@ def barlow_twins_loss(projections: Tensor, config: TrialConfig, targets: None = 
     return diagonal + config.barlow_lambda * (squares.sum() - diagonal)
 
 
+def vicreg_loss(projections: Tensor, config: TrialConfig, targets: None = None) -> Tensor:
+    """Weighted sum of three terms of the projections (2, B, D): invariance, variance and covariance.
+
+    They are the mean squared difference of the views, what the standard deviation of each feature lacks to 1 on
+    average, and the sum over both views of the squared covariances of different features, divided by D.
+
+    Source: VICReg (arXiv:2105.04906), equations 1 to 6; the variance is averaged over the views, as in its code.
+    """
+    invariance = functional.mse_loss(projections[0], projections[1])
+    variance = functional.relu(1 - (projections.var(dim=1) + 1e-4).sqrt()).mean()
+    centred = projections - projections.mean(dim=1, keepdim=True)
+    squares = (centred.mT @ centred / (projections.shape[1] - 1)).square()
+    covariance = (squares.sum() - squares.diagonal(dim1=1, dim2=2).sum()) / projections.shape[2]
+    return (
+        config.vicreg_invariance_weight * invariance
+        + config.vicreg_variance_weight * variance
+        + config.vicreg_covariance_weight * covariance
+    )
+
+
 def byol_loss(predictions: Tensor, config: TrialConfig, targets: Tensor) -> Tensor:
     """Squared distance of each view's prediction (2, B, D) to the other view's target, summed over views; in [0, 8].
 
