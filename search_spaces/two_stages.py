@@ -38,6 +38,7 @@ STUDY = StudySpec(
     design=Grid(),
     seeds=(0, 1, 2),
     laptop=LaptopPreset(
+        seeds=(0,),
         base={"teacher_num_views": 6, "teacher_epochs": 3},
         factors=(Factor(name="recipe", levels=recipes(num_views=4, epochs=5, student_passes=42)),),
     ),
