@@ -169,14 +169,13 @@ class RobustSSL(Trainable):
         return resolve_paths(config)
 
     def preset_fields(self, preset: str, base: TrialConfig) -> dict[str, Any]:
-        """The preset without a number of views, where the method fixes it; it is the teacher's where there is one."""
-        fields, method = super().preset_fields(preset, base), METHODS[base.method]
-        if method.num_views is not None or method.has_teacher:
-            num_views = fields.pop("num_views", None)
-        if method.has_teacher and preset == "laptop":
-            fields["teacher_epochs"] = fields["epochs"]
-            fields |= {"teacher_num_views": num_views} if METHODS[base.teacher_method].num_views is None else {}
-        return fields
+        """The preset without numbers of views that a method fixes; a teacher has its views and epochs, too."""
+        fields = super().preset_fields(preset, base)
+        if METHODS[base.method].has_teacher:
+            fields |= {f"teacher_{name}": fields[name] for name in ("num_views", "epochs") if name in fields}
+            fields.pop("num_views", None)
+        methods = {"num_views": base.method, "teacher_num_views": base.teacher_method}
+        return {k: v for k, v in fields.items() if k not in methods or METHODS[methods[k]].num_views is None}
 
     def implied(self, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32."""

@@ -133,6 +133,7 @@ def _is_found(shared: SharedEncoder, stages: Stages) -> Generator[Progress, None
 
 
 def _load_shared(shared: SharedEncoder, stages: Stages) -> bool:
+    """Whether there was a finished encoder to load."""
     state = shared.load()
     if state is not None:
         stages.load_state_dict(state)
@@ -140,10 +141,11 @@ def _load_shared(shared: SharedEncoder, stages: Stages) -> bool:
 
 
 def _beside(encoder_path: Path | None, stages: Stages, data: TrialData) -> Path | None:
-    """Where the encoder of the current stage is kept, if it is a trial of its own elsewhere."""
+    """Where a trial of the current stage alone keeps its encoder."""
+    if encoder_path is None:
+        return None
     stage = stages.current
-    name = encoder_name(stage.config, data.checksum, stage.device.type)
-    return None if encoder_path is None else encoder_path.with_name(name)
+    return encoder_path.with_name(encoder_name(stage.config, data.checksum, stage.device.type))
 
 
 def _pretrain_teacher(
@@ -221,7 +223,7 @@ def evaluate_interim(stages: Stages, data: TrialData, config: TrialConfig) -> Me
     validation = data.validation.tensors(config.rung_images)
     flags = correct_under_attack(classifier, *validation, config, config.rung_radii_255)
     stages.encoder.requires_grad_(True)
-    return stages.costs() | accuracies(flags, "val")
+    return stages.costs() | stages.reused_costs() | accuracies(flags, "val")
 
 
 def evaluate_final(

@@ -142,6 +142,7 @@ def test_students_of_one_teacher_train_it_once_and_report_what_it_costs(
     assert reused(second[-1])["reused_train_pflop"] == pytest.approx(40 * teacher["train_pflop"], rel=1e-6)
     assert 0 < reused(second[-1])["reused_train_seconds"] < second[-1].metrics["train_seconds"]
     assert not second[-1].metrics["is_encoder_shared"]
+    assert interim(second)[-1].metrics["reused_view_passes"] == TEACHER_PASSES, "also where a rung ends it"
     (as_a_trial,) = (report for report in run(TEACHER, data, encoder_path=path(TEACHER)))
     assert as_a_trial.metrics["is_encoder_shared"], "the teacher is the encoder of a trial of its own"
     again = run(other.replace(probe_layer="backbone", eval_pgd_steps=3), data, encoder_path=path(other))
