@@ -6,13 +6,13 @@ from typing import Any
 import torch
 
 from study.files import replacing
-from trainables.pretraining.pretrain import Pretraining
+from trainables.pretraining.stages import Stages
 from trainables.trial_config import TrialConfig
 from trainables.whole_files import DamagedFile, load_state
 
 
 class TrialCheckpoint:
-    """A trial's pretraining, whether its encoder is another trial's, and the training of its probe once that has begun.
+    """A trial's stages, whether the current one's encoder is another's, and its probe once the training has begun.
 
     Args:
         path: the file; its folder is created if missing. None: nothing is kept.
@@ -22,11 +22,11 @@ class TrialCheckpoint:
 
     def __init__(self, path: Path | None, config: TrialConfig, data_checksum: str) -> None:
         self._path, self._config, self._data_checksum = path, config, data_checksum
-        self.is_encoder_shared = False  # whether another trial trained it
+        self.is_encoder_shared = False  # whether another trial trained that of the current stage
         self.reported: list[int] = []  # milestones whose reports have been taken
         self.probe: dict[str, Any] | None = None  # the state of its training for the final evaluation
 
-    def save(self, pretraining: Pretraining) -> None:
+    def save(self, stages: Stages) -> None:
         """Saves the current state."""
         if self._path is None:
             return
@@ -36,12 +36,12 @@ class TrialCheckpoint:
             "is_encoder_shared": self.is_encoder_shared,
             "reported": self.reported,
             "probe": None if self.probe is None else {"config": self._config.content_hash(), "state": self.probe},
-            "state": pretraining.finished_state() if pretraining.is_finished else pretraining.state_dict(),
+            "state": stages.finished_state() if stages.is_finished else stages.state_dict(),
         }
         with replacing(self._path) as unfinished:
             torch.save(saved, unfinished)
 
-    def load(self, pretraining: Pretraining) -> bool:
+    def load(self, stages: Stages) -> bool:
         """Restores the saved state; False if there is none. A probe is restored only for an equal config.
 
         Raises:
@@ -60,7 +60,7 @@ class TrialCheckpoint:
                 f"the checkpoint {self._path} is of other images than those that are there now, or of an older "
                 "version; remove it to train on these"
             )
-        pretraining.load_state_dict(saved["state"])
+        stages.load_state_dict(saved["state"])
         self.is_encoder_shared = saved["is_encoder_shared"]
         self.reported = saved.get("reported", [])  # earlier versions kept none
         probe = saved.get("probe")  # an earlier version saved the head alone; the probe is then trained again

@@ -124,7 +124,7 @@ class RobustSSL(Trainable):
 
     def total_progress(self, config: TrialConfig, scale: int) -> int:
         """The view passes of the whole pretraining; ``scale`` is the number of training images."""
-        return config.epochs * scale * config.view_passes_per_image()
+        return scale * sum(stage.epochs * stage.view_passes_per_image() for stage in config.stages())
 
     def scale(self, data: "TrialData") -> int:
         """The number of training images."""
@@ -172,16 +172,18 @@ class RobustSSL(Trainable):
         """Compute of pretraining and full fine-tuning, and view passes of pretraining, per training image."""
         from trainables.pretraining.cost import train_pflop_per_batch
 
-        pflop = config.epochs * train_pflop_per_batch(config, _pass_cost(config), 1) + _finetuning_pflop(config)
-        return {"train_pflop": pflop, "view_passes": float(config.epochs * config.view_passes_per_image())}
+        stages = config.stages()
+        pflop = sum(stage.epochs * train_pflop_per_batch(stage, _pass_cost(stage), 1) for stage in stages)
+        pflop += _finetuning_pflop(config)
+        return {"train_pflop": pflop, "view_passes": float(self.total_progress(config, 1))}
 
     def located(self, config: TrialConfig) -> TrialConfig:
         """``data_root`` becomes absolute."""
         return resolve_paths(config)
 
     def preset_fields(self, preset: str, base: TrialConfig) -> dict[str, Any]:
-        """See ``trainables.trial_config.preset_fields``."""
-        return preset_fields(preset, base.method) if preset in PRESETS else {}
+        """The preset without numbers of views that a method fixes; a teacher has its views and epochs, too."""
+        return preset_fields(preset, base.method, base.teacher_method) if preset in PRESETS else {}
 
     def implied(self, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32."""

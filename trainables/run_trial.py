@@ -35,8 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = parse_settings(options.set, TrialConfig)
-        method = str(settings.get("method", TrialConfig.model_fields["method"].default))
-        given = TrialConfig(**(preset_fields(options.preset, method) | settings))
+        methods = (str(settings.get(n, TrialConfig.model_fields[n].default)) for n in ("method", "teacher_method"))
+        given = TrialConfig(**(preset_fields(options.preset, *methods) | settings))
         config = resolve_paths(given)
         device = parse_device(options.device)
         if options.output is not None:

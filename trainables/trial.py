@@ -1,16 +1,17 @@
 """One trial from first to last; read this first.
 
-views of the training images -> self-supervised (adversarial) pretraining -> linear probe on the frozen encoder, or
-adversarial fine-tuning of a copy of it -> clean and PGD accuracy on validation and test images, with checks that the
-numbers can be trusted.
+views of the training images -> self-supervised (adversarial) pretraining, in one or two stages -> linear probe on the
+frozen encoder, or adversarial fine-tuning of a copy of it -> clean and PGD accuracy on validation and test images, with
+checks that the numbers can be trusted.
 
 Test images are used only in the final evaluation; the interim evaluations that decide on early stopping use validation
 images only.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,10 @@ from trainables.evaluation.validity import (
 )
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
-from trainables.pretraining.cost import finetuning_pflop, train_pflop_per_batch
-from trainables.pretraining.methods import METHODS
-from trainables.pretraining.pretrain import Pretraining
-from trainables.pretraining.shared_encoder import SharedEncoder
+from trainables.pretraining.cost import finetuning_pflop
+from trainables.pretraining.encoders import Encoder
+from trainables.pretraining.shared_encoder import SharedEncoder, encoder_name
+from trainables.pretraining.stages import Stages
 from trainables.trial_config import TrialConfig
 
 SECONDS_BETWEEN_LOOKS = 1.0  # between checks for an encoder that another trial is training
@@ -116,89 +117,124 @@ def run_trial(
     with freed_memory_kept(device):
         require_fitting(config, data)
         images, labels = data.train.tensors()
-        pretraining = Pretraining(config, images, device, labels if METHODS[config.method].needs_labels else None)
+        stages = Stages(config, images, labels, device)
         checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
+        pretrained = partial(_pretrain, stages, data, config, milestones, checkpoint, checkpoint_seconds)
         with SharedEncoder(encoder_path) as shared:
-            if not checkpoint.load(pretraining):
-                while not (is_shared := _load_shared(shared, pretraining)) and not shared.take_over():
-                    yield Progress(0, 0.0)
-                    time.sleep(SECONDS_BETWEEN_LOOKS)
-                # If this trial took over, another may have finished the encoder between the two checks.
-                checkpoint.is_encoder_shared = is_shared or _load_shared(shared, pretraining)
-            share = _share_of_pretraining(pretraining, config)
-            for report in _pretrain(pretraining, data, config, milestones, checkpoint, checkpoint_seconds):
-                yield replace(report, share_done=share * report.share_done) if isinstance(report, Progress) else report
+            if not checkpoint.load(stages):
+                checkpoint.is_encoder_shared = yield from _is_found(shared, stages)
+            while not stages.is_last:
+                yield from _pretrain_teacher(stages, checkpoint, pretrained, _beside(encoder_path, stages, data))
+            yield from pretrained()
             if not checkpoint.is_encoder_shared:
-                shared.save(pretraining.finished_state())
-        probe = _final_probe(pretraining, data, config)
-        for done in _train_probe(probe, pretraining, checkpoint, checkpoint_seconds):
+                shared.save(stages.finished_state())
+        probe = _final_probe(stages, data, config)
+        share = _share_of_pretraining(stages, config)
+        for done in _train_probe(probe, stages, checkpoint, checkpoint_seconds):
             if share < 1:
-                yield Progress(pretraining.view_passes, share + (1 - share) * done)
+                yield Progress(stages.view_passes, share + (1 - share) * done)
         attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
-        metrics, flags = evaluate_final(pretraining, probe, data, config, attacks_done)
-        metrics |= {"train_loss": pretraining.whole_mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
-        if checkpoint.is_encoder_shared:
-            metrics |= {f"reused_{name}": cost for name, cost in cost_metrics(pretraining).items()}
-        metrics["hardware"] = ", then ".join(pretraining.hardware)
+        metrics, flags = evaluate_final(stages, probe, data, config, attacks_done)
+        metrics |= {"train_loss": stages.current.whole_mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
+        metrics |= stages.reused_costs(is_current_shared=checkpoint.is_encoder_shared)
+        metrics["hardware"] = ", then ".join(stages.hardware())
         yield FinalReport(metrics, flags, probe.classifier)
 
 
-def _load_shared(shared: SharedEncoder, pretraining: Pretraining) -> bool:
-    """Whether another trial has finished this pretraining; if so, its state is loaded."""
+def _is_found(shared: SharedEncoder, stages: Stages) -> Generator[Progress, None, bool]:
+    """Whether another trial has finished a pretraining; its state is then loaded. Waits while another is training it.
+
+    Otherwise the caller is the one to train.
+    """
+    while not (is_found := _load_shared(shared, stages)) and not shared.take_over():
+        yield Progress(0, 0.0)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    # If this trial took over, another may have finished the encoder between the two checks.
+    return is_found or _load_shared(shared, stages)
+
+
+def _load_shared(shared: SharedEncoder, stages: Stages) -> bool:
+    """Whether there was a finished encoder to load."""
     state = shared.load()
     if state is not None:
-        pretraining.load_state_dict(state)
+        stages.load_state_dict(state)
     return state is not None
 
 
+def _beside(encoder_path: Path | None, stages: Stages, data: TrialData) -> Path | None:
+    """Where a trial of the current stage alone keeps its encoder."""
+    if encoder_path is None:
+        return None
+    stage = stages.current
+    return encoder_path.with_name(encoder_name(stage.config, data.checksum, stage.device.type))
+
+
+def _pretrain_teacher(
+    stages: Stages,
+    checkpoint: TrialCheckpoint,
+    pretrained: Callable[[], Iterator[Progress | InterimReport]],
+    encoder_path: Path | None,
+) -> Iterator[Progress | InterimReport]:
+    """Pretrains the current stage or finds it pretrained, and goes on to the next one."""
+    with SharedEncoder(encoder_path) as shared:
+        if stages.current.batches_done == 0:
+            checkpoint.is_encoder_shared = yield from _is_found(shared, stages)
+        yield from pretrained()
+        if not checkpoint.is_encoder_shared:
+            shared.save(stages.finished_state())
+    stages.advance(checkpoint.is_encoder_shared)
+    checkpoint.is_encoder_shared = False
+
+
 def _pretrain(
-    pretraining: Pretraining,
+    stages: Stages,
     data: TrialData,
     config: TrialConfig,
     milestones: Sequence[int],
     checkpoint: TrialCheckpoint,
     checkpoint_seconds: float,
 ) -> Iterator[Progress | InterimReport]:
-    """Pretrains to the end, reporting at milestones and keeping checkpoints."""
-    total = pretraining.num_batches * pretraining.view_passes_per_batch
+    """Pretrains to the end of the current stage, reporting at milestones and keeping checkpoints."""
+    pretraining, total = stages.current, stages.total_view_passes
     # Milestones passed before the last batch are skipped: their encoders no longer exist.
-    passed = pretraining.view_passes - pretraining.view_passes_per_batch
+    passed = stages.view_passes - (pretraining.view_passes_per_batch if pretraining.batches_done else 0)
     pending = [m for m in sorted(set(milestones)) if passed < m < total and m not in checkpoint.reported]
+    share = _share_of_pretraining(stages, config)
 
     if not pretraining.is_finished:
-        require_memory(pretraining.encoder, config, pretraining.device)
+        require_memory(pretraining.encoder, pretraining.config, pretraining.device)
 
     def reports_due() -> Iterator[InterimReport]:
-        if pending and pretraining.view_passes >= pending[0]:
+        if pending and stages.view_passes >= pending[0]:
             train_loss = pretraining.mean_loss()
-            checkpoint.save(pretraining)
-            metrics = evaluate_interim(pretraining, data, config) | {"train_loss": train_loss}
-            while pending and pretraining.view_passes >= pending[0]:
+            checkpoint.save(stages)
+            metrics = evaluate_interim(stages, data, config) | {"train_loss": train_loss}
+            while pending and stages.view_passes >= pending[0]:
                 yield InterimReport({"milestone": pending[0]} | metrics)
                 checkpoint.reported.append(pending.pop(0))
-            checkpoint.save(pretraining)
+            checkpoint.save(stages)
 
     yield from reports_due()  # for a checkpoint that was written just before its report was lost
     saved_at = time.monotonic()
     for _ in pretraining.run():
-        yield Progress(pretraining.view_passes, pretraining.batches_done / pretraining.num_batches)
+        yield Progress(stages.view_passes, share * stages.view_passes / total)
         yield from reports_due()
         if time.monotonic() - saved_at > checkpoint_seconds:
             pretraining.check_finite()
-            checkpoint.save(pretraining)
+            checkpoint.save(stages)
             saved_at = time.monotonic()
     pretraining.check_finite()
-    checkpoint.save(pretraining)
+    checkpoint.save(stages)
 
 
-def _final_probe(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> ProbeTraining:
+def _final_probe(stages: Stages, data: TrialData, config: TrialConfig) -> ProbeTraining:
     """The training of the probe of ``config`` on all training images, at its start."""
     num_epochs = config.probe_recipe().epochs
-    return ProbeTraining(pretraining.encoder, *data.train.tensors(), data.num_classes, config, num_epochs)
+    return ProbeTraining(stages.encoder, *data.train.tensors(), data.num_classes, config, num_epochs)
 
 
 def _train_probe(
-    probe: ProbeTraining, pretraining: Pretraining, checkpoint: TrialCheckpoint, checkpoint_seconds: float
+    probe: ProbeTraining, stages: Stages, checkpoint: TrialCheckpoint, checkpoint_seconds: float
 ) -> Iterator[float]:
     """Trains a probe to the end, from where ``checkpoint`` has it, if it has; yields the share that is done."""
     if checkpoint.probe is not None:
@@ -208,14 +244,14 @@ def _train_probe(
         yield probe.batches_done / probe.num_batches
         if probe.is_finished or time.monotonic() - saved_at > checkpoint_seconds:
             checkpoint.probe = probe.state_dict()
-            checkpoint.save(pretraining)
+            checkpoint.save(stages)
             saved_at = time.monotonic()
 
 
-def _share_of_pretraining(pretraining: Pretraining, config: TrialConfig) -> float:
+def _share_of_pretraining(stages: Stages, config: TrialConfig) -> float:
     """The share of the compute that is pretraining's and not that of a full fine-tuning."""
-    pflop = train_pflop_per_batch(config, pretraining.pass_cost, config.batch_size) * pretraining.num_batches
-    return pflop / (pflop + len(pretraining.images) * finetuning_pflop(pretraining.encoder, config))
+    finetuning = len(stages.current.images) * finetuning_pflop(stages.encoder, config)
+    return stages.total_pflop / (stages.total_pflop + finetuning)
 
 
 def require_fitting(config: TrialConfig, data: TrialData) -> None:
@@ -237,18 +273,18 @@ def require_fitting(config: TrialConfig, data: TrialData) -> None:
         )
 
 
-def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> Metrics:
+def evaluate_interim(stages: Stages, data: TrialData, config: TrialConfig) -> Metrics:
     """Costs, and accuracies of a short probe: ``rung_images`` training images, and as many validation images.
 
     A full fine-tuning is shortened, too, and is of a copy of the encoder. ``validity`` names the classes of which the
     probe saw no image, if there are any.
     """
     train, validation = data.train.tensors(config.rung_images), data.validation.tensors(config.rung_images)
-    classifier = train_probe(pretraining.encoder, *train, data.num_classes, config, num_epochs=config.rung_probe_epochs)
+    classifier = train_probe(stages.encoder, *train, data.num_classes, config, num_epochs=config.rung_probe_epochs)
     flags = correct_under_attack(classifier, *validation, config, config.rung_radii_255)
-    flags |= _knn_flags(pretraining, train, validation, config)
-    pretraining.encoder.requires_grad_(True)
-    metrics = cost_metrics(pretraining) | accuracies(flags, "val")
+    flags |= _knn_flags(stages.encoder, train, validation, config)
+    stages.encoder.requires_grad_(True)
+    metrics = stages.costs() | stages.reused_costs() | accuracies(flags, "val")
     missing = missing_classes(data.train.labels[: config.rung_images], data.class_names)
     if missing:
         metrics["validity"] = [f"rung_images={config.rung_images} leaves the probe no image of {shortened(missing)}"]
@@ -256,7 +292,7 @@ def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialCon
 
 
 def evaluate_final(
-    pretraining: Pretraining, probe: ProbeTraining, data: TrialData, config: TrialConfig, attacks_done: Path | None
+    stages: Stages, probe: ProbeTraining, data: TrialData, config: TrialConfig, attacks_done: Path | None
 ) -> tuple[Metrics, Flags]:
     """Accuracies, checks and costs with a trained probe.
 
@@ -265,9 +301,9 @@ def evaluate_final(
     """
     started = time.monotonic()
     classifier = probe.classifier
-    metrics: Metrics = cost_metrics(pretraining)
+    metrics: Metrics = stages.costs()
     if probe.is_full:
-        metrics["train_pflop"] += len(probe.images) * finetuning_pflop(pretraining.encoder, config)
+        metrics["train_pflop"] += len(probe.images) * finetuning_pflop(stages.encoder, config)
         metrics["train_seconds"] += probe.seconds
     flags: Flags = {}
     checks: Found = {}
@@ -275,7 +311,7 @@ def evaluate_final(
     train = data.train.tensors()
     for split, part in (("val", data.validation), ("test", data.test)):
         found = correct_under_attack(classifier, *part.tensors(), config)
-        found |= _knn_flags(pretraining, train, part.tensors(), config)
+        found |= _knn_flags(stages.encoder, train, part.tensors(), config)
         metrics |= accuracies(found, split)
         flags |= {f"{split}_{name}": correct for name, correct in found.items()}
     if config.eval_autoattack_samples > 0:
@@ -298,27 +334,13 @@ def evaluate_final(
     return metrics, flags
 
 
-def cost_metrics(pretraining: Pretraining) -> Metrics:
-    """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``.
-
-    The seconds cover training batches only. They exclude torch.compile, which the first trial of a process runs for all
-    later trials of equal shapes. In the final report a full fine-tuning, which is training too, adds to the last two.
-    """
-    return {
-        "view_passes": pretraining.view_passes,
-        "train_pflop": pretraining.train_pflop,
-        "train_seconds": pretraining.train_seconds,
-    }
-
-
 def _knn_flags(
-    pretraining: Pretraining, bank: tuple[Images, Tensor], queries: tuple[Images, Tensor], config: TrialConfig
+    encoder: Encoder, bank: tuple[Images, Tensor], queries: tuple[Images, Tensor], config: TrialConfig
 ) -> Flags:
     """Whether the k-NN classifier of ``config``, if it has one, is right; on the features of the pretrained encoder."""
     if config.eval_knn_neighbours is None:
         return {}
-    encoder = pretraining.encoder.eval()
-    return {"knn": correct_by_neighbours(encoder, bank, queries, config.eval_knn_neighbours, config)}
+    return {"knn": correct_by_neighbours(encoder.eval(), bank, queries, config.eval_knn_neighbours, config)}
 
 
 def _autoattack(

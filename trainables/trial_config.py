@@ -15,6 +15,7 @@ from study.settings import content_hash, replaced
 from trainables.pretraining.methods import METHODS, MethodName, fields_of_others
 
 Adversary = Literal["none", "pgd", "free", "fgsm"]
+Augmentation = Literal["emp_ssl", "simclr", "padded_crop", "none"]
 
 # The step of the paper's code is 0.01 on a [0, 1] scale, hence 2.55/255.
 PAPER_STEP_255 = 2.55
@@ -52,7 +53,14 @@ class TrialConfig(BaseModel):
     view_scale_max: float = Field(1.0, gt=0, le=1, description="largest share of the image's area in a view")
     view_ratio_min: float = Field(3 / 4, gt=0, description="smallest aspect ratio, width to height")
     view_ratio_max: float = Field(4 / 3, gt=0, description="largest aspect ratio, width to height")
-    augmentation: Literal["emp_ssl", "simclr", "none"] = "emp_ssl"
+    augmentation: Augmentation = Field(
+        "emp_ssl",
+        description="padded_crop: shifts by an eighth of the side at most and flips, in place of scaled crops",
+    )
+    augmentation_decay: Literal["none", "linear"] = Field(
+        "none", description="linear: crops and colours weaken in equal steps towards the plain image"
+    )
+    augmentation_decay_period: int = Field(1, ge=1, description="data epochs from step to step of the linear decay")
 
     # Method.
     method: MethodName = "emp_ssl"
@@ -65,6 +73,24 @@ class TrialConfig(BaseModel):
     vicreg_variance_weight: float = Field(25.0, ge=0)
     vicreg_covariance_weight: float = Field(1.0, ge=0)
     byol_momentum: float = Field(0.996, ge=0, le=1, description="of BYOL's target network at first; it rises to 1")
+
+    # Method deacl: the trial pretrains a clean teacher first; its other fields are those of the student.
+    teacher_method: MethodName = "emp_ssl"
+    teacher_epochs: int = Field(10, ge=1, description="data epochs of the teacher's pretraining")
+    teacher_num_views: int = Field(16, ge=1, le=256, description="views per image in the teacher's pretraining")
+    teacher_augmentation: Augmentation = "emp_ssl"
+    teacher_learning_rate: float = Field(0.3, gt=0)
+    distilled_layer: Literal["hidden", "backbone"] = Field(
+        "backbone", description="whose features the student takes over; it has no layers above"
+    )
+    student_start: Literal["teacher", "random"] = Field("teacher", description="the student's weights at first")
+    distillation_robust_weight: float = Field(
+        2.0, ge=0, description="of perturbed features against the student's clean ones; clean against the teacher's: 1"
+    )
+    distillation_attack_anchor: Literal["teacher", "student"] = Field(
+        "teacher",
+        description="whose clean features an attack moves the student's away from; free training: always the student's",
+    )
 
     # Adversary in pretraining.
     adversary: Adversary = "free"
@@ -178,10 +204,9 @@ class TrialConfig(BaseModel):
                 raise ValueError(
                     f"{low} must not exceed {high}: {low}={getattr(self, low)}, {high}={getattr(self, high)}"
                 )
-        fixed = METHODS[self.method].num_views
-        if self.num_views < 2 if fixed is None else self.num_views != fixed:
-            rule = "at least 2" if fixed is None else fixed
-            raise ValueError(f"num_views must be {rule} for method {self.method}: num_views={self.num_views}")
+        _check_num_views("num_views", self.num_views, self.method)
+        if METHODS[self.method].has_teacher:
+            self._check_teacher()
         if self.probe == "own_head" and not METHODS[self.method].needs_labels:
             raise ValueError(f"probe own_head belongs to method supervised: method={self.method}, probe={self.probe}")
         if self.probe_threat == "per_view" and self.probe_view_draw == "redrawn":
@@ -206,6 +231,29 @@ class TrialConfig(BaseModel):
                 raise ValueError(f"{name} must be increasing and within (0, 255]: {name}={radii}")
         return self
 
+    def _check_teacher(self) -> None:
+        if METHODS[self.teacher_method].has_teacher or METHODS[self.teacher_method].needs_labels:
+            raise ValueError(
+                f"teacher_method must be self-supervised and of one stage: teacher_method={self.teacher_method}"
+            )
+        _check_num_views("teacher_num_views", self.teacher_num_views, self.teacher_method)
+        if self.distilled_layer == "backbone" and self.probe_layer == "hidden":
+            raise ValueError(
+                "probe_layer hidden is a layer that the student does not have; set probe_layer 'backbone' or "
+                f"distilled_layer 'hidden': distilled_layer={self.distilled_layer}"
+            )
+
+    def stages(self) -> tuple["TrialConfig", ...]:
+        """The pretrainings of the trial in order: its own alone, or after its teacher's, which is a clean one."""
+        if not METHODS[self.method].has_teacher:
+            return (self,)
+        teacher = {
+            name.removeprefix("teacher_"): getattr(self, name)
+            for name in type(self).model_fields
+            if name.startswith("teacher_")
+        }
+        return self.replace(**teacher, adversary="none", augmentation_decay="none"), self
+
     def replace(self, **changes: Any) -> "TrialConfig":
         """Returns a validated copy with ``changes`` applied; raises like the constructor."""
         return replaced(self, changes)
@@ -219,9 +267,14 @@ class TrialConfig(BaseModel):
         adds_all = self.adversary != "none" and METHODS[self.method].adds_clean_views(self)
         return self.num_views if adds_all else int(METHODS[self.method].keeps_first_clean)
 
-    def num_target_views(self) -> int:
-        """Views of each image that a second network sees before every update, forward only."""
-        return 0 if METHODS[self.method].second_network is None else self.num_views
+    def target_passes_per_image(self) -> int:
+        """Views of one image that a second network sees in one data epoch, forward only.
+
+        That is before every update, or once a batch if the network never changes.
+        """
+        if METHODS[self.method].second_network is None:
+            return 0
+        return self.num_views * (1 if METHODS[self.method].has_teacher else self.updates_per_batch())
 
     def view_passes_per_image(self) -> int:
         """View passes that one image costs in one data epoch.
@@ -319,6 +372,11 @@ class TrialConfig(BaseModel):
         return sorted(changed & self.model_fields_set)
 
     def _ineffective_fields(self) -> set[str]:
+        """The fields without effect in any stage."""
+        *earlier, own = self.stages()
+        return own._ineffective_in_stage().intersection(*(stage._ineffective_in_stage() for stage in earlier))
+
+    def _ineffective_in_stage(self) -> set[str]:
         found = {
             field
             for (switch, value), fields in INEFFECTIVE.items()
@@ -331,7 +389,24 @@ class TrialConfig(BaseModel):
             found.add("lr_horizon")
         if METHODS[self.method].needs_labels:
             found.add("probe_layer")  # there is no hidden one
+        if self.augmentation == "padded_crop":
+            found.add("augmentation_decay")
+            if self.probe != "n_views":
+                found |= {"view_scale_min", "view_scale_max", "view_ratio_min", "view_ratio_max"}
+        if (
+            "augmentation_decay" in found
+            or self.augmentation_decay == "none"
+            or self.augmentation_decay_period >= self.epochs
+        ):
+            found |= {"augmentation_decay", "augmentation_decay_period"}
         return found
+
+
+def _check_num_views(field: str, num_views: int, name: MethodName) -> None:
+    method = METHODS[name]
+    if num_views < method.fewest_views if method.num_views is None else num_views != method.num_views:
+        rule = f"at least {method.fewest_views}" if method.num_views is None else method.num_views
+        raise ValueError(f"{field} must be {rule} for method {name}: {field}={num_views}")
 
 
 class ProbeRecipe(NamedTuple):
@@ -352,12 +427,12 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("adversary", "none"): (
         "attack_radius_255", "attack_step_255", "pgd_steps", "replays", "lr_horizon", "gradient_leak", "free_step",
         "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor", "simclr_anchor_leak",
-        "fgsm_step_factor",
+        "fgsm_step_factor", "distillation_robust_weight", "distillation_attack_anchor",
     ),
     ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation", "fgsm_step_factor"),
     ("adversary", "free"): (
         "pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor", "simclr_anchor_leak",
-        "fgsm_step_factor",
+        "fgsm_step_factor", "distillation_attack_anchor",
     ),
     ("adversary", "fgsm"): (
         "attack_step_255", "pgd_steps", "replays", "lr_horizon", "free_step", "perturbation",
@@ -416,16 +491,22 @@ AUTHORS: dict[str, Any] = {
     "simclr_attack_anchor": "same_view",
     "simclr_anchor_leak": True,
 }
+WITH_TEACHER = {name for name, method in METHODS.items() if method.has_teacher}
+WITH_FIXED_VIEWS = {name for name, method in METHODS.items() if method.num_views is not None}
 PRESETS: dict[str, dict[str, Any]] = {"laptop": LAPTOP, "paper": {}, "authors": AUTHORS}
 
 
-def preset_fields(preset: str, method: str) -> dict[str, Any]:
-    """The fields that ``preset`` sets for a method: the number of views only where the method leaves it open.
+def preset_fields(preset: str, method: str, teacher_method: str) -> dict[str, Any]:
+    """The fields that ``preset`` sets for a method: numbers of views only where a method leaves them open.
 
-    The authors' SimCLR has colours of its own.
+    A teacher has the preset's views and epochs, too. The authors' SimCLR has colours of its own.
     """
-    fixed = {name for name, known in METHODS.items() if known.num_views is not None}
-    fields = {k: v for k, v in PRESETS[preset].items() if k != "num_views" or method not in fixed}
+    fields = dict(PRESETS[preset])
+    if method in WITH_TEACHER:
+        fields |= {f"teacher_{name}": fields[name] for name in ("num_views", "epochs") if name in fields}
+        fields.pop("num_views", None)
+    methods = {"num_views": method, "teacher_num_views": teacher_method}
+    fields = {k: v for k, v in fields.items() if k not in methods or methods[k] not in WITH_FIXED_VIEWS}
     return fields | ({"augmentation": "simclr"} if (preset, method) == ("authors", "simclr") else {})
 
 
@@ -436,7 +517,7 @@ def command_line(config: TrialConfig) -> str:
         fields["data_root"] = config.data_root
     best: tuple[str, dict[str, Any]] | None = None
     for preset in PRESETS:
-        base = TrialConfig(**preset_fields(preset, config.method)).model_dump(mode="json")
+        base = TrialConfig(**preset_fields(preset, config.method, config.teacher_method)).model_dump(mode="json")
         differing = {k: v for k, v in fields.items() if base[k] != v}
         if best is None or len(differing) < len(best[1]):
             best = preset, differing

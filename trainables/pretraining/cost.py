@@ -66,7 +66,7 @@ def train_pflop_per_batch(config: TrialConfig, cost: PassCost, num_images: int) 
     update_passes = (config.num_perturbed_views() + config.num_clean_views()) * config.updates_per_batch()
     attack_passes = config.view_passes_per_image() - update_passes
     attack_cost = cost.update if config.gradient_leak else cost.attack
-    target_passes = config.num_target_views() * config.updates_per_batch()
+    target_passes = config.target_passes_per_image()
     return num_images * (update_passes * cost.update + attack_passes * attack_cost + target_passes * cost.target) / 1e15
 
 

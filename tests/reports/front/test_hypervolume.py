@@ -70,6 +70,15 @@ def test_growth_over_what_was_spent(new_study: NewStudy) -> None:
     assert spent(record.trials["t001"], COST.name, "is_encoder_shared") == 0.5
 
 
+def test_what_another_trial_had_trained_is_not_spent_once_more(new_study: NewStudy) -> None:
+    study = new_study()
+    study.complete(50.0, 50.0, 1.0, {"num_views": 4})
+    study.complete(50.0, 50.0, 5.0, {"num_views": 8}, reused_train_pflop=3.0)
+    study.complete(50.0, 50.0, 7.0, {"num_views": 16}, is_encoder_shared=True)
+    growth = growth_in(study.read(), reference_box(np.array([[60.0, 50.0]]), [CLEAN, ROBUST]))
+    assert growth["spent"] == pytest.approx([1.0, 3.0, 3.0])
+
+
 def test_a_second_seed_and_a_warning_take_back_what_luck_had_added(new_study: NewStudy) -> None:
     study = new_study()
     study.complete(60.0, 50.0, 1.0, {"num_views": 4}, seed=0)
