@@ -284,7 +284,7 @@ def evaluate_interim(stages: Stages, data: TrialData, config: TrialConfig) -> Me
     flags = correct_under_attack(classifier, *validation, config, config.rung_radii_255)
     flags |= _knn_flags(stages.encoder, train, validation, config)
     stages.encoder.requires_grad_(True)
-    metrics = stages.costs() | stages.reused_costs() | accuracies(flags, "val")
+    metrics: Metrics = stages.costs() | stages.reused_costs() | accuracies(flags, "val")
     missing = missing_classes(data.train.labels[: config.rung_images], data.class_names)
     if missing:
         metrics["validity"] = [f"rung_images={config.rung_images} leaves the probe no image of {shortened(missing)}"]
