@@ -47,10 +47,10 @@ class RobustSSL(Trainable):
     presets = PRESETS
     data_fields = DATA_FIELDS
     example_fields = {
-        "val": ("dataset", "image_size", "split_seed", "eval_samples", "validation_fraction"),
-        "test": ("dataset", "image_size", "split_seed", "eval_samples"),
+        "val": ("probed_dataset", "image_size", "split_seed", "eval_samples", "validation_fraction"),
+        "test": ("probed_dataset", "image_size", "split_seed", "eval_samples"),
     }
-    location_fields = ("data_root",)
+    location_fields = ("data_root", "probe_data_root")
     evaluation_fields = ("eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_samples", "probe_threat")
     traded = ("num_views", "epochs")
     grouping = ("adversary", "method")
@@ -90,7 +90,7 @@ class RobustSSL(Trainable):
         cap_device(context.gpu_share, device)
         encoder = None
         if context.shared_folder is not None:
-            encoder = context.shared_folder / "encoders" / encoder_name(config, data.checksum, device.type)
+            encoder = context.shared_folder / "encoders" / encoder_name(config, data.pretraining_checksum, device.type)
         for report in run_trial(
             config,
             data,
@@ -113,8 +113,8 @@ class RobustSSL(Trainable):
         return config.epochs * scale * config.view_passes_per_image()
 
     def scale(self, data: "TrialData") -> int:
-        """The number of training images."""
-        return len(data.train.labels)
+        """The number of images in the pretraining."""
+        return len(data.pretraining.labels)
 
     def load_data(self, config: TrialConfig, on_progress: Callable[[int, int], None] | None = None) -> "TrialData":
         """The images, decoded and split."""
@@ -129,12 +129,16 @@ class RobustSSL(Trainable):
         return available_here(data, config)
 
     def data_name(self, config: TrialConfig) -> str:
-        """The data set."""
-        return config.dataset
+        """The data set of the pretraining, and that of the probe if it is another."""
+        return " to ".join(dict.fromkeys([config.dataset, config.probed_dataset]))
 
     def data_checksum(self, data: "TrialData") -> str:
         """Of all decoded images and labels."""
         return data.checksum
+
+    def examples_checksum(self, data_checksum: str) -> str:
+        """Of the images of probe and evaluation alone, whatever the encoder was pretrained on."""
+        return data_checksum.rpartition("+")[2]
 
     def require_fitting(self, config: TrialConfig, data: "TrialData") -> None:
         """Raises ``ValueError`` if there are too few images or classes."""
@@ -163,7 +167,7 @@ class RobustSSL(Trainable):
         return {"train_pflop": pflop, "view_passes": float(config.epochs * config.view_passes_per_image())}
 
     def located(self, config: TrialConfig) -> TrialConfig:
-        """``data_root`` becomes absolute."""
+        """``data_root`` and ``probe_data_root`` become absolute."""
         return resolve_paths(config)
 
     def preset_fields(self, preset: str, base: TrialConfig) -> dict[str, Any]:
@@ -181,7 +185,7 @@ class RobustSSL(Trainable):
     def describe(self, config: TrialConfig) -> str:
         """Data, size of the images, network, batch."""
         size = config.image_size
-        return f"{config.dataset} at {size}x{size}, {config.encoder}, batch {config.batch_size}"
+        return f"{self.data_name(config)} at {size}x{size}, {config.encoder}, batch {config.batch_size}"
 
     def command(self, config: TrialConfig) -> str:
         """``python -m trainables.run_trial`` with the settings that differ from a preset."""

@@ -99,7 +99,7 @@ def run_trial(
     """
     with freed_memory_kept(device):
         require_fitting(config, data)
-        images, labels = data.train.tensors()
+        images, labels = data.pretraining.tensors()
         pretraining = Pretraining(config, images, device, labels if config.method == "supervised" else None)
         checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
         with SharedEncoder(encoder_path) as shared:
@@ -166,7 +166,7 @@ def _pretrain(
 
 def require_fitting(config: TrialConfig, data: TrialData) -> None:
     """Raises ``ValueError`` if there are too few images for ``config`` or too few classes for AutoAttack."""
-    num_images = len(data.train.labels)
+    num_images = len(data.pretraining.labels)
     if num_images < config.batch_size:
         raise ValueError(
             f"batch_size must not exceed the training images: batch_size={config.batch_size}, images={num_images}"

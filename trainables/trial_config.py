@@ -5,6 +5,7 @@ marked 'fidelity' are choices that the paper and its code leave open, each expla
 """
 
 import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
@@ -14,21 +15,30 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from study.settings import content_hash, replaced
 
 Adversary = Literal["none", "pgd", "free"]
+Norm = Literal["linf", "l2"]
 
 # Methods whose number of views is fixed.
 FIXED_NUM_VIEWS = {"simclr": 2, "supervised": 1}
+CORRUPTED_FOLDERS = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
+MAX_CORRUPTED_SIZE = 64  # pixels: severities are those for 32, on images of 224 they would hardly be seen
+NORMS = {  # field -> the field that names its norm
+    "attack_radius_255": "attack_norm", "attack_step_255": "attack_norm",
+    "probe_attack_radius_255": "probe_attack_norm", "probe_attack_step_255": "probe_attack_norm",
+}  # fmt: skip
 # The step of the paper's code is 0.01 on a [0, 1] scale, hence 2.55/255.
 PAPER_STEP_255 = 2.55
 # The fields that decide which images a trial sees, in training or in evaluation.
 DATA_FIELDS = (
     "dataset", "data_root", "image_size", "train_images", "validation_fraction", "split_seed", "eval_samples",
+    "probe_dataset", "probe_data_root", "probe_train_images",
 )  # fmt: skip
 
 
 class TrialConfig(BaseModel):
     """One trial: self-supervised (adversarial) pretraining, linear probe, attack. Frozen, validated, hashable.
 
-    Radii and steps are l-infinity and in units of 1/255 of the pixel range; pixels are in [0, 1], not normalised.
+    Radii and steps are in units of 1/255 of the pixel range, l-infinity unless a field says otherwise; an l2 radius is
+    of the whole image, so that 127.5 is 0.5. Pixels are in [0, 1], not normalised.
 
     Raises:
         pydantic.ValidationError: naming field, rule and value, for any impossible value or unknown field.
@@ -38,9 +48,11 @@ class TrialConfig(BaseModel):
     trainable: ClassVar[str] = "trainables.robust_ssl:ROBUST_SSL"
 
     # Data.
-    dataset: Literal["digits", "cifar10", "cifar100", "imagefolder"] = "cifar10"
+    dataset: Literal["digits", "cifar10", "cifar100", "stl10", "stl10_unlabeled", "imagefolder"] = Field(
+        "cifar10", description="images of the pretraining; stl10_unlabeled: the 100,000 without labels"
+    )
     data_root: str = Field(
-        "data", description="where the dataset's files are (downloaded to, for cifar10 and cifar100)"
+        "data", description="where the dataset's files are (downloaded to, for cifar10, cifar100 and stl10)"
     )
     image_size: int = Field(32, ge=8, le=512, description="side of images and of views, pixels")
     train_images: int | None = Field(None, ge=20, description="stratified cap on training images; none: all")
@@ -64,8 +76,9 @@ class TrialConfig(BaseModel):
 
     # Adversary in pretraining.
     adversary: Adversary = "free"
-    attack_radius_255: float = Field(8.0, ge=0, le=255)
-    attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
+    attack_norm: Norm = Field("linf", description="norm of attack_radius_255 and attack_step_255")
+    attack_radius_255: float = Field(8.0, ge=0)
+    attack_step_255: float = Field(PAPER_STEP_255, gt=0)
     pgd_steps: int = Field(5, ge=1, description="attack steps per update of adversary pgd")
     replays: int = Field(3, ge=1, description="m of adversary free: updates on each batch of views")
 
@@ -99,14 +112,24 @@ class TrialConfig(BaseModel):
     projector_hidden_dim: int = Field(4096, ge=2)
     projector_dim: int = Field(1024, ge=2)
 
+    # Transfer: other images for the probe and every evaluation than for the pretraining.
+    probe_dataset: Literal["digits", "cifar10", "cifar100", "stl10", "imagefolder"] | None = Field(
+        None, description="images of probe and evaluation; none: those of dataset (stl10 for stl10_unlabeled)"
+    )
+    probe_data_root: str | None = Field(None, description="where the files of probe_dataset are; none: in data_root")
+    probe_train_images: int | None = Field(
+        None, ge=20, description="stratified cap on the images that the probe is trained on; none: all"
+    )
+
     # Linear probe on frozen features; own_head is the classifier that method supervised has trained already.
     probe: Literal["central", "robust_central", "n_views", "own_head"] = "robust_central"
     probe_layer: Literal["hidden", "backbone"] = "hidden"
     probe_epochs: int | None = Field(None, ge=1, description="none: 10, or 100 for n_views, on cached features")
     probe_batch_size: int | None = Field(None, ge=1, description="none: 256, or 100 for n_views")
     probe_learning_rate: float | None = Field(None, gt=0, description="none: 3e-4 (Adam), or 0.03 (SGD) for n_views")
-    probe_attack_radius_255: float = Field(8.0, ge=0, le=255)
-    probe_attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
+    probe_attack_norm: Norm = Field("linf", description="norm of probe_attack_radius_255 and probe_attack_step_255")
+    probe_attack_radius_255: float = Field(8.0, ge=0)
+    probe_attack_step_255: float = Field(PAPER_STEP_255, gt=0)
     probe_attack_steps: int = Field(5, ge=1)
     probe_views: int = Field(32, ge=1, description="views that probe n_views averages the features of")
     probe_view_draw: Literal["fixed", "redrawn"] = Field(
@@ -116,6 +139,9 @@ class TrialConfig(BaseModel):
 
     # Evaluation.
     eval_radii_255: tuple[float, ...] = Field((4.0, 8.0, 16.0), min_length=1)
+    eval_l2_radii_255: tuple[float, ...] = Field(
+        (), description="l2 radii, attacked as well with steps of 2.5 radii divided by eval_pgd_steps"
+    )
     eval_pgd_steps: int = Field(20, ge=1)
     eval_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
     eval_losses: tuple[Literal["cross_entropy", "margin"], ...] = Field(
@@ -129,7 +155,13 @@ class TrialConfig(BaseModel):
     eval_restarts: int = Field(1, ge=1, description="the first starts at 0 as in the paper, further ones at random")
     eval_samples: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
     eval_eot_samples: int = Field(20, ge=1, description="draws an attack averages gradients over, for redrawn views")
-    eval_autoattack_samples: int = Field(0, ge=0, description="first test images that AutoAttack standard also attacks")
+    eval_autoattack_samples: int = Field(0, ge=0, description="first images that AutoAttack standard also attacks")
+    eval_autoattack_split: Literal["test", "validation", "both"] = Field(
+        "test", description="of which images; validation: as an objective, or to confirm before the test"
+    )
+    eval_corruptions: Literal["none", "generated", "files"] = Field(
+        "none", description="generated: eight corruptions made here; files: those of CIFAR-10-C and CIFAR-100-C"
+    )
     rung_images: int = Field(2000, ge=20, description="cap on training and validation images of an interim evaluation")
     rung_radii_255: tuple[float, ...] = Field((8.0,), min_length=1, description="radii of the interim evaluation")
     rung_probe_epochs: int = Field(5, ge=1, description="probe epochs of an interim evaluation")
@@ -168,11 +200,50 @@ class TrialConfig(BaseModel):
             )
         if len(set(self.eval_losses)) < len(self.eval_losses):
             raise ValueError(f"eval_losses must be different: eval_losses={self.eval_losses}")
-        for name in ("eval_radii_255", "rung_radii_255"):
-            radii = getattr(self, name)
-            if any(not 0 < r <= 255 for r in radii) or list(radii) != sorted(set(radii)):
-                raise ValueError(f"{name} must be increasing and within (0, 255]: {name}={radii}")
+        for name in ("eval_radii_255", "rung_radii_255", "eval_l2_radii_255"):
+            radii, largest = getattr(self, name), math.inf if name == "eval_l2_radii_255" else 255
+            if any(not 0 < r <= largest for r in radii) or list(radii) != sorted(set(radii)):
+                raise ValueError(f"{name} must be increasing and within (0, {largest}]: {name}={radii}")
+        for field, norm in NORMS.items():
+            if getattr(self, norm) == "linf" and getattr(self, field) > 255:
+                raise ValueError(f"{field} must not exceed 255 for {norm} linf: {field}={getattr(self, field)}")
+        self._check_data()
         return self
+
+    def _check_data(self) -> None:
+        if self.method == "supervised" and (self.dataset == "stl10_unlabeled" or self.probe_dataset is not None):
+            raise ValueError(
+                "method supervised needs the labels of the images that it is evaluated on: "
+                f"dataset={self.dataset}, probe_dataset={self.probe_dataset}"
+            )
+        if self.probe_dataset is not None and self.probed_data == (self.dataset, self.data_root):
+            raise ValueError(
+                f"probe_dataset must be other images than dataset; none: the same: probe_dataset={self.probe_dataset}"
+            )
+        if self.eval_corruptions == "files" and self.probed_data[0] not in CORRUPTED_FOLDERS:
+            raise ValueError(
+                f"eval_corruptions files needs {' or '.join(CORRUPTED_FOLDERS)} as the probed images: "
+                f"{self.probed_data[0]}"
+            )
+        if self.eval_corruptions == "generated" and self.image_size > MAX_CORRUPTED_SIZE:
+            raise ValueError(
+                "eval_corruptions generated has severities for small images, image_size must be at most "
+                f"{MAX_CORRUPTED_SIZE}: image_size={self.image_size}"
+            )
+        if self.eval_corruptions != "none" and self.probe_threat == "per_view":
+            raise ValueError("corruptions are of images: eval_corruptions must be 'none' for probe_threat per_view")
+
+    @property
+    def probed_data(self) -> tuple[str, str]:
+        """The data set that probe and evaluation use, and where its files are."""
+        if self.probe_dataset is None:
+            return self.dataset.removesuffix("_unlabeled"), self.data_root
+        return self.probe_dataset, self.data_root if self.probe_data_root is None else self.probe_data_root
+
+    @property
+    def probed_dataset(self) -> str:
+        """The data set that probe and evaluation use."""
+        return self.probed_data[0]
 
     def replace(self, **changes: Any) -> "TrialConfig":
         """Returns a validated copy with ``changes`` applied; raises like the constructor."""
@@ -215,7 +286,9 @@ class TrialConfig(BaseModel):
         ``data_root`` counts only for an ImageFolder: the other datasets are the same wherever they are stored.
         ``compile`` never counts: the computation is the same.
         """
-        dropped = self._ineffective_fields() | (set() if self.dataset == "imagefolder" else {"data_root"}) | {"compile"}
+        dropped = self._ineffective_fields() | {"compile"}
+        dropped |= set() if self.dataset == "imagefolder" else {"data_root"}
+        dropped |= set() if self.probe_dataset == "imagefolder" else {"probe_data_root"}
         return {k: v for k, v in self.model_dump(mode="json").items() if k not in dropped}
 
     def content_hash(self) -> str:
@@ -268,7 +341,7 @@ class ProbeRecipe(NamedTuple):
     batch_size: int
 
 
-PROBE_ATTACK = ("probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps")
+PROBE_ATTACK = ("probe_attack_norm", "probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps")
 PROBE_VIEWS = ("probe_views", "probe_view_draw", "probe_threat", "eval_eot_samples")
 
 # (field, value) -> the fields that then have no effect.
@@ -276,7 +349,7 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("dataset", "digits"): ("data_root",),
     ("adversary", "none"): (
         "attack_radius_255", "attack_step_255", "pgd_steps", "replays", "lr_horizon", "gradient_leak", "free_step",
-        "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor",
+        "attack_norm", "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor",
     ),
     ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation"),
     ("adversary", "free"): ("pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor"),
@@ -295,12 +368,25 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
         "rung_probe_epochs",
     ),
     ("probe_view_draw", "fixed"): ("eval_eot_samples",),
+    ("probe_dataset", None): ("probe_data_root",),
+    ("probe_dataset", "digits"): ("probe_data_root",),
+    ("eval_autoattack_samples", 0): ("eval_autoattack_split",),
 }  # fmt: skip
 
 
 # Fields that were added later, at the value that means what there was before. It is the value of configs recorded
 # without the field, and no part of a hash, so that a config has the hash that it had then.
-EARLIER: dict[str, Any] = {"eval_losses": ("cross_entropy",), "eval_checks": "cheap"}
+EARLIER: dict[str, Any] = {
+    "eval_losses": ("cross_entropy",),
+    "eval_checks": "cheap",
+    "probe_dataset": None,
+    "probe_train_images": None,
+    "attack_norm": "linf",
+    "probe_attack_norm": "linf",
+    "eval_l2_radii_255": (),
+    "eval_autoattack_split": "test",
+    "eval_corruptions": "none",
+}
 
 
 # What --preset laptop changes in the paper's recipe: real images that ship in a wheel, and budgets of seconds.
@@ -329,6 +415,8 @@ def command_line(config: TrialConfig) -> str:
     fields = config.effective()
     if config.dataset != "digits":
         fields["data_root"] = config.data_root
+    if config.probe_dataset not in (None, "digits"):
+        fields["probe_data_root"] = config.probe_data_root
     best: tuple[str, dict[str, Any]] | None = None
     for preset, changes in PRESETS.items():
         base = TrialConfig(**changes).model_dump(mode="json")
@@ -341,5 +429,8 @@ def command_line(config: TrialConfig) -> str:
 
 
 def resolve_paths(config: TrialConfig) -> TrialConfig:
-    """Returns the config with ``data_root`` absolute, as workers run in other directories."""
-    return config.replace(data_root=str(Path(config.data_root).expanduser().resolve()))
+    """Returns the config with absolute paths, as workers run in other directories."""
+    paths = {name: getattr(config, name) for name in ("data_root", "probe_data_root")}
+    return config.replace(
+        **{name: str(Path(path).expanduser().resolve()) for name, path in paths.items() if path is not None}
+    )
