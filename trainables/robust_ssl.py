@@ -70,10 +70,14 @@ class RobustSSL(Trainable):
                 is_final, is_interim = radius in config.eval_radii_255, radius in at_rungs
                 found.append(_accuracy(split, f"pgd_{radius:g}", words, is_interim=is_interim, is_final=is_final,
                                        is_headline=True))  # fmt: skip
-        for radius in config.eval_radii_255 if config.eval_autoattack_samples else ():
-            words = f"robust accuracy, AutoAttack at {radius:g}/255"
-            found.append(Metric(f"test_aa_{radius:g}", "maximize", words, "%", "share", split="test",
-                                count="test_aa_n", is_interim=False))  # fmt: skip
+        for split in config.autoattack_splits():
+            for radius in config.eval_radii_255:
+                words = f"robust accuracy, AutoAttack at {radius:g}/255"
+                found.append(Metric(f"{split}_aa_{radius:g}", "maximize", words, "%", "share", split=split,
+                                    count=f"{split}_aa_n", is_interim=False))  # fmt: skip
+        for split in config.corrupted_splits():
+            words = f"accuracy under common corruptions, {config.eval_corruptions}"
+            found.append(Metric(f"{split}_corrupted", "maximize", words, "%", split=split, is_interim=False))
         return found
 
     def run(self, config: TrialConfig, data: "TrialData", context: Context) -> Iterator[Report]:
@@ -179,8 +183,8 @@ class RobustSSL(Trainable):
 
     def implied(self, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32."""
-        is_photographs = preset == "laptop" and changes.get("dataset", "digits") != "digits"
-        return {"image_size": 32} if is_photographs else {}
+        chosen = {changes.get(name) for name in ("dataset", "probe_dataset")}
+        return {"image_size": 32} if preset == "laptop" and chosen - {None, "digits"} else {}
 
     def describe(self, config: TrialConfig) -> str:
         """Data, size of the images, network, batch."""

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from trainables.checkpoint import TrialCheckpoint
-from trainables.data.datasets import ImageSet, TrialData
+from trainables.data.datasets import TrialData
 from trainables.evaluation.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
+from trainables.evaluation.corrupted_accuracy import corrupted_accuracies, require_corrupted_images
 from trainables.evaluation.probe import ProbedClassifier, frozen_classifier, train_probe
 from trainables.evaluation.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
 from trainables.evaluation.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
@@ -25,7 +26,7 @@ from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
 from trainables.pretraining.pretrain import Pretraining
 from trainables.pretraining.shared_encoder import SharedEncoder
-from trainables.trial_config import TrialConfig
+from trainables.trial_config import Split, TrialConfig
 
 SECONDS_BETWEEN_LOOKS = 1.0  # between checks for an encoder that another trial is training
 Metrics = dict[str, Any]
@@ -43,7 +44,7 @@ class FinalReport:
     """The full evaluation of a completed pretraining.
 
     ``flags`` holds, for each attack, whether each validation and test image was classified correctly; under AutoAttack,
-    each of the first ``eval_autoattack_samples`` test images.
+    each of the first ``eval_autoattack_samples`` images of ``eval_autoattack_split``.
     """
 
     metrics: Metrics
@@ -165,7 +166,8 @@ def _pretrain(
 
 
 def require_fitting(config: TrialConfig, data: TrialData) -> None:
-    """Raises ``ValueError`` if there are too few images for ``config`` or too few classes for AutoAttack."""
+    """Raises ``ValueError`` if there are too few images or classes for ``config``, or no corrupted ones."""
+    require_corrupted_images(config, data)
     num_images = len(data.pretraining.labels)
     if num_images < config.batch_size:
         raise ValueError(
@@ -213,11 +215,13 @@ def evaluate_final(
         found = correct_under_attack(classifier, *part.tensors(), config)
         metrics |= accuracies(found, split)
         flags |= {f"{split}_{name}": correct for name, correct in found.items()}
-    if config.eval_autoattack_samples > 0:
-        found = _autoattack(classifier, data.test, flags, config, attacks_done)
+    for split in config.autoattack_splits():
+        found = _autoattack(classifier, data, split, flags, config, attacks_done)
         flags |= found
         metrics |= {name: percent_correct(correct) for name, correct in found.items()}
-        metrics["test_aa_n"] = len(next(iter(found.values())))
+        metrics[f"{split}_aa_n"] = len(next(iter(found.values())))
+    for split in config.corrupted_splits():
+        metrics |= corrupted_accuracies(classifier, data, split, config)
     validation = data.validation.tensors()
     metrics["feature_effective_rank"] = feature_effective_rank(classifier, validation[0])
     metrics["unbounded_attack_accuracy"] = unbounded_attack_accuracy(classifier, *validation, config)
@@ -248,13 +252,21 @@ def _probe(
 
 
 def _autoattack(
-    classifier: ProbedClassifier, test: ImageSet, flags: Flags, config: TrialConfig, attacks_done: Path | None
+    classifier: ProbedClassifier,
+    data: TrialData,
+    split: Split,
+    flags: Flags,
+    config: TrialConfig,
+    attacks_done: Path | None,
 ) -> Flags:
-    """AutoAttack on the first test images; images that PGD already broke at the same radius count as broken."""
-    images, labels = test.tensors(config.eval_autoattack_samples)
-    known = {r: flags[f"test_pgd_{r:g}"][: len(images)] for r in config.eval_radii_255}
+    """AutoAttack on the first images of a split; those that PGD already broke at the same radius count as broken."""
+    part = data.test if split == "test" else data.validation
+    images, labels = part.tensors(config.eval_autoattack_samples)
+    known = {r: flags[f"{split}_pgd_{r:g}"][: len(images)] for r in config.eval_radii_255}
+    if attacks_done is not None and split == "val":
+        attacks_done = attacks_done.with_suffix(".val.json")
     found = correct_under_autoattack(classifier, images, labels, known, config, attacks_done)
-    return {f"test_{name}": correct for name, correct in found.items()}
+    return {f"{split}_{name}": correct for name, correct in found.items()}
 
 
 def _autoattack_progress(checkpoint_path: Path) -> Path:

@@ -16,6 +16,7 @@ from study.settings import content_hash, replaced
 
 Adversary = Literal["none", "pgd", "free"]
 Norm = Literal["linf", "l2"]
+Split = Literal["val", "test"]
 
 # Methods whose number of views is fixed.
 FIXED_NUM_VIEWS = {"simclr": 2, "supervised": 1}
@@ -275,6 +276,18 @@ class TrialConfig(BaseModel):
         return ProbeRecipe(
             self.probe_learning_rate or rate, self.probe_epochs or epochs, self.probe_batch_size or batch_size
         )
+
+    def autoattack_splits(self) -> tuple[Split, ...]:
+        """Of which images AutoAttack attacks the first ones."""
+        if self.eval_autoattack_samples == 0:
+            return ()
+        splits: dict[str, tuple[Split, ...]] = {"validation": ("val",), "both": ("val", "test")}
+        return splits.get(self.eval_autoattack_split, ("test",))
+
+    def corrupted_splits(self) -> tuple[Split, ...]:
+        """Which images are evaluated with corruptions; there are no official files of validation images."""
+        splits: dict[str, tuple[Split, ...]] = {"generated": ("val", "test"), "files": ("test",)}
+        return splits.get(self.eval_corruptions, ())
 
     def updates_per_batch(self) -> int:
         """Optimizer steps on each batch of views: m for free adversarial training, else 1."""
