@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from study.trainable import Context, Direction, Final, Interim, Metric, Progress, Report, Split, Trainable
 from trainables.trial_config import (
     DATA_FIELDS,
+    EARLIER,
     FIXED_NUM_VIEWS,
     PRESETS,
     TrialConfig,
@@ -51,22 +52,28 @@ class RobustSSL(Trainable):
         "test": ("probed_dataset", "image_size", "split_seed", "eval_samples"),
     }
     location_fields = ("data_root", "probe_data_root")
-    evaluation_fields = ("eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_samples", "probe_threat")
+    evaluation_fields = (
+        "eval_losses", "eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_samples", "probe_threat",
+    )  # fmt: skip
+    earlier = EARLIER
     traded = ("num_views", "epochs")
     grouping = ("adversary", "method")
-    confirmation = {"": {"eval_autoattack_samples": 1000}, "laptop": {"eval_autoattack_samples": 20}}  # 20: a minute
+    confirmation = {
+        "": {"eval_autoattack_samples": 1000, "eval_checks": "all"},
+        "laptop": {"eval_autoattack_samples": 20, "eval_checks": "all"},  # 20: a minute
+    }
     confirmation_fields = tuple(n for n in TrialConfig.model_fields if n.startswith("eval_") and n != "eval_samples")
     sections = {"attacks": "reports.attack.attack_links:attack_links"}
     asked_sections = {"paper": "reports.paper.paper_table:paper_sections"}
 
     def metrics(self, config: TrialConfig) -> Sequence[Metric]:
         """Accuracies on both splits, clean and by radius; costs."""
-        found = [*COSTS]
+        found, losses = [*COSTS], " and ".join(losses_in_words(config))
         for split in ("val", "test"):
             found.append(_accuracy(split, "clean", "clean accuracy", is_interim=split == "val"))
             at_rungs = config.rung_radii_255 if split == "val" else ()
             for radius in dict.fromkeys([*config.eval_radii_255, *at_rungs]):
-                words = f"robust accuracy, PGD-{config.eval_pgd_steps} at {radius:g}/255"
+                words = f"robust accuracy, PGD-{config.eval_pgd_steps} ({losses}) at {radius:g}/255"
                 is_final, is_interim = radius in config.eval_radii_255, radius in at_rungs
                 found.append(_accuracy(split, f"pgd_{radius:g}", words, is_interim=is_interim, is_final=is_final,
                                        is_headline=True))  # fmt: skip
@@ -194,6 +201,11 @@ class RobustSSL(Trainable):
     def command(self, config: TrialConfig) -> str:
         """``python -m trainables.run_trial`` with the settings that differ from a preset."""
         return command_line(config)
+
+
+def losses_in_words(config: TrialConfig) -> list[str]:
+    """What PGD ascends in the evaluation of ``config``."""
+    return [loss.replace("_", "-") for loss in config.eval_losses]
 
 
 def _accuracy(

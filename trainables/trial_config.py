@@ -323,8 +323,8 @@ class TrialConfig(BaseModel):
 
     def _hashed_fields(self) -> dict[str, Any]:
         """The effective fields without those that are as they were before they could be set (see ``EARLIER``)."""
-        as_before = {name for name, value in EARLIER.items() if getattr(self, name) == value}
-        return {name: value for name, value in self.effective().items() if name not in as_before}
+        fields = self.effective()
+        return {name: value for name, value in fields.items() if name not in EARLIER or value != EARLIER[name]}
 
     def ineffective_settings(self) -> list[str]:
         """Fields that were set to other values than their defaults although they have no effect, sorted."""
@@ -388,15 +388,15 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
 
 
 # Fields that were added later, at the value that means what there was before. It is the value of configs recorded
-# without the field, and no part of a hash, so that a config has the hash that it had then.
+# without the field, and no part of a hash, so that a config has the hash that it had then. Plain JSON values.
 EARLIER: dict[str, Any] = {
-    "eval_losses": ("cross_entropy",),
+    "eval_losses": ["cross_entropy"],
     "eval_checks": "cheap",
     "probe_dataset": None,
     "probe_train_images": None,
     "attack_norm": "linf",
     "probe_attack_norm": "linf",
-    "eval_l2_radii_255": (),
+    "eval_l2_radii_255": [],
     "eval_autoattack_split": "test",
     "eval_corruptions": "none",
 }
