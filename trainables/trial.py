@@ -26,7 +26,7 @@ from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
 from trainables.pretraining.pretrain import Pretraining
 from trainables.pretraining.shared_encoder import SharedEncoder
-from trainables.trial_config import Split, TrialConfig
+from trainables.trial_config import ATTACK_INFIX, NORMS, Split, TrialConfig
 
 SECONDS_BETWEEN_LOOKS = 1.0  # between checks for an encoder that another trial is training
 Metrics = dict[str, Any]
@@ -213,6 +213,8 @@ def evaluate_final(
     flags: Flags = {}
     for split, part in (("val", data.validation), ("test", data.test)):
         found = correct_under_attack(classifier, *part.tensors(), config)
+        if config.eval_l2_radii_255:
+            found |= correct_under_attack(classifier, *part.tensors(), config, norm="l2")
         metrics |= accuracies(found, split)
         flags |= {f"{split}_{name}": correct for name, correct in found.items()}
     for split in config.autoattack_splits():
@@ -262,10 +264,12 @@ def _autoattack(
     """AutoAttack on the first images of a split; those that PGD already broke at the same radius count as broken."""
     part = data.test if split == "test" else data.validation
     images, labels = part.tensors(config.eval_autoattack_samples)
-    known = {r: flags[f"{split}_pgd_{r:g}"][: len(images)] for r in config.eval_radii_255}
-    if attacks_done is not None and split == "val":
-        attacks_done = attacks_done.with_suffix(".val.json")
-    found = correct_under_autoattack(classifier, images, labels, known, config, attacks_done)
+    found: Flags = {}
+    for norm in NORMS:
+        prefix, radii = f"{split}_pgd_{ATTACK_INFIX[norm]}", config.final_radii_255(norm)
+        known = {radius: flags[f"{prefix}{radius:g}"][: len(images)] for radius in radii}
+        done = None if attacks_done is None else attacks_done.with_suffix(f".{split}_{norm}.json")
+        found |= correct_under_autoattack(classifier, images, labels, known, config, done, norm)
     return {f"{split}_{name}": correct for name, correct in found.items()}
 
 

@@ -16,13 +16,15 @@ from study.settings import content_hash, replaced
 
 Adversary = Literal["none", "pgd", "free"]
 Norm = Literal["linf", "l2"]
+NORMS: tuple[Norm, ...] = ("linf", "l2")
+ATTACK_INFIX: dict[Norm, str] = {"linf": "", "l2": "l2_"}  # in the names of metrics, after the attack
 Split = Literal["val", "test"]
 
 # Methods whose number of views is fixed.
 FIXED_NUM_VIEWS = {"simclr": 2, "supervised": 1}
 CORRUPTED_FOLDERS = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
 MAX_CORRUPTED_SIZE = 64  # pixels: severities are those for 32, on images of 224 they would hardly be seen
-NORMS = {  # field -> the field that names its norm
+NORM_FIELDS = {  # field -> the field that names its norm
     "attack_radius_255": "attack_norm", "attack_step_255": "attack_norm",
     "probe_attack_radius_255": "probe_attack_norm", "probe_attack_step_255": "probe_attack_norm",
 }  # fmt: skip
@@ -205,7 +207,7 @@ class TrialConfig(BaseModel):
             radii, largest = getattr(self, name), math.inf if name == "eval_l2_radii_255" else 255
             if any(not 0 < r <= largest for r in radii) or list(radii) != sorted(set(radii)):
                 raise ValueError(f"{name} must be increasing and within (0, {largest}]: {name}={radii}")
-        for field, norm in NORMS.items():
+        for field, norm in NORM_FIELDS.items():
             if getattr(self, norm) == "linf" and getattr(self, field) > 255:
                 raise ValueError(f"{field} must not exceed 255 for {norm} linf: {field}={getattr(self, field)}")
         self._check_data()
@@ -276,6 +278,10 @@ class TrialConfig(BaseModel):
         return ProbeRecipe(
             self.probe_learning_rate or rate, self.probe_epochs or epochs, self.probe_batch_size or batch_size
         )
+
+    def final_radii_255(self, norm: Norm) -> tuple[float, ...]:
+        """The radii of the final evaluation in ``norm``."""
+        return self.eval_radii_255 if norm == "linf" else self.eval_l2_radii_255
 
     def autoattack_splits(self) -> tuple[Split, ...]:
         """Of which images AutoAttack attacks the first ones."""

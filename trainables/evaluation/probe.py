@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.nn.utils import skip_init
 
 from trainables.data.stored_images import Images
-from trainables.pgd import linf_pgd
+from trainables.pgd import pgd
 from trainables.pretraining.encoders import Encoder, HeadedEncoder, ProbeLayer
 from trainables.pretraining.pretrain import autocast
 from trainables.pretraining.views import ViewParams, render_views, sample_view_params
@@ -195,9 +195,10 @@ def _build_optimiser(
 
 
 def _adversarial_features(classifier: ProbedClassifier, pixels: Tensor, targets: Tensor, config: TrialConfig) -> Tensor:
-    attacked = linf_pgd(
+    attacked = pgd(
         lambda perturbed: functional.cross_entropy(classifier(perturbed), targets),
         pixels,
+        norm=config.probe_attack_norm,
         radius=config.probe_attack_radius_255 / 255,
         step=config.probe_attack_step_255 / 255,
         num_steps=config.probe_attack_steps,

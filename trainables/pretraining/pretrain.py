@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.data.stored_images import Images
-from trainables.pgd import linf_pgd
+from trainables.pgd import ascent_direction, pgd, within_ball
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
 from trainables.pretraining.encoders import Encoder, build_encoder
 from trainables.pretraining.ssl_losses import ssl_loss
@@ -209,9 +209,10 @@ class Pretraining:
         # A compiled graph computes gradients for everything that required them in its forward pass, requested or not.
         self.encoder.requires_grad_(config.gradient_leak)
         try:
-            return linf_pgd(
+            return pgd(
                 lambda perturbed: self._loss([*anchors, self._project(perturbed)], labels),
                 target,
+                norm=config.attack_norm,
                 radius=config.attack_radius_255 / 255,
                 step=config.attack_step_255 / 255,
                 num_steps=config.pgd_steps,
@@ -233,8 +234,8 @@ class Pretraining:
         loss = self._loss([self._project(views) for views in [*clean, perturbed]], labels)
         loss.backward()
         assert perturbed.grad is not None
-        moved = (perturbed.detach() + step * perturbed.grad.sign() - target).clamp(-radius, radius)
-        self.perturbation = (target + moved).clamp(0, 1) - target
+        moved = perturbed.detach() + step * ascent_direction(perturbed.grad, config.attack_norm)
+        self.perturbation = (target + within_ball(moved - target, radius, config.attack_norm)).clamp(0, 1) - target
         return loss
 
     def _loss(self, projected: list[Tensor], labels: Tensor | None) -> Tensor:
