@@ -5,13 +5,16 @@ torch is imported only where a trial runs or its data are loaded, so that a stud
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from study.trainable import Context, Direction, Final, Interim, Metric, Progress, Report, Split, Trainable
 from trainables.trial_config import (
+    ATTACK_INFIX,
     DATA_FIELDS,
     EARLIER,
     FIXED_NUM_VIEWS,
+    NORMS,
     PRESETS,
     TrialConfig,
     command_line,
@@ -77,14 +80,21 @@ class RobustSSL(Trainable):
                 is_final, is_interim = radius in config.eval_radii_255, radius in at_rungs
                 found.append(_accuracy(split, f"pgd_{radius:g}", words, is_interim=is_interim, is_final=is_final,
                                        is_headline=True))  # fmt: skip
-        for split in config.autoattack_splits():
-            for radius in config.eval_radii_255:
-                words = f"robust accuracy, AutoAttack at {radius:g}/255"
-                found.append(Metric(f"{split}_aa_{radius:g}", "maximize", words, "%", "share", split=split,
-                                    count=f"{split}_aa_n", is_interim=False))  # fmt: skip
+            for radius in config.eval_l2_radii_255:
+                words = f"robust accuracy, l2 PGD-{config.eval_pgd_steps} ({losses}) at {radius:g}/255"
+                found.append(_accuracy(split, f"pgd_l2_{radius:g}", words, is_interim=False, is_headline=True))
+        for split, norm in product(config.autoattack_splits(), NORMS):
+            for radius in config.final_radii_255(norm):
+                words = f"robust accuracy, {'l2 ' if norm == 'l2' else ''}AutoAttack at {radius:g}/255"
+                twin = (
+                    _twin(split, f"aa_{ATTACK_INFIX[norm]}{radius:g}") if config.eval_autoattack_split == "both" else ""
+                )
+                found.append(Metric(f"{split}_aa_{ATTACK_INFIX[norm]}{radius:g}", "maximize", words, "%", "share",
+                                    split=split, twin=twin, count=f"{split}_aa_n", is_interim=False))  # fmt: skip
         for split in config.corrupted_splits():
             words = f"accuracy under common corruptions, {config.eval_corruptions}"
-            found.append(Metric(f"{split}_corrupted", "maximize", words, "%", split=split, is_interim=False))
+            twin = _twin(split, "corrupted") if len(config.corrupted_splits()) == 2 else ""
+            found.append(Metric(f"{split}_corrupted", "maximize", words, "%", split=split, twin=twin, is_interim=False))
         return found
 
     def run(self, config: TrialConfig, data: "TrialData", context: Context) -> Iterator[Report]:
@@ -212,9 +222,13 @@ def _accuracy(
     split: Split, name: str, label: str, *, is_interim: bool, is_final: bool = True, is_headline: bool = False
 ) -> Metric:
     direction: Direction = "maximize"
-    twin = f"{'test' if split == 'val' else 'val'}_{name}"
+    twin = _twin(split, name)
     return Metric(f"{split}_{name}", direction, label, "%", "share", split=split, twin=twin, count=f"{split}_n",
                   is_interim=is_interim, is_final=is_final, is_headline=is_headline)  # fmt: skip
+
+
+def _twin(split: Split, name: str) -> str:
+    return f"{'test' if split == 'val' else 'val'}_{name}"
 
 
 @cache

@@ -265,7 +265,7 @@ def _autoattack(
     part = data.test if split == "test" else data.validation
     images, labels = part.tensors(config.eval_autoattack_samples)
     found: Flags = {}
-    for norm in NORMS:
+    for norm in (norm for norm in NORMS if config.final_radii_255(norm)):
         prefix, radii = f"{split}_pgd_{ATTACK_INFIX[norm]}", config.final_radii_255(norm)
         known = {radius: flags[f"{prefix}{radius:g}"][: len(images)] for radius in radii}
         done = None if attacks_done is None else attacks_done.with_suffix(f".{split}_{norm}.json")

@@ -15,9 +15,7 @@ from trainables.trial_config import ATTACK_INFIX, Norm, TrialConfig
 
 EVALUATION_BATCH = 500
 STEPS_BETWEEN_LOOKS = 5
-L2_STEP_FACTOR = (
-    2.5  # radii that all steps of an l2 attack make together, as in the robustness library of Madry's group
-)
+L2_STEP_FACTOR = 2.5  # radii that all steps of an l2 attack add up to, as in Madry et al. (arXiv:1706.06083)
 Flags = dict[str, np.ndarray]
 
 
@@ -47,7 +45,8 @@ def correct_under_attack(
         norm: of the radii.
 
     Returns:
-        ``{"clean": flags, "pgd_4": flags, ...}``, or ``{"clean": flags, "pgd_l2_128": flags, ...}``, each boolean of shape (N,), in the order of ``images``.
+        ``{"clean": flags, "pgd_4": flags, ...}``, or ``{"clean": flags, "pgd_l2_128": flags, ...}``, each boolean of
+        shape (N,), in the order of ``images``.
 
     Raises:
         ValueError: if the classifier is in training mode.
