@@ -19,6 +19,7 @@ from torch.nn import functional
 from trainables.streams import stream
 
 NUM_SEVERITIES = 5
+ROUNDING_ERROR = 1e-3  # of fp32 in grey levels, and more: what is a grey level stays it
 # The fifteen that published means are over; the official files hold four more, meant for validation.
 OFFICIAL_CORRUPTIONS = (
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",
@@ -38,7 +39,7 @@ def generated_images(images: Tensor, corruption: str, severity: int, *purpose: s
     random = stream(0, "corruption", corruption, severity, *purpose)
     corrupt, strengths = _CORRUPTIONS[corruption]
     corrupted = corrupt(images.float() / 255, strengths[severity - 1], random)
-    return (corrupted.clamp(0, 1) * 255).byte()  # rounded down, as the official files are
+    return (corrupted.clamp(0, 1) * 255 + ROUNDING_ERROR).byte()  # rounded down, as the official files are
 
 
 def official_images(folder: Path, corruption: str, severity: int, rows: np.ndarray) -> Tensor:
@@ -134,8 +135,7 @@ def _jpeg_compression(pixels: Tensor, quality: float, random: torch.Generator) -
 def _by_pillow(pixels: Tensor, change: Callable[[Image.Image], Image.Image]) -> Tensor:
     images = (pixels * 255).round().byte().permute(0, 2, 3, 1).numpy()
     changed = np.stack([np.asarray(change(Image.fromarray(image))) for image in images])
-    # Half a grey level survives the rounding down of ``generated_images`` whatever the rounding of the division.
-    return (torch.from_numpy(changed).permute(0, 3, 1, 2).float() + 0.5) / 255
+    return torch.from_numpy(changed).permute(0, 3, 1, 2).float() / 255
 
 
 # Corruption -> how it is made, and its strength at severities 1 to 5, as for CIFAR-10-C.
