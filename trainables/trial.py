@@ -10,6 +10,7 @@ images only.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,22 @@ import torch
 from trainables.checkpoint import TrialCheckpoint
 from trainables.data.datasets import TrialData
 from trainables.evaluation.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
+from trainables.evaluation.check_table import check_metrics
 from trainables.evaluation.corrupted_accuracy import corrupted_accuracies, require_corrupted_images
 from trainables.evaluation.probe import ProbedClassifier, frozen_classifier, train_probe
 from trainables.evaluation.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
-from trainables.evaluation.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
+from trainables.evaluation.validity import (
+    AutoAttackOutcome,
+    Found,
+    checks_of_attack,
+    checks_of_autoattack,
+    feature_effective_rank,
+)
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
 from trainables.pretraining.pretrain import Pretraining
 from trainables.pretraining.shared_encoder import SharedEncoder
-from trainables.trial_config import ATTACK_INFIX, NORMS, Split, TrialConfig
+from trainables.trial_config import ATTACK_INFIX, NORMS, TrialConfig
 
 SECONDS_BETWEEN_LOOKS = 1.0  # between checks for an encoder that another trial is training
 Metrics = dict[str, Any]
@@ -211,24 +219,31 @@ def evaluate_final(
         checkpoint.save(pretraining)
     metrics: Metrics = cost_metrics(pretraining)
     flags: Flags = {}
+    checks: Found = {}
+    warnings: list[str] = []
     for split, part in (("val", data.validation), ("test", data.test)):
         found = correct_under_attack(classifier, *part.tensors(), config)
         if config.eval_l2_radii_255:
             found |= correct_under_attack(classifier, *part.tensors(), config, norm="l2")
         metrics |= accuracies(found, split)
         flags |= {f"{split}_{name}": correct for name, correct in found.items()}
-    for split in config.autoattack_splits():
-        found = _autoattack(classifier, data, split, flags, config, attacks_done)
-        flags |= found
-        metrics |= {name: percent_correct(correct) for name, correct in found.items()}
-        metrics[f"{split}_aa_n"] = len(next(iter(found.values())))
+    if config.autoattack_splits():
+        outcome = _autoattack(classifier, data, flags, config, attacks_done)
+        flags |= outcome.flags
+        metrics |= {name: percent_correct(correct) for name, correct in outcome.flags.items()}
+        metrics |= {f"{name.partition('_')[0]}_aa_n": len(correct) for name, correct in outcome.flags.items()}
+        checks |= checks_of_autoattack(outcome, is_random=classifier.is_stochastic)
+        warnings += [f"AutoAttack: {text}" for text in outcome.warnings]
     for split in config.corrupted_splits():
         metrics |= corrupted_accuracies(classifier, data, split, config)
     validation = data.validation.tensors()
-    metrics["feature_effective_rank"] = feature_effective_rank(classifier, validation[0])
-    metrics["unbounded_attack_accuracy"] = unbounded_attack_accuracy(classifier, *validation, config)
     metrics["chance_accuracy"] = data.chance_percent
-    metrics["validity"] = validity_warnings(metrics, data.chance_percent)
+    num = len(validation[1])
+    checks["effective_rank"] = feature_effective_rank(classifier, validation[0]), num
+    checks["above_chance"] = metrics["val_clean"] - data.chance_percent, num
+    on_validation = {name.removeprefix("val_"): correct for name, correct in flags.items() if name.startswith("val_")}
+    checks |= checks_of_attack(classifier, *validation, on_validation, config)
+    metrics |= check_metrics(checks, warnings)
     metrics["evaluation_seconds"] = time.monotonic() - started
     return metrics, flags, classifier
 
@@ -254,23 +269,23 @@ def _probe(
 
 
 def _autoattack(
-    classifier: ProbedClassifier,
-    data: TrialData,
-    split: Split,
-    flags: Flags,
-    config: TrialConfig,
-    attacks_done: Path | None,
-) -> Flags:
-    """AutoAttack on the first images of a split; those that PGD already broke at the same radius count as broken."""
-    part = data.test if split == "test" else data.validation
-    images, labels = part.tensors(config.eval_autoattack_samples)
-    found: Flags = {}
-    for norm in (norm for norm in NORMS if config.final_radii_255(norm)):
-        prefix, radii = f"{split}_pgd_{ATTACK_INFIX[norm]}", config.final_radii_255(norm)
-        known = {radius: flags[f"{prefix}{radius:g}"][: len(images)] for radius in radii}
+    classifier: ProbedClassifier, data: TrialData, flags: Flags, config: TrialConfig, attacks_done: Path | None
+) -> AutoAttackOutcome:
+    """AutoAttack in each norm on the first images of each split; those that PGD broke at the same radius are broken."""
+    withstood: Flags = {}
+    by_pgd: Flags = {}
+    warnings: list[str] = []
+    norms = [norm for norm in NORMS if config.final_radii_255(norm)]
+    for split, norm in product(config.autoattack_splits(), norms):
+        part = data.validation if split == "val" else data.test
+        images, labels = part.tensors(config.eval_autoattack_samples)
+        names = {radius: f"{split}_pgd_{ATTACK_INFIX[norm]}{radius:g}" for radius in config.final_radii_255(norm)}
+        known = {radius: flags[name][: len(images)] for radius, name in names.items()}
         done = None if attacks_done is None else attacks_done.with_suffix(f".{split}_{norm}.json")
-        found |= correct_under_autoattack(classifier, images, labels, known, config, done, norm)
-    return {f"{split}_{name}": correct for name, correct in found.items()}
+        found = correct_under_autoattack(classifier, images, labels, known, config, done, norm, warnings.append)
+        withstood |= {f"{split}_{name}": correct for name, correct in found.items()}
+        by_pgd |= {names[radius]: correct for radius, correct in known.items()}
+    return AutoAttackOutcome(withstood, by_pgd, warnings)
 
 
 def _autoattack_progress(checkpoint_path: Path) -> Path:
