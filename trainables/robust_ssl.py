@@ -57,6 +57,7 @@ class RobustSSL(Trainable):
     location_fields = ("data_root", "probe_data_root")
     evaluation_fields = (
         "eval_losses", "eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_samples", "probe_threat",
+        "eval_corruptions",
     )  # fmt: skip
     earlier = EARLIER
     traded = ("num_views", "epochs")

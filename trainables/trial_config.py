@@ -219,7 +219,8 @@ class TrialConfig(BaseModel):
                 "method supervised needs the labels of the images that it is evaluated on: "
                 f"dataset={self.dataset}, probe_dataset={self.probe_dataset}"
             )
-        if self.probe_dataset is not None and self.probed_data == (self.dataset, self.data_root):
+        is_same_place = self.dataset != "imagefolder" or self.probed_data[1] == self.data_root
+        if self.probe_dataset == self.dataset and is_same_place:
             raise ValueError(
                 f"probe_dataset must be other images than dataset; none: the same: probe_dataset={self.probe_dataset}"
             )
