@@ -46,6 +46,7 @@ def test_other_threats_and_autoattack_on_validation_images_are_described(
             by_pgd, by_autoattack = (final.outcomes[f"{split}_{name}_{attack}"] for name in ("pgd", "aa"))
             assert np.array_equal(by_autoattack, by_pgd[:10])
             assert final.metrics[f"{split}_aa_{attack}"] == pytest.approx(100 * by_autoattack.mean())
+    assert {"eval_autoattack_split", "eval_l2_radii_255", "eval_corruptions"} <= set(ROBUST_SSL.confirmation_fields)
     only = config.replace(eval_autoattack_split="validation", eval_corruptions="none")
     names = {metric.name: metric for metric in ROBUST_SSL.metrics(only)}
     assert names["val_aa_32"].twin == "" and not {name for name in names if name.startswith("test_aa")}
