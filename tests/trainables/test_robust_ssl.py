@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from study.trainable import Context, Final, Interim, Progress, load_trainable, trainable_of
+from trainables import trial
 from trainables.evaluation import autoattack_adapter
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
 from trainables.pretraining.encoders import build_encoder
@@ -31,8 +32,17 @@ def test_other_threats_and_autoattack_on_validation_images_are_described(
         epochs=1, eval_l2_radii_255=(16.0, 64.0), eval_corruptions="generated", eval_autoattack_samples=10,
         eval_autoattack_split="both", eval_radii_255=(32.0,),
     )  # fmt: skip
-    (*_, final) = ROBUST_SSL.run(config, ROBUST_SSL.load_data(config), Context(tmp_path / "trial"))
+    data, attacked = ROBUST_SSL.load_data(config), []
+
+    def noted(classifier: object, images: torch.Tensor, *rest: object) -> dict[str, np.ndarray]:
+        attacked.append(images)
+        return autoattack_adapter.correct_under_autoattack(classifier, images, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trial, "correct_under_autoattack", noted)
+    (*_, final) = ROBUST_SSL.run(config, data, Context(tmp_path / "trial"))
     assert isinstance(final, Final)
+    for images, part in zip(attacked, (data.validation, data.validation, data.test, data.test), strict=True):
+        assert np.array_equal(images.numpy(), part.images[:10])  # type: ignore[index]
     described = {metric.name: metric for metric in ROBUST_SSL.metrics(config) if metric.is_final}
     added = {f"{split}_{name}" for split in ("val", "test") for name in
              ("pgd_l2_16", "pgd_l2_64", "aa_32", "aa_l2_16", "aa_l2_64", "corrupted")}  # fmt: skip
