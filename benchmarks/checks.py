@@ -33,12 +33,12 @@ Changes = dict[str, Any]
 SIMCLR: Changes = {"method": "simclr", "num_views": 2, "augmentation": "simclr", "epochs": 6}
 SUPERVISED: Changes = {"method": "supervised", "num_views": 1, "probe": "own_head"}
 VIEWS: Changes = {"probe": "n_views", "probe_views": 4, "probe_epochs": 20}
-REDRAWN: Changes = VIEWS | {"probe_view_draw": "redrawn", "eval_eot_samples": 5, "eval_samples": 60}
+REDRAWN: Changes = VIEWS | {"probe_view_draw": "redrawn", "eval_eot_samples": 5, "probe_views": 2}
 AUTOATTACK: Changes = {"eval_autoattack_samples": 10}
 HONEST: dict[str, Changes] = {
     "digits, EMP-SSL, free": AUTOATTACK,
     "digits, EMP-SSL, PGD": {"adversary": "pgd"},
-    "digits, EMP-SSL, none, robust probe": {"adversary": "none"} | AUTOATTACK,
+    "digits, EMP-SSL, none, robust probe, 16 pixels": {"adversary": "none", "image_size": 16},
     "digits, EMP-SSL, none, plain probe": {"adversary": "none", "probe": "central"} | AUTOATTACK,
     "digits, EMP-SSL, free, plain probe": {"probe": "central"},
     "digits, EMP-SSL, free, small radii": {"eval_radii_255": (1.0, 2.0, 4.0)},
@@ -48,9 +48,9 @@ HONEST: dict[str, Changes] = {
     "digits, EMP-SSL, PGD, 4 views redrawn": REDRAWN | {"adversary": "pgd"},
     "digits, EMP-SSL, none, views attacked": VIEWS | {"adversary": "none", "probe_threat": "per_view"},
     "digits, EMP-SSL, free, PGD on cross-entropy alone": {"eval_losses": ("cross_entropy",)},
-    "digits, SimCLR, PGD": SIMCLR | {"adversary": "pgd"},
+    "digits, SimCLR, PGD, 16 pixels": SIMCLR | {"adversary": "pgd", "image_size": 16, "epochs": 3},
     "digits, SimCLR, none": SIMCLR | {"adversary": "none"},
-    "digits, supervised, none, long": SUPERVISED | {"adversary": "none", "epochs": 15} | AUTOATTACK,
+    "digits, supervised, none, long": SUPERVISED | {"adversary": "none", "epochs": 15},
     "digits, supervised, PGD, long": SUPERVISED | {"adversary": "pgd", "epochs": 15},
     "cifar, EMP-SSL, free": AUTOATTACK,
     "cifar, EMP-SSL, none, plain probe": {"adversary": "none", "probe": "central"},
@@ -59,7 +59,7 @@ HONEST: dict[str, Changes] = {
     "cifar, supervised, free, long": SUPERVISED | {"epochs": 15},
     "cifar, supervised, free, 24 pixels": SUPERVISED | {"epochs": 5, "image_size": 24},
 }
-MAX_BROKEN_IMAGES = 60
+MAX_BROKEN_IMAGES = 50
 BROKEN_ON = ("digits, EMP-SSL, free", "cifar, supervised, free, long")
 
 
@@ -68,7 +68,7 @@ def config_of(name: str, seed: int, data_root: Path | None) -> TrialConfig:
     place: Changes = {}
     if name.startswith("cifar"):
         place = {"dataset": "imagefolder", "data_root": str(data_root), "image_size": 16}
-    small = {"train_images": 600, "eval_samples": 100, "eval_checks": "all", "seed": seed}
+    small = {"image_size": 8, "train_images": 600, "eval_samples": 60, "epochs": 2, "eval_checks": "all", "seed": seed}
     return TrialConfig(**(LAPTOP | small | place | HONEST[name]))
 
 
@@ -110,6 +110,8 @@ def honest_table(results: dict[str, dict[str, Any]]) -> str:
     lines = ["| check | passes | closest honest value, and its limit | trial | trials |", "|---|---|---|---|---|"]
     for check in CHECKS:
         made = {name: found for name, found in results.items() if PREFIX + check.name in found}
+        if not made:
+            continue
         sign = -1 if check.rule == "above" else 1
 
         def excess(name: str) -> float:

@@ -27,7 +27,7 @@ from trainables.evaluation.nearest_neighbours import correct_by_neighbours, vote
 from trainables.evaluation.probe import probed_layer, to_pixels
 from trainables.evaluation.probe_training import train_probe
 from trainables.evaluation.robust_accuracy import correct_under_attack, percent_correct
-from trainables.pgd import linf_pgd
+from trainables.pgd import pgd
 from trainables.pretraining.pretrain import Pretraining, TrialDiverged
 from trainables.streams import stream
 from trainables.trial_config import LAPTOP, TrialConfig
@@ -117,7 +117,7 @@ def away_from_itself(pretraining: Pretraining, pixels: Tensor) -> Tensor:
         own = encoder.features(pixels, layer)
     radius = RADIUS_255 / 255
     start = (torch.rand(pixels.shape, generator=stream(config.seed, "away")) * 2 - 1) * radius
-    return linf_pgd(
+    return pgd(
         lambda perturbed: -functional.cosine_similarity(encoder.features(perturbed, layer), own).sum(),
         pixels,
         radius=radius,

@@ -177,7 +177,7 @@ class Trainable:
         objectives: of a study that names none; by default its first metric.
         presets: name -> fields that ``--preset`` sets; the first is the default.
         data_fields: fields that must be equal for all trials of a study, because they say which data are loaded.
-        example_fields: split -> fields that decide which examples are evaluated.
+        example_fields: split -> fields, or properties of the config, that decide which examples are evaluated.
         location_fields: fields that say where the data are; two trials without a checksum of their data are taken to be
             of the same ones only if these are equal.
         evaluation_fields: fields that decide how they are evaluated.
@@ -243,6 +243,10 @@ class Trainable:
     def data_checksum(self, data: Any) -> str:
         """Equal exactly if the data are; a study resumes only on equal data."""
         return ""
+
+    def examples_checksum(self, data_checksum: str) -> str:
+        """The part of a ``data_checksum`` that is equal exactly if the evaluated examples are."""
+        return data_checksum
 
     def require_fitting(self, config: Any, data: Any) -> None:
         """Raises ``ValueError`` if ``config`` cannot run on ``data``."""

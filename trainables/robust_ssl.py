@@ -5,13 +5,16 @@ torch is imported only where a trial runs or its data are loaded, so that a stud
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from study.trainable import Context, Direction, Final, Interim, Metric, Progress, Report, Split, Trainable
 from trainables.pretraining.methods import METHODS
 from trainables.trial_config import (
+    ATTACK_INFIX,
     DATA_FIELDS,
     EARLIER,
+    NORMS,
     PRESETS,
     TrialConfig,
     command_line,
@@ -52,12 +55,13 @@ class RobustSSL(Trainable):
     presets = PRESETS
     data_fields = DATA_FIELDS
     example_fields = {
-        "val": ("dataset", "image_size", "split_seed", "eval_samples", "validation_fraction"),
-        "test": ("dataset", "image_size", "split_seed", "eval_samples"),
+        "val": ("probed_dataset", "image_size", "split_seed", "eval_samples", "validation_fraction"),
+        "test": ("probed_dataset", "image_size", "split_seed", "eval_samples"),
     }
-    location_fields = ("data_root",)
+    location_fields = ("data_root", "probe_data_root")
     evaluation_fields = (
         "eval_losses", "eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_samples", "probe_threat",
+        "eval_corruptions",
     )  # fmt: skip
     earlier = EARLIER
     traded = ("num_views", "epochs")
@@ -84,10 +88,21 @@ class RobustSSL(Trainable):
             if config.eval_knn_neighbours is not None:
                 words = f"clean accuracy, {config.eval_knn_neighbours}-NN"
                 found.append(_accuracy(split, "knn", words, is_interim=split == "val"))
-        for radius in config.eval_radii_255 if config.eval_autoattack_samples else ():
-            words = f"robust accuracy, AutoAttack at {radius:g}/255"
-            found.append(Metric(f"test_aa_{radius:g}", "maximize", words, "%", "share", split="test",
-                                count="test_aa_n", is_interim=False))  # fmt: skip
+            for radius in config.eval_l2_radii_255:
+                words = f"robust accuracy, l2 PGD-{config.eval_pgd_steps} ({losses}) at {radius:g}/255"
+                found.append(_accuracy(split, f"pgd_l2_{radius:g}", words, is_interim=False, is_headline=True))
+        for split, norm in product(config.autoattack_splits(), NORMS):
+            for radius in config.final_radii_255(norm):
+                words = f"robust accuracy, {'l2 ' if norm == 'l2' else ''}AutoAttack at {radius:g}/255"
+                twin = (
+                    _twin(split, f"aa_{ATTACK_INFIX[norm]}{radius:g}") if config.eval_autoattack_split == "both" else ""
+                )
+                found.append(Metric(f"{split}_aa_{ATTACK_INFIX[norm]}{radius:g}", "maximize", words, "%", "share",
+                                    split=split, twin=twin, count=f"{split}_aa_n", is_interim=False))  # fmt: skip
+        for split in config.corrupted_splits():
+            words = f"accuracy under common corruptions, {config.eval_corruptions}"
+            twin = _twin(split, "corrupted") if len(config.corrupted_splits()) == 2 else ""
+            found.append(Metric(f"{split}_corrupted", "maximize", words, "%", split=split, twin=twin, is_interim=False))
         return found
 
     def run(self, config: TrialConfig, data: "TrialData", context: Context) -> Iterator[Report]:
@@ -104,7 +119,7 @@ class RobustSSL(Trainable):
         cap_device(context.gpu_share, device)
         encoder = None
         if context.shared_folder is not None:
-            encoder = context.shared_folder / "encoders" / encoder_name(config, data.checksum, device.type)
+            encoder = context.shared_folder / "encoders" / encoder_name(config, data.pretraining_checksum, device.type)
         for report in run_trial(
             config,
             data,
@@ -127,8 +142,8 @@ class RobustSSL(Trainable):
         return scale * sum(stage.epochs * stage.view_passes_per_image() for stage in config.stages())
 
     def scale(self, data: "TrialData") -> int:
-        """The number of training images."""
-        return len(data.train.labels)
+        """The number of images in the pretraining."""
+        return len(data.pretraining.labels)
 
     def load_data(self, config: TrialConfig, on_progress: Callable[[int, int], None] | None = None) -> "TrialData":
         """The images, decoded and split."""
@@ -143,12 +158,16 @@ class RobustSSL(Trainable):
         return available_here(data, config)
 
     def data_name(self, config: TrialConfig) -> str:
-        """The data set."""
-        return config.dataset
+        """The data set of the pretraining, and that of the probe if it is another."""
+        return " to ".join(dict.fromkeys([config.dataset, config.probed_dataset]))
 
     def data_checksum(self, data: "TrialData") -> str:
         """Of all decoded images and labels."""
         return data.checksum
+
+    def examples_checksum(self, data_checksum: str) -> str:
+        """Of the images of probe and evaluation alone, whatever the encoder was pretrained on."""
+        return data_checksum.rpartition("+")[2]
 
     def require_fitting(self, config: TrialConfig, data: "TrialData") -> None:
         """Raises ``ValueError`` if there are too few images or classes."""
@@ -178,7 +197,7 @@ class RobustSSL(Trainable):
         return {"train_pflop": pflop, "view_passes": float(self.total_progress(config, 1))}
 
     def located(self, config: TrialConfig) -> TrialConfig:
-        """``data_root`` becomes absolute."""
+        """``data_root`` and ``probe_data_root`` become absolute."""
         return resolve_paths(config)
 
     def preset_fields(self, preset: str, base: TrialConfig) -> dict[str, Any]:
@@ -187,13 +206,13 @@ class RobustSSL(Trainable):
 
     def implied(self, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32."""
-        is_photographs = preset == "laptop" and changes.get("dataset", "digits") != "digits"
-        return {"image_size": 32} if is_photographs else {}
+        chosen = {changes.get(name) for name in ("dataset", "probe_dataset")}
+        return {"image_size": 32} if preset == "laptop" and chosen - {None, "digits"} else {}
 
     def describe(self, config: TrialConfig) -> str:
         """Data, size of the images, network, batch."""
         size = config.image_size
-        return f"{config.dataset} at {size}x{size}, {config.encoder}, batch {config.batch_size}"
+        return f"{self.data_name(config)} at {size}x{size}, {config.encoder}, batch {config.batch_size}"
 
     def command(self, config: TrialConfig) -> str:
         """``python -m trainables.run_trial`` with the settings that differ from a preset."""
@@ -209,12 +228,16 @@ def _accuracy(
     split: Split, name: str, label: str, *, is_interim: bool, is_final: bool = True, is_headline: bool = False
 ) -> Metric:
     direction: Direction = "maximize"
-    twin = f"{'test' if split == 'val' else 'val'}_{name}"
+    twin = _twin(split, name)
     return Metric(f"{split}_{name}", direction, label, "%", "share", split=split, twin=twin, count=f"{split}_n",
                   is_interim=is_interim, is_final=is_final, is_headline=is_headline)  # fmt: skip
 
 
 _counted: dict[tuple[Any, ...], Any] = {}  # costs, by the fields that decide them
+
+
+def _twin(split: Split, name: str) -> str:
+    return f"{'test' if split == 'val' else 'val'}_{name}"
 
 
 def _pass_cost(config: TrialConfig) -> "PassCost":

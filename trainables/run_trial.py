@@ -20,10 +20,11 @@ from study.files import make_folder, replacing
 from study.record.trial_folder import save_result
 from study.settings import explain, parse_settings
 from trainables.data.datasets import load_data
+from trainables.evaluation.evaluate import Metrics
 from trainables.evaluation.probe import ProbedClassifier
 from trainables.pretraining.encoders import HeadedEncoder, build_encoder
 from trainables.pretraining.pretrain import TrialDiverged
-from trainables.trial import FinalReport, Metrics, Progress, run_trial
+from trainables.trial import FinalReport, Progress, run_trial
 from trainables.trial_config import PRESETS, TrialConfig, preset_fields, resolve_paths
 from trainables.whole_files import DamagedFile, load_state
 

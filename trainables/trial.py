@@ -13,37 +13,25 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from trainables.checkpoint import TrialCheckpoint
-from trainables.data.datasets import ImageSet, TrialData, missing_classes, shortened
-from trainables.data.stored_images import Images
-from trainables.evaluation.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
-from trainables.evaluation.check_table import check_metrics
-from trainables.evaluation.nearest_neighbours import correct_by_neighbours
+from trainables.data.datasets import TrialData
+from trainables.evaluation.autoattack_adapter import MIN_AUTOATTACK_CLASSES
+from trainables.evaluation.corrupted_accuracy import require_corrupted_images
+from trainables.evaluation.evaluate import Metrics, evaluate_final, evaluate_interim
 from trainables.evaluation.probe import ProbedClassifier
-from trainables.evaluation.probe_training import ProbeTraining, train_probe
-from trainables.evaluation.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
-from trainables.evaluation.validity import (
-    AutoAttackOutcome,
-    Found,
-    checks_of_attack,
-    checks_of_autoattack,
-    feature_effective_rank,
-)
+from trainables.evaluation.probe_training import ProbeTraining
+from trainables.evaluation.robust_accuracy import Flags
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
 from trainables.pretraining.cost import finetuning_pflop
-from trainables.pretraining.encoders import Encoder
 from trainables.pretraining.shared_encoder import SharedEncoder, encoder_name
 from trainables.pretraining.stages import Stages
 from trainables.trial_config import TrialConfig
 
 SECONDS_BETWEEN_LOOKS = 1.0  # between checks for an encoder that another trial is training
-Metrics = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -58,7 +46,7 @@ class FinalReport:
     """The full evaluation of a completed pretraining.
 
     ``flags`` holds, for each attack, whether each validation and test image was classified correctly; under AutoAttack,
-    each of the first ``eval_autoattack_samples`` test images.
+    each of the first ``eval_autoattack_samples`` images of ``eval_autoattack_split``.
     """
 
     metrics: Metrics
@@ -116,7 +104,7 @@ def run_trial(
     """
     with freed_memory_kept(device):
         require_fitting(config, data)
-        images, labels = data.train.tensors()
+        images, labels = data.pretraining.tensors()
         stages = Stages(config, images, labels, device)
         checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
         pretrained = partial(_pretrain, stages, data, config, milestones, checkpoint, checkpoint_seconds)
@@ -129,7 +117,7 @@ def run_trial(
             if not checkpoint.is_encoder_shared:
                 shared.save(stages.finished_state())
         probe = _final_probe(stages, data, config)
-        share = _share_of_pretraining(stages, config)
+        share = _share_of_pretraining(stages, data, config)
         for done in _train_probe(probe, stages, checkpoint, checkpoint_seconds):
             if share < 1:
                 yield Progress(stages.view_passes, share + (1 - share) * done)
@@ -166,7 +154,7 @@ def _beside(encoder_path: Path | None, stages: Stages, data: TrialData) -> Path 
     if encoder_path is None:
         return None
     stage = stages.current
-    return encoder_path.with_name(encoder_name(stage.config, data.checksum, stage.device.type))
+    return encoder_path.with_name(encoder_name(stage.config, data.pretraining_checksum, stage.device.type))
 
 
 def _pretrain_teacher(
@@ -199,7 +187,7 @@ def _pretrain(
     # Milestones passed before the last batch are skipped: their encoders no longer exist.
     passed = stages.view_passes - (pretraining.view_passes_per_batch if pretraining.batches_done else 0)
     pending = [m for m in sorted(set(milestones)) if passed < m < total and m not in checkpoint.reported]
-    share = _share_of_pretraining(stages, config)
+    share = _share_of_pretraining(stages, data, config)
 
     if not pretraining.is_finished:
         require_memory(pretraining.encoder, pretraining.config, pretraining.device)
@@ -248,22 +236,24 @@ def _train_probe(
             saved_at = time.monotonic()
 
 
-def _share_of_pretraining(stages: Stages, config: TrialConfig) -> float:
+def _share_of_pretraining(stages: Stages, data: TrialData, config: TrialConfig) -> float:
     """The share of the compute that is pretraining's and not that of a full fine-tuning."""
-    finetuning = len(stages.current.images) * finetuning_pflop(stages.encoder, config)
+    finetuning = len(data.train.labels) * finetuning_pflop(stages.encoder, config)
     return stages.total_pflop / (stages.total_pflop + finetuning)
 
 
 def require_fitting(config: TrialConfig, data: TrialData) -> None:
-    """Raises ``ValueError`` if there are too few images for ``config`` or too few classes for AutoAttack."""
-    num_images = len(data.train.labels)
+    """Raises ``ValueError`` if there are too few images or classes for ``config``, or no corrupted ones."""
+    require_corrupted_images(config, data)
+    num_images = len(data.pretraining.labels)
     if num_images < config.batch_size:
         raise ValueError(
             f"batch_size must not exceed the training images: batch_size={config.batch_size}, images={num_images}"
         )
+    num_images = len(data.train.labels)
     if config.eval_knn_neighbours is not None and config.eval_knn_neighbours > num_images:
         raise ValueError(
-            "eval_knn_neighbours must not exceed the training images: "
+            "eval_knn_neighbours must not exceed the training images of the probe: "
             f"eval_knn_neighbours={config.eval_knn_neighbours}, images={num_images}"
         )
     if config.eval_autoattack_samples > 0 and data.num_classes < MIN_AUTOATTACK_CLASSES:
@@ -271,87 +261,6 @@ def require_fitting(config: TrialConfig, data: TrialData) -> None:
             f"AutoAttack needs at least {MIN_AUTOATTACK_CLASSES} classes; eval_autoattack_samples must be 0: "
             f"classes={data.num_classes}"
         )
-
-
-def evaluate_interim(stages: Stages, data: TrialData, config: TrialConfig) -> Metrics:
-    """Costs, and accuracies of a short probe: ``rung_images`` training images, and as many validation images.
-
-    A full fine-tuning is shortened, too, and is of a copy of the encoder. ``validity`` names the classes of which the
-    probe saw no image, if there are any.
-    """
-    train, validation = data.train.tensors(config.rung_images), data.validation.tensors(config.rung_images)
-    classifier = train_probe(stages.encoder, *train, data.num_classes, config, num_epochs=config.rung_probe_epochs)
-    flags = correct_under_attack(classifier, *validation, config, config.rung_radii_255)
-    flags |= _knn_flags(stages.encoder, train, validation, config)
-    stages.encoder.requires_grad_(True)
-    metrics: Metrics = stages.costs() | stages.reused_costs() | accuracies(flags, "val")
-    missing = missing_classes(data.train.labels[: config.rung_images], data.class_names)
-    if missing:
-        metrics["validity"] = [f"rung_images={config.rung_images} leaves the probe no image of {shortened(missing)}"]
-    return metrics
-
-
-def evaluate_final(
-    stages: Stages, probe: ProbeTraining, data: TrialData, config: TrialConfig, attacks_done: Path | None
-) -> tuple[Metrics, Flags]:
-    """Accuracies, checks and costs with a trained probe.
-
-    AutoAttack, the one part that can take hours, keeps its progress in the file ``attacks_done``, which is valid only
-    for a bit-identical classifier.
-    """
-    started = time.monotonic()
-    classifier = probe.classifier
-    metrics: Metrics = stages.costs()
-    if probe.is_full:
-        metrics["train_pflop"] += len(probe.images) * finetuning_pflop(stages.encoder, config)
-        metrics["train_seconds"] += probe.seconds
-    flags: Flags = {}
-    checks: Found = {}
-    warnings: list[str] = []
-    train = data.train.tensors()
-    for split, part in (("val", data.validation), ("test", data.test)):
-        found = correct_under_attack(classifier, *part.tensors(), config)
-        found |= _knn_flags(stages.encoder, train, part.tensors(), config)
-        metrics |= accuracies(found, split)
-        flags |= {f"{split}_{name}": correct for name, correct in found.items()}
-    if config.eval_autoattack_samples > 0:
-        outcome = _autoattack(classifier, data.test, flags, config, attacks_done)
-        found = {f"test_{name}": correct for name, correct in outcome.flags.items()}
-        flags |= found
-        metrics |= {name: percent_correct(correct) for name, correct in found.items()}
-        metrics["test_aa_n"] = len(next(iter(found.values())))
-        checks |= checks_of_autoattack(outcome, is_random=classifier.is_stochastic)
-        warnings += [f"AutoAttack: {text}" for text in outcome.warnings]
-    validation = data.validation.tensors()
-    metrics["chance_accuracy"] = data.chance_percent
-    num = len(validation[1])
-    checks["effective_rank"] = feature_effective_rank(classifier, validation[0]), num
-    checks["above_chance"] = metrics["val_clean"] - data.chance_percent, num
-    on_validation = {name.removeprefix("val_"): correct for name, correct in flags.items() if name.startswith("val_")}
-    checks |= checks_of_attack(classifier, *validation, on_validation, config)
-    metrics |= check_metrics(checks, warnings)
-    metrics["evaluation_seconds"] = time.monotonic() - started + (0.0 if probe.is_full else probe.seconds)
-    return metrics, flags
-
-
-def _knn_flags(
-    encoder: Encoder, bank: tuple[Images, Tensor], queries: tuple[Images, Tensor], config: TrialConfig
-) -> Flags:
-    """Whether the k-NN classifier of ``config``, if it has one, is right; on the features of the pretrained encoder."""
-    if config.eval_knn_neighbours is None:
-        return {}
-    return {"knn": correct_by_neighbours(encoder.eval(), bank, queries, config.eval_knn_neighbours, config)}
-
-
-def _autoattack(
-    classifier: ProbedClassifier, test: ImageSet, flags: Flags, config: TrialConfig, attacks_done: Path | None
-) -> AutoAttackOutcome:
-    """AutoAttack on the first test images; images that PGD already broke at the same radius count as broken."""
-    images, labels = test.tensors(config.eval_autoattack_samples)
-    known = {r: flags[f"test_pgd_{r:g}"][: len(images)] for r in config.eval_radii_255}
-    warnings: list[str] = []
-    found = correct_under_autoattack(classifier, images, labels, known, config, attacks_done, warnings.append)
-    return AutoAttackOutcome(found, {f"pgd_{radius:g}": correct for radius, correct in known.items()}, warnings)
 
 
 def _autoattack_progress(checkpoint_path: Path) -> Path:

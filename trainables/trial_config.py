@@ -5,6 +5,7 @@ marked 'fidelity' are choices that the paper and its code leave open, each expla
 """
 
 import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
@@ -17,18 +18,31 @@ from trainables.pretraining.methods import METHODS, MethodName, fields_of_others
 Adversary = Literal["none", "pgd", "free", "fgsm"]
 Augmentation = Literal["emp_ssl", "simclr", "padded_crop", "none"]
 
+Norm = Literal["linf", "l2"]
+NORMS: tuple[Norm, ...] = ("linf", "l2")
+ATTACK_INFIX: dict[Norm, str] = {"linf": "", "l2": "l2_"}  # in the names of metrics, after the attack
+Split = Literal["val", "test"]
+
+CORRUPTED_FOLDERS = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
+MAX_CORRUPTED_SIZE = 64  # pixels: severities are those for 32, on images of 224 they would hardly be seen
+NORM_FIELDS = {  # field -> the field that names its norm
+    "attack_radius_255": "attack_norm", "attack_step_255": "attack_norm",
+    "probe_attack_radius_255": "probe_attack_norm", "probe_attack_step_255": "probe_attack_norm",
+}  # fmt: skip
 # The step of the paper's code is 0.01 on a [0, 1] scale, hence 2.55/255.
 PAPER_STEP_255 = 2.55
 # The fields that decide which images a trial sees, in training or in evaluation.
 DATA_FIELDS = (
     "dataset", "data_root", "image_size", "train_images", "validation_fraction", "split_seed", "eval_samples",
+    "probe_dataset", "probe_data_root", "probe_train_images",
 )  # fmt: skip
 
 
 class TrialConfig(BaseModel):
     """One trial: (self-supervised, adversarial) pretraining, probe or fine-tuning, attack. Frozen, validated, hashable.
 
-    Radii and steps are l-infinity and in units of 1/255 of the pixel range; pixels are in [0, 1], not normalised.
+    Radii and steps are in units of 1/255 of the pixel range, l-infinity unless a field says otherwise; an l2 radius is
+    of the whole image, so that 127.5 is 0.5. Pixels are in [0, 1], not normalised.
 
     Raises:
         pydantic.ValidationError: naming field, rule and value, for any impossible value or unknown field.
@@ -38,9 +52,11 @@ class TrialConfig(BaseModel):
     trainable: ClassVar[str] = "trainables.robust_ssl:ROBUST_SSL"
 
     # Data.
-    dataset: Literal["digits", "cifar10", "cifar100", "imagefolder"] = "cifar10"
+    dataset: Literal["digits", "cifar10", "cifar100", "stl10", "stl10_unlabeled", "imagefolder"] = Field(
+        "cifar10", description="images of the pretraining; stl10_unlabeled: the 100,000 without labels"
+    )
     data_root: str = Field(
-        "data", description="where the dataset's files are (downloaded to, for cifar10 and cifar100)"
+        "data", description="where the dataset's files are (downloaded to, for cifar10, cifar100 and stl10)"
     )
     image_size: int = Field(32, ge=8, le=512, description="side of images and of views, pixels")
     train_images: int | None = Field(None, ge=20, description="stratified cap on training images; none: all")
@@ -94,8 +110,9 @@ class TrialConfig(BaseModel):
 
     # Adversary in pretraining.
     adversary: Adversary = "free"
-    attack_radius_255: float = Field(8.0, ge=0, le=255)
-    attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
+    attack_norm: Norm = Field("linf", description="norm of attack_radius_255 and attack_step_255")
+    attack_radius_255: float = Field(8.0, ge=0)
+    attack_step_255: float = Field(PAPER_STEP_255, gt=0)
     pgd_steps: int = Field(5, ge=1, description="attack steps per update of adversary pgd")
     replays: int = Field(3, ge=1, description="m of adversary free: updates on each batch of views")
     fgsm_step_factor: float = Field(
@@ -139,6 +156,15 @@ class TrialConfig(BaseModel):
     projector_dim: int = Field(1024, ge=2)
     predictor_hidden_dim: int | None = Field(None, ge=2, description="of BYOL; none: projector_hidden_dim")
 
+    # Transfer: other images for the probe and every evaluation than for the pretraining.
+    probe_dataset: Literal["digits", "cifar10", "cifar100", "stl10", "imagefolder"] | None = Field(
+        None, description="images of probe and evaluation; none: those of dataset (stl10 for stl10_unlabeled)"
+    )
+    probe_data_root: str | None = Field(None, description="where the files of probe_dataset are; none: in data_root")
+    probe_train_images: int | None = Field(
+        None, ge=20, description="stratified cap on the images that the probe is trained on; none: all"
+    )
+
     # Linear probe on frozen features; own_head is the classifier that method supervised has trained already.
     probe: Literal["central", "robust_central", "n_views", "own_head", "full_finetuning"] = Field(
         "robust_central", description="full_finetuning: adversarial training of a copy of the encoder and a new head"
@@ -156,8 +182,9 @@ class TrialConfig(BaseModel):
     probe_learning_rate: float | None = Field(
         None, gt=0, description="none: 3e-4 (Adam), or SGD's 0.03 for n_views, 0.01 for acl, 0.1 for full_finetuning"
     )
-    probe_attack_radius_255: float = Field(8.0, ge=0, le=255)
-    probe_attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
+    probe_attack_norm: Norm = Field("linf", description="norm of probe_attack_radius_255 and probe_attack_step_255")
+    probe_attack_radius_255: float = Field(8.0, ge=0)
+    probe_attack_step_255: float = Field(PAPER_STEP_255, gt=0)
     probe_attack_steps: int = Field(5, ge=1)
     probe_views: int = Field(32, ge=1, description="views that probe n_views averages the features of")
     probe_view_draw: Literal["fixed", "redrawn"] = Field(
@@ -167,6 +194,9 @@ class TrialConfig(BaseModel):
 
     # Evaluation.
     eval_radii_255: tuple[float, ...] = Field((4.0, 8.0, 16.0), min_length=1)
+    eval_l2_radii_255: tuple[float, ...] = Field(
+        (), description="l2 radii, attacked as well with steps of 2.5 radii divided by eval_pgd_steps"
+    )
     eval_pgd_steps: int = Field(20, ge=1)
     eval_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
     eval_losses: tuple[Literal["cross_entropy", "margin"], ...] = Field(
@@ -180,7 +210,13 @@ class TrialConfig(BaseModel):
     eval_restarts: int = Field(1, ge=1, description="the first starts at 0 as in the paper, further ones at random")
     eval_samples: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
     eval_eot_samples: int = Field(20, ge=1, description="draws an attack averages gradients over, for redrawn views")
-    eval_autoattack_samples: int = Field(0, ge=0, description="first test images that AutoAttack standard also attacks")
+    eval_autoattack_samples: int = Field(0, ge=0, description="first images that AutoAttack standard also attacks")
+    eval_autoattack_split: Literal["test", "validation", "both"] = Field(
+        "test", description="of which images; validation: as an objective, or to confirm before the test"
+    )
+    eval_corruptions: Literal["none", "generated", "files"] = Field(
+        "none", description="generated: eight corruptions made here; files: those of CIFAR-10-C and CIFAR-100-C"
+    )
     eval_knn_neighbours: int | None = Field(
         None, ge=1, description="k of a k-NN classifier of the pretrained features, a check without a probe; none: off"
     )
@@ -225,10 +261,14 @@ class TrialConfig(BaseModel):
                 "eval_knn_neighbours must not exceed rung_images, among which they are sought at rungs: "
                 f"eval_knn_neighbours={self.eval_knn_neighbours}, rung_images={self.rung_images}"
             )
-        for name in ("eval_radii_255", "rung_radii_255"):
-            radii = getattr(self, name)
-            if any(not 0 < r <= 255 for r in radii) or list(radii) != sorted(set(radii)):
-                raise ValueError(f"{name} must be increasing and within (0, 255]: {name}={radii}")
+        for name in ("eval_radii_255", "rung_radii_255", "eval_l2_radii_255"):
+            radii, largest = getattr(self, name), math.inf if name == "eval_l2_radii_255" else 255
+            if any(not 0 < r <= largest for r in radii) or list(radii) != sorted(set(radii)):
+                raise ValueError(f"{name} must be increasing and within (0, {largest}]: {name}={radii}")
+        for field, norm in NORM_FIELDS.items():
+            if getattr(self, norm) == "linf" and getattr(self, field) > 255:
+                raise ValueError(f"{field} must not exceed 255 for {norm} linf: {field}={getattr(self, field)}")
+        self._check_data()
         return self
 
     def _check_teacher(self) -> None:
@@ -243,6 +283,30 @@ class TrialConfig(BaseModel):
                 f"distilled_layer 'hidden': distilled_layer={self.distilled_layer}"
             )
 
+    def _check_data(self) -> None:
+        if METHODS[self.method].needs_labels and (self.dataset == "stl10_unlabeled" or self.probe_dataset is not None):
+            raise ValueError(
+                f"method {self.method} needs the labels of the images that it is evaluated on: "
+                f"dataset={self.dataset}, probe_dataset={self.probe_dataset}"
+            )
+        is_same_place = self.dataset != "imagefolder" or self.probed_data[1] == self.data_root
+        if self.probe_dataset == self.dataset and is_same_place:
+            raise ValueError(
+                f"probe_dataset must be other images than dataset; none: the same: probe_dataset={self.probe_dataset}"
+            )
+        if self.eval_corruptions == "files" and self.probed_data[0] not in CORRUPTED_FOLDERS:
+            raise ValueError(
+                f"eval_corruptions files needs {' or '.join(CORRUPTED_FOLDERS)} as the probed images: "
+                f"{self.probed_data[0]}"
+            )
+        if self.eval_corruptions == "generated" and self.image_size > MAX_CORRUPTED_SIZE:
+            raise ValueError(
+                "eval_corruptions generated has severities for small images, image_size must be at most "
+                f"{MAX_CORRUPTED_SIZE}: image_size={self.image_size}"
+            )
+        if self.eval_corruptions != "none" and self.probe_threat == "per_view":
+            raise ValueError("corruptions are of images: eval_corruptions must be 'none' for probe_threat per_view")
+
     def stages(self) -> tuple["TrialConfig", ...]:
         """The pretrainings of the trial in order: its own alone, or after its teacher's, which is a clean one."""
         if not METHODS[self.method].has_teacher:
@@ -253,6 +317,18 @@ class TrialConfig(BaseModel):
             if name.startswith("teacher_")
         }
         return self.replace(**teacher, adversary="none", augmentation_decay="none"), self
+
+    @property
+    def probed_data(self) -> tuple[str, str]:
+        """The data set that probe and evaluation use, and where its files are."""
+        if self.probe_dataset is None:
+            return self.dataset.removesuffix("_unlabeled"), self.data_root
+        return self.probe_dataset, self.data_root if self.probe_data_root is None else self.probe_data_root
+
+    @property
+    def probed_dataset(self) -> str:
+        """The data set that probe and evaluation use."""
+        return self.probed_data[0]
 
     def replace(self, **changes: Any) -> "TrialConfig":
         """Returns a validated copy with ``changes`` applied; raises like the constructor."""
@@ -319,6 +395,22 @@ class TrialConfig(BaseModel):
                 return ProbeRecipe(0.01, 25, 512)
         return ProbeRecipe(3e-4, 10, 256)
 
+    def final_radii_255(self, norm: Norm) -> tuple[float, ...]:
+        """The radii of the final evaluation in ``norm``."""
+        return self.eval_radii_255 if norm == "linf" else self.eval_l2_radii_255
+
+    def autoattack_splits(self) -> tuple[Split, ...]:
+        """Of which images AutoAttack attacks the first ones."""
+        if self.eval_autoattack_samples == 0:
+            return ()
+        splits: dict[str, tuple[Split, ...]] = {"validation": ("val",), "both": ("val", "test")}
+        return splits.get(self.eval_autoattack_split, ("test",))
+
+    def corrupted_splits(self) -> tuple[Split, ...]:
+        """Which images are evaluated with corruptions; there are no official files of validation images."""
+        splits: dict[str, tuple[Split, ...]] = {"generated": ("val", "test"), "files": ("test",)}
+        return splits.get(self.eval_corruptions, ())
+
     def updates_per_batch(self) -> int:
         """Optimizer steps on each batch of views: m for free adversarial training, else 1."""
         return self.replays if self.adversary == "free" else 1
@@ -329,7 +421,9 @@ class TrialConfig(BaseModel):
         ``data_root`` counts only for an ImageFolder: the other datasets are the same wherever they are stored.
         ``compile`` never counts: the computation is the same.
         """
-        dropped = self._ineffective_fields() | (set() if self.dataset == "imagefolder" else {"data_root"}) | {"compile"}
+        dropped = self._ineffective_fields() | {"compile"}
+        dropped |= set() if self.dataset == "imagefolder" else {"data_root"}
+        dropped |= set() if self.probe_dataset == "imagefolder" else {"probe_data_root"}
         return {k: v for k, v in self.model_dump(mode="json").items() if k not in dropped}
 
     def content_hash(self) -> str:
@@ -417,8 +511,8 @@ class ProbeRecipe(NamedTuple):
     batch_size: int
 
 
-PROBE_ATTACK = ("probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps")
 PROBE_LOSS = ("probe_loss", "probe_trades_beta")
+PROBE_ATTACK = ("probe_attack_norm", "probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps")
 PROBE_VIEWS = ("probe_views", "probe_view_draw", "probe_threat", "eval_eot_samples")
 
 # (field, value) -> the fields that then have no effect.
@@ -427,7 +521,7 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("adversary", "none"): (
         "attack_radius_255", "attack_step_255", "pgd_steps", "replays", "lr_horizon", "gradient_leak", "free_step",
         "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor", "simclr_anchor_leak",
-        "fgsm_step_factor", "distillation_robust_weight", "distillation_attack_anchor",
+        "fgsm_step_factor", "distillation_robust_weight", "distillation_attack_anchor", "attack_norm",
     ),
     ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation", "fgsm_step_factor"),
     ("adversary", "free"): (
@@ -450,6 +544,9 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("probe", "full_finetuning"): (*PROBE_VIEWS, "probe_protocol"),
     ("probe_loss", "pgd"): ("probe_trades_beta",),
     ("probe_view_draw", "fixed"): ("eval_eot_samples",),
+    ("probe_dataset", None): ("probe_data_root",),
+    ("probe_dataset", "digits"): ("probe_data_root",),
+    ("eval_autoattack_samples", 0): ("eval_autoattack_split",),
 }  # fmt: skip
 
 
@@ -462,6 +559,13 @@ EARLIER: dict[str, Any] = {
     "eval_losses": ["cross_entropy"],
     "eval_knn_neighbours": None,
     "eval_checks": "cheap",
+    "probe_dataset": None,
+    "probe_train_images": None,
+    "attack_norm": "linf",
+    "probe_attack_norm": "linf",
+    "eval_l2_radii_255": [],
+    "eval_autoattack_split": "test",
+    "eval_corruptions": "none",
 }
 
 
@@ -515,6 +619,8 @@ def command_line(config: TrialConfig) -> str:
     fields = config.effective()
     if config.dataset != "digits":
         fields["data_root"] = config.data_root
+    if config.probe_dataset not in (None, "digits"):
+        fields["probe_data_root"] = config.probe_data_root
     best: tuple[str, dict[str, Any]] | None = None
     for preset in PRESETS:
         base = TrialConfig(**preset_fields(preset, config.method, config.teacher_method)).model_dump(mode="json")
@@ -527,5 +633,8 @@ def command_line(config: TrialConfig) -> str:
 
 
 def resolve_paths(config: TrialConfig) -> TrialConfig:
-    """Returns the config with ``data_root`` absolute, as workers run in other directories."""
-    return config.replace(data_root=str(Path(config.data_root).expanduser().resolve()))
+    """Returns the config with absolute paths, as workers run in other directories."""
+    paths = {name: getattr(config, name) for name in ("data_root", "probe_data_root")}
+    return config.replace(
+        **{name: str(Path(path).expanduser().resolve()) for name, path in paths.items() if path is not None}
+    )

@@ -76,7 +76,7 @@ def _header(title: str, trial: EvaluatedTrial, points: Sequence[CurvePoint], dev
     config = trial.config
     facts = {
         "Trial": f"{config.method}, adversary {config.adversary}, {config.encoder}, seed {config.seed}",
-        "Images": f"{points[0].num_images:,} test images of {config.dataset}, {config.image_size} pixels; "
+        "Images": f"{points[0].num_images:,} test images of {config.probed_dataset}, {config.image_size} pixels; "
         + ("no checksum of them was recorded" if trial.data_checksum is None else "their checksum is the recorded one"),
         "Attack": attack_text(config),
         "Computed": f"{utc_text()}, on {device.type}, torch {torch.__version__}",

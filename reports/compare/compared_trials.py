@@ -136,8 +136,9 @@ def why_unpaired(first: EvaluatedTrial, second: EvaluatedTrial, metric: Metric) 
         values = [getattr(trial.config, field) for trial in (first, second)]
         if values[0] != values[1]:
             return f"{other}: {field} is {json.dumps(values[0])} and {json.dumps(values[1])}"
-    if first.data_checksum is not None and second.data_checksum is not None:
-        if first.data_checksum != second.data_checksum:
+    checksums = [trial.data_checksum for trial in (first, second) if trial.data_checksum is not None]
+    if len(checksums) == 2:
+        if len({trainable.examples_checksum(checksum) for checksum in checksums}) > 1:
             return f"{other}: the checksums of the data differ"
     else:
         places = [trainable.effective(trial.config) for trial in (first, second)]

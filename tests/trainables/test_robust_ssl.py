@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from study.trainable import Context, Final, Interim, Progress, load_trainable, trainable_of
+from trainables.evaluation import autoattack_adapter, evaluate
 from trainables.pretraining.cost import count_pass_cost, finetuning_pflop, train_pflop_per_batch
 from trainables.pretraining.encoders import build_encoder
 from trainables.pretraining.second_networks import build_second_network
@@ -20,6 +22,44 @@ CONFIG = TrialConfig(
     projector_dim=8, batch_size=20, epochs=2, replays=2, probe_epochs=1, eval_samples=50, eval_pgd_steps=2,
     eval_radii_255=(4.0, 8.0), rung_images=40, rung_probe_epochs=1, rung_radii_255=(2.0, 8.0), eval_knn_neighbours=5,
 )  # fmt: skip
+
+
+def test_other_threats_and_autoattack_on_validation_images_are_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autoattack_adapter, "STANDARD_ATTACKS", ())  # they take time, and are tested elsewhere
+    config = CONFIG.replace(
+        epochs=1, eval_l2_radii_255=(16.0, 64.0), eval_corruptions="generated", eval_autoattack_samples=10,
+        eval_autoattack_split="both", eval_radii_255=(32.0,),
+    )  # fmt: skip
+    data, attacked = ROBUST_SSL.load_data(config), []
+
+    def noted(classifier: object, images: torch.Tensor, *rest: object) -> dict[str, np.ndarray]:
+        attacked.append(images)
+        return autoattack_adapter.correct_under_autoattack(classifier, images, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluate, "correct_under_autoattack", noted)
+    (*_, final) = ROBUST_SSL.run(config, data, Context(tmp_path / "trial"))
+    assert isinstance(final, Final)
+    for images, part in zip(attacked, (data.validation, data.validation, data.test, data.test), strict=True):
+        assert np.array_equal(images.numpy(), part.images[:10])  # type: ignore[index]
+    described = {metric.name: metric for metric in ROBUST_SSL.metrics(config) if metric.is_final}
+    added = {f"{split}_{name}" for split in ("val", "test") for name in
+             ("pgd_l2_16", "pgd_l2_64", "aa_32", "aa_l2_16", "aa_l2_64", "corrupted")}  # fmt: skip
+    assert set(described) - {m.name for m in ROBUST_SSL.metrics(CONFIG)} == added | {"val_pgd_32", "test_pgd_32"}
+    assert set(described) <= set(final.metrics)
+    for name in added:
+        assert described[described[name].twin].twin == name and not described[name].is_interim
+    for split in ("val", "test"):
+        assert final.metrics[f"{split}_aa_n"] == 10
+        for attack in ("32", "l2_16", "l2_64"):
+            by_pgd, by_autoattack = (final.outcomes[f"{split}_{name}_{attack}"] for name in ("pgd", "aa"))
+            assert np.array_equal(by_autoattack, by_pgd[:10])
+            assert final.metrics[f"{split}_aa_{attack}"] == pytest.approx(100 * by_autoattack.mean())
+    assert {"eval_autoattack_split", "eval_l2_radii_255", "eval_corruptions"} <= set(ROBUST_SSL.confirmation_fields)
+    only = config.replace(eval_autoattack_split="validation", eval_corruptions="none")
+    names = {metric.name: metric for metric in ROBUST_SSL.metrics(only)}
+    assert names["val_aa_32"].twin == "" and not {name for name in names if name.startswith("test_aa")}
 
 
 def test_a_trial_reports_what_is_described(tmp_path: Path) -> None:

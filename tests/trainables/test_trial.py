@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainables import trial
 from trainables.data.datasets import ImageSet, TrialData, load_data
+from trainables.evaluation import evaluate
 from trainables.evaluation.probe_training import ProbeTraining
 from trainables.pretraining.pretrain import TrialDiverged
 from trainables.robust_ssl import ROBUST_SSL
@@ -321,7 +321,7 @@ def test_an_evaluation_goes_on_with_the_head_it_had(
     config, path = CONFIG.replace(epochs=1, **changes), tmp_path / "checkpoint.pt"
     whole = final(list(run_trial(config, data, CPU)))
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(trial, "correct_under_attack", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(evaluate, "correct_under_attack", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
         list(run_trial(config, data, CPU, checkpoint_path=path))
     with monkeypatch.context() as patched:
         patched.setattr(ProbeTraining, "_loss", lambda *given: pytest.fail("trained once more"))

@@ -9,12 +9,13 @@ import torch
 
 from trainables.checkpoint import TrialCheckpoint
 from trainables.data.datasets import TrialData, load_data
+from trainables.evaluation.evaluate import Metrics, evaluate_interim
 from trainables.pretraining.pretrain import TrialDiverged
 from trainables.pretraining.shared_encoder import encoder_name
 from trainables.pretraining.stages import Stages
 from trainables.robust_ssl import ROBUST_SSL
 from trainables.run_trial import load_classifier, save_classifier
-from trainables.trial import FinalReport, InterimReport, Metrics, Progress, evaluate_interim, run_trial
+from trainables.trial import FinalReport, InterimReport, Progress, run_trial
 from trainables.trial_config import TrialConfig
 
 CPU = torch.device("cpu")

@@ -1,16 +1,18 @@
 """The images of a trial: loaded once, decoded to one size, split with a fixed seed.
 
 Test images are a separate set; validation images are a stratified sample cut from the training images. Digits and CIFAR
-are arrays in memory; the images of an ImageFolder, however many, stay in a file.
+are arrays in memory; the images of an ImageFolder and of STL-10, however many, stay in a file.
 """
 
 import hashlib
 import os
 import platform
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -50,13 +52,25 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class TrialData:
-    """Training, validation and test images of a trial."""
+    """The images of a trial: those of its pretraining, and those on which it is probed and evaluated.
 
+    Args:
+        pretraining: images of ``dataset``; without transfer those of ``train``, before ``probe_train_images`` caps it.
+        pretraining_checksum: of all decoded images and labels of ``dataset``, before the split.
+        train, validation, test: of the probe.
+        test_rows: (N,) of the test images in the order of the data set's own test images.
+        class_names: of the probe's images.
+        checksum: of all decoded images and labels that a trial sees, before the split; with transfer two, joined by +.
+    """
+
+    pretraining: ImageSet
+    pretraining_checksum: str
     train: ImageSet
     validation: ImageSet
     test: ImageSet
+    test_rows: np.ndarray
     class_names: tuple[str, ...]
-    checksum: str  # of all decoded images and labels, before the split
+    checksum: str
 
     @property
     def num_classes(self) -> int:
@@ -76,23 +90,37 @@ def load_data(config: TrialConfig, on_progress: OnProgress | None = None) -> Tri
         ValueError: if the files are missing or unreadable, naming the path and what can be run without them; if a class
             is left without training images.
     """
-    match config.dataset:
-        case "digits":
-            train, test, names = _load_digits(config.image_size)
-        case "cifar10" | "cifar100":
-            train, test, names = _load_cifar(config)
-        case "imagefolder":
-            train, test, names = _load_image_folder(Path(config.data_root), config.image_size, on_progress)
-    checksum = _checksum(train, test)
-    train_rows, validation_rows = split_rows(train.labels, config)
-    test_rows = stratified_rows(test.labels, config.eval_samples, config.split_seed)
-    missing = missing_classes(train.labels[train_rows], names)
+    source = _load(config.dataset, config.data_root, config.image_size, on_progress)
+    if config.dataset == "stl10_unlabeled":
+        train_rows = stratified_rows(source.train.labels, config.train_images, config.split_seed)
+    else:
+        train_rows, validation_rows = split_rows(source.train.labels, config, config.train_images)
+    pretraining = train = source.train.take(train_rows)
+    probed, checksum = source, source.checksum
+    if config.probed_data != (config.dataset, config.data_root):
+        probed = _load(*config.probed_data, config.image_size, on_progress)
+        checksum = f"{source.checksum}+{probed.checksum}"
+        train_rows, validation_rows = split_rows(probed.train.labels, config, None)
+        train = probed.train.take(train_rows)
+    if config.probe_train_images is not None:
+        train = train.take(stratified_rows(train.labels, config.probe_train_images, config.split_seed))
+    missing = missing_classes(train.labels, probed.class_names)
     if missing:
         raise ValueError(
             f"no training image is left of {shortened(missing)}: train_images={config.train_images}, "
             f"validation_fraction={config.validation_fraction}"
         )
-    return TrialData(train.take(train_rows), train.take(validation_rows), test.take(test_rows), names, checksum)
+    test_rows = stratified_rows(probed.test.labels, config.eval_samples, config.split_seed)
+    return TrialData(
+        pretraining=pretraining,
+        pretraining_checksum=source.checksum,
+        train=train,
+        validation=probed.train.take(validation_rows),
+        test=probed.test.take(test_rows),
+        test_rows=test_rows,
+        class_names=probed.class_names,
+        checksum=checksum,
+    )
 
 
 def missing_classes(labels: np.ndarray, names: Sequence[str]) -> list[str]:
@@ -116,7 +144,8 @@ def available_here(data: TrialData, config: TrialConfig) -> TrialData:
     Raises:
         ValueError: if the images are missing here too, or are not the same.
     """
-    stored = [s.images for s in (data.train, data.validation, data.test) if isinstance(s.images, StoredImages)]
+    sets = (data.pretraining, data.train, data.validation, data.test)
+    stored = [s.images for s in sets if isinstance(s.images, StoredImages)]
     if all(images.file.is_here() for images in stored):
         return data
     try:
@@ -124,18 +153,19 @@ def available_here(data: TrialData, config: TrialConfig) -> TrialData:
     except ValueError as error:
         raise ValueError(f"on {platform.node()}: {error}") from error
     if found.checksum != data.checksum:
+        places = dict.fromkeys([config.data_root, config.probed_data[1]])
         raise ValueError(
-            f"the images in {config.data_root} on {platform.node()} are not those that were loaded first: "
+            f"the images in {' and '.join(places)} on {platform.node()} are not those that were loaded first: "
             f"checksum {found.checksum[:12]} here, {data.checksum[:12]} there"
         )
     return found
 
 
-def split_rows(labels: np.ndarray, config: TrialConfig) -> tuple[np.ndarray, np.ndarray]:
+def split_rows(labels: np.ndarray, config: TrialConfig, cap: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Rows for training and for validation: disjoint, stratified, seeded by ``split_seed``, each in shuffled order.
 
-    The validation rows are drawn first and do not depend on ``train_images``, so that trials with fewer training images
-    are still compared on the same validation images.
+    The validation rows are drawn first and do not depend on ``cap``, that of the training rows, so that trials with
+    fewer training images are still compared on the same validation images.
     """
     from sklearn.model_selection import train_test_split
 
@@ -148,7 +178,7 @@ def split_rows(labels: np.ndarray, config: TrialConfig) -> tuple[np.ndarray, np.
         )
     except ValueError as error:
         raise ValueError(f"cannot cut a stratified validation split from {len(labels)} images: {error}") from error
-    kept = stratified_rows(labels[train], config.train_images, config.split_seed)
+    kept = stratified_rows(labels[train], cap, config.split_seed)
     capped = stratified_rows(labels[validation], config.eval_samples, config.split_seed)
     return train[kept], validation[capped]
 
@@ -176,7 +206,33 @@ def stratified_rows(labels: np.ndarray, cap: int | None, seed: int) -> np.ndarra
     return np.asarray(kept)
 
 
-def _load_digits(image_size: int) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
+class _Source(NamedTuple):
+    """A data set before it is split."""
+
+    train: ImageSet
+    test: ImageSet
+    class_names: tuple[str, ...]
+
+    @property
+    def checksum(self) -> str:
+        """Over all pixels and labels; for a file, this uses the digest that it was verified by."""
+        sets = (self.train, self.test)
+        return hashlib.sha256("".join(_sha256(s.images) + _sha256(s.labels) for s in sets).encode()).hexdigest()
+
+
+def _load(dataset: str, data_root: str, image_size: int, on_progress: OnProgress | None) -> _Source:
+    match dataset:
+        case "digits":
+            return _load_digits(image_size)
+        case "cifar10" | "cifar100":
+            return _load_cifar(dataset, data_root, image_size)
+        case "stl10" | "stl10_unlabeled":
+            return _load_stl10(dataset, data_root, image_size, on_progress)
+        case _:
+            return _load_image_folder(Path(data_root), image_size, on_progress)
+
+
+def _load_digits(image_size: int) -> _Source:
     """scikit-learn's 1,797 handwritten digits (8x8, 16 gray levels) as RGB, a quarter of them for testing."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -192,34 +248,61 @@ def _load_digits(image_size: int) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
         np.arange(len(labels)), test_size=DIGITS_TEST_FRACTION, stratify=labels, random_state=0
     )
     everything = ImageSet(images, labels)
-    return everything.take(train), everything.take(test), tuple(str(digit) for digit in range(10))
+    return _Source(everything.take(train), everything.take(test), tuple(str(digit) for digit in range(10)))
 
 
-def _load_cifar(config: TrialConfig) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
+def _load_cifar(dataset: str, data_root: str, image_size: int) -> _Source:
     """CIFAR-10 or CIFAR-100 through torchvision, which downloads and checks the archive's checksum."""
     from torchvision import datasets
 
-    if config.image_size != 32:
-        raise ValueError(f"image_size must be 32 for {config.dataset}: image_size={config.image_size}")
-    dataset_class = datasets.CIFAR10 if config.dataset == "cifar10" else datasets.CIFAR100
-    try:
-        parts = [dataset_class(config.data_root, train=train, download=True) for train in (True, False)]
-    except (OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(
-            f"{config.dataset} is not in {Path(config.data_root).resolve()} and could not be downloaded ({reason}); "
-            "--data-root names another folder, --dataset digits needs no download"
-        ) from error
+    if image_size != 32:
+        raise ValueError(f"image_size must be 32 for {dataset}: image_size={image_size}")
+    dataset_class = datasets.CIFAR10 if dataset == "cifar10" else datasets.CIFAR100
+    with _named_if_missing(dataset, data_root):
+        parts = [dataset_class(data_root, train=train, download=True) for train in (True, False)]
     sets = [
         ImageSet(np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)), np.asarray(part.targets, dtype=np.int64))
         for part in parts
     ]
-    return sets[0], sets[1], tuple(parts[0].classes)
+    return _Source(sets[0], sets[1], tuple(parts[0].classes))
 
 
-def _load_image_folder(
-    root: Path, image_size: int, on_progress: OnProgress | None
-) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
+def _load_stl10(dataset: str, data_root: str, image_size: int, on_progress: OnProgress | None) -> _Source:
+    """STL-10 through torchvision, which checks every file, resized from 96 pixels into files of the cache.
+
+    The images without labels, which are given label 0, come with the labelled test images: a set of images has both.
+    """
+    from torchvision.datasets import STL10
+
+    def read(split: str, digest: str) -> tuple[ImageSet, tuple[str, ...]]:
+        with _named_if_missing(dataset, data_root):
+            part = STL10(data_root, split=split, download=True)
+        name = f"stl10-{split}-{image_size}px-{digest[:16]}"
+        file = decoded_images(part.data.transpose(0, 2, 3, 1), name, image_size, on_progress)
+        labels = np.maximum(part.labels.astype(np.int64), 0)
+        return ImageSet(StoredImages(file, np.arange(len(labels))), labels), tuple(part.classes)
+
+    digests = dict([*STL10.train_list, *STL10.test_list])
+    train_split = "unlabeled" if dataset == "stl10_unlabeled" else "train"
+    train, names = read(train_split, digests[f"{train_split}_X.bin"])
+    test, _ = read("test", digests["test_X.bin"])
+    return _Source(train, test, names)
+
+
+@contextmanager
+def _named_if_missing(dataset: str, data_root: str) -> Iterator[None]:
+    """Says where the files of a data set were looked for, if torchvision neither found nor could download them."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(
+            f"{dataset} is not in {Path(data_root).resolve()} and could not be downloaded ({reason}); "
+            "--data-root names another folder, --dataset digits needs no download"
+        ) from error
+
+
+def _load_image_folder(root: Path, image_size: int, on_progress: OnProgress | None) -> _Source:
     """``root/train/<class>/*`` and ``root/test/<class>/*`` (or ``root/val``), decoded once into files of the cache."""
     train_dir, test_dir = root / "train", root / "test"
     if not test_dir.is_dir():
@@ -234,7 +317,7 @@ def _load_image_folder(
     if len(names) < 2:
         raise ValueError(f"{train_dir.resolve()} has {len(names)} class folders; at least 2 are needed")
     train, test = (_decode_folder(folder, names, image_size, on_progress) for folder in (train_dir, test_dir))
-    return train, test, names
+    return _Source(train, test, names)
 
 
 def _decode_folder(folder: Path, names: tuple[str, ...], image_size: int, on_progress: OnProgress | None) -> ImageSet:
@@ -256,11 +339,6 @@ def _decode_folder(folder: Path, names: tuple[str, ...], image_size: int, on_pro
     name = f"{folder.name}-{image_size}px-{listing.hexdigest()[:16]}"
     file = decoded_images([path for path, _ in files], name, image_size, on_progress)
     return ImageSet(StoredImages(file, np.arange(len(files))), labels)
-
-
-def _checksum(*sets: ImageSet) -> str:
-    """Over the pixels and labels of whole sets; for a file, this uses the digest that it was verified by."""
-    return hashlib.sha256("".join(_sha256(s.images) + _sha256(s.labels) for s in sets).encode()).hexdigest()
 
 
 def _sha256(pixels_or_labels: np.ndarray | StoredImages) -> str:

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,11 +25,13 @@ def cache_dir() -> Path:
     return Path(base) / "robust-ssl-studies" / "images"
 
 
-def decoded_images(paths: list[str], name: str, image_size: int, on_progress: OnProgress | None) -> ImageFile:
-    """The images at ``paths``, from the cache if it has them, otherwise decoded into it by one process at a time.
+def decoded_images(
+    sources: Sequence[str | np.ndarray], name: str, image_size: int, on_progress: OnProgress | None
+) -> ImageFile:
+    """The images of ``sources``, from the cache if it has them, otherwise decoded into it by one process at a time.
 
     Args:
-        paths: at least one.
+        sources: at least one: paths, or pixels (H, W, 3) uint8.
         name: of the file in the cache, without a suffix; must differ whenever path, content or size differs.
         image_size: S, in pixels.
         on_progress: called during decoding with the number of images decoded so far.
@@ -37,13 +39,13 @@ def decoded_images(paths: list[str], name: str, image_size: int, on_progress: On
     Raises:
         ValueError: if an image cannot be read, or the cache cannot be written.
     """
-    cached, shape = cache_dir() / f"{name}.npy", (len(paths), 3, image_size, image_size)
+    cached, shape = cache_dir() / f"{name}.npy", (len(sources), 3, image_size, image_size)
     found = _read_cached(cached, shape)
     if found is not None:
         return found
     try:
         with _only_one_process(cached.parent):
-            return _read_cached(cached, shape) or _decode_to_cache(paths, cached, shape, on_progress)
+            return _read_cached(cached, shape) or _decode_to_cache(sources, cached, shape, on_progress)
     except OSError as error:
         raise ValueError(
             f"cannot keep decoded images in {cached.parent}: {error.strerror or error}; "
@@ -70,18 +72,18 @@ def _read_cached(path: Path, shape: tuple[int, ...]) -> ImageFile | None:
 
 
 def _decode_to_cache(
-    paths: list[str], cached: Path, shape: tuple[int, ...], on_progress: OnProgress | None
+    sources: Sequence[str | np.ndarray], cached: Path, shape: tuple[int, ...], on_progress: OnProgress | None
 ) -> ImageFile:
     """Decodes in parallel; each thread writes its own image, so that images never accumulate in memory."""
     needed, free = math.prod(shape), shutil.disk_usage(cached.parent).free
     if needed > free:
-        raise OSError(f"{len(paths)} images need {needed / 1e9:.1f} GB there, {free / 1e9:.1f} GB are free")
+        raise OSError(f"{len(sources)} images need {needed / 1e9:.1f} GB there, {free / 1e9:.1f} GB are free")
     unfinished = cached.with_suffix(".partial")  # what a killed process left is overwritten
     try:
         with unfinished.open("wb") as file:
             start = write_header(file, shape)
             file.flush()
-            _decode_into(file, start, paths, shape[-1], on_progress)
+            _decode_into(file, start, sources, shape[-1], on_progress)
         images = ImageFile(unfinished)
         cached.with_suffix(".json").write_text(json.dumps({"sha256": images.sha256, "shape": shape}))
         images.move(cached)
@@ -91,26 +93,32 @@ def _decode_to_cache(
     return images
 
 
-def _decode_into(file: BinaryIO, start: int, paths: list[str], image_size: int, on_progress: OnProgress | None) -> None:
+def _decode_into(
+    file: BinaryIO,
+    start: int,
+    sources: Sequence[str | np.ndarray],
+    image_size: int,
+    on_progress: OnProgress | None,
+) -> None:
     def decode_row(row: int) -> None:
-        pixels = _decode(paths[row], image_size).tobytes()
+        pixels = _decode(sources[row], image_size).tobytes()
         if os.pwrite(file.fileno(), pixels, start + row * len(pixels)) != len(pixels):
             raise OSError("the disk is full")
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done in range(0, len(paths), DECODED_AT_ONCE):
-            until = min(done + DECODED_AT_ONCE, len(paths))
+        for done in range(0, len(sources), DECODED_AT_ONCE):
+            until = min(done + DECODED_AT_ONCE, len(sources))
             for _ in pool.map(decode_row, range(done, until)):
                 pass
             if on_progress is not None:
-                on_progress(until, len(paths))
+                on_progress(until, len(sources))
 
 
-def _decode(path: str, image_size: int) -> np.ndarray:
-    """One file as (3, S, S) uint8 RGB: shorter side resized to S with antialiasing, then the centre cut out.
+def _decode(source: str | np.ndarray, image_size: int) -> np.ndarray:
+    """One image as (3, S, S) uint8 RGB: shorter side resized to S with antialiasing, then the centre cut out.
 
-    Read as torchvision's ImageFolder reads it: whatever the mode, PIL converts it to RGB, and an EXIF orientation is
-    not applied.
+    A file is read as torchvision's ImageFolder reads it: whatever the mode, PIL converts it to RGB, and an EXIF
+    orientation is not applied.
 
     Raises:
         ValueError: if the file cannot be read, naming it.
@@ -118,10 +126,13 @@ def _decode(path: str, image_size: int) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
+        if isinstance(source, str):
+            with Image.open(source) as file:
+                image = file.convert("RGB")
+        else:
+            image = Image.fromarray(source)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot read the image {path}: {error}") from error
+        raise ValueError(f"cannot read the image {source}: {error}") from error
     if image.size != (image_size, image_size):
         image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BILINEAR)
     return np.asarray(image).transpose(2, 0, 1)

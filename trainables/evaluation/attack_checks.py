@@ -63,7 +63,7 @@ def lost_to_stronger_attack(
     radius = middle_radius_255(config)
     stronger = config.replace(
         eval_losses=tuple(LOSSES),
-        eval_pgd_steps=STRONGER_STEPS * config.eval_pgd_steps,
+        eval_pgd_steps=max(STRONGER_STEPS * config.eval_pgd_steps, 50),
         eval_step_255=min(config.eval_step_255, radius / 10),
         eval_restarts=config.eval_restarts + STRONGER_RESTARTS,
     )
@@ -84,7 +84,7 @@ def lost_to_black_box(
     device, radius = next(classifier.parameters()).device, middle_radius_255(config)
     rows = torch.from_numpy(flags[f"pgd_{radius:g}"][: len(labels)].nonzero()[0])
     lost = 0
-    for part in rows.split(evaluation_batch(classifier)):
+    for part in rows.split(evaluation_batch(classifier)) if len(rows) > 0 else ():
         clean, targets = to_pixels(images[part], device), labels[part].to(device)
         with package_contained(device), torch.no_grad():
             attack = SquareAttack(classifier, "Linf", n_queries=SQUARE_QUERIES, eps=radius / 255, device=device,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from trainables.evaluation.robust_accuracy import (
     predicted,
 )
 from trainables.streams import stream_seed
-from trainables.trial_config import TrialConfig
+from trainables.trial_config import ATTACK_INFIX, Norm, TrialConfig
 
 MIN_AUTOATTACK_CLASSES = 4  # its targeted loss compares the four largest logits
 STANDARD_ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")
@@ -38,9 +39,10 @@ def correct_under_autoattack(
     known: Mapping[float, np.ndarray],
     config: TrialConfig,
     progress_path: Path | None = None,
+    norm: Norm = "linf",
     warn: Callable[[str], None] = lambda text: None,
 ) -> Flags:
-    """Which images withstand AutoAttack (Croce and Hein, arXiv:2003.01690) at every radius.
+    """Which images withstand AutoAttack (Croce and Hein, arXiv:2003.01690) at every radius in ``norm``.
 
     The package trusts its own bookkeeping; here each returned example is checked to lie in the ball and is classified
     again. Only images that survived PGD, every smaller radius and every earlier attack are attacked: the others are
@@ -57,13 +59,14 @@ def correct_under_autoattack(
         images, labels: (N, 3, S, S) uint8, in CPU memory or in a file, and (N,) int64.
         known: radius (in 1/255) -> flags (N,) of the images that weaker attacks at that radius left correctly
             classified.
-        config: ``eval_radii_255`` and ``seed``.
+        config: the radii and ``seed``.
         progress_path: where to record each attack's outcome; after an interruption, attacks recorded there for the same
             classifier and images are not run again.
+        norm: of the radii.
         warn: called with each warning that the package logs, also those of attacks that are not run again.
 
     Returns:
-        ``{"aa_4": flags, ...}``, boolean of shape (N,).
+        ``{"aa_4": flags, ...}`` or ``{"aa_l2_128": flags, ...}``, boolean of shape (N,).
 
     Raises:
         RuntimeError: if a returned example lies outside the ball.
@@ -82,10 +85,10 @@ def correct_under_autoattack(
         if text not in progress.warnings:
             progress.warnings.append(text)
 
-    for radius_255 in config.eval_radii_255:
+    for radius_255 in config.final_radii_255(norm):
         survives = np.ones_like(survives) if is_stochastic(classifier) else survives & known[radius_255]
         for attacks in _stages(classifier):
-            name = f"{radius_255:g} {'+'.join(attacks)}"
+            name = f"{ATTACK_INFIX[norm]}{radius_255:g} {'+'.join(attacks)}"
             if name in progress.done:
                 survives = np.array(progress.done[name], dtype=bool)
                 continue
@@ -94,11 +97,11 @@ def correct_under_autoattack(
                 if isinstance(classifier, ProbedClassifier):
                     classifier.redraw_for("autoattack", name)
                 broken = _broken_by(
-                    attacks, classifier, pixels[rows], targets[rows], radius_255 / 255, config, note_warning
+                    attacks, classifier, pixels[rows], targets[rows], radius_255 / 255, norm, config, note_warning
                 )
                 survives[rows.cpu().numpy()] = ~broken
             progress.note(name, survives)
-        flags[f"aa_{radius_255:g}"] = survives.copy()
+        flags[f"aa_{ATTACK_INFIX[norm]}{radius_255:g}"] = survives.copy()
     for text in progress.warnings:
         warn(text)
     return flags
@@ -145,13 +148,14 @@ def _broken_by(
     pixels: Tensor,
     targets: Tensor,
     radius: float,
+    norm: Norm,
     config: TrialConfig,
     warn: Callable[[str], None],
 ) -> np.ndarray:
     """Which images (N,) the attacks get misclassified, by our own evaluation of the examples that they return."""
     batch_size = evaluation_batch(classifier)
     with package_contained(pixels.device, warn):
-        attack = _build_attack(classifier, pixels, radius, config)
+        attack = _build_attack(classifier, pixels, radius, norm, config)
         if is_stochastic(classifier):
             parts = zip(pixels.split(batch_size), targets.split(batch_size), strict=True)
             attacked = torch.cat([_most_damaging_of(attacks, attack.apgd, classifier, *part, config) for part in parts])
@@ -159,9 +163,10 @@ def _broken_by(
             attack.attacks_to_run = list(attacks)
             attacked, _ = attack.run_standard_evaluation(pixels, targets, batch_size=batch_size)
     attacked = attacked.to(pixels.device)
-    distance = float((attacked - pixels).abs().max())
+    order = math.inf if norm == "linf" else 2
+    distance = float(torch.linalg.vector_norm((attacked - pixels).flatten(1), order, dim=1).max())
     if not distance <= radius + 1e-5:
-        raise RuntimeError(f"AutoAttack's {'+'.join(attacks)} moved a pixel by {distance}, its radius is {radius}")
+        raise RuntimeError(f"AutoAttack's {'+'.join(attacks)} moved an image by {distance}, its radius is {radius}")
     found = torch.cat([predicted(classifier, part) for part in attacked.split(batch_size)])
     return (found != targets).cpu().numpy()
 
@@ -179,12 +184,12 @@ def _most_damaging_of(
     return most_damaging(classifier, attempts, targets, config)
 
 
-def _build_attack(classifier: nn.Module, pixels: Tensor, radius: float, config: TrialConfig) -> Any:
+def _build_attack(classifier: nn.Module, pixels: Tensor, radius: float, norm: Norm, config: TrialConfig) -> Any:
     from pyautoattack import AutoAttack  # imported here because it is slow and most trials do not use it
 
     attack = AutoAttack(
         classifier,
-        norm="Linf",
+        norm={"linf": "Linf", "l2": "L2"}[norm],
         eps=radius,
         version="rand" if is_stochastic(classifier) else "standard",
         device=pixels.device,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from trainables.evaluation.attack_losses import LOSSES
 from trainables.evaluation.probe import ProbedClassifier
-from trainables.pgd import linf_pgd
+from trainables.pgd import pgd
 from trainables.streams import stream
 from trainables.trial_config import TrialConfig
 
@@ -54,7 +54,7 @@ def planted_examples_missed(
         return torch.stack([torch.zeros_like(margins), margins], dim=1)
 
     for loss in config.eval_losses:
-        attacked = linf_pgd(
+        attacked = pgd(
             lambda points, loss=loss: LOSSES[loss](logits(points), targets).sum(),  # type: ignore[misc]
             clean,
             radius=radius,

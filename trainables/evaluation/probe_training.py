@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from trainables.data.stored_images import Images
 from trainables.evaluation.probe import ProbedClassifier, frozen_features, probed_layer, to_pixels
-from trainables.pgd import linf_pgd
+from trainables.pgd import pgd, random_perturbation
 from trainables.pretraining.encoders import Encoder, HeadedEncoder
 from trainables.pretraining.pretrain import require_finite
 from trainables.streams import stream, stream_seed
@@ -145,16 +145,18 @@ class ProbeTraining:
             attacked = self._attacked(pixels, lambda logits: divergence(clean, logits, "sum"), start)
             return trades_loss(self._logits(pixels), self._logits(attacked), targets, config.probe_trades_beta)
         radius = config.probe_attack_radius_255 / 255
-        random_start = (torch.rand(pixels.shape, generator=random) * 2 - 1) * radius if self._is_acl else None
+        norm = config.probe_attack_norm
+        random_start = random_perturbation(pixels.shape, radius, norm, random) if self._is_acl else None
         attacked = self._attacked(pixels, lambda logits: functional.cross_entropy(logits, targets), random_start)
         return functional.cross_entropy(self._logits(attacked), targets)
 
     def _attacked(self, pixels: Tensor, loss_fn: Callable[[Tensor], Tensor], start: Tensor | None) -> Tensor:
         """PGD examples (B, 3, S, S) that ascend ``loss_fn`` of the logits of the classifier in evaluation mode."""
         return self._in_evaluation(
-            lambda: linf_pgd(
+            lambda: pgd(
                 lambda perturbed: loss_fn(self.classifier(perturbed)),
                 pixels,
+                norm=self.config.probe_attack_norm,
                 radius=self.config.probe_attack_radius_255 / 255,
                 step=self.config.probe_attack_step_255 / 255,
                 num_steps=self.config.probe_attack_steps,

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from trainables.data.stored_images import Images
 from trainables.evaluation.attack_losses import LOSSES
 from trainables.evaluation.probe import ProbedClassifier, to_pixels
-from trainables.pgd import linf_pgd
+from trainables.pgd import pgd, random_perturbation
 from trainables.pretraining.pretrain import require_finite
 from trainables.streams import stream
-from trainables.trial_config import TrialConfig
+from trainables.trial_config import ATTACK_INFIX, Norm, TrialConfig
 
 EVALUATION_BATCH = 500
 STEPS_BETWEEN_LOOKS = 5
+L2_STEP_FACTOR = 2.5  # radii that all steps of an l2 attack add up to, as in Madry et al. (arXiv:1706.06083)
 Flags = dict[str, np.ndarray]
 
 
@@ -25,8 +26,9 @@ def correct_under_attack(
     labels: Tensor,
     config: TrialConfig,
     radii_255: Sequence[float] | None = None,
+    norm: Norm = "linf",
 ) -> Flags:
-    """Which images are classified correctly, clean and under PGD at every radius of ``config.eval_radii_255``.
+    """Which images are classified correctly, clean and under PGD at every radius of the final evaluation in ``norm``.
 
     An image has to withstand PGD on each of ``config.eval_losses``; only those that withstand one are attacked on the
     next. An image that is misclassified clean or at a smaller radius counts as broken at every larger radius: the same
@@ -40,10 +42,12 @@ def correct_under_attack(
         images: (N, 3, S, S) uint8, in CPU memory or in a file.
         labels: (N,) int64.
         config: the ``eval_*`` fields.
-        radii_255: radii in ascending order, instead of ``config.eval_radii_255``.
+        radii_255: radii in ascending order, instead of those of ``config``.
+        norm: of the radii.
 
     Returns:
-        ``{"clean": flags, "pgd_4": flags, ...}``, each boolean of shape (N,), in the order of ``images``.
+        ``{"clean": flags, "pgd_4": flags, ...}``, or ``{"clean": flags, "pgd_l2_128": flags, ...}``, each boolean of
+        shape (N,), in the order of ``images``.
 
     Raises:
         TrialDiverged: if logits are not finite.
@@ -53,7 +57,7 @@ def correct_under_attack(
         raise ValueError("the classifier must be in evaluation mode: BatchNorm would adapt to the attacked batch")
     size = evaluation_batch(classifier)
     parts = [
-        _attack_batch(classifier, *batch, config, radii_255 or config.eval_radii_255, number)
+        _attack_batch(classifier, *batch, config, radii_255 or config.final_radii_255(norm), norm, number)
         for number, batch in enumerate(zip(images.split(size), labels.split(size), strict=True))
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -91,6 +95,7 @@ def _attack_batch(
     labels: Tensor,
     config: TrialConfig,
     radii_255: Sequence[float],
+    norm: Norm,
     batch_number: int,
 ) -> Flags:
     device = next(classifier.parameters()).device
@@ -98,7 +103,7 @@ def _attack_batch(
     if isinstance(classifier, ProbedClassifier):
         pixels = classifier.attack_space(pixels)
         if classifier.is_stochastic:
-            return _attack_batch_of_redrawn_views(classifier, pixels, targets, config, radii_255, batch_number)
+            return _attack_batch_of_redrawn_views(classifier, pixels, targets, config, radii_255, norm, batch_number)
     correct = predicted(classifier, pixels) == targets
     flags = {"clean": _snapshot(correct)}
     for radius_255 in radii_255:
@@ -107,11 +112,11 @@ def _attack_batch(
             survivors = correct.nonzero().squeeze(1)
             if len(survivors) == 0:
                 break
-            start = _random_start(pixels, radius_255, restart, batch_number, config)
+            start = _random_start(pixels, radius_255, norm, restart, batch_number, config)
             start = None if start is None else start[survivors]
-            _, broken = attacked_by_pgd(classifier, pixels[survivors], targets[survivors], radius, config, start)
+            _, broken = attacked_by_pgd(classifier, pixels[survivors], targets[survivors], radius, config, start, norm)
             correct[survivors] = ~broken
-        flags[f"pgd_{radius_255:g}"] = _snapshot(correct)
+        flags[f"pgd_{ATTACK_INFIX[norm]}{radius_255:g}"] = _snapshot(correct)
     return flags
 
 
@@ -121,25 +126,27 @@ def _attack_batch_of_redrawn_views(
     targets: Tensor,
     config: TrialConfig,
     radii_255: Sequence[float],
+    norm: Norm,
     batch_number: int,
 ) -> Flags:
     """Evaluates every image once clean and once per radius, each time on its own draws, whatever else is attacked."""
     flags = {}
-    for name, radius_255 in (("clean", 0.0), *((f"pgd_{radius:g}", radius) for radius in radii_255)):
-        attacked = pixels
+    infix = ATTACK_INFIX[norm]
+    for name, radius_255 in (("clean", 0.0), *((f"pgd_{infix}{radius:g}", radius) for radius in radii_255)):
+        attacked, threat = pixels, f"{infix if radius_255 > 0 else ''}{radius_255}"
         if radius_255 > 0:
-            classifier.redraw_for("pgd", str(radius_255), batch_number)
+            classifier.redraw_for("pgd", threat, batch_number)
             starts = [
-                _random_start(pixels, radius_255, restart, batch_number, config)
+                _random_start(pixels, radius_255, norm, restart, batch_number, config)
                 for restart in range(config.eval_restarts)
             ]
             attempts = [
-                _ascend(classifier, pixels, targets, loss, radius_255 / 255, config.eval_pgd_steps, config, start)
+                _ascend(classifier, pixels, targets, loss, radius_255 / 255, config.eval_pgd_steps, config, start, norm)
                 for start in starts
                 for loss in config.eval_losses
             ]
             attacked = most_damaging(classifier, attempts, targets, config)
-        classifier.redraw_for("look", str(radius_255), batch_number)
+        classifier.redraw_for("look", threat, batch_number)
         flags[name] = _snapshot(predicted(classifier, attacked) == targets)
     return flags
 
@@ -169,6 +176,7 @@ def attacked_by_pgd(
     radius: float,
     config: TrialConfig,
     start: Tensor | None = None,
+    norm: Norm = "linf",
 ) -> tuple[Tensor, Tensor]:
     """PGD as used for evaluation: on each loss in turn, for the images that are right so far.
 
@@ -179,9 +187,10 @@ def attacked_by_pgd(
         classifier: in evaluation mode, maps ``clean`` to logits (N, K).
         clean: (N, ...), what the attacker perturbs, in [0, 1], on the device of ``classifier``.
         targets: (N,) int64, the true classes.
-        radius: of the l-infinity ball, on the [0, 1] scale.
+        radius: of the ball, on the [0, 1] scale.
         config: the ``eval_*`` fields.
         start: perturbation to begin from, shaped like ``clean`` (default 0).
+        norm: of the radius.
 
     Returns:
         The attacked batch, within ``radius`` of ``clean`` and within [0, 1], and flags (N,) of its misclassified
@@ -189,7 +198,7 @@ def attacked_by_pgd(
     """
     if is_stochastic(classifier):
         attempts = [
-            _ascend(classifier, clean, targets, loss, radius, config.eval_pgd_steps, config, start)
+            _ascend(classifier, clean, targets, loss, radius, config.eval_pgd_steps, config, start, norm)
             for loss in config.eval_losses
         ]
         attacked = most_damaging(classifier, attempts, targets, config)
@@ -205,7 +214,9 @@ def attacked_by_pgd(
                 break
             num_steps = min(STEPS_BETWEEN_LOOKS, config.eval_pgd_steps - done)
             so_far = attacked[rows] - clean[rows]
-            attacked[rows] = _ascend(classifier, clean[rows], targets[rows], loss, radius, num_steps, config, so_far)
+            attacked[rows] = _ascend(
+                classifier, clean[rows], targets[rows], loss, radius, num_steps, config, so_far, norm
+            )
             broken[rows] = predicted(classifier, attacked[rows]) != targets[rows]
     return attacked, broken
 
@@ -224,13 +235,15 @@ def _ascend(
     num_steps: int,
     config: TrialConfig,
     start: Tensor | None,
+    norm: Norm,
 ) -> Tensor:
-    return linf_pgd(
+    return pgd(
         # The sum, not the mean: the gradient of an image must not shrink with the number of images in the batch.
         lambda perturbed: LOSSES[loss](classifier(perturbed), targets).sum(),
         clean,
+        norm=norm,
         radius=radius,
-        step=config.eval_step_255 / 255,
+        step=config.eval_step_255 / 255 if norm == "linf" else L2_STEP_FACTOR * radius / config.eval_pgd_steps,
         num_steps=num_steps,
         start=start,
         num_draws=config.eval_eot_samples if is_stochastic(classifier) else 1,
@@ -238,13 +251,13 @@ def _ascend(
 
 
 def _random_start(
-    clean: Tensor, radius_255: float, restart: int, batch_number: int, config: TrialConfig
+    clean: Tensor, radius_255: float, norm: Norm, restart: int, batch_number: int, config: TrialConfig
 ) -> Tensor | None:
     """A perturbation of ``clean``, uniform in the ball; None for the first start, which is ``clean`` itself."""
     if restart == 0:
         return None
-    random = stream(config.seed, "restart", restart, batch_number, str(radius_255))
-    return (torch.rand(clean.shape, generator=random) * 2 - 1).to(clean.device) * (radius_255 / 255)
+    random = stream(config.seed, "restart", restart, batch_number, f"{ATTACK_INFIX[norm]}{radius_255}")
+    return random_perturbation(clean.shape, radius_255 / 255, norm, random).to(clean.device)
 
 
 def _snapshot(correct: Tensor) -> np.ndarray:

@@ -32,8 +32,8 @@ class AutoAttackOutcome:
     """What AutoAttack found, and what it warned of.
 
     Args:
-        flags: ``aa_4``... -> which images (N,) withstood it.
-        known: ``pgd_4``... -> which of the same images withstood PGD.
+        flags: ``test_aa_4``... -> which images (N,) withstood it.
+        known: ``test_pgd_4``... -> which of the same images withstood PGD, in the same order.
         warnings: its own, each once.
     """
 

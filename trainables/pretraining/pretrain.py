@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from trainables.data.stored_images import Images
 from trainables.hardware import hardware_name
-from trainables.pgd import linf_pgd
+from trainables.pgd import ascent_direction, pgd, random_perturbation, within_ball
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
 from trainables.pretraining.encoders import Encoder, build_encoder
 from trainables.pretraining.methods import METHODS
@@ -268,15 +268,16 @@ class Pretraining:
         if config.adversary == "fgsm":
             step = config.fgsm_step_factor * radius
         if config.adversary == "fgsm" or METHODS[config.method].starts_at_random:
-            start = self._random_start(views) * radius
+            start = self._random_start(views, radius)
         try:
-            return linf_pgd(
+            return pgd(
                 lambda perturbed: self._loss(
                     torch.cat([*(anchors() if fixed is None else fixed), self._project(perturbed)]),
                     targets,
                     attack_loss,
                 ),
                 views,
+                norm=config.attack_norm,
                 radius=radius,
                 step=step,
                 num_steps=config.attack_steps(),
@@ -286,11 +287,11 @@ class Pretraining:
         finally:
             self.encoder.requires_grad_(True).train()
 
-    def _random_start(self, views: Tensor) -> Tensor:
-        """Uniform in [-1, 1], shaped like ``views``; drawn on their device: a CPU is slow for millions of numbers."""
+    def _random_start(self, views: Tensor, radius: float) -> Tensor:
+        """Uniform in the ball, shaped like ``views``; drawn on their device: a CPU is slow for millions of numbers."""
         purpose = ("attack", *divmod(self.batches_done, self.batches_per_epoch))
         random = torch.Generator(self.device).manual_seed(stream_seed(self.config.seed, *purpose))
-        return torch.rand(views.shape, generator=random, device=self.device) * 2 - 1
+        return random_perturbation(views.shape, radius, self.config.attack_norm, random)
 
     def _free_gradients(self, views: Tensor, labels: Tensor | None, replay: int) -> Tensor:
         """The loss of one replay: a single backward pass gives the gradients of the weights and of the perturbation."""
@@ -301,7 +302,7 @@ class Pretraining:
         targets = self._targets(views, labels, replay)
         if self.perturbation is None or (replay == 0 and config.perturbation == "reset"):
             at_random = METHODS[config.method].starts_at_random
-            self.perturbation = self._random_start(attacked) * radius if at_random else torch.zeros_like(attacked)
+            self.perturbation = self._random_start(attacked, radius) if at_random else torch.zeros_like(attacked)
         perturbed = attacked + self.perturbation
         if config.perturbation != "carried_unclamped":
             perturbed = perturbed.clamp(0, 1)
@@ -310,8 +311,9 @@ class Pretraining:
         loss = self._loss(self._project_all([*clean, perturbed]), targets)
         loss.backward()
         assert perturbed.grad is not None
-        moved = (perturbed.detach() + step * perturbed.grad.sign() - attacked).clamp(-radius, radius)
-        self.perturbation = (attacked + moved).clamp(0, 1) - attacked
+        moved = perturbed.detach() + step * ascent_direction(perturbed.grad, config.attack_norm)
+        kept = within_ball(moved - attacked, radius, config.attack_norm)
+        self.perturbation = (attacked + kept).clamp(0, 1) - attacked
         return loss
 
     def _targets(self, views: Tensor, labels: Tensor | None, replay: int = 0) -> Tensor | None:

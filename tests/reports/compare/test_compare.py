@@ -117,7 +117,7 @@ def test_other_images_have_no_paired_test_and_the_reason_is_said(
     reasons = {name: why_unpaired(trials[0], trials[1], METRICS[name]) for name in flags}
     assert {name for name, reason in reasons.items() if reason} == unpaired
     for row in rows_of(compare(tmp_path / "a", tmp_path / "b"), "compared_accuracies"):
-        field = next(iter(changes))
+        field = next(iter(changes)).replace("dataset", "probed_dataset")
         is_paired = row["remark"] == "–"
         assert is_paired == (row["p"] != "–") == (row["only A"] != "–")
         assert is_paired or row["remark"].startswith(f"no paired test: other images: {field} is ")
@@ -140,6 +140,26 @@ def test_folders_of_images_are_the_same_by_checksum_or_by_place(tmp_path: Path) 
     assert why_unpaired(moved, lone, METRICS["test_clean"]) == ""
     assert "inferred from the configs" in compare(moved.folder, lone.folder)[1].caption
     assert "inferred from the configs" not in compare(here.folder, moved.folder)[1].caption
+
+
+def test_encoders_of_other_images_are_compared_on_those_of_the_probe(tmp_path: Path) -> None:
+    flags = {"test_clean": "10"}
+
+    def trial(study: str, checksum: str, **fields: Any) -> Any:
+        journal = Journal(tmp_path / study)
+        journal.write("created", study=study, spec={"data_checksum": checksum}, environment={})
+        journal.close()
+        return read_trial(save(tmp_path / study / "trials" / "t0", flags, **fields))
+
+    first = trial("a", "abc+def", dataset="cifar10", probe_dataset="stl10")
+    other_pretraining = trial("b", "ghi+def", dataset="cifar100", probe_dataset="stl10")
+    other_files = trial("c", "abc+xyz", dataset="cifar10", probe_dataset="stl10")
+    untransferred = trial("d", "def", dataset="stl10")
+    elsewhere = trial("e", "abc", dataset="cifar10")
+    for second in (other_pretraining, untransferred):
+        assert why_unpaired(first, second, METRICS["test_clean"]) == ""
+    assert why_unpaired(first, other_files, METRICS["test_clean"]) == "other images: the checksums of the data differ"
+    assert "probed_dataset" in why_unpaired(first, elsewhere, METRICS["test_clean"])
 
 
 def test_missing_flags_and_accuracies_are_said(tmp_path: Path) -> None:

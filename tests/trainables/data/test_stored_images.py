@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,9 @@ def in_memory(data: TrialData) -> TrialData:
         assert isinstance(part.images, StoredImages)
         return ImageSet(np.load(part.images.file.path)[part.images.rows], part.labels)
 
-    return TrialData(loaded(data.train), loaded(data.validation), loaded(data.test), data.class_names, data.checksum)
+    return replace(
+        data, **{name: loaded(getattr(data, name)) for name in ("pretraining", "train", "validation", "test")}
+    )
 
 
 def trial_results(config: TrialConfig, data: TrialData) -> tuple[list[Any], dict[str, Tensor], dict[str, np.ndarray]]:

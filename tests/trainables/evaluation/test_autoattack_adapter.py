@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from trainables.evaluation import autoattack_adapter
-from trainables.evaluation.autoattack_adapter import correct_under_autoattack
+from trainables.evaluation.autoattack_adapter import STANDARD_ATTACKS, correct_under_autoattack
 from trainables.trial_config import TrialConfig
 
 RADII_255 = (4.0, 8.0)
@@ -48,8 +48,33 @@ def test_examples_outside_the_ball_are_an_error(
     monkeypatch.setattr(
         "pyautoattack.AutoAttack.run_standard_evaluation", lambda self, pixels, targets, **options: (pixels + shift, 0)
     )
-    with pytest.raises(RuntimeError, match=r"AutoAttack's apgd-ce moved a pixel by (0\.2|nan)"):
+    with pytest.raises(RuntimeError, match=r"AutoAttack's apgd-ce moved an image by (0\.2|nan)"):
         correct_under_autoattack(classifier, images, labels, everything_survived(2), CONFIG)
+
+
+@pytest.mark.parametrize("attacks", [("apgd-ce",), pytest.param(STANDARD_ATTACKS, marks=pytest.mark.slow)])
+def test_l2_flags_equal_the_closed_form(
+    sign_classifier: Callable[..., nn.Module], monkeypatch: pytest.MonkeyPatch, attacks: tuple[str, ...]
+) -> None:
+    """A margin falls at most by the radius times the l2 norm of the difference of two classes' weights."""
+    monkeypatch.setattr(autoattack_adapter, "STANDARD_ATTACKS", attacks)
+    classifier = sign_classifier(4)
+    labels = torch.tensor([0, 3, 1])
+    images = classifier.images(labels, torch.tensor([2.0, 5.0, 9.0]))
+    weight = classifier.linear.weight.double()
+    with torch.no_grad():
+        logits = classifier(images.float() / 255).double()
+        gaps = logits.gather(1, labels[:, None]) - logits
+        lengths = (weight[labels][:, None] - weight).norm(dim=2)
+        distances = (255 * gaps / lengths).masked_fill(lengths == 0, torch.inf).amin(dim=1).numpy()
+    config = CONFIG.replace(eval_l2_radii_255=(30.0, 60.0))
+    known = {radius: np.ones(3, dtype=bool) for radius in (30.0, 60.0)}
+    flags = correct_under_autoattack(classifier, images, labels, known, config, norm="l2")
+    assert list(flags) == ["aa_l2_30", "aa_l2_60"]
+    for radius, name in ((30, "aa_l2_30"), (60, "aa_l2_60")):
+        assert (abs(distances - radius) > 2).all(), distances
+        assert np.array_equal(flags[name], distances > radius)
+    assert [flags["aa_l2_30"].sum(), flags["aa_l2_60"].sum()] == [2, 1]
 
 
 def test_global_state_is_put_back(sign_classifier: Callable[..., nn.Module]) -> None:

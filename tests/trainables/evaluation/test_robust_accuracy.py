@@ -10,7 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.evaluation.robust_accuracy import accuracies, attacked_by_pgd, correct_under_attack, most_damaging
+from trainables.evaluation.robust_accuracy import (
+    _ascend,
+    accuracies,
+    attacked_by_pgd,
+    correct_under_attack,
+    most_damaging,
+)
 from trainables.pretraining.pretrain import TrialDiverged
 from trainables.trial_config import TrialConfig
 
@@ -87,6 +93,34 @@ def test_many_classes_equal_closed_form(
     flags = correct_under_attack(classifier, images, labels, tiny(), radii_255=(2.0, 6.0))
     assert list(flags) == ["clean", "pgd_2", "pgd_6"]  # in place of the config's
     assert np.array_equal(flags["pgd_2"], distances > 2) and np.array_equal(flags["pgd_6"], distances > 6)
+
+
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_l2_equals_closed_form(
+    tiny: Callable[..., TrialConfig], sign_classifier: Callable[..., nn.Module], restarts: int
+) -> None:
+    """The l2 distance to the boundary w.x + b = 0 is (w.x + b) / |w|: sqrt(192) times the l-infinity distance."""
+    classifier = sign_classifier(2)
+    images, labels = spread_images(classifier)
+    distances = classifier.distances_255(images, labels) * np.sqrt(192)
+    config = tiny(eval_l2_radii_255=(60.0, 128.0, 240.0), eval_restarts=restarts, eval_pgd_steps=6)
+    flags = correct_under_attack(classifier, images, labels, config, norm="l2")
+    assert list(flags) == ["clean", "pgd_l2_60", "pgd_l2_128", "pgd_l2_240"]
+    for radius, name in zip((0, 60, 128, 240), flags, strict=True):
+        assert (abs(distances - radius) > 0.5).all()
+        assert np.array_equal(flags[name], distances > radius)
+        assert 0 < flags[name].mean() < 1
+
+
+def test_l2_steps_add_up_to_two_and_a_half_radii(
+    tiny: Callable[..., TrialConfig], sign_classifier: Callable[..., nn.Module]
+) -> None:
+    classifier = sign_classifier(2)
+    images, labels = spread_images(classifier)
+    clean, radius, config = images.float() / 255, 0.1, tiny(eval_pgd_steps=20, eval_losses=("margin",))
+    for num_steps in (1, 8):
+        moved = _ascend(classifier, clean, labels, "margin", radius, num_steps, config, None, "l2") - clean
+        np.testing.assert_allclose(moved.flatten(1).norm(dim=1), min(num_steps * 2.5 / 20, 1) * radius, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("steps", "step_255"), [(7, 1.003), (3, 2.55), (5, 1.003), (1, 4.0)])

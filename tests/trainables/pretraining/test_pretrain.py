@@ -284,6 +284,31 @@ def test_one_backward_pass_gives_both_gradients(
     torch.testing.assert_close(pretraining.perturbation.flatten(0, 1)[clear], moved[clear], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("adversary", ["free", "pgd"])
+def test_l2_perturbations_of_each_view(tiny: Callable[..., TrialConfig], noise_images: Tensor, adversary: str) -> None:
+    radius, step = 0.3, 0.2
+    config = tiny(
+        adversary=adversary, replays=2, pgd_steps=2, attack_norm="l2", attack_radius_255=255 * radius,
+        attack_step_255=255 * step,
+    )  # fmt: skip
+    pretraining, seen, snapshot = start(config, noise_images)
+    pretraining.train_batch()
+    with_gradient = [views for views, gradient in zip(seen.inputs, seen.with_gradient, strict=True) if gradient]
+    clean, first = with_gradient[0].clone().requires_grad_(), with_gradient[1]
+    loss_on(snapshot, clean, config).backward()
+    assert clean.grad is not None
+    direction = clean.grad / clean.grad.flatten(1).norm(dim=1)[:, None, None, None]
+    expected = (clean.detach() + step * direction).clamp(0, 1)
+    torch.testing.assert_close(first, expected, rtol=0, atol=1e-5)
+    if adversary == "pgd":
+        last = with_gradient[2]
+    else:
+        assert pretraining.perturbation is not None
+        last = clean.detach() + pretraining.perturbation.flatten(0, 1)
+    moved = (last - clean.detach()).flatten(1).norm(dim=1)
+    assert step < float(moved.min()) and float(moved.max()) == pytest.approx(radius, abs=1e-5)
+
+
 # Training against PGD.
 
 
