@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks.broken_defences import BROKEN
 from study.record.environment import git_revision
@@ -93,8 +92,7 @@ def run_broken(config: TrialConfig, folder: Path) -> dict[str, dict[str, Any]]:
     if done.exists():
         return dict(json.loads(done.read_text()))
     images, labels = load_data(config).validation.tensors(MAX_BROKEN_IMAGES)
-    assert isinstance(images, Tensor)
-    found = {}
+    images, found = images[:], {}
     for name, break_ in BROKEN.items():
         defence = break_(copy.deepcopy(load_classifier(folder, config, torch.device("cpu"))))
         flags = correct_under_attack(defence, images, labels, config)

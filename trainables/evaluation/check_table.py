@@ -97,8 +97,9 @@ CHECKS: tuple[Check, ...] = (
           "Square sees no gradient: it finds what PGD missed only where gradients mislead",
           "masked gradients: a black-box attack takes a further {value:.0f} points", "all"),
     Check("binarisation", "images with a planted adversarial example that the attack does not find", "%",
-          "counted", 5.0,
-          "the authors' requirement: a sound attack finds at least 95%",
+          "counted", 10.0,
+          "the authors ask for 5% of an attack that is tuned to the defence; on honest encoders without an adversary "
+          "PGD-20, which is not, missed up to 12%; masked gradients miss most",
           "the attack misses {value:.0f}% of planted adversarial examples (binarisation test)", "all"),
     Check("autoattack_gap", "largest difference between PGD and AutoAttack at a radius", "%", "counted", 3.0,
           "on honest networks PGD with a margin is within 1 to 3 points of AutoAttack",
