@@ -66,7 +66,7 @@ def config_of(name: str, seed: int, data_root: Path | None) -> TrialConfig:
     """The config of an honest trial, with all checks."""
     place: Changes = {}
     if name.startswith("cifar"):
-        place = {"dataset": "imagefolder", "data_root": str(data_root), "image_size": 16}
+        place = {"dataset": "imagefolder", "data_root": str(data_root), "image_size": 16, "train_images": 1500}
     small = {"image_size": 8, "train_images": 600, "eval_samples": 60, "epochs": 2, "eval_checks": "all", "seed": seed}
     return TrialConfig(**(LAPTOP | small | place | HONEST[name]))
 
