@@ -7,7 +7,7 @@ Nothing here imports torch: reports read the table, too.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 CONFIDENCE = 0.999  # that an evaluation with no more than the tolerated rate of such images passes
 
@@ -113,7 +113,7 @@ PREFIX = "check_"
 LIMITS = "check_limits"  # the metric that holds, for each check that was made, its limit
 
 
-def check_metrics(found: Mapping[str, tuple[float, int]], notes: Sequence[str] = ()) -> dict[str, object]:
+def check_metrics(found: Mapping[str, tuple[float, int]], notes: Sequence[str] = ()) -> dict[str, Any]:
     """The metrics of the checks that were made: values, limits, and ``validity``, the failures in words.
 
     Args:
