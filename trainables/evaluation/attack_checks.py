@@ -45,9 +45,10 @@ def unbounded_attack_accuracy(classifier: nn.Module, images: Images, labels: Ten
 def largest_rise(classifier: nn.Module, images: Images, labels: Tensor, flags: Flags, config: TrialConfig) -> float:
     """The largest rise of accuracy from one radius to the next, in points, if every radius is attacked by itself.
 
-    There must be at least two radii. The evaluation attacks at a radius what withstood the smaller ones; here the others are attacked there as well. A
-    random classifier is evaluated at every radius by itself in any case, on one draw: only what a rise exceeds three
-    standard errors by counts, those of the images that are right at one of the two radii alone (as in McNemar's test).
+    There must be at least two. The evaluation attacks at a radius what withstood the smaller ones; here the others are
+    attacked there as well. A random classifier is evaluated at every radius by itself in any case, on one draw: only
+    what a rise exceeds three standard errors by counts, those of the images that are right at one of the two radii
+    alone (as in McNemar's test).
     """
     names = [f"pgd_{radius:g}" for radius in config.eval_radii_255]
     alone = [flags[name][: len(labels)] for name in names]
