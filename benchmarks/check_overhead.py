@@ -20,7 +20,7 @@ from study.record.environment import git_revision
 from trainables.data.datasets import TrialData, load_data
 from trainables.evaluation.attack_checks import unbounded_attack_accuracy
 from trainables.evaluation.probe import ProbedClassifier, train_probe
-from trainables.evaluation.robust_accuracy import correct_under_attack
+from trainables.evaluation.robust_accuracy import Flags, correct_under_attack
 from trainables.evaluation.validity import MAX_CHECKED_IMAGES, checks_of_attack, feature_effective_rank
 from trainables.pretraining.pretrain import Pretraining
 from trainables.trial_config import PRESETS, TrialConfig
@@ -28,7 +28,7 @@ from trainables.trial_config import PRESETS, TrialConfig
 CPU = torch.device("cpu")
 
 
-def ways(classifier: ProbedClassifier, data: TrialData, config: TrialConfig) -> dict[str, Callable[[], None]]:
+def ways(classifier: ProbedClassifier, data: TrialData, config: TrialConfig) -> dict[str, Callable[[], object]]:
     """Name -> an evaluation of validation and test images."""
     images, labels = data.validation.tensors()
     alone = config.replace(eval_losses=("cross_entropy",))
@@ -38,23 +38,23 @@ def ways(classifier: ProbedClassifier, data: TrialData, config: TrialConfig) -> 
         feature_effective_rank(classifier, images)
         unbounded_attack_accuracy(classifier, images[:MAX_CHECKED_IMAGES], labels[:MAX_CHECKED_IMAGES], alone)
 
-    def attack(chosen: TrialConfig) -> dict[str, object]:
+    def attack(chosen: TrialConfig) -> Flags:
         correct_under_attack(classifier, *data.test.tensors(), chosen)
-        return dict(correct_under_attack(classifier, images, labels, chosen))
+        return correct_under_attack(classifier, images, labels, chosen)
 
     def with_checks() -> None:
         flags = attack(config)
         feature_effective_rank(classifier, images)
-        checks_of_attack(classifier, images, labels, flags, config)  # type: ignore[arg-type]
+        checks_of_attack(classifier, images, labels, flags, config)
 
     def with_probe() -> None:
         train_probe(classifier.encoder, *data.train.tensors(), data.num_classes, config,
-                    num_epochs=config.probe_recipe().epochs)  # type: ignore[arg-type]  # fmt: skip
+                    num_epochs=config.probe_recipe().epochs)  # fmt: skip
 
     return {
         "before": before,
-        "cross-entropy": lambda: attack(alone) and None,
-        "cross-entropy and margin": lambda: attack(config) and None,
+        "cross-entropy": lambda: attack(alone),
+        "cross-entropy and margin": lambda: attack(config),
         "both, cheap checks": with_checks,
         "training of the probe": with_probe,
     }
@@ -79,8 +79,8 @@ def main() -> None:
     pretraining = Pretraining(config, data.train.tensors()[0], CPU)
     for _ in pretraining.run():
         pass
-    probe = {"num_epochs": config.probe_recipe().epochs}
-    classifier = train_probe(pretraining.encoder, *data.train.tensors(), data.num_classes, config, **probe)
+    epochs = config.probe_recipe().epochs
+    classifier = train_probe(pretraining.encoder, *data.train.tensors(), data.num_classes, config, num_epochs=epochs)
     ways_ = ways(classifier, data, config)
     seconds: dict[str, list[float]] = {name: [] for name in ways_}
     for _ in range(options.repeats):
