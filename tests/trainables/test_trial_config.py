@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from study.settings import explain, parse_settings
 from trainables.pretraining.methods import METHODS
+from trainables.robust_ssl import ROBUST_SSL
 from trainables.trial_config import (
     AUTHORS,
     EARLIER,
@@ -160,6 +161,23 @@ def test_a_teacher_is_a_clean_pretraining_of_its_own() -> None:
     )
     assert teacher.pretraining_hash() == alone.pretraining_hash()
     assert alone.stages() == (alone,)
+
+
+def test_a_config_recorded_without_a_field_means_what_was_done_then() -> None:
+    plain = TrialConfig().model_dump(mode="json")
+    assert ROBUST_SSL.recorded(plain) == TrialConfig()
+    earlier = {name: value for name, value in plain.items() if name not in ("eval_losses", "eval_checks")}
+    assert ROBUST_SSL.recorded(earlier) == TrialConfig(eval_losses=("cross_entropy",))
+    assert {metric.label for metric in ROBUST_SSL.metrics(ROBUST_SSL.recorded(earlier)) if metric.is_headline} == {
+        f"robust accuracy, PGD-20 (cross-entropy) at {radius}/255" for radius in (4, 8, 16)
+    }
+
+
+def test_losses_must_be_different_and_there() -> None:
+    with pytest.raises(ValidationError, match=r"eval_losses must be different: eval_losses=\('margin', 'margin'\)"):
+        TrialConfig(eval_losses=("margin", "margin"))
+    with pytest.raises(ValidationError, match="eval_losses"):
+        TrialConfig(eval_losses=())
 
 
 def test_hash_is_of_values_and_not_of_how_they_were_given() -> None:
