@@ -12,8 +12,8 @@ DIED = (
     "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
 )
 GUESSES = (
-    "Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1) the process "
-    "was killed by the OOM killer due to high memory usage, (2) ray stop --force was called, or (3) the worker crashed "
+    "Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1) the "
+    "process was killed by the OOM killer due to high memory usage, (2) ray stop --force was called, or (3) the worker crashed "
     "unexpectedly due to SIGSEGV or another unexpected error."
 )
 TRACE = '\n  File "trainable.py", line 326, in train\n    result = self.step()\n             ^^^^^^^^^^^\n'
@@ -48,7 +48,7 @@ WITHOUT_A_WORD = "the worker process died: it left no message (killed, or ended 
             WorkerError("Ray killed the worker, as its node ran low on memory", out_of_memory=True),
         ),
         (
-            f"The actor died because of an error raised in its creation task, ray::T.__init__(){TRACE}KeyError: 'depth'",
+            f"The actor died because of an error raised in its creation task, ray::T(){TRACE}KeyError: 'depth'",
             {},
             WorkerError("KeyError: 'depth'", is_death=False),
         ),
