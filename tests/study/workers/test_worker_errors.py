@@ -13,8 +13,8 @@ DIED = (
 )
 GUESSES = (
     "Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1) the "
-    "process was killed by the OOM killer due to high memory usage, (2) ray stop --force was called, or (3) the worker crashed "
-    "unexpectedly due to SIGSEGV or another unexpected error."
+    "process was killed by the OOM killer due to high memory usage, (2) ray stop --force was called, or (3) the "
+    "worker crashed unexpectedly due to SIGSEGV or another unexpected error."
 )
 TRACE = '\n  File "trainable.py", line 326, in train\n    result = self.step()\n             ^^^^^^^^^^^\n'
 WITHOUT_A_WORD = "the worker process died: it left no message (killed, or ended by its own code)"
