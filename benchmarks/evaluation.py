@@ -167,7 +167,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    config = TrialConfig(**PRESETS["laptop"] | {"eval_samples": options.eval_samples})
+    config = TrialConfig(
+        **PRESETS["laptop"] | {"eval_samples": options.eval_samples, "eval_losses": ("cross_entropy",)}
+    )
     if options.data_root is not None:
         config = config.replace(dataset="imagefolder", data_root=str(options.data_root), image_size=32)
     if options.train_images is not None:

@@ -100,7 +100,7 @@ def row_config(row: str, probe: str, seed: int, base: dict[str, Any]) -> TrialCo
 def read_metrics(path: Path, config: TrialConfig) -> dict[str, Any]:
     """The metrics in a ``result.json``; raises ``ValueError`` if they belong to a config other than ``config``."""
     result = json.loads(path.read_text())
-    found, asked = TrialConfig(**result["config"]).effective(), config.effective()
+    found, asked = ROBUST_SSL.recorded(result["config"]).effective(), config.effective()
     differing = sorted(field for field in found | asked if found.get(field) != asked.get(field))
     if differing:
         raise ValueError(
@@ -168,6 +168,7 @@ def main() -> None:
         "image_size": 32,
         "train_images": options.train_images,
         "eval_samples": options.eval_samples,
+        "eval_losses": ("cross_entropy",),  # as in the paper
         "epochs": options.epochs,
     }
     load_data(TrialConfig(**base))  # decodes once, before the processes start

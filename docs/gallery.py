@@ -36,7 +36,7 @@ ARGUMENTS = (
 SERVER_SECONDS = 120  # timeout for MLflow to answer; it takes a few seconds on an idle machine
 WAIT_MS = 60_000
 WIDTH, HEIGHT = 1200, 900
-FRONTS = ("Clean accuracy against robust accuracy, PGD-20 at 8/255", "What it costs")
+FRONTS = ("Clean accuracy against robust accuracy, PGD-20 (cross-entropy and margin) at 8/255", "What it costs")
 # The first of these sections in a report is pictured; ablations have the first, searches some of the others.
 EFFECTS = ("What makes the difference", "num_views against epochs", "What mattered", "Parallel coordinates")
 COLUMNS = ("val_clean", "val_pgd_8", "train_pflop")

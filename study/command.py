@@ -15,7 +15,7 @@ from rich.console import Console
 
 from study.files import make_folder
 from study.record.environment import describe_environment
-from study.record.identity import require_same_study
+from study.record.identity import continued, require_same_study
 from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal
 from study.record.metrics import merged
 from study.spec import StudySpec
@@ -77,6 +77,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     require_device(command.device, command.gpus_per_trial if command.address is None else None)
     study_dir = (command.output / name).resolve()
     _require_free(study_dir)
+    spec = continued(spec, study_dir)
     say(console, _announcement(spec, trainable))
     data = _load_with_progress(spec, trainable, console)
     for config in extreme_configs(spec):

@@ -180,6 +180,8 @@ class Trainable:
         location_fields: fields that say where the data are; two trials without a checksum of their data are taken to be
             of the same ones only if these are equal.
         evaluation_fields: fields that decide how they are evaluated.
+        earlier: fields that were added to the config later -> what configs mean that were recorded without them; where
+            that is the field's default, there is no need to say so.
         traded: two fields whose product decides the cost, such as views and epochs.
         grouping: fields by which figures are coloured, the first one that varies.
         confirmation: preset -> fields that confirming trials set; the entry ``""`` is for all other presets.
@@ -201,6 +203,7 @@ class Trainable:
     example_fields: Mapping[str, tuple[str, ...]] = {}
     location_fields: tuple[str, ...] = ()
     evaluation_fields: tuple[str, ...] = ()
+    earlier: Mapping[str, Any] = {}
     traded: tuple[str, str] | None = None
     grouping: tuple[str, ...] = ()
     confirmation: Mapping[str, Mapping[str, Any]] = {}
@@ -242,6 +245,10 @@ class Trainable:
 
     def require_fitting(self, config: Any, data: Any) -> None:
         """Raises ``ValueError`` if ``config`` cannot run on ``data``."""
+
+    def recorded(self, plain: Mapping[str, Any]) -> Any:
+        """The config that a journal or a result holds as ``plain``; raises as the model does."""
+        return self.config(**{**self.earlier, **plain})
 
     def effective(self, config: Any) -> dict[str, Any]:
         """The fields that influence the result, as plain JSON values."""

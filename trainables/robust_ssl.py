@@ -4,13 +4,14 @@ torch is imported only where a trial runs or its data are loaded, so that a stud
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from study.trainable import Context, Direction, Final, Interim, Metric, Progress, Report, Split, Trainable
+from trainables.pretraining.methods import METHODS
 from trainables.trial_config import (
     DATA_FIELDS,
-    FIXED_NUM_VIEWS,
+    EARLIER,
     PRESETS,
     TrialConfig,
     command_line,
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 10.0
 # The fields that determine the cost of a view pass, together with each config's counts of views and passes.
-NETWORK_FIELDS = ("method", "encoder", "stem", "image_size", "projector_hidden_dim", "projector_dim", "adversary")
+NETWORK_FIELDS = tuple(dict.fromkeys(
+    ["method", "encoder", "stem", "image_size", "adversary", *(n for m in METHODS.values() for n in m.network_fields)]
+))  # fmt: skip
 COSTS = (
     Metric("train_pflop", "minimize", "training compute", kind="cost", is_known=True,
            units=((1e3, "EFLOP"), (1, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP"))),
@@ -52,22 +55,28 @@ class RobustSSL(Trainable):
         "test": ("dataset", "image_size", "split_seed", "eval_samples"),
     }
     location_fields = ("data_root",)
-    evaluation_fields = ("eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_samples", "probe_threat")
+    evaluation_fields = (
+        "eval_losses", "eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_samples", "probe_threat",
+    )  # fmt: skip
+    earlier = EARLIER
     traded = ("num_views", "epochs")
     grouping = ("adversary", "method")
-    confirmation = {"": {"eval_autoattack_samples": 1000}, "laptop": {"eval_autoattack_samples": 20}}  # 20: a minute
+    confirmation = {
+        "": {"eval_autoattack_samples": 1000, "eval_checks": "all"},
+        "laptop": {"eval_autoattack_samples": 20, "eval_checks": "all"},  # 20: a minute
+    }
     confirmation_fields = tuple(n for n in TrialConfig.model_fields if n.startswith("eval_") and n != "eval_samples")
     sections = {"attacks": "reports.attack.attack_links:attack_links"}
     asked_sections = {"paper": "reports.paper.paper_table:paper_sections"}
 
     def metrics(self, config: TrialConfig) -> Sequence[Metric]:
         """Accuracies on both splits, clean and by radius; costs."""
-        found = [*COSTS]
+        found, losses = [*COSTS], " and ".join(losses_in_words(config))
         for split in ("val", "test"):
             found.append(_accuracy(split, "clean", "clean accuracy", is_interim=split == "val"))
             at_rungs = config.rung_radii_255 if split == "val" else ()
             for radius in dict.fromkeys([*config.eval_radii_255, *at_rungs]):
-                words = f"robust accuracy, PGD-{config.eval_pgd_steps} at {radius:g}/255"
+                words = f"robust accuracy, PGD-{config.eval_pgd_steps} ({losses}) at {radius:g}/255"
                 is_final, is_interim = radius in config.eval_radii_255, radius in at_rungs
                 found.append(_accuracy(split, f"pgd_{radius:g}", words, is_interim=is_interim, is_final=is_final,
                                        is_headline=True))  # fmt: skip
@@ -159,8 +168,7 @@ class RobustSSL(Trainable):
         """Compute and view passes of pretraining, per training image."""
         from trainables.pretraining.cost import train_pflop_per_batch
 
-        network = tuple((name, getattr(config, name)) for name in NETWORK_FIELDS)
-        pflop = config.epochs * train_pflop_per_batch(config, _pass_cost(network), 1)
+        pflop = config.epochs * train_pflop_per_batch(config, _pass_cost(config), 1)
         return {"train_pflop": pflop, "view_passes": float(config.epochs * config.view_passes_per_image())}
 
     def located(self, config: TrialConfig) -> TrialConfig:
@@ -186,6 +194,11 @@ class RobustSSL(Trainable):
         return command_line(config)
 
 
+def losses_in_words(config: TrialConfig) -> list[str]:
+    """What PGD ascends in the evaluation of ``config``."""
+    return [loss.replace("_", "-") for loss in config.eval_losses]
+
+
 def _accuracy(
     split: Split, name: str, label: str, *, is_interim: bool, is_final: bool = True, is_headline: bool = False
 ) -> Metric:
@@ -195,21 +208,20 @@ def _accuracy(
                   is_interim=is_interim, is_final=is_final, is_headline=is_headline)  # fmt: skip
 
 
-@cache
-def _pass_cost(network: tuple[tuple[str, Any], ...]) -> "PassCost":
+_pass_costs: dict[tuple[Any, ...], "PassCost"] = {}  # by the values of NETWORK_FIELDS
+
+
+def _pass_cost(config: TrialConfig) -> "PassCost":
     """The cost of a view pass through a network, counted once; it hardly depends on the number of classes."""
     from trainables.pretraining.cost import count_pass_cost
     from trainables.pretraining.encoders import build_encoder
+    from trainables.pretraining.second_networks import build_second_network
 
-    config = TrialConfig(**(dict(network) | _valid_with(dict(network))))
-    return count_pass_cost(build_encoder(config, 0, 10 if config.method == "supervised" else None), config)
-
-
-def _valid_with(network: Mapping[str, Any]) -> dict[str, Any]:
-    method = network["method"]
-    return ({"num_views": FIXED_NUM_VIEWS[method]} if method in FIXED_NUM_VIEWS else {}) | (
-        {"probe": "own_head"} if method == "supervised" else {}
-    )
+    network = tuple(getattr(config, name) for name in NETWORK_FIELDS)
+    if network not in _pass_costs:
+        encoder = build_encoder(config, 0, 10)
+        _pass_costs[network] = count_pass_cost(encoder, config, build_second_network(encoder, config))
+    return _pass_costs[network]
 
 
 ROBUST_SSL = RobustSSL()

@@ -18,11 +18,19 @@ import torch
 from trainables.checkpoint import TrialCheckpoint
 from trainables.data.datasets import ImageSet, TrialData, missing_classes, shortened
 from trainables.evaluation.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
+from trainables.evaluation.check_table import check_metrics
 from trainables.evaluation.probe import ProbedClassifier, frozen_classifier, train_probe
 from trainables.evaluation.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
-from trainables.evaluation.validity import feature_effective_rank, unbounded_attack_accuracy, validity_warnings
+from trainables.evaluation.validity import (
+    AutoAttackOutcome,
+    Found,
+    checks_of_attack,
+    checks_of_autoattack,
+    feature_effective_rank,
+)
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
+from trainables.pretraining.methods import METHODS
 from trainables.pretraining.pretrain import Pretraining
 from trainables.pretraining.shared_encoder import SharedEncoder
 from trainables.trial_config import TrialConfig
@@ -102,7 +110,7 @@ def run_trial(
     with freed_memory_kept(device):
         require_fitting(config, data)
         images, labels = data.train.tensors()
-        pretraining = Pretraining(config, images, device, labels if config.method == "supervised" else None)
+        pretraining = Pretraining(config, images, device, labels if METHODS[config.method].needs_labels else None)
         checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
         with SharedEncoder(encoder_path) as shared:
             if not checkpoint.load(pretraining):
@@ -221,20 +229,28 @@ def evaluate_final(
         checkpoint.save(pretraining)
     metrics: Metrics = cost_metrics(pretraining)
     flags: Flags = {}
+    checks: Found = {}
+    warnings: list[str] = []
     for split, part in (("val", data.validation), ("test", data.test)):
         found = correct_under_attack(classifier, *part.tensors(), config)
         metrics |= accuracies(found, split)
         flags |= {f"{split}_{name}": correct for name, correct in found.items()}
     if config.eval_autoattack_samples > 0:
-        found = _autoattack(classifier, data.test, flags, config, attacks_done)
+        outcome = _autoattack(classifier, data.test, flags, config, attacks_done)
+        found = {f"test_{name}": correct for name, correct in outcome.flags.items()}
         flags |= found
         metrics |= {name: percent_correct(correct) for name, correct in found.items()}
         metrics["test_aa_n"] = len(next(iter(found.values())))
+        checks |= checks_of_autoattack(outcome, is_random=classifier.is_stochastic)
+        warnings += [f"AutoAttack: {text}" for text in outcome.warnings]
     validation = data.validation.tensors()
-    metrics["feature_effective_rank"] = feature_effective_rank(classifier, validation[0])
-    metrics["unbounded_attack_accuracy"] = unbounded_attack_accuracy(classifier, *validation, config)
     metrics["chance_accuracy"] = data.chance_percent
-    metrics["validity"] = validity_warnings(metrics, data.chance_percent)
+    num = len(validation[1])
+    checks["effective_rank"] = feature_effective_rank(classifier, validation[0]), num
+    checks["above_chance"] = metrics["val_clean"] - data.chance_percent, num
+    on_validation = {name.removeprefix("val_"): correct for name, correct in flags.items() if name.startswith("val_")}
+    checks |= checks_of_attack(classifier, *validation, on_validation, config)
+    metrics |= check_metrics(checks, warnings)
     metrics["evaluation_seconds"] = time.monotonic() - started
     return metrics, flags, classifier
 
@@ -261,12 +277,13 @@ def _probe(
 
 def _autoattack(
     classifier: ProbedClassifier, test: ImageSet, flags: Flags, config: TrialConfig, attacks_done: Path | None
-) -> Flags:
+) -> AutoAttackOutcome:
     """AutoAttack on the first test images; images that PGD already broke at the same radius count as broken."""
     images, labels = test.tensors(config.eval_autoattack_samples)
     known = {r: flags[f"test_pgd_{r:g}"][: len(images)] for r in config.eval_radii_255}
-    found = correct_under_autoattack(classifier, images, labels, known, config, attacks_done)
-    return {f"test_{name}": correct for name, correct in found.items()}
+    warnings: list[str] = []
+    found = correct_under_autoattack(classifier, images, labels, known, config, attacks_done, warnings.append)
+    return AutoAttackOutcome(found, {f"pgd_{radius:g}": correct for radius, correct in known.items()}, warnings)
 
 
 def _autoattack_progress(checkpoint_path: Path) -> Path:

@@ -12,11 +12,10 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from study.settings import content_hash, replaced
+from trainables.pretraining.methods import METHODS, MethodName, fields_of_others
 
-Adversary = Literal["none", "pgd", "free"]
+Adversary = Literal["none", "pgd", "free", "fgsm"]
 
-# Methods whose number of views is fixed.
-FIXED_NUM_VIEWS = {"simclr": 2, "supervised": 1}
 # The step of the paper's code is 0.01 on a [0, 1] scale, hence 2.55/255.
 PAPER_STEP_255 = 2.55
 # The fields that decide which images a trial sees, in training or in evaluation.
@@ -56,11 +55,16 @@ class TrialConfig(BaseModel):
     augmentation: Literal["emp_ssl", "simclr", "none"] = "emp_ssl"
 
     # Method.
-    method: Literal["emp_ssl", "simclr", "supervised"] = "emp_ssl"
+    method: MethodName = "emp_ssl"
     invariance_weight: float = Field(200.0, ge=0)
     coding_rate_weight: float = Field(1.0, ge=0)
     coding_rate_eps2: float = Field(0.2, gt=0, description="squared distortion of the total coding rate")
     temperature: float = Field(0.07, gt=0, description="of NT-Xent")
+    barlow_lambda: float = Field(5e-3, ge=0, description="weight of Barlow Twins' redundancy reduction")
+    vicreg_invariance_weight: float = Field(25.0, ge=0)
+    vicreg_variance_weight: float = Field(25.0, ge=0)
+    vicreg_covariance_weight: float = Field(1.0, ge=0)
+    byol_momentum: float = Field(0.996, ge=0, le=1, description="of BYOL's target network at first; it rises to 1")
 
     # Adversary in pretraining.
     adversary: Adversary = "free"
@@ -68,6 +72,9 @@ class TrialConfig(BaseModel):
     attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
     pgd_steps: int = Field(5, ge=1, description="attack steps per update of adversary pgd")
     replays: int = Field(3, ge=1, description="m of adversary free: updates on each batch of views")
+    fgsm_step_factor: float = Field(
+        1.25, gt=0, description="step of adversary fgsm, in multiples of attack_radius_255; its start is random"
+    )
 
     # Fidelity choices in pretraining.
     lr_horizon: Literal["updates", "batches"] = "updates"
@@ -104,6 +111,7 @@ class TrialConfig(BaseModel):
     )
     projector_hidden_dim: int = Field(4096, ge=2)
     projector_dim: int = Field(1024, ge=2)
+    predictor_hidden_dim: int | None = Field(None, ge=2, description="of BYOL; none: projector_hidden_dim")
 
     # Linear probe on frozen features; own_head is the classifier that method supervised has trained already.
     probe: Literal["central", "robust_central", "n_views", "own_head"] = "robust_central"
@@ -124,6 +132,14 @@ class TrialConfig(BaseModel):
     eval_radii_255: tuple[float, ...] = Field((4.0, 8.0, 16.0), min_length=1)
     eval_pgd_steps: int = Field(20, ge=1)
     eval_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
+    eval_losses: tuple[Literal["cross_entropy", "margin"], ...] = Field(
+        ("cross_entropy", "margin"),
+        min_length=1,
+        description="what PGD ascends, in this order; an image must withstand all",
+    )
+    eval_checks: Literal["cheap", "all"] = Field(
+        "cheap", description="all: also the checks of the attack that take longer than it does"
+    )
     eval_restarts: int = Field(1, ge=1, description="the first starts at 0 as in the paper, further ones at random")
     eval_samples: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
     eval_eot_samples: int = Field(20, ge=1, description="draws an attack averages gradients over, for redrawn views")
@@ -148,12 +164,11 @@ class TrialConfig(BaseModel):
                 raise ValueError(
                     f"{low} must not exceed {high}: {low}={getattr(self, low)}, {high}={getattr(self, high)}"
                 )
-        fixed = FIXED_NUM_VIEWS.get(self.method)
-        if fixed is not None and self.num_views != fixed:
-            raise ValueError(f"num_views must be {fixed} for method {self.method}: num_views={self.num_views}")
-        if self.method == "emp_ssl" and self.num_views < 2:
-            raise ValueError(f"num_views must be at least 2 for method emp_ssl: num_views={self.num_views}")
-        if (self.method == "supervised") != (self.probe == "own_head"):
+        fixed = METHODS[self.method].num_views
+        if self.num_views < 2 if fixed is None else self.num_views != fixed:
+            rule = "at least 2" if fixed is None else fixed
+            raise ValueError(f"num_views must be {rule} for method {self.method}: num_views={self.num_views}")
+        if METHODS[self.method].needs_labels != (self.probe == "own_head"):
             raise ValueError(f"probe own_head belongs to method supervised: method={self.method}, probe={self.probe}")
         if self.probe_threat == "per_view" and self.probe_view_draw == "redrawn":
             raise ValueError(
@@ -164,6 +179,8 @@ class TrialConfig(BaseModel):
                 "AutoAttack perturbs images: eval_autoattack_samples must be 0 for probe_threat per_view: "
                 f"eval_autoattack_samples={self.eval_autoattack_samples}"
             )
+        if len(set(self.eval_losses)) < len(self.eval_losses):
+            raise ValueError(f"eval_losses must be different: eval_losses={self.eval_losses}")
         for name in ("eval_radii_255", "rung_radii_255"):
             radii = getattr(self, name)
             if any(not 0 < r <= 255 for r in radii) or list(radii) != sorted(set(radii)):
@@ -176,24 +193,29 @@ class TrialConfig(BaseModel):
 
     def num_perturbed_views(self) -> int:
         """Views of each image that an adversary may perturb: SimCLR keeps its first view clean."""
-        return 1 if self.method == "simclr" else self.num_views
+        return self.num_views - METHODS[self.method].keeps_first_clean
 
     def num_clean_views(self) -> int:
         """Views of each image that every update also projects clean: SimCLR's first, or the invariance target."""
-        if self.method == "simclr":
-            return 1
-        has_clean_target = self.method == "emp_ssl" and self.invariance_target == "clean" and self.adversary != "none"
-        return self.num_views if has_clean_target else 0
+        adds_all = self.adversary != "none" and METHODS[self.method].adds_clean_views(self)
+        return self.num_views if adds_all else int(METHODS[self.method].keeps_first_clean)
+
+    def num_target_views(self) -> int:
+        """Views of each image that a second network sees before every update, forward only."""
+        return 0 if METHODS[self.method].second_network is None else self.num_views
 
     def view_passes_per_image(self) -> int:
         """View passes that one image costs in one data epoch.
 
         Clean views are never attacked, so SimCLR with PGD-k costs 2 + k; with leaking anchors, 2 + 2k.
         """
-        attack_steps = self.pgd_steps if self.adversary == "pgd" else 0
         views = self.num_perturbed_views() + self.num_clean_views()
-        attacked = self.num_perturbed_views() + (1 if self.has_leaking_anchor() else 0)
-        return views * self.updates_per_batch() + attacked * attack_steps
+        attacked = self.num_perturbed_views() + self.has_leaking_anchor()
+        return views * self.updates_per_batch() + attacked * self.attack_steps()
+
+    def attack_steps(self) -> int:
+        """Attack steps before each update, each a pass of every perturbed view; none for free adversarial training."""
+        return {"pgd": self.pgd_steps, "fgsm": 1}.get(self.adversary, 0)
 
     def has_leaking_anchor(self) -> bool:
         """Whether the gradients of what a SimCLR attack moves away from are added to the update."""
@@ -249,8 +271,8 @@ class TrialConfig(BaseModel):
         return self.image_size <= 64
 
     def _hashed(self) -> dict[str, Any]:
-        """The effective fields, of those that came later only what differs from the behaviour before them."""
-        fields = {k: v for k, v in self.effective().items() if k not in ADDED_LATER or v != ADDED_LATER[k]}
+        """The effective fields without those that are as they were before they could be set (see ``EARLIER``)."""
+        fields = {k: v for k, v in self.effective().items() if k not in EARLIER or v != EARLIER[k]}
         if "stem" in fields and self.has_small_stem() == self._is_small():
             fields["stem"] = "auto"
         return fields
@@ -292,18 +314,18 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("adversary", "none"): (
         "attack_radius_255", "attack_step_255", "pgd_steps", "replays", "lr_horizon", "gradient_leak", "free_step",
         "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor", "simclr_anchor_leak",
+        "fgsm_step_factor",
     ),
-    ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation"),
+    ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation", "fgsm_step_factor"),
     ("adversary", "free"): (
         "pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor", "simclr_anchor_leak",
+        "fgsm_step_factor",
+    ),
+    ("adversary", "fgsm"): (
+        "attack_step_255", "pgd_steps", "replays", "lr_horizon", "free_step", "perturbation",
     ),
     ("gradient_leak", False): ("simclr_anchor_leak",),
-    ("method", "emp_ssl"): ("temperature", "simclr_attack_anchor", "simclr_anchor_leak"),
-    ("method", "simclr"): ("invariance_weight", "coding_rate_weight", "coding_rate_eps2", "invariance_target"),
-    ("method", "supervised"): (
-        "invariance_weight", "coding_rate_weight", "coding_rate_eps2", "temperature", "projector_hidden_dim",
-        "projector_dim", "invariance_target", "simclr_attack_anchor", "simclr_anchor_leak",
-    ),
+    **{("method", name): fields_of_others(name) for name in METHODS},
     ("encoder", "resnet_narrow"): ("stem",),
     ("probe", "central"): (*PROBE_ATTACK, *PROBE_VIEWS),
     ("probe", "robust_central"): PROBE_VIEWS,
@@ -316,8 +338,9 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
 }  # fmt: skip
 
 
-# Fields that earlier versions did not have -> the value that stands for what those did.
-ADDED_LATER: dict[str, Any] = {"simclr_anchor_leak": False}
+# Fields that were added later, at the value that means what there was before. It is the value of configs recorded
+# without the field, and no part of a hash, so that a config has the hash that it had then. Plain JSON values.
+EARLIER: dict[str, Any] = {"eval_losses": ["cross_entropy"], "eval_checks": "cheap", "simclr_anchor_leak": False}
 
 
 # What --preset laptop changes in the paper's recipe: real images that ship in a wheel, and budgets of seconds.
@@ -354,7 +377,8 @@ def preset_fields(preset: str, method: str) -> dict[str, Any]:
 
     The authors' SimCLR has colours of its own.
     """
-    fields = {k: v for k, v in PRESETS[preset].items() if k != "num_views" or method not in FIXED_NUM_VIEWS}
+    fixed = {name for name, known in METHODS.items() if known.num_views is not None}
+    fields = {k: v for k, v in PRESETS[preset].items() if k != "num_views" or method not in fixed}
     return fields | ({"augmentation": "simclr"} if (preset, method) == ("authors", "simclr") else {})
 
 

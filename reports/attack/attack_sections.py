@@ -18,6 +18,7 @@ from reports.attack.attacked_images import AttackedImage
 from reports.page.html_templates import filled
 from reports.page.page import Section
 from reports.page.report_table import ReportTable
+from trainables.robust_ssl import losses_in_words
 from trainables.trial_config import TrialConfig
 
 LARGEST_PIXELATED = 64  # pixels; images up to this size are enlarged with sharp pixel edges
@@ -30,7 +31,7 @@ def attack_text(config: TrialConfig) -> str:
         starts += f" and {config.eval_restarts - 1} random starts"
     return (
         f"PGD-{config.eval_pgd_steps}: {config.eval_pgd_steps} signed gradient steps of {config.eval_step_255:g}/255 "
-        f"up the cross-entropy, projected onto the l∞ ball, from {starts}"
+        f"up the {' and then the '.join(losses_in_words(config))}, projected onto the l∞ ball, from {starts}"
     )
 
 

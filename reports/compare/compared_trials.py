@@ -89,7 +89,7 @@ def read_trial(folder: Path) -> EvaluatedTrial:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not the result of a trial: {error}") from None
     try:
-        config = load_trainable(trainable_path).config(**plain)
+        config = load_trainable(trainable_path).recorded(plain)
     except ValidationError as error:
         raise ValueError(f"{path}: this version does not accept the config: {explain(error)}") from None
     study_dir = study_around(folder)

@@ -146,7 +146,7 @@ def _described(table: TrialTable) -> str:
     """What the trials do, as their trainable says of the first of them; '' if it cannot."""
     config = {**table.study.spec.get("base", {}), **next((t.config for t in table.study.trials.values()), {})}
     try:
-        return table.trainable.describe(table.trainable.config(**config)) if table.trainable else ""
+        return table.trainable.describe(table.trainable.recorded(config)) if table.trainable else ""
     except ValidationError:
         return ""
 

@@ -10,6 +10,6 @@ def rerun_command(table: TrialTable, uid: str) -> str | None:
     if table.trainable is None:
         return None
     try:
-        return table.trainable.command(table.trainable.config(**table.study.trials[uid].config))
+        return table.trainable.command(table.trainable.recorded(table.study.trials[uid].config))
     except ValidationError:
         return None

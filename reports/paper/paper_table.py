@@ -20,8 +20,10 @@ from reports.paper.paper_comparison import (
     relative_costs,
 )
 from reports.paper.paper_rows import DATASETS, ITEMS, item_of, printed_row, rows_of, space_of
+from study.record.identity import as_meant
 from study.record.measures import in_words, short_label
 from study.record.trials import TrialTable
+from trainables.robust_ssl import ROBUST_SSL
 
 TITLE = "Beside the paper"
 # What may differ from the provided space unmentioned: the data set is stated elsewhere, the seed is meant to differ.
@@ -114,10 +116,12 @@ def _difference_text(one: Comparison) -> str:
 def deviations(table: TrialTable, pairs: Sequence[RowPair]) -> list[str]:
     """Fields in which complete trials differ from the provided space, with their values."""
     settings = {pair.configuration: pair.setting.effective() for pair in pairs}
+    searched = [trial for trial in table.study.with_state("complete") if trial.purpose == "search"]
+    meant = [(trial.configuration, as_meant(trial.config, ROBUST_SSL)) for trial in searched]
     changed = [
-        f"{name}={json.dumps(trial.config.get(name))}"
-        for trial in table.study.with_state("complete")
-        for name, value in settings.get(trial.configuration, {}).items()
-        if trial.purpose == "search" and name not in FREE_FIELDS and trial.config.get(name) != value
+        f"{name}={json.dumps(config.get(name))}"
+        for configuration, config in meant
+        for name, value in settings.get(configuration, {}).items()
+        if name not in FREE_FIELDS and config.get(name) != value
     ]
     return list(dict.fromkeys(changed))

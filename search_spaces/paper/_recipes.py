@@ -21,6 +21,8 @@ PGD_5 = {"adversary": "pgd", "pgd_steps": 5, "attack_radius_255": 8.0}
 CENTRAL = {"probe": "central"}
 ROBUST_CENTRAL = {"probe": "robust_central"}
 
+PAPER_LOSSES = ("cross_entropy",)  # of PGD in the paper's evaluation
+
 PROBE_WORDS = {"central": "central", "robust_central": "robust central (r-LE)", "n_views": "{probe_views} views"}
 # Divisor of the data epochs on a laptop, so that rows keep their order of cost.
 LAPTOP_DIVISORS = {"emp_ssl": 5, "simclr": 50, "supervised": 50}
@@ -109,7 +111,7 @@ def rows_study(
     return StudySpec(
         name=name,
         question=question,
-        base=base or TrialConfig(),
+        base=(base or TrialConfig()).replace(eval_losses=PAPER_LOSSES),
         factors=_factors(rows, probes),
         design=Grid(),
         seeds=(0, 1, 2),

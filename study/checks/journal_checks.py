@@ -146,7 +146,7 @@ def repetition_disagreements(record: StudyRecord) -> list[str]:
     first: dict[tuple[str, str], TrialRecord] = {}
     for trial in record.trials.values():
         try:
-            identity = trainable.identity(trainable.config(**trial.config))
+            identity = trainable.identity(trainable.recorded(trial.config))
         except ValidationError as error:
             disagreements.append(f"{trial.uid}: its config is invalid: {explain(error)}")
             continue

@@ -99,7 +99,7 @@ class StudyEngine:
         self._waiting.remove(trial.uid)
         self._running.add(trial.uid)
         self._write("launched", uid=trial.uid, attempt=trial.attempts + 1)
-        config = self.trainable.config(**trial.config)
+        config = self.trainable.recorded(trial.config)
         decided = {decision["milestone"] for decision in trial.decisions}
         milestones = [m for m in self.milestones(config) if m not in decided] if self._is_compared(trial) else []
         return Assignment(trial.uid, config, milestones, trial.runs_alone)
@@ -209,7 +209,7 @@ class StudyEngine:
     def _prefix_of(self, trial: TrialRecord) -> str:
         """What other trials may begin with, too; its own uid if the trainable shares nothing."""
         if trial.uid not in self._prefixes:
-            self._prefixes[trial.uid] = self.trainable.prefix(self.trainable.config(**trial.config)) or trial.uid
+            self._prefixes[trial.uid] = self.trainable.prefix(self.trainable.recorded(trial.config)) or trial.uid
         return self._prefixes[trial.uid]
 
     def _propose(self, upcoming: Upcoming) -> TrialRecord:

@@ -49,7 +49,7 @@ def reported_share(record: StudyRecord, trial: TrialRecord) -> float | None:
     if not trial.reports or not milestones or not first_rung or trainable is None:
         return None
     scale = min(milestones) // first_rung
-    total = trainable.total_progress(trainable.config(**trial.config), scale)
+    total = trainable.total_progress(trainable.recorded(trial.config), scale)
     return None if total is None else float(min(1.0, trial.reports[-1][trainable.progress] / total))
 
 

@@ -2,10 +2,43 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from study.record.journal import read_study
-from study.trainable import Trainable
+from pydantic import ValidationError
+
+from study.record.journal import JOURNAL_NAME, read_study
+from study.trainable import Trainable, trainable_of
+
+if TYPE_CHECKING:
+    from study.spec import StudySpec
+
+
+def as_meant(plain: Mapping[str, Any], trainable: Trainable) -> dict[str, Any]:
+    """The fields of a recorded config with those that were added later; as recorded if this version refuses it."""
+    try:
+        return dict(trainable.recorded(plain).model_dump(mode="json"))
+    except ValidationError:
+        return dict(plain)
+
+
+def continued(spec: "StudySpec", study_dir: Path) -> "StudySpec":
+    """``spec`` with what the study in ``study_dir``, if there is one, meant where it had no field to say so.
+
+    The same command thereby resumes a study that was begun before a field of ``Trainable.earlier`` was added. Values
+    other than the field's default are left as they are.
+    """
+    recorded = read_study(study_dir).spec if (study_dir / JOURNAL_NAME).is_file() else {}
+    if not recorded:
+        return spec
+    fields, earlier = type(spec.base).model_fields, trainable_of(spec.base).earlier
+    new = {name: value for name, value in earlier.items() if name not in recorded["base"]}
+    set_by_factors = {name for factor in spec.factors for name in factor.fields()}
+    by_default = {name for name in new if getattr(spec.base, name) == fields[name].default} - set_by_factors
+    if by_default:
+        spec = spec.with_settings({name: new[name] for name in by_default})
+    known = (recorded.get("confirmation") or {}).get("settings") or {}
+    settings = {k: v for k, v in (spec.confirmation.settings or {}).items() if k in known or k not in new}
+    return spec.replace(confirmation=spec.confirmation.replace(settings=settings))
 
 
 def require_same_study(study_dir: Path, spec: Mapping[str, Any], trainable: Trainable, base: Any) -> None:
@@ -22,7 +55,8 @@ def require_same_study(study_dir: Path, spec: Mapping[str, Any], trainable: Trai
         return
     effective = trainable.effective(base)
     unimportant = tuple(name for name in trainable.location_fields if name not in effective)
-    pairs = _differences(_defining_part(recorded, unimportant), _defining_part(spec, unimportant))
+    then, now = (_defining_part(plain, unimportant, trainable) for plain in (recorded, spec))
+    pairs = _differences(then, now)
     differences = [difference for difference in pairs if not _is_extension(*difference)]
     if differences:
         shown = "; ".join(f"{path}: {old!r} there, {new!r} now" for path, old, new in differences[:5])
@@ -30,13 +64,14 @@ def require_same_study(study_dir: Path, spec: Mapping[str, Any], trainable: Trai
         raise ValueError(f"{study_dir} holds a different study ({shown}{more}); choose another folder with --name")
 
 
-def _defining_part(spec: Mapping[str, Any], unimportant: tuple[str, ...]) -> dict[str, Any]:
+def _defining_part(spec: Mapping[str, Any], unimportant: tuple[str, ...], trainable: Trainable) -> dict[str, Any]:
     """The spec without what affects no result: the question, what metrics are called, where equal data lie."""
     nowhere = dict.fromkeys(unimportant)
     design = dict(spec["design"])
-    design |= {end: design[end] | nowhere for end in ("from_", "to") if end in design}
+    design |= {end: as_meant(design[end], trainable) | nowhere for end in ("from_", "to") if end in design}
     path = Path(spec["trainable"]).name  # a file may have been moved
-    changes = {"question": None, "metrics": None, "trainable": path, "design": design, "base": spec["base"] | nowhere}
+    base = as_meant(spec["base"], trainable) | nowhere
+    changes = {"question": None, "metrics": None, "trainable": path, "design": design, "base": base}
     return dict(spec) | changes
 
 

@@ -47,7 +47,7 @@ def _as_the_trainable_says(record: StudyRecord) -> dict[str, Metric]:
     described: list[Metric] = []
     for config in distinct.values():
         try:
-            described += trainable.metrics(trainable.config(**config))
+            described += trainable.metrics(trainable.recorded(config))
         except ValidationError:  # a config of another version
             continue
     return merged(described)

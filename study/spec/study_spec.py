@@ -272,11 +272,11 @@ class StudySpec(Part):
 
 def _with_configs(plain: dict[str, Any]) -> dict[str, Any]:
     """Plain data with the configs in them read by the trainable that they name."""
-    model = load_trainable(plain.get("trainable") or FIRST_TRAINABLE).config
+    read = load_trainable(plain.get("trainable") or FIRST_TRAINABLE).recorded
     design = plain.get("design")
     if isinstance(design, Mapping) and design.get("kind") == "Ablation":
-        design = Ablation(**{**design, "from_": model(**design["from_"]), "to": model(**design["to"])})
-    return plain | {"base": model(**plain["base"]), "design": design}
+        design = Ablation(**{**design, "from_": read(design["from_"]), "to": read(design["to"])})
+    return plain | {"base": read(plain["base"]), "design": design}
 
 
 def _objectives(base: BaseModel, given: Any) -> tuple[Any, ...]:

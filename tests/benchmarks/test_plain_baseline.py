@@ -103,7 +103,8 @@ def test_probe_and_attack_say_what_the_project_says() -> None:
     torch.manual_seed(0)
     config = CONFIG.replace(
         train_images=600, batch_size=50, epochs=2, num_views=4, probe="central", probe_batch_size=50, eval_samples=100,
-        eval_pgd_steps=4, eval_radii_255=(2.0, 8.0), projector_hidden_dim=128, projector_dim=64,
+        eval_losses=("cross_entropy",), eval_pgd_steps=4, eval_radii_255=(2.0, 8.0), projector_hidden_dim=128,
+        projector_dim=64,
     )  # fmt: skip
     data = load_data(config)
     images, labels = data.train.tensors()

@@ -11,7 +11,8 @@ import pytest
 from study.record.journal import StudyRecord, read_study
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-SECTIONS = ("How to read this", "Clean accuracy against robust accuracy, PGD-2 at 8/255", "What it costs", "The front",
+SECTIONS = ("How to read this", "Clean accuracy against robust accuracy, PGD-2 (cross-entropy and margin) at 8/255",
+            "What it costs", "The front",
             "What mattered", "All trials")  # fmt: skip
 FRONTS = re.compile("Clean accuracy against robust accuracy|What it costs")
 MAX_REPORT_BYTES = 15e6

@@ -56,9 +56,9 @@ def test_the_waterfall_goes_from_one_end_to_the_other() -> None:
 def test_the_path_as_a_table() -> None:
     section = section_of(ablation_spec())
     start, method, *_ = text_of(section, "ablation_path")
-    assert start["val PGD-20 at 8/255 (%)"] == "30.0" and start["chosen over"] == "–"
-    assert method["val PGD-20 at 8/255 (%)"] == "36.0 (+6.0 [+3.5, +8.5])"
-    assert method["test PGD-20 at 8/255 (%)"] == "35.0 (+6.0 [+3.5, +8.5])"
+    assert start["val PGD-20 (cross-entropy and margin) at 8/255 (%)"] == "30.0" and start["chosen over"] == "–"
+    assert method["val PGD-20 (cross-entropy and margin) at 8/255 (%)"] == "36.0 (+6.0 [+3.5, +8.5])"
+    assert method["test PGD-20 (cross-entropy and margin) at 8/255 (%)"] == "35.0 (+6.0 [+3.5, +8.5])"
     assert method["chosen over"] == "view_scale_min, adversary" and method["training compute"] == "2 PFLOP"
     assert data_of(section, "ablation_path")[1]["val_pgd_8_change"] == pytest.approx(6.0)
 
@@ -66,9 +66,15 @@ def test_the_path_as_a_table() -> None:
 def test_single_changes_as_a_table_and_a_figure() -> None:
     section = section_of(ablation_spec())
     rows = {(row["change"], row["against"]): row for row in text_of(section, "ablation_singles")}
-    assert rows["method brought in", "'from'"]["val PGD-20 at 8/255 (points)"] == "+6.0 [+3.5, +8.5]"
+    assert (
+        rows["method brought in", "'from'"]["val PGD-20 (cross-entropy and margin) at 8/255 (points)"]
+        == "+6.0 [+3.5, +8.5]"
+    )
     assert rows["method brought in", "'from'"]["training compute"] == "× 2.00"
-    assert rows["method taken back", "'to'"]["val PGD-20 at 8/255 (points)"] == "-10.0 [-12.5, -7.5]"
+    assert (
+        rows["method taken back", "'to'"]["val PGD-20 (cross-entropy and margin) at 8/255 (points)"]
+        == "-10.0 [-12.5, -7.5]"
+    )
     assert rows["method taken back", "'to'"]["training compute"] == "× 0.50"
     assert rows["all of them brought in", "'from'"]["val clean (points)"] == "-4.0 [-4.0, -4.0]"
     assert all(row["remark"] == "–" and row["seeds"] == "3" for row in rows.values())
@@ -93,8 +99,8 @@ def test_one_seed_has_no_interval_and_says_so() -> None:
     assert "One seed: no interval." in section.caption and "t intervals" not in section.method
     rows = text_of(section, "ablation_singles")
     assert all(row["remark"] == "one seed: no interval" for row in rows)
-    assert rows[0]["val PGD-20 at 8/255 (points)"] == "+14.0"
-    assert text_of(section, "ablation_path")[1]["val PGD-20 at 8/255 (%)"] == "25.0 (+5.0)"
+    assert rows[0]["val PGD-20 (cross-entropy and margin) at 8/255 (points)"] == "+14.0"
+    assert text_of(section, "ablation_path")[1]["val PGD-20 (cross-entropy and margin) at 8/255 (%)"] == "25.0 (+5.0)"
     bars = [trace for trace in section.figures["ablation_path"].data if trace.type == "bar"]
     assert list(bars[0].error_x.array) == [None, None, None] and "no interval" in bars[0].hovertext[0]
 
@@ -112,7 +118,7 @@ def test_a_path_that_broke_off_says_where_and_why() -> None:
     assert list(bars[1].y) == ["+ method", "the rest: view_scale_min, adversary"]
     rows = text_of(section, "ablation_path")
     assert [row["step"] for row in rows] == ["from", "+ method", "the rest: view_scale_min, adversary"]
-    assert rows[2]["val PGD-20 at 8/255 (%)"] == "45.0 (+9.0 [+9.0, +9.0])"
+    assert rows[2]["val PGD-20 (cross-entropy and margin) at 8/255 (%)"] == "45.0 (+9.0 [+9.0, +9.0])"
     remarks = {(row["change"]): row["remark"] for row in text_of(section, "ablation_singles")}
     assert remarks["adversary taken back"] == "seed 0 failed: diverged" and remarks["method taken back"] == "–"
 
@@ -132,7 +138,7 @@ def test_ends_that_failed_are_said_to_have() -> None:
     assert "Results of 'from' are incomplete: seed 0 failed: diverged." in section.caption
     assert "ablation_path" not in section.figures and "ablation_singles" in section.figures
     rows = {row["change"]: row for row in text_of(section, "ablation_singles")}
-    assert rows["method brought in"]["val PGD-20 at 8/255 (points)"] == "–"
+    assert rows["method brought in"]["val PGD-20 (cross-entropy and margin) at 8/255 (points)"] == "–"
     assert "'from': seed 0 failed: diverged" in rows["method brought in"]["remark"]
 
 

@@ -70,7 +70,10 @@ def test_the_first_view_is_validation_with_the_staircase(table: TrialTable) -> N
     assert (list(line.x), list(line.y), line.line.shape) == ([70, 80, 90], [50, 40, 20], "vh")
     assert sorted(front.x) == [70, 80, 90]
     assert list(shown["behind, one seed"].x) == list(shown["⚠ a check failed"].x) == [60]
-    assert figure.layout.yaxis.title.text == "validation robust accuracy,<br>PGD-20 at 8/255 (%)"
+    assert (
+        figure.layout.yaxis.title.text
+        == "validation robust accuracy,<br>PGD-20 (cross-entropy and margin) at 8/255 (%)"
+    )
 
 
 def test_the_second_view_is_test_at_its_own_place_and_intervals(table: TrialTable) -> None:

@@ -16,7 +16,7 @@ from driver import Driver
 from study.checks.journal_checks import order_disagreements, repetition_disagreements, result_disagreements
 from study.checks.projection_checks import optuna_disagreements, rung_disagreements
 from study.record.front import front_of
-from study.record.identity import require_same_study
+from study.record.identity import continued, require_same_study
 from study.record.journal import JOURNAL_NAME, StudyRecord, TrialRecord, parse_journal, read_study
 from study.record.metrics import metrics_of
 from study.record.trials import tabulate
@@ -73,7 +73,8 @@ def test_it_is_in_order(name: str, study_dir: Path) -> None:
 def test_its_spec_is_that_of_the_same_command(name: str, study_dir: Path) -> None:
     """The same command resumes, wherever the images lie by now; another one is refused."""
     written = read_study(study_dir).spec
-    spec, now = StudySpec.recorded(written), requested(name)
+    spec, now = StudySpec.recorded(written), continued(requested(name), study_dir)
+    assert spec.base.eval_losses == now.base.eval_losses == ("cross_entropy",)  # type: ignore[attr-defined]
     assert spec.replace(base=now.base).model_dump(mode="json") == now.model_dump(mode="json")
     recorded = json.loads(json.dumps(now.model_dump(mode="json"))) | {"seed": 0}
     recorded["data_checksum"] = written["data_checksum"]

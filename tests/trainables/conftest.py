@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.evaluation.probe import ProbedClassifier
+from trainables.pretraining.methods import METHODS, MethodName
 from trainables.trial_config import TrialConfig
 
 TINY: dict[str, Any] = {
@@ -32,6 +33,17 @@ TINY: dict[str, Any] = {
 def tiny() -> Callable[..., TrialConfig]:
     """Makes configs of a narrow ResNet on 8x8 images; keyword arguments replace fields."""
     return lambda **changes: TrialConfig(**(TINY | changes))
+
+
+@pytest.fixture
+def tiny_of(tiny: Callable[..., TrialConfig]) -> Callable[..., TrialConfig]:
+    """Makes such configs of the method that is the first argument, as it demands them."""
+
+    def make(name: MethodName, **changes: Any) -> TrialConfig:
+        demanded: dict[str, Any] = {"method": name, "num_views": METHODS[name].num_views or 3}
+        return tiny(**demanded | ({"probe": "own_head"} if METHODS[name].needs_labels else {}) | changes)
+
+    return make
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import torch
 from study.trainable import Context, Final, Interim, Progress, load_trainable, trainable_of
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
 from trainables.pretraining.encoders import build_encoder
+from trainables.pretraining.second_networks import build_second_network
 from trainables.robust_ssl import ROBUST_SSL
 from trainables.run_trial import load_classifier
 from trainables.trial_config import LAPTOP, PRESETS, TrialConfig
@@ -51,7 +52,8 @@ def test_a_trial_reports_what_is_described(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{}, {"epochs": 5}, {"num_views": 8}, {"adversary": "none"}, {"adversary": "pgd"}, {"encoder": "resnet18"},
-     {"method": "supervised", "num_views": 1, "probe": "own_head"}],
+     {"method": "supervised", "num_views": 1, "probe": "own_head"},
+     {"method": "byol", "num_views": 2, "predictor_hidden_dim": 32}],
     ids=str,
 )  # fmt: skip
 def test_known_costs_are_those_of_trials_up_to_a_common_factor(changes: dict[str, object]) -> None:
@@ -59,7 +61,8 @@ def test_known_costs_are_those_of_trials_up_to_a_common_factor(changes: dict[str
     known = ROBUST_SSL.known_metrics(config)
     assert set(known) == {metric.name for metric in ROBUST_SSL.metrics(config) if metric.is_known}
     assert known["view_passes"] * 1000 == ROBUST_SSL.total_progress(config, 1000)
-    cost = count_pass_cost(build_encoder(config, 0, 10 if config.method == "supervised" else None), config)
+    encoder = build_encoder(config, 0, 10)
+    cost = count_pass_cost(encoder, config, build_second_network(encoder, config))
     pflop_per_image = train_pflop_per_batch(config, cost, 100) / 100
     assert known["train_pflop"] == pytest.approx(config.epochs * pflop_per_image, rel=1e-6)
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ def correct_under_autoattack(
     known: Mapping[float, np.ndarray],
     config: TrialConfig,
     progress_path: Path | None = None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Flags:
     """Which images withstand AutoAttack (Croce and Hein, arXiv:2003.01690) at every radius.
 
@@ -59,6 +60,7 @@ def correct_under_autoattack(
         config: ``eval_radii_255`` and ``seed``.
         progress_path: where to record each attack's outcome; after an interruption, attacks recorded there for the same
             classifier and images are not run again.
+        warn: called with each warning that the package logs, also those of attacks that are not run again.
 
     Returns:
         ``{"aa_4": flags, ...}``, boolean of shape (N,).
@@ -75,6 +77,11 @@ def correct_under_autoattack(
     progress = _Progress(progress_path, _fingerprint(classifier, pixels, targets, config))
     survives = np.ones(len(images), dtype=bool)
     flags: Flags = {}
+
+    def note_warning(text: str) -> None:
+        if text not in progress.warnings:
+            progress.warnings.append(text)
+
     for radius_255 in config.eval_radii_255:
         survives = np.ones_like(survives) if is_stochastic(classifier) else survives & known[radius_255]
         for attacks in _stages(classifier):
@@ -86,10 +93,14 @@ def correct_under_autoattack(
             if len(rows) > 0:
                 if isinstance(classifier, ProbedClassifier):
                     classifier.redraw_for("autoattack", name)
-                broken = _broken_by(attacks, classifier, pixels[rows], targets[rows], radius_255 / 255, config)
+                broken = _broken_by(
+                    attacks, classifier, pixels[rows], targets[rows], radius_255 / 255, config, note_warning
+                )
                 survives[rows.cpu().numpy()] = ~broken
             progress.note(name, survives)
         flags[f"aa_{radius_255:g}"] = survives.copy()
+    for text in progress.warnings:
+        warn(text)
     return flags
 
 
@@ -99,18 +110,21 @@ class _Progress:
     def __init__(self, path: Path | None, fingerprint: str) -> None:
         self._path, self._fingerprint = path, fingerprint
         self.done: dict[str, list[bool]] = {}
+        self.warnings: list[str] = []
         try:
             noted = {} if path is None else json.loads(path.read_text())
         except (FileNotFoundError, ValueError):
             return
         if noted.get("fingerprint") == fingerprint:
-            self.done = noted["done"]
+            self.done, self.warnings = noted["done"], noted.get("warnings", [])
 
     def note(self, name: str, survives: np.ndarray) -> None:
         self.done[name] = survives.tolist()
         if self._path is not None:
             with replacing(self._path) as unfinished:
-                unfinished.write_text(json.dumps({"fingerprint": self._fingerprint, "done": self.done}))
+                unfinished.write_text(
+                    json.dumps({"fingerprint": self._fingerprint, "done": self.done, "warnings": self.warnings})
+                )
 
 
 def _fingerprint(classifier: nn.Module, pixels: Tensor, targets: Tensor, config: TrialConfig) -> str:
@@ -132,10 +146,11 @@ def _broken_by(
     targets: Tensor,
     radius: float,
     config: TrialConfig,
+    warn: Callable[[str], None],
 ) -> np.ndarray:
     """Which images (N,) the attacks get misclassified, by our own evaluation of the examples that they return."""
     batch_size = evaluation_batch(classifier)
-    with _package_contained(pixels.device):
+    with package_contained(pixels.device, warn):
         attack = _build_attack(classifier, pixels, radius, config)
         if is_stochastic(classifier):
             parts = zip(pixels.split(batch_size), targets.split(batch_size), strict=True)
@@ -184,15 +199,33 @@ def _build_attack(classifier: nn.Module, pixels: Tensor, radius: float, config: 
     return attack
 
 
+class _Warnings(logging.Handler):
+    """Hands warnings on, each without the remark where to read more."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._warn = warn
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._warn(record.getMessage().removesuffix(" See flags_doc.md for details."))
+
+
 @contextmanager
-def _package_contained(device: torch.device) -> Iterator[None]:
-    """Restores the global RNG, the trace function and the logger's level, all of which the package changes."""
+def package_contained(device: torch.device, warn: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+    """Restores the global RNG, the trace function and the logger's state, all of which the package changes.
+
+    Its warnings go to ``warn`` instead of standard error.
+    """
     logger, trace = logging.getLogger("auto-attack"), sys.gettrace()
-    level = logger.level
+    level, propagate, handler = logger.level, logger.propagate, _Warnings(warn)
     try:
+        logger.addHandler(handler)
+        logger.propagate = False
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             logger.setLevel(logging.WARNING)
             yield
     finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
         logger.setLevel(level)
         sys.settrace(trace)

@@ -37,7 +37,7 @@ class ProbedClassifier(nn.Module):
     def __init__(self, encoder: Encoder, head: nn.Linear, config: TrialConfig) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
-        self.layer: ProbeLayer = config.probe_layer if config.method != "supervised" else "backbone"
+        self.layer: ProbeLayer = config.probe_layer if config.probe != "own_head" else "backbone"
         self._config = config
         self.redraw_for()
 

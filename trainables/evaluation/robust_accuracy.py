@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from trainables.data.stored_images import Images
+from trainables.evaluation.attack_losses import LOSSES
 from trainables.evaluation.probe import ProbedClassifier, to_pixels
 from trainables.pgd import linf_pgd
 from trainables.pretraining.pretrain import require_finite
@@ -28,7 +28,8 @@ def correct_under_attack(
 ) -> Flags:
     """Which images are classified correctly, clean and under PGD at every radius of ``config.eval_radii_255``.
 
-    An image that is misclassified clean or at a smaller radius counts as broken at every larger radius: the same
+    An image has to withstand PGD on each of ``config.eval_losses``; only those that withstand one are attacked on the
+    next. An image that is misclassified clean or at a smaller radius counts as broken at every larger radius: the same
     perturbation lies in the larger ball too, so the bound is tighter and the image need not be attacked again. This
     does not hold for a classifier that draws new views at every evaluation, because each radius and restart would be
     another chance of an unlucky draw. There every image is attacked at every radius and evaluated once, after all
@@ -128,11 +129,15 @@ def _attack_batch_of_redrawn_views(
         attacked = pixels
         if radius_255 > 0:
             classifier.redraw_for("pgd", str(radius_255), batch_number)
-            attempts = []
-            for restart in range(config.eval_restarts):
-                start = _random_start(pixels, radius_255, restart, batch_number, config)
-                radius, num_steps = radius_255 / 255, config.eval_pgd_steps
-                attempts.append(_ascend(classifier, pixels, targets, radius, num_steps, config, start))
+            starts = [
+                _random_start(pixels, radius_255, restart, batch_number, config)
+                for restart in range(config.eval_restarts)
+            ]
+            attempts = [
+                _ascend(classifier, pixels, targets, loss, radius_255 / 255, config.eval_pgd_steps, config, start)
+                for start in starts
+                for loss in config.eval_losses
+            ]
             attacked = most_damaging(classifier, attempts, targets, config)
         classifier.redraw_for("look", str(radius_255), batch_number)
         flags[name] = _snapshot(predicted(classifier, attacked) == targets)
@@ -142,16 +147,18 @@ def _attack_batch_of_redrawn_views(
 def most_damaging(classifier: nn.Module, attempts: Sequence[Tensor], targets: Tensor, config: TrialConfig) -> Tensor:
     """For each image, the one of several attacked versions (N, ...) that has the highest mean loss.
 
-    The mean is over ``config.eval_eot_samples`` evaluations. Counting an image as broken requires a further evaluation,
-    one that had no part in this choice.
+    The loss is the margin if it is one of ``config.eval_losses``, as it does not saturate, and otherwise the
+    cross-entropy. The mean is over ``config.eval_eot_samples`` evaluations. Counting an image as broken requires a
+    further evaluation, one that had no part in this choice.
     """
     if len(attempts) == 1:
         return attempts[0]
+    loss_of = LOSSES["margin" if "margin" in config.eval_losses else "cross_entropy"]
     losses = torch.zeros(len(attempts), len(targets), device=targets.device)
     with torch.no_grad():
         for attempt, loss in zip(attempts, losses, strict=True):
             for _ in range(config.eval_eot_samples):
-                loss += functional.cross_entropy(classifier(attempt), targets, reduction="none")
+                loss += loss_of(classifier(attempt), targets)
     return torch.stack(list(attempts))[losses.argmax(dim=0), torch.arange(len(targets), device=targets.device)]
 
 
@@ -163,7 +170,10 @@ def attacked_by_pgd(
     config: TrialConfig,
     start: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """PGD as used for evaluation; images are classified every few steps, and broken ones are attacked no further.
+    """PGD as used for evaluation: on each loss in turn, for the images that are right so far.
+
+    Images are classified every few steps, and broken ones are attacked no further. A random classifier is attacked on
+    each loss to the end and evaluated once: more evaluations would give the attacker chances of a lucky draw.
 
     Args:
         classifier: in evaluation mode, maps ``clean`` to logits (N, K).
@@ -177,18 +187,26 @@ def attacked_by_pgd(
         The attacked batch, within ``radius`` of ``clean`` and within [0, 1], and flags (N,) of its misclassified
         images.
     """
+    if is_stochastic(classifier):
+        attempts = [
+            _ascend(classifier, clean, targets, loss, radius, config.eval_pgd_steps, config, start)
+            for loss in config.eval_losses
+        ]
+        attacked = most_damaging(classifier, attempts, targets, config)
+        return attacked, predicted(classifier, attacked) != targets
     broken = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
-    attacked = clean.clone() if start is None else clean + start
-    # Evaluating a random classifier more than once would give the attacker several chances of a lucky draw.
-    stride = config.eval_pgd_steps if is_stochastic(classifier) else STEPS_BETWEEN_LOOKS
-    for done in range(0, config.eval_pgd_steps, stride):
-        left = (~broken).nonzero().squeeze(1)
-        if len(left) == 0:
-            break
-        num_steps = min(stride, config.eval_pgd_steps - done)
-        start_here = attacked[left] - clean[left]
-        attacked[left] = _ascend(classifier, clean[left], targets[left], radius, num_steps, config, start_here)
-        broken[left] = predicted(classifier, attacked[left]) != targets[left]
+    attacked = clean.clone()
+    for loss in config.eval_losses:
+        left = ~broken
+        attacked[left] = clean[left] if start is None else clean[left] + start[left]
+        for done in range(0, config.eval_pgd_steps, STEPS_BETWEEN_LOOKS):
+            rows = (~broken).nonzero().squeeze(1)
+            if len(rows) == 0:
+                break
+            num_steps = min(STEPS_BETWEEN_LOOKS, config.eval_pgd_steps - done)
+            so_far = attacked[rows] - clean[rows]
+            attacked[rows] = _ascend(classifier, clean[rows], targets[rows], loss, radius, num_steps, config, so_far)
+            broken[rows] = predicted(classifier, attacked[rows]) != targets[rows]
     return attacked, broken
 
 
@@ -201,6 +219,7 @@ def _ascend(
     classifier: nn.Module,
     clean: Tensor,
     targets: Tensor,
+    loss: str,
     radius: float,
     num_steps: int,
     config: TrialConfig,
@@ -208,7 +227,7 @@ def _ascend(
 ) -> Tensor:
     return linf_pgd(
         # The sum, not the mean: the gradient of an image must not shrink with the number of images in the batch.
-        lambda perturbed: functional.cross_entropy(classifier(perturbed), targets, reduction="sum"),
+        lambda perturbed: LOSSES[loss](classifier(perturbed), targets).sum(),
         clean,
         radius=radius,
         step=config.eval_step_255 / 255,

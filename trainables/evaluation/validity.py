@@ -1,31 +1,45 @@
-"""Checks that tell a robust classifier from a broken attack or a collapsed encoder."""
+"""Makes the checks of ``check_table`` on a finished trial."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.data.stored_images import Images
-from trainables.evaluation.probe import ProbedClassifier, frozen_features
-from trainables.evaluation.robust_accuracy import correct_under_attack, percent_correct
+from trainables.evaluation.attack_checks import (
+    largest_rise,
+    lost_to_black_box,
+    lost_to_stronger_attack,
+    middle_radius_255,
+    unbounded_attack_accuracy,
+)
+from trainables.evaluation.binarisation import planted_examples_missed
+from trainables.evaluation.classifier_checks import classifier_checks
+from trainables.evaluation.probe import ProbedClassifier, frozen_features, to_pixels
+from trainables.evaluation.robust_accuracy import Flags, is_stochastic, percent_correct
 from trainables.pretraining.pretrain import require_finite
 from trainables.trial_config import TrialConfig
 
-UNBOUNDED_RADIUS_255 = 128.0
 MAX_CHECKED_IMAGES = 100
+MAX_BINARISED_IMAGES = 50
+Found = dict[str, tuple[float, int]]  # check -> value, number of images it was measured on
 
 
-def unbounded_attack_accuracy(classifier: nn.Module, images: Images, labels: Tensor, config: TrialConfig) -> float:
-    """Accuracy in percent under PGD of radius 128/255, within which every image can become uniformly gray.
+@dataclass(frozen=True)
+class AutoAttackOutcome:
+    """What AutoAttack found, and what it warned of.
 
-    No classifier can be right on gray images more often than by chance, so an accuracy clearly above chance means that
-    the attack fails (masked gradients), not that the model is robust.
-
-    Source: Carlini et al., On Evaluating Adversarial Robustness (arXiv:1902.06705), the unbounded-attack check.
+    Args:
+        flags: ``aa_4``... -> which images (N,) withstood it.
+        known: ``pgd_4``... -> which of the same images withstood PGD.
+        warnings: its own, each once.
     """
-    checked = config.replace(
-        eval_radii_255=(UNBOUNDED_RADIUS_255,), eval_pgd_steps=40, eval_step_255=UNBOUNDED_RADIUS_255 / 10
-    )
-    flags = correct_under_attack(classifier, images[:MAX_CHECKED_IMAGES], labels[:MAX_CHECKED_IMAGES], checked)
-    return percent_correct(flags[f"pgd_{UNBOUNDED_RADIUS_255:g}"])
+
+    flags: Flags
+    known: Flags
+    warnings: Sequence[str]
 
 
 @torch.no_grad()
@@ -44,20 +58,49 @@ def feature_effective_rank(classifier: ProbedClassifier, images: Images) -> floa
     return float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))
 
 
-def validity_warnings(metrics: dict[str, float | int], chance_percent: float) -> list[str]:
-    """What is wrong with a finished trial's numbers, in words; empty if the checks pass.
+def checks_of_attack(
+    classifier: torch.nn.Module, images: Images, labels: Tensor, flags: Flags, config: TrialConfig
+) -> Found:
+    """The checks of classifier and attack on up to 100 images, those of ``config.eval_checks``.
+
+    Checks by one fixed function's standard (more steps, a black box, planted examples) are not made where views are
+    redrawn, nor those that perturb images where views are attacked.
 
     Args:
-        metrics: with ``feature_effective_rank``, ``unbounded_attack_accuracy`` and ``val_clean``.
-        chance_percent: accuracy of always guessing the most frequent class.
+        classifier: as it was evaluated.
+        images, labels: (N, 3, S, S) uint8 and (N,) int64, at least two of them.
+        flags: of ``correct_under_attack`` on these images.
+        config: the ``eval_*`` fields.
     """
-    warnings = []
-    if metrics["feature_effective_rank"] < 2:
-        warnings.append(f"collapsed features: effective rank {metrics['feature_effective_rank']:.2f}")
-    if metrics["val_clean"] <= chance_percent:
-        warnings.append(f"clean accuracy {metrics['val_clean']:.1f}% is not above chance")
-    if metrics["unbounded_attack_accuracy"] > chance_percent + 10:
-        warnings.append(
-            f"the attack looks broken: {metrics['unbounded_attack_accuracy']:.0f}% stay right at radius 128/255"
-        )
-    return warnings
+    images, labels = images[:MAX_CHECKED_IMAGES], labels[:MAX_CHECKED_IMAGES]
+    num = len(labels)
+    device = next(classifier.parameters()).device
+    pixels = images_pixels = to_pixels(images, device)
+    if isinstance(classifier, ProbedClassifier):
+        pixels = classifier.attack_space(pixels)
+    values = classifier_checks(classifier, pixels, labels.to(device), config.eval_losses)
+    values["unbounded"] = unbounded_attack_accuracy(classifier, images, labels, config)
+    if len(config.eval_radii_255) > 1:
+        values["radius_order"] = largest_rise(classifier, images, labels, flags, config)
+    found = {name: (value, num) for name, value in values.items()}
+    if config.eval_checks == "cheap" or is_stochastic(classifier):
+        return found
+    found["stronger_attack"] = lost_to_stronger_attack(classifier, images, labels, flags, config), num
+    if pixels is images_pixels:
+        found["black_box"] = lost_to_black_box(classifier, images, labels, flags, config), num
+        radius = middle_radius_255(config) / 255
+        missed, planted = planted_examples_missed(classifier, pixels[:MAX_BINARISED_IMAGES], radius, config)
+        if planted:
+            found["binarisation"] = missed, planted
+    return found
+
+
+def checks_of_autoattack(outcome: AutoAttackOutcome, *, is_random: bool) -> Found:
+    """How far PGD is from AutoAttack, unless single draws make both uncertain, and the number of its warnings."""
+    num = len(next(iter(outcome.flags.values())))
+    found: Found = {"autoattack_warnings": (float(len(set(outcome.warnings))), num)}
+    if not is_random:
+        pairs = zip(outcome.known.values(), outcome.flags.values(), strict=True)
+        gaps = [percent_correct(np.asarray(pgd)) - percent_correct(aa) for pgd, aa in pairs]
+        found["autoattack_gap"] = max(gaps), num
+    return found

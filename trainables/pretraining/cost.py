@@ -7,6 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.pretraining.encoders import Encoder
+from trainables.pretraining.second_networks import SecondNetwork
 from trainables.trial_config import TrialConfig
 
 
@@ -16,10 +17,11 @@ class PassCost:
 
     update: int  # forward, and backward for the weights and, in free adversarial training, for the input
     attack: int  # forward, and backward for the input alone
+    target: int = 0  # forward through the method's second network
 
 
-def count_pass_cost(encoder: Encoder, config: TrialConfig) -> PassCost:
-    """Counts the operations of one view by running two through a copy of the encoder on the CPU.
+def count_pass_cost(encoder: Encoder, config: TrialConfig, target: SecondNetwork | None = None) -> PassCost:
+    """Counts the operations of one view by running two through copies of the networks on the CPU.
 
     The losses, the optimiser and view generation are not counted: they amount to a few percent of the rest at the
     paper's size, as does the forward pass of the clean view that SimCLR with PGD makes before its attack. Convolutions
@@ -34,12 +36,22 @@ def count_pass_cost(encoder: Encoder, config: TrialConfig) -> PassCost:
             probe(views.clone().requires_grad_(inputs)).sum().backward()
         return int(counter.get_total_flops()) // len(views)
 
-    return PassCost(update=count(True, config.adversary == "free"), attack=count(False, True))
+    def count_forward(network: SecondNetwork) -> int:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            copy.deepcopy(network).to("cpu")(views)
+        return int(counter.get_total_flops()) // len(views)
+
+    return PassCost(
+        update=count(True, config.adversary == "free"),
+        attack=count(False, True),
+        target=0 if target is None else count_forward(target),
+    )
 
 
 def train_pflop_per_batch(config: TrialConfig, cost: PassCost, num_images: int) -> float:
-    """PFLOP (1e15 operations) of training on a batch of ``num_images`` images, including attack steps and replays."""
+    """PFLOP (1e15 operations) of training on a batch of ``num_images`` images, attack, replays and targets included."""
     update_passes = (config.num_perturbed_views() + config.num_clean_views()) * config.updates_per_batch()
     attack_passes = config.view_passes_per_image() - update_passes
     attack_cost = cost.update if config.gradient_leak else cost.attack
-    return num_images * (update_passes * cost.update + attack_passes * attack_cost) / 1e15
+    target_passes = config.num_target_views() * config.updates_per_batch()
+    return num_images * (update_passes * cost.update + attack_passes * attack_cost + target_passes * cost.target) / 1e15

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torchvision.models import resnet18, resnet50
 from torchvision.models.resnet import BasicBlock
 
+from trainables.pretraining.methods import METHODS
 from trainables.trial_config import TrialConfig
 
 ProbeLayer = Literal["hidden", "backbone"]
@@ -19,17 +20,30 @@ ProbeLayer = Literal["hidden", "backbone"]
 class ProjectedEncoder(nn.Module):
     """Backbone, then Linear-BatchNorm-ReLU ('hidden', what is probed), then Linear-BatchNorm-ReLU-Linear, normalised.
 
+    A predictor, Linear-BatchNorm-ReLU-Linear, may follow.
+
     Args:
         backbone: maps (N, 3, S, S) in [0, 1] to (N, F).
         feature_dim: F.
         hidden_dim: H.
         projection_dim: D.
+        predictor_hidden_dim: width of the predictor; None: there is none.
+        normalises: whether the outputs are scaled to unit length.
 
     Source: the paper's code; 512-4096-4096-1024 for EMP-SSL on ResNet-18.
     """
 
-    def __init__(self, backbone: nn.Module, feature_dim: int, hidden_dim: int, projection_dim: int) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        feature_dim: int,
+        hidden_dim: int,
+        projection_dim: int,
+        predictor_hidden_dim: int | None = None,
+        normalises: bool = True,
+    ) -> None:
         super().__init__()
+        self.normalises = normalises
         self.backbone = backbone
         self.hidden = nn.Sequential(nn.Linear(feature_dim, hidden_dim), nn.BatchNorm1d(hidden_dim), nn.ReLU())
         self.projection = nn.Sequential(
@@ -38,11 +52,20 @@ class ProjectedEncoder(nn.Module):
             nn.ReLU(),
             nn.Linear(hidden_dim, projection_dim),
         )
+        self.predictor: nn.Module = nn.Identity()
+        if predictor_hidden_dim is not None:
+            self.predictor = nn.Sequential(
+                nn.Linear(projection_dim, predictor_hidden_dim),
+                nn.BatchNorm1d(predictor_hidden_dim),
+                nn.ReLU(),
+                nn.Linear(predictor_hidden_dim, projection_dim),
+            )
         self.layer_dims: dict[ProbeLayer, int] = {"backbone": feature_dim, "hidden": hidden_dim}
 
     def forward(self, views: Tensor) -> Tensor:
-        """Projects views (N, 3, S, S) to unit vectors (N, D), fp32 whatever the autocast."""
-        return functional.normalize(self.projection(self.hidden(self.backbone(views))).float(), dim=1)
+        """Projects views (N, 3, S, S) to vectors (N, D), fp32 whatever the autocast."""
+        outputs: Tensor = self.predictor(self.projection(self.hidden(self.backbone(views)))).float()
+        return functional.normalize(outputs, dim=1) if self.normalises else outputs
 
     def features(self, images: Tensor, layer: ProbeLayer) -> Tensor:
         """The representation (N, F) or (N, H) that a linear probe reads from images (N, 3, S, S), fp32."""
@@ -122,10 +145,19 @@ def build_encoder(config: TrialConfig, seed: int, num_classes: int | None = None
                 backbone, feature_dim = _torchvision_backbone(resnet18(), config), 512
             case "resnet50":
                 backbone, feature_dim = _torchvision_backbone(resnet50(), config), 2048
-        if config.method == "supervised":
+        method = METHODS[config.method]
+        if method.needs_labels:
             assert num_classes is not None
             return HeadedEncoder(backbone, feature_dim, num_classes)
-        return ProjectedEncoder(backbone, feature_dim, config.projector_hidden_dim, config.projector_dim)
+        predictor_hidden_dim = config.predictor_hidden_dim or config.projector_hidden_dim
+        return ProjectedEncoder(
+            backbone,
+            feature_dim,
+            config.projector_hidden_dim,
+            config.projector_dim,
+            predictor_hidden_dim if method.has_predictor else None,
+            method.normalises,
+        )
 
 
 def _torchvision_backbone(resnet: nn.Module, config: TrialConfig) -> nn.Module:

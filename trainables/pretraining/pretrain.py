@@ -1,24 +1,25 @@
-"""Pretraining, self-supervised or (for comparison) supervised: standard, PGD or free adversarial training.
+"""Pretraining, self-supervised or (for comparison) supervised: standard, PGD, one-step or free adversarial training.
 
 Shapes: V views, B images, C=3 channels, S pixels a side, D projected features.
 """
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from timm.optim.lars import Lars
 from torch import Tensor, nn
-from torch.nn import functional
 
 from trainables.data.stored_images import Images
 from trainables.hardware import hardware_name
 from trainables.pgd import linf_pgd
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
 from trainables.pretraining.encoders import Encoder, build_encoder
+from trainables.pretraining.methods import METHODS
+from trainables.pretraining.second_networks import build_second_network
 from trainables.pretraining.ssl_losses import ssl_loss
 from trainables.pretraining.views import make_views
 from trainables.streams import stream, stream_seed
@@ -43,7 +44,7 @@ class Pretraining:
         config: the trial.
         images: training images (N, 3, S, S), uint8, in CPU memory or in a file.
         device: where to train.
-        labels: (N,) int64, only for method ``supervised``.
+        labels: (N,) int64, only for methods that need them.
 
     Raises:
         ValueError: if there are fewer images than one batch, or labels are needed but missing.
@@ -54,15 +55,19 @@ class Pretraining:
             raise ValueError(
                 f"batch_size must not exceed the training images: batch_size={config.batch_size}, images={len(images)}"
             )
-        if config.method == "supervised" and labels is None:
-            raise ValueError("method supervised needs labels")
+        if METHODS[config.method].needs_labels and labels is None:
+            raise ValueError(f"method {config.method} needs labels")
         self.config, self.images, self.labels, self.device = config, images, labels, device
         num_classes = None if labels is None else int(labels.max()) + 1
         encoder = build_encoder(config, stream_seed(config.seed, "weights"), num_classes)
-        self.pass_cost = count_pass_cost(encoder, config)
         self.encoder: Encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.second_network = build_second_network(self.encoder, config)
+        self.pass_cost = count_pass_cost(self.encoder, config, self.second_network)
         self.is_compiled = device.type == "cuda" if config.compile is None else config.compile
         self._forward = torch.compile(self.encoder, dynamic=False) if self.is_compiled else self.encoder
+        self._second_forward: Any = self.second_network
+        if self.is_compiled and self.second_network is not None:
+            self._second_forward = torch.compile(self.second_network, dynamic=False)
         self.optimiser = build_optimiser(self.encoder, config)
         self.perturbation: Tensor | None = None  # for adversary free: (V or 1, B, 3, S, S)
         self.batches_per_epoch = len(images) // config.batch_size
@@ -119,7 +124,8 @@ class Pretraining:
 
         This is not counted in ``train_seconds``: which trial has to compile depends on what its process has run before.
         """
-        buffers = [(buffer, buffer.clone()) for buffer in self.encoder.buffers()]
+        networks = [self.encoder] if self.second_network is None else [self.encoder, self.second_network]
+        buffers = [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
         perturbation = self.perturbation
         views, labels = self._next_batch()
         if self.config.adversary == "free":
@@ -169,6 +175,7 @@ class Pretraining:
         """All that ``load_state_dict`` needs to resume with identical numbers; the tensors are live, not copies."""
         return {
             "encoder": self.encoder.state_dict(),
+            "second_network": None if self.second_network is None else self.second_network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "perturbation": self.perturbation,
             "batches_done": self.batches_done,
@@ -189,11 +196,13 @@ class Pretraining:
         """
         if not self.is_finished:
             raise ValueError(f"the pretraining is not complete: {self.batches_done} of {self.num_batches} batches")
-        return self.state_dict() | {"optimiser": None, "perturbation": None}
+        return self.state_dict() | {"optimiser": None, "perturbation": None, "second_network": None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores a state that ``state_dict`` returned for an equal pretraining config, in this version or before."""
         self.encoder.load_state_dict(state["encoder"])
+        if self.second_network is not None and state["second_network"] is not None:
+            self.second_network.load_state_dict(state["second_network"])
         if state["optimiser"] is not None:
             self.optimiser.load_state_dict(state["optimiser"])
         self.perturbation = None if state["perturbation"] is None else state["perturbation"].to(self.device)
@@ -217,68 +226,87 @@ class Pretraining:
         return make_views(images, self.config, stream(seed, "views", epoch, batch)), labels
 
     def _gradients(self, views: Tensor, labels: Tensor | None) -> Tensor:
-        """The loss, on PGD examples if ``config.adversary`` is pgd; the weights' gradients are left in ``.grad``."""
-        clean, target = self._split(views)
+        """The loss, on adversarial examples if there is an attack; the weights' gradients are left in ``.grad``."""
+        clean, attacked = self._split(views)
+        targets = self._targets(views, labels)
         self.optimiser.zero_grad()
-        if self.config.adversary == "pgd":
-            target = self._attacked(clean, target, labels)
-        loss = self._loss([self._project(views) for views in [*clean, target]], labels)
+        if self.config.attack_steps() > 0:
+            attacked = self._attacked(clean, attacked, targets)
+        loss = self._loss([self._project(views) for views in [*clean, attacked]], targets)
         loss.backward()
         return loss
 
-    def _attacked(self, clean: list[Tensor], target: Tensor, labels: Tensor | None) -> Tensor:
-        """PGD examples of the views ``target`` (V, B, 3, S, S)."""
+    def _attacked(self, clean: list[Tensor], views: Tensor, targets: Tensor | None) -> Tensor:
+        """PGD or one-step examples of ``views`` (V, B, 3, S, S).
+
+        Source of the one step from a random start: Wong et al. (arXiv:2001.03994).
+        """
         config = self.config
         self.encoder.train(config.attack_batchnorm == "train")
-        anchored = [target] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
+        anchored = [views] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
 
         def anchors() -> list[Tensor]:
-            return [self._project(views) for views in anchored]
+            return [self._project(part) for part in anchored]
 
         with torch.no_grad():
             fixed = None if config.has_leaking_anchor() else anchors()
         # A compiled graph computes gradients for everything that required them in its forward pass, requested or not.
         self.encoder.requires_grad_(config.gradient_leak)
+        radius, step, start = config.attack_radius_255 / 255, config.attack_step_255 / 255, None
+        if config.adversary == "fgsm":
+            step, start = config.fgsm_step_factor * radius, self._random_start(views) * radius
         try:
             return linf_pgd(
                 lambda perturbed: self._loss(
-                    [*(anchors() if fixed is None else fixed), self._project(perturbed)], labels
+                    [*(anchors() if fixed is None else fixed), self._project(perturbed)], targets
                 ),
-                target,
-                radius=config.attack_radius_255 / 255,
-                step=config.attack_step_255 / 255,
-                num_steps=config.pgd_steps,
+                views,
+                radius=radius,
+                step=step,
+                num_steps=config.attack_steps(),
+                start=start,
                 leak_into=list(self.encoder.parameters()) if config.gradient_leak else (),
             )
         finally:
             self.encoder.requires_grad_(True).train()
+
+    def _random_start(self, views: Tensor) -> Tensor:
+        """Uniform in [-1, 1], shaped like ``views``; drawn on their device: a CPU is slow for millions of numbers."""
+        purpose = ("attack", *divmod(self.batches_done, self.batches_per_epoch))
+        random = torch.Generator(self.device).manual_seed(stream_seed(self.config.seed, *purpose))
+        return torch.rand(views.shape, generator=random, device=self.device) * 2 - 1
 
     def _free_gradients(self, views: Tensor, labels: Tensor | None, replay: int) -> Tensor:
         """The loss of one replay: a single backward pass gives the gradients of the weights and of the perturbation."""
         config = self.config
         radius = config.attack_radius_255 / 255
         step = radius if config.free_step == "radius" else config.attack_step_255 / 255
-        clean, target = self._split(views)
+        clean, attacked = self._split(views)
+        targets = self._targets(views, labels)
         if self.perturbation is None or (replay == 0 and config.perturbation == "reset"):
-            self.perturbation = torch.zeros_like(target)
-        perturbed = target + self.perturbation
+            self.perturbation = torch.zeros_like(attacked)
+        perturbed = attacked + self.perturbation
         if config.perturbation != "carried_unclamped":
             perturbed = perturbed.clamp(0, 1)
         perturbed.requires_grad_()
         self.optimiser.zero_grad()
-        loss = self._loss([self._project(views) for views in [*clean, perturbed]], labels)
+        loss = self._loss([self._project(views) for views in [*clean, perturbed]], targets)
         loss.backward()
         assert perturbed.grad is not None
-        moved = (perturbed.detach() + step * perturbed.grad.sign() - target).clamp(-radius, radius)
-        self.perturbation = (target + moved).clamp(0, 1) - target
+        moved = (perturbed.detach() + step * perturbed.grad.sign() - attacked).clamp(-radius, radius)
+        self.perturbation = (attacked + moved).clamp(0, 1) - attacked
         return loss
 
-    def _loss(self, projected: list[Tensor], labels: Tensor | None) -> Tensor:
-        """The training loss of projections or logits (V, B, D), given in one or more parts."""
-        if self.config.method == "supervised":
-            assert labels is not None
-            return functional.cross_entropy(projected[0][0], labels)
-        return ssl_loss(torch.cat(projected), self.config)
+    def _targets(self, views: Tensor, labels: Tensor | None) -> Tensor | None:
+        """What the loss compares the outputs with: labels (B,), outputs (V, B, D) of the second network, or nothing."""
+        if self.second_network is None:
+            return labels
+        with torch.no_grad():
+            return self._outputs(self._second_forward, views)
+
+    def _loss(self, outputs: list[Tensor], targets: Tensor | None) -> Tensor:
+        """The training loss of outputs (V, B, D), given in one or more parts."""
+        return ssl_loss(torch.cat(outputs), self.config, targets)
 
     def _split(self, views: Tensor) -> tuple[list[Tensor], Tensor]:
         """The views that are projected clean (none or one group of them) and those that an adversary may perturb."""
@@ -286,11 +314,14 @@ class Pretraining:
         return [views[:num_clean]] if num_clean else [], views[-self.config.num_perturbed_views() :]
 
     def _project(self, views: Tensor) -> Tensor:
-        """Projections (V, B, D) of views (V, B, 3, S, S), all in one batch for BatchNorm."""
+        """The encoder's outputs (V, B, D) of views (V, B, 3, S, S), all in one batch for BatchNorm."""
+        return self._outputs(self._forward, views)
+
+    def _outputs(self, forward: Callable[[Tensor], Tensor], views: Tensor) -> Tensor:
         flat = views.flatten(0, 1)
         with autocast(self.config, self.device):
-            projected: Tensor = self._forward(flat.contiguous(memory_format=torch.channels_last))
-        return projected.unflatten(0, views.shape[:2])
+            outputs = forward(flat.contiguous(memory_format=torch.channels_last))
+        return outputs.unflatten(0, views.shape[:2])
 
     def _step(self, loss: Tensor, replay: int = 0) -> None:
         """One optimiser step at the learning rate of this update; ``loss`` enters the mean loss."""
@@ -300,6 +331,8 @@ class Pretraining:
         self.optimiser.step()
         for total in (self._loss_sum, self._whole_sum):
             total += loss.detach()
+        if self.second_network is not None:
+            self.second_network.follow(self.encoder, update / (self.num_batches * self.config.updates_per_batch()))
         self._loss_count += 1
         self._whole_count += 1
 

@@ -1,4 +1,4 @@
-"""The self-supervised losses of the paper, in fp32.
+"""The losses of the methods, in fp32.
 
 Shapes: V views, B images, D projected features; projections z are unit vectors of shape (V, B, D).
 """
@@ -10,24 +10,80 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from trainables.pretraining.methods import METHODS, imported
 from trainables.trial_config import TrialConfig
 
 
-def ssl_loss(projections: Tensor, config: TrialConfig) -> Tensor:
-    """The loss of ``config.method`` on projections (V, B, D); adding a method means one function and one case here.
+def ssl_loss(outputs: Tensor, config: TrialConfig, targets: Tensor | None = None) -> Tensor:
+    """The loss of ``config.method`` on the outputs (V, B, D) of its views; see ``Method.loss`` for the targets.
 
-    The first ``config.num_clean_views()`` projections are those of clean views.
+    The first ``config.num_clean_views()`` outputs are those of clean views.
     """
-    match config.method:
-        case "emp_ssl":
-            num_clean = config.num_clean_views()
-            perturbed, clean = (projections[num_clean:], projections[:num_clean]) if num_clean else (projections, None)
-            invariance = invariance_loss(perturbed, clean)
-            coding_rate = total_coding_rate(perturbed, config.coding_rate_eps2)
-            return config.invariance_weight * invariance - config.coding_rate_weight * coding_rate
-        case "simclr":
-            return nt_xent_loss(projections[0], projections[1], config.temperature)
-    raise ValueError(f"method {config.method} has no self-supervised loss")
+    loss: Tensor = imported(METHODS[config.method].loss)(outputs, config, targets)
+    return loss
+
+
+def emp_ssl_loss(projections: Tensor, config: TrialConfig, targets: None = None) -> Tensor:
+    """Weighted invariance minus weighted coding rate of the projections (V, B, D) that may be perturbed."""
+    num_clean = config.num_clean_views()
+    perturbed, clean = (projections[num_clean:], projections[:num_clean]) if num_clean else (projections, None)
+    invariance = invariance_loss(perturbed, clean)
+    coding_rate = total_coding_rate(perturbed, config.coding_rate_eps2)
+    return config.invariance_weight * invariance - config.coding_rate_weight * coding_rate
+
+
+def simclr_loss(projections: Tensor, config: TrialConfig, targets: None = None) -> Tensor:
+    """NT-Xent of two views (2, B, D)."""
+    return nt_xent_loss(projections[0], projections[1], config.temperature)
+
+
+def barlow_twins_loss(projections: Tensor, config: TrialConfig, targets: None = None) -> Tensor:
+    """Squared distance from the identity of the correlations (D, D) between the features of two views (2, B, D).
+
+    What is off the diagonal counts ``config.barlow_lambda`` times.
+
+    Source: Barlow Twins (arXiv:2103.03230), equation 1.
+    """
+    first, second = (functional.batch_norm(view, None, None, training=True) for view in projections)
+    correlation = first.mT @ second / len(first)
+    squares = (correlation - torch.eye(len(correlation), device=correlation.device)).square()
+    diagonal = squares.diagonal().sum()
+    return diagonal + config.barlow_lambda * (squares.sum() - diagonal)
+
+
+def vicreg_loss(projections: Tensor, config: TrialConfig, targets: None = None) -> Tensor:
+    """Weighted sum of three terms of the projections (2, B, D): invariance, variance and covariance.
+
+    They are the mean squared difference of the views, what the standard deviation of each feature lacks to 1 on
+    average, and the sum over both views of the squared covariances of different features, divided by D.
+
+    Source: VICReg (arXiv:2105.04906), equations 1 to 6; the variance is averaged over the views, as in its code.
+    """
+    invariance = functional.mse_loss(projections[0], projections[1])
+    variance = functional.relu(1 - (projections.var(dim=1) + 1e-4).sqrt()).mean()
+    centred = projections - projections.mean(dim=1, keepdim=True)
+    squares = (centred.mT @ centred / (projections.shape[1] - 1)).square()
+    covariance = (squares.sum() - squares.diagonal(dim1=1, dim2=2).sum()) / projections.shape[2]
+    return (
+        config.vicreg_invariance_weight * invariance
+        + config.vicreg_variance_weight * variance
+        + config.vicreg_covariance_weight * covariance
+    )
+
+
+def byol_loss(predictions: Tensor, config: TrialConfig, targets: Tensor) -> Tensor:
+    """Squared distance of each view's prediction (2, B, D) to the other view's target, summed over views; in [0, 8].
+
+    Predictions and targets are unit vectors. In adversarial training the targets are those of clean views.
+
+    Source: BYOL (arXiv:2006.07733), equation 2, made symmetric as there.
+    """
+    return (predictions - targets.flip(0)).square().sum(dim=2).mean(dim=1).sum()
+
+
+def supervised_loss(logits: Tensor, config: TrialConfig, targets: Tensor) -> Tensor:
+    """Cross-entropy of the logits (1, B, K) with the labels ``targets`` (B,)."""
+    return functional.cross_entropy(logits[0], targets)
 
 
 def invariance_loss(projections: Tensor, targets: Tensor | None = None) -> Tensor:

@@ -192,7 +192,10 @@ def test_studies_are_compared_by_their_knees_or_best(new_study: NewStudy) -> Non
     studies = rows_of(compare(first, second), "compared_studies")
     assert [row["configuration"] for row in studies] == ["t001", "t001"]
     assert studies[0]["chosen as"] == "the knee of its front" and studies[0]["seeds"] == "2"
-    assert studies[1]["val PGD-20 at 8/255 (%)"] == "44.0 ± 0.0" and studies[0]["on the front"] == "5"
+    assert (
+        studies[1]["val PGD-20 (cross-entropy and margin) at 8/255 (%)"] == "44.0 ± 0.0"
+        and studies[0]["on the front"] == "5"
+    )
     best = compare(first, second, "best")
     assert [row["configuration"] for row in rows_of(best, "compared_studies")] == ["t004", "t004"]
     assert "best of its front in val_pgd_8" in rows_of(best, "compared_studies")[0]["chosen as"]

@@ -78,9 +78,9 @@ def test_one_value_in_its_own_unit() -> None:
 
 def test_labels_carry_radius_steps_and_unit() -> None:
     assert with_unit(METRICS["val_clean"]) == "clean accuracy (%)"
-    assert with_unit(METRICS["test_pgd_8"]) == "robust accuracy, PGD-20 at 8/255 (%)"
+    assert with_unit(METRICS["test_pgd_8"]) == "robust accuracy, PGD-20 (cross-entropy and margin) at 8/255 (%)"
     assert on_its_split(METRICS["test_aa_16"]) == "test robust accuracy, AutoAttack at 16/255 (%)"
-    assert short_label(METRICS["val_pgd_2.5"]) == "val PGD-20 at 2.5/255 (%)"
+    assert short_label(METRICS["val_pgd_2.5"]) == "val PGD-20 (cross-entropy and margin) at 2.5/255 (%)"
     assert points_label(METRICS["val_clean"]) == "val clean (points)" and points_label(LOSS) == "loss (nats)"
 
 

@@ -16,7 +16,10 @@ def test_a_journal_that_names_no_trainable_is_of_the_first(new_study: NewStudy) 
     record = new_study().read()
     assert trainable_in(record) is ROBUST_SSL
     metrics = metrics_of(record)
-    assert metrics["test_pgd_8"].label == "robust accuracy, PGD-20 at 8/255" and metrics["train_pflop"].is_cost
+    assert (
+        metrics["test_pgd_8"].label == "robust accuracy, PGD-20 (cross-entropy and margin) at 8/255"
+        and metrics["train_pflop"].is_cost
+    )
 
 
 def test_what_the_journal_says_goes_first_and_needs_no_trainable(new_study: NewStudy) -> None:
@@ -44,7 +47,7 @@ def test_trials_that_differ_in_attack_steps_have_no_common_number_of_steps(new_s
     study = new_study()
     study.complete(80.0, 40.0, 2.0, {"eval_pgd_steps": 20})
     study.complete(80.0, 40.0, 2.0, {"eval_pgd_steps": 50})
-    assert metrics_of(study.read())["val_pgd_8"].label == "robust accuracy, at 8/255"
+    assert metrics_of(study.read())["val_pgd_8"].label == "robust accuracy, (cross-entropy and margin) at 8/255"
 
 
 def test_of_two_descriptions_the_common_words_are_kept() -> None:

@@ -13,6 +13,7 @@ from functorch.compile import make_boxed_func
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
 
+from trainables.pretraining import methods
 from trainables.pretraining.encoders import ProjectedEncoder
 from trainables.pretraining.pretrain import Pretraining, TrialDiverged, build_optimiser, learning_rate_at
 from trainables.pretraining.ssl_losses import ssl_loss
@@ -24,9 +25,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "standard": {"adversary": "none"},
     "pgd": {"adversary": "pgd"},
     "free": {"adversary": "free"},
+    "fgsm": {"adversary": "fgsm"},
     "simclr": {"adversary": "none", "method": "simclr", "num_views": 2},
     "simclr-pgd": {"adversary": "pgd", "method": "simclr", "num_views": 2},
     "simclr-free": {"adversary": "free", "method": "simclr", "num_views": 2},
+    "byol": {"adversary": "none", "method": "byol", "num_views": 2},
+    "byol-pgd": {"adversary": "pgd", "method": "byol", "num_views": 2},
+    "byol-free": {"adversary": "free", "method": "byol", "num_views": 2},
     "pgd-clean-target": {"adversary": "pgd", "invariance_target": "clean"},
     "free-clean-target": {"adversary": "free", "invariance_target": "clean"},
 }
@@ -156,9 +161,13 @@ def test_optimiser_is_sgd_nesterov_inside_larc(tiny: Callable[..., TrialConfig])
         (METHODS["standard"], 8 * 3, 1),
         (METHODS["pgd"] | {"pgd_steps": 5}, 8 * 3 * 6, 1),
         (METHODS["free"] | {"replays": 3}, 8 * 3 * 3, 3),
+        (METHODS["fgsm"], 8 * 3 * 2, 1),
         (METHODS["simclr"], 8 * 2, 1),
         (METHODS["simclr-pgd"] | {"pgd_steps": 5}, 8 * (2 + 5), 1),
         (METHODS["simclr-free"] | {"replays": 3}, 8 * 2 * 3, 3),
+        (METHODS["byol"], 8 * 2, 1),
+        (METHODS["byol-pgd"] | {"pgd_steps": 5}, 8 * (2 + 5), 1),
+        (METHODS["byol-free"] | {"replays": 3}, 8 * 2 * 3, 3),
         (METHODS["pgd-clean-target"] | {"pgd_steps": 5}, 8 * 3 * 7, 1),
         (METHODS["free-clean-target"] | {"replays": 3}, 8 * 3 * 6, 3),
         (METHODS["simclr-pgd"] | {"gradient_leak": True, "simclr_anchor_leak": True}, 8 * (2 + 2 * 3), 1),
@@ -300,6 +309,68 @@ def test_simclr_can_be_attacked_against_the_same_view(tiny: Callable[..., TrialC
     assert float(farther) > float(nearer) + 1e-3
 
 
+@pytest.mark.parametrize("adversary", ["pgd", "fgsm", "free"])
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_every_method_is_attacked_through_its_own_loss(
+    tiny_of: Callable[..., TrialConfig], noise_images: Tensor, method: methods.MethodName, adversary: str
+) -> None:
+    config = tiny_of(method, adversary=adversary, pgd_steps=5, replays=5, attack_step_255=2.0)
+    labels = torch.arange(20) % 4 if methods.METHODS[method].needs_labels else None
+    pretraining = Pretraining(config, noise_images, CPU, labels)
+    pretraining.optimiser.step = lambda: None  # type: ignore[assignment, method-assign]
+    snapshot, seen = copy.deepcopy(pretraining.encoder).train(), Recorder(pretraining.encoder.train())
+    views, given = pretraining._next_batch()
+    targets = pretraining._targets(views, given)
+    pretraining.train_batch()
+    attacked = seen.inputs[-1].unflatten(0, (-1, 8))
+    clean, unperturbed = pretraining._split(views)
+
+    def loss_of(views: Tensor) -> float:
+        outputs = [snapshot(group.flatten(0, 1)).unflatten(0, (-1, 8)) for group in [*clean, views]]
+        return float(ssl_loss(torch.cat(outputs), config, targets).detach())
+
+    losses = loss_of(unperturbed), loss_of(attacked)
+    assert 0 < float((attacked - unperturbed).abs().max()) <= RADIUS + 1e-6
+    assert losses[1] > losses[0] + 1e-3 * abs(losses[0])
+    assert math.isfinite(pretraining.mean_loss())
+
+
+@pytest.mark.parametrize("changes", [METHODS["fgsm"], METHODS["byol"] | METHODS["fgsm"]], ids=["emp_ssl", "byol"])
+def test_fgsm_is_one_step_from_a_random_start(
+    tiny: Callable[..., TrialConfig], noise_images: Tensor, changes: dict[str, Any]
+) -> None:
+    config = tiny(**changes, fgsm_step_factor=0.5)
+    pretraining, seen, snapshot = start(config, noise_images)
+    views, _ = pretraining._next_batch()
+    targets = pretraining._targets(views, None)
+    pretraining.train_batch()
+    first, attacked = (seen.inputs[i] for i in (-config.num_clean_views() - 2, -1))
+    clean = views[config.num_clean_views() :].flatten(0, 1)
+    inside = (clean > RADIUS) & (clean < 1 - RADIUS)
+    drawn = ((first - clean) / RADIUS)[inside]
+    assert float(drawn.abs().max()) <= 1 + 1e-5 and float(drawn.mean()) == pytest.approx(0, abs=0.05)
+    assert float(drawn.std()) == pytest.approx(3**-0.5, rel=0.05)  # of the uniform distribution on [-1, 1]
+    begun = first.clone().requires_grad_()
+    outputs = [snapshot(v).unflatten(0, (-1, 8)) for v in [*views[: config.num_clean_views()], begun]]
+    ssl_loss(torch.cat(outputs), config, targets).backward()
+    assert begun.grad is not None
+    moved = (first - clean + 0.5 * RADIUS * begun.grad.sign()).clamp(-RADIUS, RADIUS)
+    clear = begun.grad.abs() > 1e-6  # where rounding cannot turn a sign
+    assert clear.float().mean() > 0.9
+    torch.testing.assert_close(attacked[clear], (clean + moved).clamp(0, 1)[clear], rtol=0, atol=1e-6)
+
+
+def test_random_starts_are_those_of_the_batch(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    starts = []
+    for seed in (0, 0, 1):
+        pretraining = Pretraining(tiny(adversary="fgsm", seed=seed), noise_images, CPU)
+        for _ in range(2):
+            starts.append(pretraining._random_start(torch.zeros(3, 8, 3, 8, 8)))
+            pretraining.batches_done += 1
+    assert torch.equal(starts[0], starts[2]) and torch.equal(starts[1], starts[3])
+    assert not torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[4])
+
+
 @pytest.mark.parametrize("adversary", ["pgd", "free"])
 def test_a_clean_target_is_of_the_unperturbed_views(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, adversary: str
@@ -355,6 +426,10 @@ def test_gradient_leak_is_off_by_default_and_changes_the_update(
 # Determinism and resumption.
 
 
+def slow(method: str) -> Any:
+    return pytest.param(method, marks=pytest.mark.slow)
+
+
 def finish(pretraining: Pretraining) -> tuple[dict[str, Tensor], float, Tensor | None]:
     for _ in pretraining.run():
         pass
@@ -372,7 +447,7 @@ def assert_bitwise_equal(
         assert found[2] is not None and torch.equal(found[2], expected[2])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [slow(name) if name in ("byol", "byol-pgd") else name for name in METHODS])
 def test_exact_resumption_after_any_batch(tiny: Callable[..., TrialConfig], noise_images: Tensor, method: str) -> None:
     config = tiny(**METHODS[method], epochs=2, replays=2, pgd_steps=2)
     straight = Pretraining(config, noise_images, CPU)
@@ -467,10 +542,6 @@ def test_bf16_trains_close_to_fp32(tiny: Callable[..., TrialConfig], noise_image
 # Compilation.
 
 
-def slow(method: str) -> Any:
-    return pytest.param(method, marks=pytest.mark.slow)
-
-
 def test_a_compiled_training_computes_the_same_and_is_compiled_once_for_all_trials(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -556,7 +627,7 @@ def test_compilation_comes_before_the_clock_and_changes_nothing(
     assert_bitwise_equal(found, finish(unwarmed))
 
 
-@pytest.mark.parametrize("method", ["pgd", "free"])
+@pytest.mark.parametrize("method", ["pgd", "free", slow("byol-pgd")])
 @pytest.mark.usefixtures("global_rng_untouched")
 def test_compilation_leaves_a_resumed_training_as_it_was(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str

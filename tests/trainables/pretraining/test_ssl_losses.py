@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainables.pretraining.methods import METHODS, MethodName
 from trainables.pretraining.ssl_losses import invariance_loss, nt_xent_loss, ssl_loss, total_coding_rate
 from trainables.trial_config import TrialConfig
 
@@ -135,32 +135,44 @@ def test_simclr_contrasts_its_two_views(tiny: Callable[..., TrialConfig]) -> Non
     assert float(ssl_loss(projections, config)) == float(nt_xent_loss(projections[0], projections[1], 0.3))
 
 
-@pytest.mark.parametrize(
-    "changes", [{"method": "emp_ssl"}, {"method": "simclr", "num_views": 2}], ids=["emp_ssl", "simclr"]
-)
+# What holds for every method.
+
+
+def outputs_and_targets(config: TrialConfig, num_images: int, dim: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Outputs of all views and, for methods that ask, labels or what a second network says."""
+    outputs = unit_vectors(config.num_perturbed_views() + config.num_clean_views(), num_images, dim, dtype=dtype)
+    labels = torch.arange(num_images) % dim
+    targets = unit_vectors(config.num_views, num_images, dim, seed=1, dtype=dtype)
+    return outputs, labels if METHODS[config.method].needs_labels else targets
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("adversary", ["none", "free"])
 @pytest.mark.parametrize(("num_images", "dim"), [(3, 5), (5, 3)])
-def test_gradients(tiny: Callable[..., TrialConfig], changes: dict[str, Any], num_images: int, dim: int) -> None:
-    config = tiny(**changes, invariance_weight=2.0)
-    projections = unit_vectors(2, num_images, dim).requires_grad_()
-    assert torch.autograd.gradcheck(lambda z: ssl_loss(z, config), projections)
-
-
-@pytest.mark.parametrize(
-    "changes", [{"method": "emp_ssl"}, {"method": "simclr", "num_views": 2}], ids=["emp_ssl", "simclr"]
-)
-def test_gradients_of_collapsed_projections_are_finite(
-    tiny: Callable[..., TrialConfig], changes: dict[str, Any]
+def test_gradients(
+    tiny_of: Callable[..., TrialConfig], method: MethodName, adversary: str, num_images: int, dim: int
 ) -> None:
-    projections = unit_vectors(1, 1, 8, dtype=torch.float32).repeat(2, 12, 1).requires_grad_()
-    loss = ssl_loss(projections, tiny(**changes))
-    (gradient,) = torch.autograd.grad(loss, projections)
+    config = tiny_of(method, adversary=adversary)
+    outputs, targets = outputs_and_targets(config, num_images, dim, torch.float64)
+    assert torch.autograd.gradcheck(lambda z: ssl_loss(z, config, targets), outputs.requires_grad_())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_gradients_of_collapsed_outputs_are_finite(tiny_of: Callable[..., TrialConfig], method: MethodName) -> None:
+    outputs, targets = outputs_and_targets(tiny_of(method), 12, 8, torch.float32)
+    collapsed = outputs[:1, :1].expand_as(outputs).clone().requires_grad_()
+    loss = ssl_loss(collapsed, tiny_of(method), targets)
+    (gradient,) = torch.autograd.grad(loss, collapsed)
     assert torch.isfinite(loss) and torch.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_what_is_not_finite_is_told_by_the_loss_and_raises_nothing(bad: float) -> None:
-    projections = unit_vectors(2, 6, 8, dtype=torch.float32)
-    projections[0, 0, 0] = bad
-    loss = ssl_loss(projections.requires_grad_(), TrialConfig())
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_not_finite_is_told_by_the_loss_and_raises_nothing(
+    tiny_of: Callable[..., TrialConfig], method: MethodName, bad: float
+) -> None:
+    outputs, targets = outputs_and_targets(tiny_of(method), 6, 8, torch.float32)
+    outputs[0, 0, 0] = bad
+    loss = ssl_loss(outputs.requires_grad_(), tiny_of(method), targets)
     loss.backward()
     assert not torch.isfinite(loss)
