@@ -25,7 +25,8 @@ from benchmarks.sides import Comparison, Jobs, side, take_turns
 from study.record.environment import git_revision
 from trainables.data.datasets import load_data
 from trainables.evaluation.autoattack_adapter import correct_under_autoattack
-from trainables.evaluation.probe import ProbedClassifier, train_probe
+from trainables.evaluation.probe import ProbedClassifier
+from trainables.evaluation.probe_training import train_probe
 from trainables.evaluation.robust_accuracy import correct_under_attack, percent_correct
 from trainables.heap import freed_memory_kept
 from trainables.pretraining.encoders import build_encoder

@@ -10,7 +10,7 @@ half a minute on one core.
 import torch
 
 from trainables.data.datasets import load_data
-from trainables.evaluation.probe import train_probe
+from trainables.evaluation.probe_training import train_probe
 from trainables.evaluation.robust_accuracy import correct_under_attack
 from trainables.pretraining.pretrain import Pretraining
 from trainables.trial_config import LAPTOP, TrialConfig

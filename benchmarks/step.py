@@ -65,9 +65,9 @@ class WatchedPretraining(Pretraining):
         with self.watch.part("forward"):
             return super()._project(views)
 
-    def _loss(self, projected: list[Tensor], labels: Tensor | None) -> Tensor:
+    def _loss(self, *arguments: Any, **options: Any) -> Tensor:
         with self.watch.part("loss"):
-            return super()._loss(projected, labels)
+            return super()._loss(*arguments, **options)
 
     def _step(self, loss: Tensor, replay: int = 0) -> None:
         with self.watch.part("optimiser"):

@@ -2,9 +2,8 @@
 
 python -m study.run --space search_spaces/methods.py
 
-Every trial makes the same number of view passes, 30 for each view of EMP-SSL and image, with the same colours and
-crops: the epochs follow from the adversary. The methods of two views leave the first one clean,
-EMP-SSL perturbs all.
+Every trial makes the same number of view passes, 30 for each view that EMP-SSL has of an image, with the same colours
+and crops; the epochs follow from the adversary. Methods of two views leave the first one clean, EMP-SSL perturbs all.
 """
 
 from typing import Any

@@ -172,7 +172,8 @@ class Trainable:
         only_waits: whether trials need no core and no GPU of their own, because they look results up or ask elsewhere.
         examples: what is counted in shares, in the plural, such as ``images``.
         modules: what a trial imports, so that it is not counted as the trial's own memory.
-        reused: the metric that is true for a trial that reused another's prefix and so cost nothing.
+        reused: the metric that is true for a trial that reused another's prefix. Beside each of its costs, which are
+            those of the trial alone, a trial may report as ``reused_<cost>`` how much it did not spend; else, all.
         objectives: of a study that names none; by default its first metric.
         presets: name -> fields that ``--preset`` sets; the first is the default.
         data_fields: fields that must be equal for all trials of a study, because they say which data are loaded.

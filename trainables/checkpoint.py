@@ -1,18 +1,18 @@
 """The state of an unfinished trial, in one file that is replaced atomically."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from study.files import replacing
-from trainables.pretraining.pretrain import Pretraining
+from trainables.pretraining.stages import Stages
 from trainables.trial_config import TrialConfig
 from trainables.whole_files import DamagedFile, load_state
 
 
 class TrialCheckpoint:
-    """A trial's pretraining, whether its encoder is another trial's, and the head of its probe once that is trained.
+    """A trial's stages, whether the current one's encoder is another's, and its probe once the training has begun.
 
     Args:
         path: the file; its folder is created if missing. None: nothing is kept.
@@ -22,11 +22,11 @@ class TrialCheckpoint:
 
     def __init__(self, path: Path | None, config: TrialConfig, data_checksum: str) -> None:
         self._path, self._config, self._data_checksum = path, config, data_checksum
-        self.is_encoder_shared = False  # whether another trial trained it
-        self.head: dict[str, Tensor] | None = None  # of the probe in the final evaluation
+        self.is_encoder_shared = False  # whether another trial trained that of the current stage
         self.reported: list[int] = []  # milestones whose reports have been taken
+        self.probe: dict[str, Any] | None = None  # the state of its training for the final evaluation
 
-    def save(self, pretraining: Pretraining) -> None:
+    def save(self, stages: Stages) -> None:
         """Saves the current state."""
         if self._path is None:
             return
@@ -35,14 +35,14 @@ class TrialCheckpoint:
             "data": self._data_checksum,
             "is_encoder_shared": self.is_encoder_shared,
             "reported": self.reported,
-            "head": None if self.head is None else {"config": self._config.content_hash(), "state": self.head},
-            "state": pretraining.finished_state() if pretraining.is_finished else pretraining.state_dict(),
+            "probe": None if self.probe is None else {"config": self._config.content_hash(), "state": self.probe},
+            "state": stages.finished_state() if stages.is_finished else stages.state_dict(),
         }
         with replacing(self._path) as unfinished:
             torch.save(saved, unfinished)
 
-    def load(self, pretraining: Pretraining) -> bool:
-        """Restores the saved state; False if there is none. A head is restored only for an equal config.
+    def load(self, stages: Stages) -> bool:
+        """Restores the saved state; False if there is none. A probe is restored only for an equal config.
 
         Raises:
             ValueError: if the file is damaged, or belongs to another pretraining config or to other images.
@@ -60,9 +60,9 @@ class TrialCheckpoint:
                 f"the checkpoint {self._path} is of other images than those that are there now, or of an older "
                 "version; remove it to train on these"
             )
-        pretraining.load_state_dict(saved["state"])
+        stages.load_state_dict(saved["state"])
         self.is_encoder_shared = saved["is_encoder_shared"]
         self.reported = saved.get("reported", [])  # earlier versions kept none
-        head = saved["head"]
-        self.head = head["state"] if head is not None and head["config"] == self._config.content_hash() else None
+        probe = saved.get("probe")  # an earlier version saved the head alone; the probe is then trained again
+        self.probe = probe["state"] if probe is not None and probe["config"] == self._config.content_hash() else None
         return True

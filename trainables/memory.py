@@ -33,7 +33,7 @@ def least_training_bytes(encoder: Encoder, config: TrialConfig) -> int:
     a CPU, these add half as much again for ResNet-18, and as much again for large batches of the laptop preset's small
     network. torch.compile may keep less, by recomputing some activations.
     """
-    num_views = config.num_views * config.batch_size
+    num_views = (config.num_clean_views() + config.num_perturbed_views()) * config.batch_size
     parameters = sum(p.numel() * p.element_size() for p in encoder.parameters())
     return num_views * activation_bytes_per_view(encoder, config) + 3 * parameters
 

@@ -28,6 +28,7 @@ CHECKPOINT_SECONDS = 10.0
 NETWORK_FIELDS = tuple(dict.fromkeys(
     ["method", "encoder", "stem", "image_size", "adversary", *(n for m in METHODS.values() for n in m.network_fields)]
 ))  # fmt: skip
+FINETUNING_FIELDS = ("probe", "probe_layer", "probe_loss", "probe_attack_steps", "probe_epochs")
 COSTS = (
     Metric("train_pflop", "minimize", "training compute", kind="cost", is_known=True,
            units=((1e3, "EFLOP"), (1, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP"))),
@@ -70,7 +71,7 @@ class RobustSSL(Trainable):
     asked_sections = {"paper": "reports.paper.paper_table:paper_sections"}
 
     def metrics(self, config: TrialConfig) -> Sequence[Metric]:
-        """Accuracies on both splits, clean and by radius; costs."""
+        """Accuracies on both splits, clean and by radius, and of neighbours; costs."""
         found, losses = [*COSTS], " and ".join(losses_in_words(config))
         for split in ("val", "test"):
             found.append(_accuracy(split, "clean", "clean accuracy", is_interim=split == "val"))
@@ -80,6 +81,9 @@ class RobustSSL(Trainable):
                 is_final, is_interim = radius in config.eval_radii_255, radius in at_rungs
                 found.append(_accuracy(split, f"pgd_{radius:g}", words, is_interim=is_interim, is_final=is_final,
                                        is_headline=True))  # fmt: skip
+            if config.eval_knn_neighbours is not None:
+                words = f"clean accuracy, {config.eval_knn_neighbours}-NN"
+                found.append(_accuracy(split, "knn", words, is_interim=split == "val"))
         for radius in config.eval_radii_255 if config.eval_autoattack_samples else ():
             words = f"robust accuracy, AutoAttack at {radius:g}/255"
             found.append(Metric(f"test_aa_{radius:g}", "maximize", words, "%", "share", split="test",
@@ -120,7 +124,7 @@ class RobustSSL(Trainable):
 
     def total_progress(self, config: TrialConfig, scale: int) -> int:
         """The view passes of the whole pretraining; ``scale`` is the number of training images."""
-        return config.epochs * scale * config.view_passes_per_image()
+        return scale * sum(stage.epochs * stage.view_passes_per_image() for stage in config.stages())
 
     def scale(self, data: "TrialData") -> int:
         """The number of training images."""
@@ -165,19 +169,21 @@ class RobustSSL(Trainable):
         return config.pretraining_hash()
 
     def known_metrics(self, config: TrialConfig) -> Mapping[str, float]:
-        """Compute and view passes of pretraining, per training image."""
+        """Compute of pretraining and full fine-tuning, and view passes of pretraining, per training image."""
         from trainables.pretraining.cost import train_pflop_per_batch
 
-        pflop = config.epochs * train_pflop_per_batch(config, _pass_cost(config), 1)
-        return {"train_pflop": pflop, "view_passes": float(config.epochs * config.view_passes_per_image())}
+        stages = config.stages()
+        pflop = sum(stage.epochs * train_pflop_per_batch(stage, _pass_cost(stage), 1) for stage in stages)
+        pflop += _finetuning_pflop(config)
+        return {"train_pflop": pflop, "view_passes": float(self.total_progress(config, 1))}
 
     def located(self, config: TrialConfig) -> TrialConfig:
         """``data_root`` becomes absolute."""
         return resolve_paths(config)
 
     def preset_fields(self, preset: str, base: TrialConfig) -> dict[str, Any]:
-        """See ``trainables.trial_config.preset_fields``."""
-        return preset_fields(preset, base.method) if preset in PRESETS else {}
+        """The preset without numbers of views that a method fixes; a teacher has its views and epochs, too."""
+        return preset_fields(preset, base.method, base.teacher_method) if preset in PRESETS else {}
 
     def implied(self, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The laptop preset shrinks digits to 16 pixels; photographs keep the paper's 32."""
@@ -208,7 +214,7 @@ def _accuracy(
                   is_interim=is_interim, is_final=is_final, is_headline=is_headline)  # fmt: skip
 
 
-_pass_costs: dict[tuple[Any, ...], "PassCost"] = {}  # by the values of NETWORK_FIELDS
+_counted: dict[tuple[Any, ...], Any] = {}  # costs, by the fields that decide them
 
 
 def _pass_cost(config: TrialConfig) -> "PassCost":
@@ -217,11 +223,23 @@ def _pass_cost(config: TrialConfig) -> "PassCost":
     from trainables.pretraining.encoders import build_encoder
     from trainables.pretraining.second_networks import build_second_network
 
-    network = tuple(getattr(config, name) for name in NETWORK_FIELDS)
-    if network not in _pass_costs:
+    key = tuple(getattr(config, name) for name in NETWORK_FIELDS)
+    if key not in _counted:
         encoder = build_encoder(config, 0, 10)
-        _pass_costs[network] = count_pass_cost(encoder, config, build_second_network(encoder, config))
-    return _pass_costs[network]
+        _counted[key] = count_pass_cost(encoder, config, build_second_network(encoder, config))
+    cost: PassCost = _counted[key]
+    return cost
+
+
+def _finetuning_pflop(config: TrialConfig) -> float:
+    """The cost of a full fine-tuning, for each of its images, counted once; 0 for other probes."""
+    from trainables.pretraining.cost import finetuning_pflop
+    from trainables.pretraining.encoders import build_encoder
+
+    key = tuple(getattr(config, name) for name in (*NETWORK_FIELDS, *FINETUNING_FIELDS))
+    if key not in _counted:
+        _counted[key] = finetuning_pflop(build_encoder(config, 0, 10), config)
+    return float(_counted[key])
 
 
 ROBUST_SSL = RobustSSL()

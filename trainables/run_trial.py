@@ -35,8 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = parse_settings(options.set, TrialConfig)
-        method = str(settings.get("method", TrialConfig.model_fields["method"].default))
-        given = TrialConfig(**(preset_fields(options.preset, method) | settings))
+        methods = (str(settings.get(n, TrialConfig.model_fields[n].default)) for n in ("method", "teacher_method"))
+        given = TrialConfig(**(preset_fields(options.preset, *methods) | settings))
         config = resolve_paths(given)
         device = parse_device(options.device)
         if options.output is not None:
@@ -101,7 +101,9 @@ def load_classifier(folder: Path, config: TrialConfig, device: torch.device) -> 
         raise ValueError(f"{path} is of another config than the result beside it, or of another version")
     num_classes, num_features = weights["head.weight"].shape
     encoder = build_encoder(config, 0, num_classes).to(memory_format=torch.channels_last)
-    head = encoder.head if isinstance(encoder, HeadedEncoder) else skip_init(nn.Linear, num_features, num_classes)
+    head = skip_init(nn.Linear, num_features, num_classes)
+    if isinstance(encoder, HeadedEncoder) and config.probe == "own_head":
+        head = encoder.head
     classifier = ProbedClassifier(encoder, head, config)
     classifier.load_state_dict(weights)
     return classifier.to(device).eval().requires_grad_(False)

@@ -1,25 +1,31 @@
 """One trial from first to last; read this first.
 
-views of the training images -> self-supervised (adversarial) pretraining -> linear probe on the frozen encoder ->
-clean and PGD accuracy on validation and test images, with checks that the numbers can be trusted.
+views of the training images -> self-supervised (adversarial) pretraining, in one or two stages -> linear probe on the
+frozen encoder, or adversarial fine-tuning of a copy of it -> clean and PGD accuracy on validation and test images, with
+checks that the numbers can be trusted.
 
 Test images are used only in the final evaluation; the interim evaluations that decide on early stopping use validation
 images only.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from trainables.checkpoint import TrialCheckpoint
 from trainables.data.datasets import ImageSet, TrialData, missing_classes, shortened
+from trainables.data.stored_images import Images
 from trainables.evaluation.autoattack_adapter import MIN_AUTOATTACK_CLASSES, correct_under_autoattack
 from trainables.evaluation.check_table import check_metrics
-from trainables.evaluation.probe import ProbedClassifier, frozen_classifier, train_probe
+from trainables.evaluation.nearest_neighbours import correct_by_neighbours
+from trainables.evaluation.probe import ProbedClassifier
+from trainables.evaluation.probe_training import ProbeTraining, train_probe
 from trainables.evaluation.robust_accuracy import Flags, accuracies, correct_under_attack, percent_correct
 from trainables.evaluation.validity import (
     AutoAttackOutcome,
@@ -30,9 +36,10 @@ from trainables.evaluation.validity import (
 )
 from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
-from trainables.pretraining.methods import METHODS
-from trainables.pretraining.pretrain import Pretraining
-from trainables.pretraining.shared_encoder import SharedEncoder
+from trainables.pretraining.cost import finetuning_pflop
+from trainables.pretraining.encoders import Encoder
+from trainables.pretraining.shared_encoder import SharedEncoder, encoder_name
+from trainables.pretraining.stages import Stages
 from trainables.trial_config import TrialConfig
 
 SECONDS_BETWEEN_LOOKS = 1.0  # between checks for an encoder that another trial is training
@@ -63,7 +70,7 @@ class FinalReport:
 class Progress:
     """A heartbeat, after every batch and while waiting for another trial's encoder.
 
-    ``share_done`` is the completed fraction of the pretraining, in [0, 1].
+    ``share_done`` is the completed fraction, in [0, 1], of the pretraining and, if there is one, the full fine-tuning.
     """
 
     view_passes: int
@@ -91,7 +98,7 @@ def run_trial(
             before the end of pretraining are left to the final report.
         checkpoint_path: where to keep the state; an interrupted trial resumes from it and gets the same numbers.
         checkpoint_seconds: minimum time between two checkpoints; one is always written at milestones and at the end of
-            pretraining.
+            pretraining and of the probe.
         encoder_path: where a finished encoder of exactly this pretraining is kept for other trials, or found. A trial
             that finds one does not pretrain, and reports no milestones because the encoders at those points no longer
             exist.
@@ -110,71 +117,141 @@ def run_trial(
     with freed_memory_kept(device):
         require_fitting(config, data)
         images, labels = data.train.tensors()
-        pretraining = Pretraining(config, images, device, labels if METHODS[config.method].needs_labels else None)
+        stages = Stages(config, images, labels, device)
         checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
+        pretrained = partial(_pretrain, stages, data, config, milestones, checkpoint, checkpoint_seconds)
         with SharedEncoder(encoder_path) as shared:
-            if not checkpoint.load(pretraining):
-                while not (is_shared := _load_shared(shared, pretraining)) and not shared.take_over():
-                    yield Progress(0, 0.0)
-                    time.sleep(SECONDS_BETWEEN_LOOKS)
-                # If this trial took over, another may have finished the encoder between the two checks.
-                checkpoint.is_encoder_shared = is_shared or _load_shared(shared, pretraining)
-            yield from _pretrain(pretraining, data, config, milestones, checkpoint, checkpoint_seconds)
+            if not checkpoint.load(stages):
+                checkpoint.is_encoder_shared = yield from _is_found(shared, stages)
+            while not stages.is_last:
+                yield from _pretrain_teacher(stages, checkpoint, pretrained, _beside(encoder_path, stages, data))
+            yield from pretrained()
             if not checkpoint.is_encoder_shared:
-                shared.save(pretraining.finished_state())
+                shared.save(stages.finished_state())
+        probe = _final_probe(stages, data, config)
+        share = _share_of_pretraining(stages, config)
+        for done in _train_probe(probe, stages, checkpoint, checkpoint_seconds):
+            if share < 1:
+                yield Progress(stages.view_passes, share + (1 - share) * done)
         attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
-        metrics, flags, classifier = evaluate_final(pretraining, data, config, checkpoint, attacks_done)
-        metrics |= {"train_loss": pretraining.whole_mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
-        metrics["hardware"] = ", then ".join(pretraining.hardware)
-        yield FinalReport(metrics, flags, classifier)
+        metrics, flags = evaluate_final(stages, probe, data, config, attacks_done)
+        metrics |= {"train_loss": stages.current.whole_mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
+        metrics |= stages.reused_costs(is_current_shared=checkpoint.is_encoder_shared)
+        metrics["hardware"] = ", then ".join(stages.hardware())
+        yield FinalReport(metrics, flags, probe.classifier)
 
 
-def _load_shared(shared: SharedEncoder, pretraining: Pretraining) -> bool:
-    """Whether another trial has finished this pretraining; if so, its state is loaded."""
+def _is_found(shared: SharedEncoder, stages: Stages) -> Generator[Progress, None, bool]:
+    """Whether another trial has finished a pretraining; its state is then loaded. Waits while another is training it.
+
+    Otherwise the caller is the one to train.
+    """
+    while not (is_found := _load_shared(shared, stages)) and not shared.take_over():
+        yield Progress(0, 0.0)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    # If this trial took over, another may have finished the encoder between the two checks.
+    return is_found or _load_shared(shared, stages)
+
+
+def _load_shared(shared: SharedEncoder, stages: Stages) -> bool:
+    """Whether there was a finished encoder to load."""
     state = shared.load()
     if state is not None:
-        pretraining.load_state_dict(state)
+        stages.load_state_dict(state)
     return state is not None
 
 
+def _beside(encoder_path: Path | None, stages: Stages, data: TrialData) -> Path | None:
+    """Where a trial of the current stage alone keeps its encoder."""
+    if encoder_path is None:
+        return None
+    stage = stages.current
+    return encoder_path.with_name(encoder_name(stage.config, data.checksum, stage.device.type))
+
+
+def _pretrain_teacher(
+    stages: Stages,
+    checkpoint: TrialCheckpoint,
+    pretrained: Callable[[], Iterator[Progress | InterimReport]],
+    encoder_path: Path | None,
+) -> Iterator[Progress | InterimReport]:
+    """Pretrains the current stage or finds it pretrained, and goes on to the next one."""
+    with SharedEncoder(encoder_path) as shared:
+        if stages.current.batches_done == 0:
+            checkpoint.is_encoder_shared = yield from _is_found(shared, stages)
+        yield from pretrained()
+        if not checkpoint.is_encoder_shared:
+            shared.save(stages.finished_state())
+    stages.advance(checkpoint.is_encoder_shared)
+    checkpoint.is_encoder_shared = False
+
+
 def _pretrain(
-    pretraining: Pretraining,
+    stages: Stages,
     data: TrialData,
     config: TrialConfig,
     milestones: Sequence[int],
     checkpoint: TrialCheckpoint,
     checkpoint_seconds: float,
 ) -> Iterator[Progress | InterimReport]:
-    """Pretrains to the end, reporting at milestones and keeping checkpoints."""
-    total = pretraining.num_batches * pretraining.view_passes_per_batch
+    """Pretrains to the end of the current stage, reporting at milestones and keeping checkpoints."""
+    pretraining, total = stages.current, stages.total_view_passes
     # Milestones passed before the last batch are skipped: their encoders no longer exist.
-    passed = pretraining.view_passes - pretraining.view_passes_per_batch
+    passed = stages.view_passes - (pretraining.view_passes_per_batch if pretraining.batches_done else 0)
     pending = [m for m in sorted(set(milestones)) if passed < m < total and m not in checkpoint.reported]
+    share = _share_of_pretraining(stages, config)
 
     if not pretraining.is_finished:
-        require_memory(pretraining.encoder, config, pretraining.device)
+        require_memory(pretraining.encoder, pretraining.config, pretraining.device)
 
     def reports_due() -> Iterator[InterimReport]:
-        if pending and pretraining.view_passes >= pending[0]:
+        if pending and stages.view_passes >= pending[0]:
             train_loss = pretraining.mean_loss()
-            checkpoint.save(pretraining)
-            metrics = evaluate_interim(pretraining, data, config) | {"train_loss": train_loss}
-            while pending and pretraining.view_passes >= pending[0]:
+            checkpoint.save(stages)
+            metrics = evaluate_interim(stages, data, config) | {"train_loss": train_loss}
+            while pending and stages.view_passes >= pending[0]:
                 yield InterimReport({"milestone": pending[0]} | metrics)
                 checkpoint.reported.append(pending.pop(0))
-            checkpoint.save(pretraining)
+            checkpoint.save(stages)
 
     yield from reports_due()  # for a checkpoint that was written just before its report was lost
     saved_at = time.monotonic()
     for _ in pretraining.run():
-        yield Progress(pretraining.view_passes, pretraining.batches_done / pretraining.num_batches)
+        yield Progress(stages.view_passes, share * stages.view_passes / total)
         yield from reports_due()
         if time.monotonic() - saved_at > checkpoint_seconds:
             pretraining.check_finite()
-            checkpoint.save(pretraining)
+            checkpoint.save(stages)
             saved_at = time.monotonic()
     pretraining.check_finite()
-    checkpoint.save(pretraining)
+    checkpoint.save(stages)
+
+
+def _final_probe(stages: Stages, data: TrialData, config: TrialConfig) -> ProbeTraining:
+    """The training of the probe of ``config`` on all training images, at its start."""
+    num_epochs = config.probe_recipe().epochs
+    return ProbeTraining(stages.encoder, *data.train.tensors(), data.num_classes, config, num_epochs)
+
+
+def _train_probe(
+    probe: ProbeTraining, stages: Stages, checkpoint: TrialCheckpoint, checkpoint_seconds: float
+) -> Iterator[float]:
+    """Trains a probe to the end, from where ``checkpoint`` has it, if it has; yields the share that is done."""
+    if checkpoint.probe is not None:
+        probe.load_state_dict(checkpoint.probe)
+    saved_at = time.monotonic()
+    for _ in probe.run():
+        yield probe.batches_done / probe.num_batches
+        if probe.is_finished or time.monotonic() - saved_at > checkpoint_seconds:
+            checkpoint.probe = probe.state_dict()
+            checkpoint.save(stages)
+            saved_at = time.monotonic()
+
+
+def _share_of_pretraining(stages: Stages, config: TrialConfig) -> float:
+    """The share of the compute that is pretraining's and not that of a full fine-tuning."""
+    finetuning = len(stages.current.images) * finetuning_pflop(stages.encoder, config)
+    return stages.total_pflop / (stages.total_pflop + finetuning)
 
 
 def require_fitting(config: TrialConfig, data: TrialData) -> None:
@@ -184,6 +261,11 @@ def require_fitting(config: TrialConfig, data: TrialData) -> None:
         raise ValueError(
             f"batch_size must not exceed the training images: batch_size={config.batch_size}, images={num_images}"
         )
+    if config.eval_knn_neighbours is not None and config.eval_knn_neighbours > num_images:
+        raise ValueError(
+            "eval_knn_neighbours must not exceed the training images: "
+            f"eval_knn_neighbours={config.eval_knn_neighbours}, images={num_images}"
+        )
     if config.eval_autoattack_samples > 0 and data.num_classes < MIN_AUTOATTACK_CLASSES:
         raise ValueError(
             f"AutoAttack needs at least {MIN_AUTOATTACK_CLASSES} classes; eval_autoattack_samples must be 0: "
@@ -191,16 +273,18 @@ def require_fitting(config: TrialConfig, data: TrialData) -> None:
         )
 
 
-def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialConfig) -> Metrics:
+def evaluate_interim(stages: Stages, data: TrialData, config: TrialConfig) -> Metrics:
     """Costs, and accuracies of a short probe: ``rung_images`` training images, and as many validation images.
 
-    ``validity`` names the classes of which the probe saw no image, if there are any.
+    A full fine-tuning is shortened, too, and is of a copy of the encoder. ``validity`` names the classes of which the
+    probe saw no image, if there are any.
     """
-    classifier = _probe(pretraining, data, config, config.rung_images, config.rung_probe_epochs)
-    validation = data.validation.tensors(config.rung_images)
+    train, validation = data.train.tensors(config.rung_images), data.validation.tensors(config.rung_images)
+    classifier = train_probe(stages.encoder, *train, data.num_classes, config, num_epochs=config.rung_probe_epochs)
     flags = correct_under_attack(classifier, *validation, config, config.rung_radii_255)
-    pretraining.encoder.requires_grad_(True)
-    metrics = cost_metrics(pretraining) | accuracies(flags, "val")
+    flags |= _knn_flags(stages.encoder, train, validation, config)
+    stages.encoder.requires_grad_(True)
+    metrics: Metrics = stages.costs() | stages.reused_costs() | accuracies(flags, "val")
     missing = missing_classes(data.train.labels[: config.rung_images], data.class_names)
     if missing:
         metrics["validity"] = [f"rung_images={config.rung_images} leaves the probe no image of {shortened(missing)}"]
@@ -208,31 +292,26 @@ def evaluate_interim(pretraining: Pretraining, data: TrialData, config: TrialCon
 
 
 def evaluate_final(
-    pretraining: Pretraining,
-    data: TrialData,
-    config: TrialConfig,
-    checkpoint: TrialCheckpoint,
-    attacks_done: Path | None,
-) -> tuple[Metrics, Flags, ProbedClassifier]:
-    """Accuracies, checks and costs with the probe of ``config``, trained on all training images.
+    stages: Stages, probe: ProbeTraining, data: TrialData, config: TrialConfig, attacks_done: Path | None
+) -> tuple[Metrics, Flags]:
+    """Accuracies, checks and costs with a trained probe.
 
-    The probe's head is taken from ``checkpoint`` if it is there, and otherwise trained and saved to it. AutoAttack, the
-    one part that can take hours, keeps its progress in the file ``attacks_done``, which is valid only for a
-    bit-identical head.
+    AutoAttack, the one part that can take hours, keeps its progress in the file ``attacks_done``, which is valid only
+    for a bit-identical classifier.
     """
     started = time.monotonic()
-    if checkpoint.head is not None:
-        classifier = frozen_classifier(pretraining.encoder, checkpoint.head, config)
-    else:
-        classifier = _probe(pretraining, data, config, None, config.probe_recipe().epochs)
-        checkpoint.head = classifier.head.state_dict()
-        checkpoint.save(pretraining)
-    metrics: Metrics = cost_metrics(pretraining)
+    classifier = probe.classifier
+    metrics: Metrics = stages.costs()
+    if probe.is_full:
+        metrics["train_pflop"] += len(probe.images) * finetuning_pflop(stages.encoder, config)
+        metrics["train_seconds"] += probe.seconds
     flags: Flags = {}
     checks: Found = {}
     warnings: list[str] = []
+    train = data.train.tensors()
     for split, part in (("val", data.validation), ("test", data.test)):
         found = correct_under_attack(classifier, *part.tensors(), config)
+        found |= _knn_flags(stages.encoder, train, part.tensors(), config)
         metrics |= accuracies(found, split)
         flags |= {f"{split}_{name}": correct for name, correct in found.items()}
     if config.eval_autoattack_samples > 0:
@@ -251,28 +330,17 @@ def evaluate_final(
     on_validation = {name.removeprefix("val_"): correct for name, correct in flags.items() if name.startswith("val_")}
     checks |= checks_of_attack(classifier, *validation, on_validation, config)
     metrics |= check_metrics(checks, warnings)
-    metrics["evaluation_seconds"] = time.monotonic() - started
-    return metrics, flags, classifier
+    metrics["evaluation_seconds"] = time.monotonic() - started + (0.0 if probe.is_full else probe.seconds)
+    return metrics, flags
 
 
-def cost_metrics(pretraining: Pretraining) -> Metrics:
-    """What the pretraining has cost so far: ``view_passes``, ``train_pflop`` (1e15 operations), ``train_seconds``.
-
-    The seconds cover training batches only. They exclude torch.compile, which the first trial of a process runs for all
-    later trials of equal shapes.
-    """
-    return {
-        "view_passes": pretraining.view_passes,
-        "train_pflop": pretraining.train_pflop,
-        "train_seconds": pretraining.train_seconds,
-    }
-
-
-def _probe(
-    pretraining: Pretraining, data: TrialData, config: TrialConfig, cap: int | None, num_epochs: int
-) -> ProbedClassifier:
-    images, labels = data.train.tensors(cap)
-    return train_probe(pretraining.encoder, images, labels, data.num_classes, config, num_epochs=num_epochs)
+def _knn_flags(
+    encoder: Encoder, bank: tuple[Images, Tensor], queries: tuple[Images, Tensor], config: TrialConfig
+) -> Flags:
+    """Whether the k-NN classifier of ``config``, if it has one, is right; on the features of the pretrained encoder."""
+    if config.eval_knn_neighbours is None:
+        return {}
+    return {"knn": correct_by_neighbours(encoder.eval(), bank, queries, config.eval_knn_neighbours, config)}
 
 
 def _autoattack(

@@ -15,6 +15,7 @@ from study.settings import content_hash, replaced
 from trainables.pretraining.methods import METHODS, MethodName, fields_of_others
 
 Adversary = Literal["none", "pgd", "free", "fgsm"]
+Augmentation = Literal["emp_ssl", "simclr", "padded_crop", "none"]
 
 # The step of the paper's code is 0.01 on a [0, 1] scale, hence 2.55/255.
 PAPER_STEP_255 = 2.55
@@ -25,7 +26,7 @@ DATA_FIELDS = (
 
 
 class TrialConfig(BaseModel):
-    """One trial: self-supervised (adversarial) pretraining, linear probe, attack. Frozen, validated, hashable.
+    """One trial: (self-supervised, adversarial) pretraining, probe or fine-tuning, attack. Frozen, validated, hashable.
 
     Radii and steps are l-infinity and in units of 1/255 of the pixel range; pixels are in [0, 1], not normalised.
 
@@ -52,7 +53,14 @@ class TrialConfig(BaseModel):
     view_scale_max: float = Field(1.0, gt=0, le=1, description="largest share of the image's area in a view")
     view_ratio_min: float = Field(3 / 4, gt=0, description="smallest aspect ratio, width to height")
     view_ratio_max: float = Field(4 / 3, gt=0, description="largest aspect ratio, width to height")
-    augmentation: Literal["emp_ssl", "simclr", "none"] = "emp_ssl"
+    augmentation: Augmentation = Field(
+        "emp_ssl",
+        description="padded_crop: shifts by an eighth of the side at most and flips, in place of scaled crops",
+    )
+    augmentation_decay: Literal["none", "linear"] = Field(
+        "none", description="linear: crops and colours weaken in equal steps towards the plain image"
+    )
+    augmentation_decay_period: int = Field(1, ge=1, description="data epochs from step to step of the linear decay")
 
     # Method.
     method: MethodName = "emp_ssl"
@@ -65,6 +73,24 @@ class TrialConfig(BaseModel):
     vicreg_variance_weight: float = Field(25.0, ge=0)
     vicreg_covariance_weight: float = Field(1.0, ge=0)
     byol_momentum: float = Field(0.996, ge=0, le=1, description="of BYOL's target network at first; it rises to 1")
+
+    # Method deacl: the trial pretrains a clean teacher first; its other fields are those of the student.
+    teacher_method: MethodName = "emp_ssl"
+    teacher_epochs: int = Field(10, ge=1, description="data epochs of the teacher's pretraining")
+    teacher_num_views: int = Field(16, ge=1, le=256, description="views per image in the teacher's pretraining")
+    teacher_augmentation: Augmentation = "emp_ssl"
+    teacher_learning_rate: float = Field(0.3, gt=0)
+    distilled_layer: Literal["hidden", "backbone"] = Field(
+        "backbone", description="whose features the student takes over; it has no layers above"
+    )
+    student_start: Literal["teacher", "random"] = Field("teacher", description="the student's weights at first")
+    distillation_robust_weight: float = Field(
+        2.0, ge=0, description="of perturbed features against the student's clean ones; clean against the teacher's: 1"
+    )
+    distillation_attack_anchor: Literal["teacher", "student"] = Field(
+        "teacher",
+        description="whose clean features an attack moves the student's away from; free training: always the student's",
+    )
 
     # Adversary in pretraining.
     adversary: Adversary = "free"
@@ -114,11 +140,22 @@ class TrialConfig(BaseModel):
     predictor_hidden_dim: int | None = Field(None, ge=2, description="of BYOL; none: projector_hidden_dim")
 
     # Linear probe on frozen features; own_head is the classifier that method supervised has trained already.
-    probe: Literal["central", "robust_central", "n_views", "own_head"] = "robust_central"
+    probe: Literal["central", "robust_central", "n_views", "own_head", "full_finetuning"] = Field(
+        "robust_central", description="full_finetuning: adversarial training of a copy of the encoder and a new head"
+    )
     probe_layer: Literal["hidden", "backbone"] = "hidden"
-    probe_epochs: int | None = Field(None, ge=1, description="none: 10, or 100 for n_views, on cached features")
-    probe_batch_size: int | None = Field(None, ge=1, description="none: 256, or 100 for n_views")
-    probe_learning_rate: float | None = Field(None, gt=0, description="none: 3e-4 (Adam), or 0.03 (SGD) for n_views")
+    probe_protocol: Literal["paper", "acl"] = Field(
+        "paper", description="acl: SGD in three steps on padded crops and flips, which full_finetuning always has"
+    )
+    probe_loss: Literal["pgd", "trades"] = Field("pgd", description="of robust_central and full_finetuning")
+    probe_trades_beta: float = Field(6.0, ge=0, description="weight of the divergence in TRADES")
+    probe_epochs: int | None = Field(None, ge=1, description="none: 10, 100 for n_views on cached features, 25 for acl")
+    probe_batch_size: int | None = Field(
+        None, ge=1, description="none: 256, 100 for n_views, 512 for acl, 128 for full_finetuning"
+    )
+    probe_learning_rate: float | None = Field(
+        None, gt=0, description="none: 3e-4 (Adam), or SGD's 0.03 for n_views, 0.01 for acl, 0.1 for full_finetuning"
+    )
     probe_attack_radius_255: float = Field(8.0, ge=0, le=255)
     probe_attack_step_255: float = Field(PAPER_STEP_255, gt=0, le=255)
     probe_attack_steps: int = Field(5, ge=1)
@@ -144,6 +181,9 @@ class TrialConfig(BaseModel):
     eval_samples: int | None = Field(None, ge=10, description="cap on validation and on test images; none: all")
     eval_eot_samples: int = Field(20, ge=1, description="draws an attack averages gradients over, for redrawn views")
     eval_autoattack_samples: int = Field(0, ge=0, description="first test images that AutoAttack standard also attacks")
+    eval_knn_neighbours: int | None = Field(
+        None, ge=1, description="k of a k-NN classifier of the pretrained features, a check without a probe; none: off"
+    )
     rung_images: int = Field(2000, ge=20, description="cap on training and validation images of an interim evaluation")
     rung_radii_255: tuple[float, ...] = Field((8.0,), min_length=1, description="radii of the interim evaluation")
     rung_probe_epochs: int = Field(5, ge=1, description="probe epochs of an interim evaluation")
@@ -164,11 +204,10 @@ class TrialConfig(BaseModel):
                 raise ValueError(
                     f"{low} must not exceed {high}: {low}={getattr(self, low)}, {high}={getattr(self, high)}"
                 )
-        fixed = METHODS[self.method].num_views
-        if self.num_views < 2 if fixed is None else self.num_views != fixed:
-            rule = "at least 2" if fixed is None else fixed
-            raise ValueError(f"num_views must be {rule} for method {self.method}: num_views={self.num_views}")
-        if METHODS[self.method].needs_labels != (self.probe == "own_head"):
+        _check_num_views("num_views", self.num_views, self.method)
+        if METHODS[self.method].has_teacher:
+            self._check_teacher()
+        if self.probe == "own_head" and not METHODS[self.method].needs_labels:
             raise ValueError(f"probe own_head belongs to method supervised: method={self.method}, probe={self.probe}")
         if self.probe_threat == "per_view" and self.probe_view_draw == "redrawn":
             raise ValueError(
@@ -181,11 +220,39 @@ class TrialConfig(BaseModel):
             )
         if len(set(self.eval_losses)) < len(self.eval_losses):
             raise ValueError(f"eval_losses must be different: eval_losses={self.eval_losses}")
+        if self.eval_knn_neighbours is not None and self.eval_knn_neighbours > self.rung_images:
+            raise ValueError(
+                "eval_knn_neighbours must not exceed rung_images, among which they are sought at rungs: "
+                f"eval_knn_neighbours={self.eval_knn_neighbours}, rung_images={self.rung_images}"
+            )
         for name in ("eval_radii_255", "rung_radii_255"):
             radii = getattr(self, name)
             if any(not 0 < r <= 255 for r in radii) or list(radii) != sorted(set(radii)):
                 raise ValueError(f"{name} must be increasing and within (0, 255]: {name}={radii}")
         return self
+
+    def _check_teacher(self) -> None:
+        if METHODS[self.teacher_method].has_teacher or METHODS[self.teacher_method].needs_labels:
+            raise ValueError(
+                f"teacher_method must be self-supervised and of one stage: teacher_method={self.teacher_method}"
+            )
+        _check_num_views("teacher_num_views", self.teacher_num_views, self.teacher_method)
+        if self.distilled_layer == "backbone" and self.probe_layer == "hidden":
+            raise ValueError(
+                "probe_layer hidden is a layer that the student does not have; set probe_layer 'backbone' or "
+                f"distilled_layer 'hidden': distilled_layer={self.distilled_layer}"
+            )
+
+    def stages(self) -> tuple["TrialConfig", ...]:
+        """The pretrainings of the trial in order: its own alone, or after its teacher's, which is a clean one."""
+        if not METHODS[self.method].has_teacher:
+            return (self,)
+        teacher = {
+            name.removeprefix("teacher_"): getattr(self, name)
+            for name in type(self).model_fields
+            if name.startswith("teacher_")
+        }
+        return self.replace(**teacher, adversary="none", augmentation_decay="none"), self
 
     def replace(self, **changes: Any) -> "TrialConfig":
         """Returns a validated copy with ``changes`` applied; raises like the constructor."""
@@ -200,9 +267,14 @@ class TrialConfig(BaseModel):
         adds_all = self.adversary != "none" and METHODS[self.method].adds_clean_views(self)
         return self.num_views if adds_all else int(METHODS[self.method].keeps_first_clean)
 
-    def num_target_views(self) -> int:
-        """Views of each image that a second network sees before every update, forward only."""
-        return 0 if METHODS[self.method].second_network is None else self.num_views
+    def target_passes_per_image(self) -> int:
+        """Views of one image that a second network sees in one data epoch, forward only.
+
+        That is before every update, or once a batch if the network never changes.
+        """
+        if METHODS[self.method].second_network is None:
+            return 0
+        return self.num_views * (1 if METHODS[self.method].has_teacher else self.updates_per_batch())
 
     def view_passes_per_image(self) -> int:
         """View passes that one image costs in one data epoch.
@@ -224,12 +296,28 @@ class TrialConfig(BaseModel):
     def probe_recipe(self) -> "ProbeRecipe":
         """How the probe is trained: by the defaults of its own recipe where the fields are None."""
         rate, epochs, batch_size = self._own_recipe()
+        match self.probe, self.probe_protocol:
+            case "n_views", _:
+                rate, epochs, batch_size = 0.03, 100, 100
+            case "full_finetuning", _:
+                rate, epochs, batch_size = 0.1, 25, 128
+            case _, "acl":
+                rate, epochs, batch_size = 0.01, 25, 512
+            case _:
+                rate, epochs, batch_size = 3e-4, 10, 256
         return ProbeRecipe(
             self.probe_learning_rate or rate, self.probe_epochs or epochs, self.probe_batch_size or batch_size
         )
 
     def _own_recipe(self) -> "ProbeRecipe":
-        return ProbeRecipe(0.03, 100, 100) if self.probe == "n_views" else ProbeRecipe(3e-4, 10, 256)
+        match self.probe, self.probe_protocol:
+            case "n_views", _:
+                return ProbeRecipe(0.03, 100, 100)
+            case "full_finetuning", _:
+                return ProbeRecipe(0.1, 25, 128)
+            case _, "acl":
+                return ProbeRecipe(0.01, 25, 512)
+        return ProbeRecipe(3e-4, 10, 256)
 
     def updates_per_batch(self) -> int:
         """Optimizer steps on each batch of views: m for free adversarial training, else 1."""
@@ -284,6 +372,11 @@ class TrialConfig(BaseModel):
         return sorted(changed & self.model_fields_set)
 
     def _ineffective_fields(self) -> set[str]:
+        """The fields without effect in any stage."""
+        *earlier, own = self.stages()
+        return own._ineffective_in_stage().intersection(*(stage._ineffective_in_stage() for stage in earlier))
+
+    def _ineffective_in_stage(self) -> set[str]:
         found = {
             field
             for (switch, value), fields in INEFFECTIVE.items()
@@ -294,7 +387,26 @@ class TrialConfig(BaseModel):
             found.add("attack_step_255")
         if self.adversary == "free" and self.replays == 1:
             found.add("lr_horizon")
+        if METHODS[self.method].needs_labels:
+            found.add("probe_layer")  # there is no hidden one
+        if self.augmentation == "padded_crop":
+            found.add("augmentation_decay")
+            if self.probe != "n_views":
+                found |= {"view_scale_min", "view_scale_max", "view_ratio_min", "view_ratio_max"}
+        if (
+            "augmentation_decay" in found
+            or self.augmentation_decay == "none"
+            or self.augmentation_decay_period >= self.epochs
+        ):
+            found |= {"augmentation_decay", "augmentation_decay_period"}
         return found
+
+
+def _check_num_views(field: str, num_views: int, name: MethodName) -> None:
+    method = METHODS[name]
+    if num_views < method.fewest_views if method.num_views is None else num_views != method.num_views:
+        rule = f"at least {method.fewest_views}" if method.num_views is None else method.num_views
+        raise ValueError(f"{field} must be {rule} for method {name}: {field}={num_views}")
 
 
 class ProbeRecipe(NamedTuple):
@@ -306,6 +418,7 @@ class ProbeRecipe(NamedTuple):
 
 
 PROBE_ATTACK = ("probe_attack_radius_255", "probe_attack_step_255", "probe_attack_steps")
+PROBE_LOSS = ("probe_loss", "probe_trades_beta")
 PROBE_VIEWS = ("probe_views", "probe_view_draw", "probe_threat", "eval_eot_samples")
 
 # (field, value) -> the fields that then have no effect.
@@ -314,12 +427,12 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("adversary", "none"): (
         "attack_radius_255", "attack_step_255", "pgd_steps", "replays", "lr_horizon", "gradient_leak", "free_step",
         "perturbation", "attack_batchnorm", "invariance_target", "simclr_attack_anchor", "simclr_anchor_leak",
-        "fgsm_step_factor",
+        "fgsm_step_factor", "distillation_robust_weight", "distillation_attack_anchor",
     ),
     ("adversary", "pgd"): ("replays", "lr_horizon", "free_step", "perturbation", "fgsm_step_factor"),
     ("adversary", "free"): (
         "pgd_steps", "gradient_leak", "attack_batchnorm", "simclr_attack_anchor", "simclr_anchor_leak",
-        "fgsm_step_factor",
+        "fgsm_step_factor", "distillation_attack_anchor",
     ),
     ("adversary", "fgsm"): (
         "attack_step_255", "pgd_steps", "replays", "lr_horizon", "free_step", "perturbation",
@@ -327,20 +440,29 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
     ("gradient_leak", False): ("simclr_anchor_leak",),
     **{("method", name): fields_of_others(name) for name in METHODS},
     ("encoder", "resnet_narrow"): ("stem",),
-    ("probe", "central"): (*PROBE_ATTACK, *PROBE_VIEWS),
+    ("probe", "central"): (*PROBE_ATTACK, *PROBE_LOSS, *PROBE_VIEWS),
     ("probe", "robust_central"): PROBE_VIEWS,
-    ("probe", "n_views"): PROBE_ATTACK,
+    ("probe", "n_views"): (*PROBE_ATTACK, *PROBE_LOSS, "probe_protocol"),
     ("probe", "own_head"): (
-        *PROBE_ATTACK, *PROBE_VIEWS, "probe_layer", "probe_epochs", "probe_batch_size", "probe_learning_rate",
-        "rung_probe_epochs",
+        *PROBE_ATTACK, *PROBE_LOSS, *PROBE_VIEWS, "probe_protocol", "probe_layer", "probe_epochs", "probe_batch_size",
+        "probe_learning_rate", "rung_probe_epochs",
     ),
+    ("probe", "full_finetuning"): (*PROBE_VIEWS, "probe_protocol"),
+    ("probe_loss", "pgd"): ("probe_trades_beta",),
     ("probe_view_draw", "fixed"): ("eval_eot_samples",),
 }  # fmt: skip
 
 
 # Fields that were added later, at the value that means what there was before. It is the value of configs recorded
 # without the field, and no part of a hash, so that a config has the hash that it had then. Plain JSON values.
-EARLIER: dict[str, Any] = {"eval_losses": ["cross_entropy"], "eval_checks": "cheap", "simclr_anchor_leak": False}
+EARLIER: dict[str, Any] = {
+    "simclr_anchor_leak": False,
+    "probe_protocol": "paper",
+    "probe_loss": "pgd",
+    "eval_losses": ["cross_entropy"],
+    "eval_knn_neighbours": None,
+    "eval_checks": "cheap",
+}
 
 
 # What --preset laptop changes in the paper's recipe: real images that ship in a wheel, and budgets of seconds.
@@ -369,16 +491,22 @@ AUTHORS: dict[str, Any] = {
     "simclr_attack_anchor": "same_view",
     "simclr_anchor_leak": True,
 }
+WITH_TEACHER = {name for name, method in METHODS.items() if method.has_teacher}
+WITH_FIXED_VIEWS = {name for name, method in METHODS.items() if method.num_views is not None}
 PRESETS: dict[str, dict[str, Any]] = {"laptop": LAPTOP, "paper": {}, "authors": AUTHORS}
 
 
-def preset_fields(preset: str, method: str) -> dict[str, Any]:
-    """The fields that ``preset`` sets for a method: the number of views only where the method leaves it open.
+def preset_fields(preset: str, method: str, teacher_method: str) -> dict[str, Any]:
+    """The fields that ``preset`` sets for a method: numbers of views only where a method leaves them open.
 
-    The authors' SimCLR has colours of its own.
+    A teacher has the preset's views and epochs, too. The authors' SimCLR has colours of its own.
     """
-    fixed = {name for name, known in METHODS.items() if known.num_views is not None}
-    fields = {k: v for k, v in PRESETS[preset].items() if k != "num_views" or method not in fixed}
+    fields = dict(PRESETS[preset])
+    if method in WITH_TEACHER:
+        fields |= {f"teacher_{name}": fields[name] for name in ("num_views", "epochs") if name in fields}
+        fields.pop("num_views", None)
+    methods = {"num_views": method, "teacher_num_views": teacher_method}
+    fields = {k: v for k, v in fields.items() if k not in methods or methods[k] not in WITH_FIXED_VIEWS}
     return fields | ({"augmentation": "simclr"} if (preset, method) == ("authors", "simclr") else {})
 
 
@@ -389,7 +517,7 @@ def command_line(config: TrialConfig) -> str:
         fields["data_root"] = config.data_root
     best: tuple[str, dict[str, Any]] | None = None
     for preset in PRESETS:
-        base = TrialConfig(**preset_fields(preset, config.method)).model_dump(mode="json")
+        base = TrialConfig(**preset_fields(preset, config.method, config.teacher_method)).model_dump(mode="json")
         differing = {k: v for k, v in fields.items() if base[k] != v}
         if best is None or len(differing) < len(best[1]):
             best = preset, differing

@@ -8,7 +8,7 @@ import moocore
 import numpy as np
 import numpy.typing as npt
 
-from study.record.configurations import Configuration
+from study.record.configurations import Configuration, spent
 from study.record.front import comparable_means
 from study.record.journal import StudyRecord, TrialRecord
 from study.trainable import Metric
@@ -84,22 +84,11 @@ def stages(study: StudyRecord, objectives: Sequence[Metric], cost: Metric | None
     ended = [trial for trial in study.with_state("complete", "stopped", "failed") if trial.ended_at is not None]
     trials: dict[str, tuple[TrialRecord, ...]] = {}
     points: dict[str, Floats] = {}
-    spent = 0.0
+    total = 0.0
     for trial in sorted(ended, key=lambda trial: trial.ended_at or 0.0):
-        spent += 1.0 if cost is None else spent_by(trial, cost, reused)
+        total += 1.0 if cost is None else spent(trial, cost.name, reused)
         key = trial.configuration
         trials[key] = (*trials.get(key, ()), trial)
         (points[key],) = comparable_means([Configuration(trials[key], num_seeds=1)], objectives, study)
         values = np.array(list(points.values()))
-        yield Stage(trial, spent, values[np.isfinite(values).all(axis=1)])
-
-
-def spent_by(trial: TrialRecord, cost: Metric, reused: str) -> float:
-    """The cost of a trial so far: from its result, else from its last report, else 0.
-
-    A trial that reused what another one had trained has cost nothing.
-    """
-    if trial.metrics.get(reused):
-        return 0.0
-    values = [metrics.get(cost.name) for metrics in (trial.metrics, *reversed(trial.reports))]
-    return next((float(value) for value in values if value is not None and math.isfinite(value)), 0.0)
+        yield Stage(trial, total, values[np.isfinite(values).all(axis=1)])

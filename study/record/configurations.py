@@ -133,12 +133,11 @@ def rounded(value: float) -> float:
 def spent(trial: TrialRecord, cost: str, reused: str) -> float:
     """What a trial has cost so far: from its result, else from its last report that says so, else 0.
 
-    A trial that reused what another had trained (the metric ``reused``) has cost nothing.
+    What it reports as ``reused_<cost>`` was spent by another trial. Where the metric ``reused`` is true and nothing
+    says how much, all of it was.
     """
-    if trial.metrics.get(reused):
-        return 0.0
     for metrics in (trial.metrics, *reversed(trial.reports)):
         value = metrics.get(cost)
         if value is not None and math.isfinite(value):
-            return float(value)
+            return float(value - metrics.get(f"reused_{cost}", value if metrics.get(reused) else 0.0))
     return 0.0

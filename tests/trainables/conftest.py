@@ -41,7 +41,9 @@ def tiny_of(tiny: Callable[..., TrialConfig]) -> Callable[..., TrialConfig]:
 
     def make(name: MethodName, **changes: Any) -> TrialConfig:
         demanded: dict[str, Any] = {"method": name, "num_views": METHODS[name].num_views or 3}
-        return tiny(**demanded | ({"probe": "own_head"} if METHODS[name].needs_labels else {}) | changes)
+        demanded |= {"probe": "own_head"} if METHODS[name].needs_labels else {}
+        demanded |= {"probe_layer": "backbone", "distillation_attack_anchor": "student"} if name == "deacl" else {}
+        return tiny(**demanded | changes)
 
     return make
 

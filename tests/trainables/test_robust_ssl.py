@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from study.trainable import Context, Final, Interim, Progress, load_trainable, trainable_of
-from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
+from trainables.pretraining.cost import count_pass_cost, finetuning_pflop, train_pflop_per_batch
 from trainables.pretraining.encoders import build_encoder
 from trainables.pretraining.second_networks import build_second_network
 from trainables.robust_ssl import ROBUST_SSL
@@ -18,7 +18,7 @@ from trainables.trial_config import LAPTOP, PRESETS, TrialConfig
 CONFIG = TrialConfig(
     dataset="digits", image_size=8, train_images=100, num_views=2, encoder="resnet_narrow", projector_hidden_dim=16,
     projector_dim=8, batch_size=20, epochs=2, replays=2, probe_epochs=1, eval_samples=50, eval_pgd_steps=2,
-    eval_radii_255=(4.0, 8.0), rung_images=40, rung_probe_epochs=1, rung_radii_255=(2.0, 8.0),
+    eval_radii_255=(4.0, 8.0), rung_images=40, rung_probe_epochs=1, rung_radii_255=(2.0, 8.0), eval_knn_neighbours=5,
 )  # fmt: skip
 
 
@@ -52,8 +52,9 @@ def test_a_trial_reports_what_is_described(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{}, {"epochs": 5}, {"num_views": 8}, {"adversary": "none"}, {"adversary": "pgd"}, {"encoder": "resnet18"},
-     {"method": "supervised", "num_views": 1, "probe": "own_head"},
-     {"method": "byol", "num_views": 2, "predictor_hidden_dim": 32}],
+     {"method": "byol", "num_views": 2, "predictor_hidden_dim": 32},
+     {"method": "supervised", "num_views": 1, "probe": "own_head"}, {"probe": "full_finetuning"},
+     {"method": "supervised", "num_views": 1, "probe": "full_finetuning", "probe_loss": "trades"}],
     ids=str,
 )  # fmt: skip
 def test_known_costs_are_those_of_trials_up_to_a_common_factor(changes: dict[str, object]) -> None:
@@ -64,7 +65,8 @@ def test_known_costs_are_those_of_trials_up_to_a_common_factor(changes: dict[str
     encoder = build_encoder(config, 0, 10)
     cost = count_pass_cost(encoder, config, build_second_network(encoder, config))
     pflop_per_image = train_pflop_per_batch(config, cost, 100) / 100
-    assert known["train_pflop"] == pytest.approx(config.epochs * pflop_per_image, rel=1e-6)
+    expected = config.epochs * pflop_per_image + finetuning_pflop(encoder, config)
+    assert known["train_pflop"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_confirmations_measure_what_is_described_of_them() -> None:
@@ -84,6 +86,17 @@ def test_presets_leave_the_number_of_views_to_methods_that_fix_it() -> None:
     assert ROBUST_SSL.preset_fields("laptop", TrialConfig()) == LAPTOP
     fields = ROBUST_SSL.preset_fields("laptop", TrialConfig(method="simclr", num_views=2))
     assert fields == {name: value for name, value in LAPTOP.items() if name != "num_views"}
+
+
+def test_presets_give_their_views_to_the_teacher_where_there_is_one() -> None:
+    student = TrialConfig(method="deacl", num_views=1, probe_layer="backbone")
+    fields = ROBUST_SSL.preset_fields("laptop", student)
+    assert fields == {k: v for k, v in LAPTOP.items() if k != "num_views"} | {
+        "teacher_num_views": LAPTOP["num_views"], "teacher_epochs": LAPTOP["epochs"]
+    }  # fmt: skip
+    pair = student.replace(teacher_method="simclr", teacher_num_views=2)
+    assert "teacher_num_views" not in ROBUST_SSL.preset_fields("laptop", pair)
+    assert ROBUST_SSL.preset_fields("paper", student) == {}
 
 
 def test_the_laptop_preset_does_not_shrink_photographs() -> None:

@@ -57,6 +57,9 @@ def test_writes_result_flags_and_weights(tmp_path: Path, capsys: pytest.CaptureF
         ("probe=central", "probe_layer=backbone", "seed=2"),
         ("method=supervised", "probe=own_head", "num_views=1"),
         ("probe=n_views", "probe_views=2"),
+        ("probe=full_finetuning", "probe_loss=trades", "probe_attack_steps=1"),
+        ("method=supervised", "probe=central", "num_views=1"),
+        ("method=supervised", "probe=full_finetuning", "probe_attack_steps=1", "num_views=1"),
     ],
 )
 def test_the_saved_classifier_is_the_trained_one(tmp_path: Path, settings: tuple[str, ...]) -> None:

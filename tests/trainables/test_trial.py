@@ -12,6 +12,7 @@ import torch
 
 from trainables import trial
 from trainables.data.datasets import ImageSet, TrialData, load_data
+from trainables.evaluation.probe_training import ProbeTraining
 from trainables.pretraining.pretrain import TrialDiverged
 from trainables.robust_ssl import ROBUST_SSL
 from trainables.trial import FinalReport, InterimReport, Metrics, Progress, run_trial
@@ -291,6 +292,9 @@ def test_a_class_of_which_a_rung_sees_no_image_is_named(data: TrialData) -> None
 def test_too_few_images_are_refused(data: TrialData) -> None:
     with pytest.raises(ValueError, match="batch_size=101, images=100"):
         next(run_trial(CONFIG.replace(batch_size=101), data, CPU))
+    many = CONFIG.replace(eval_knn_neighbours=101, rung_images=200)
+    with pytest.raises(ValueError, match="eval_knn_neighbours=101, images=100"):
+        next(run_trial(many, data, CPU))
 
 
 def test_autoattack_is_reported_on_the_first_test_images(data: TrialData) -> None:
@@ -303,8 +307,13 @@ def test_autoattack_is_reported_on_the_first_test_images(data: TrialData) -> Non
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"probe": "n_views", "probe_views": 2}, {"method": "supervised", "num_views": 1, "probe": "own_head"}],
-    ids=["robust_central", "n_views", "own_head"],
+    [
+        {},
+        {"probe": "n_views", "probe_views": 2},
+        {"method": "supervised", "num_views": 1, "probe": "own_head"},
+        {"probe": "full_finetuning", "probe_attack_steps": 1},
+    ],
+    ids=["robust_central", "n_views", "own_head", "full_finetuning"],
 )
 def test_an_evaluation_goes_on_with_the_head_it_had(
     data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
@@ -315,7 +324,7 @@ def test_an_evaluation_goes_on_with_the_head_it_had(
         patched.setattr(trial, "correct_under_attack", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
         list(run_trial(config, data, CPU, checkpoint_path=path))
     with monkeypatch.context() as patched:
-        patched.setattr(trial, "train_probe", lambda *given, **more: pytest.fail("trained once more"))
+        patched.setattr(ProbeTraining, "_loss", lambda *given: pytest.fail("trained once more"))
         resumed = final(list(run_trial(config, data, CPU, checkpoint_path=path)))
         assert_equal_results(resumed, whole)
         assert not any(parameter.requires_grad for parameter in resumed.classifier.parameters())
@@ -353,6 +362,45 @@ def test_supervised_training_is_a_trial_like_any_other(data: TrialData, adversar
     assert set(promised(config)) <= set(report.metrics)
     assert report.classifier.head is report.classifier.encoder.head
     assert report.metrics["val_clean"] > 2 * data.chance_percent
+
+
+FINETUNED = CONFIG.replace(epochs=1, probe="full_finetuning", probe_epochs=2, probe_batch_size=40, probe_attack_steps=1)
+
+
+@pytest.fixture(scope="module")
+def finetuned(data: TrialData) -> list[Report]:
+    return list(run_trial(FINETUNED, data, CPU))
+
+
+def test_full_fine_tuning_is_counted_as_training(data: TrialData, finetuned: list[Report]) -> None:
+    metrics = final(finetuned).metrics
+    shares = [report.share_done for report in finetuned if isinstance(report, Progress)]
+    assert len(shares) == 5 + 2 * 3 and shares == sorted(shares) and shares[-1] == pytest.approx(1)
+    linear = final(list(run_trial(FINETUNED.replace(probe="central"), data, CPU))).metrics
+    assert linear["train_pflop"] == pytest.approx(shares[4] * metrics["train_pflop"])
+    known = ROBUST_SSL.known_metrics(FINETUNED)
+    assert metrics["train_pflop"] == pytest.approx(100 * known["train_pflop"])  # 100 images
+    assert metrics["view_passes"] == 5 * VIEW_PASSES_PER_BATCH, "of the pretraining alone"
+
+
+@pytest.mark.parametrize("stop_at", [5, 8, 11])
+def test_interrupted_fine_tuning_goes_on_to_equal_numbers(
+    data: TrialData, finetuned: list[Report], tmp_path: Path, stop_at: int
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    first = run_trial(FINETUNED, data, CPU, checkpoint_path=path, checkpoint_seconds=0)
+    for _ in range(stop_at + 1):
+        next(first)  # a checkpoint follows the progress of its batch
+    first.close()
+    rest = list(run_trial(FINETUNED, data, CPU, checkpoint_path=path))
+    assert rest[:-1] == finetuned[stop_at:-1]
+    assert_equal_results(final(rest), final(finetuned))
+
+
+def test_interim_fine_tuning_changes_no_encoder(data: TrialData, finetuned: list[Report]) -> None:
+    reports = list(run_trial(FINETUNED, data, CPU, milestones=(1, 200)))
+    assert len(interim(reports)) == 2
+    assert_equal_results(final(reports), final(finetuned), but="train_loss")
 
 
 def test_every_probe_reports_the_same_metrics(data: TrialData) -> None:

@@ -21,6 +21,7 @@ from trainables.trial_config import (
 )
 
 SIMCLR = {"method": "simclr", "num_views": 2}
+DEACL = {"method": "deacl", "num_views": 1, "probe_layer": "backbone"}
 
 
 @pytest.mark.parametrize(
@@ -37,15 +38,30 @@ SIMCLR = {"method": "simclr", "num_views": 2}
         ({"adversary": "free"}, {"pgd_steps": 7}),
         ({"adversary": "free"}, {"attack_batchnorm": "eval"}),
         ({}, {"temperature": 0.5}),
+        ({}, {"barlow_lambda": 0.5}),
+        (SIMCLR, {"predictor_hidden_dim": 5}),
         (SIMCLR, {"invariance_weight": 1.0}),
         (SIMCLR | {"adversary": "pgd"}, {"simclr_anchor_leak": True}),
         ({"adversary": "pgd", "gradient_leak": True}, {"simclr_anchor_leak": True}),
         ({"probe": "central"}, {"probe_attack_steps": 9}),
+        ({"probe": "central"}, {"probe_loss": "trades"}),
+        ({"probe": "robust_central"}, {"probe_trades_beta": 1.0}),
+        ({"probe": "n_views"}, {"probe_protocol": "acl"}),
+        ({"probe": "full_finetuning"}, {"probe_protocol": "acl"}),
+        ({"method": "supervised", "num_views": 1, "probe": "central"}, {"probe_layer": "backbone"}),
         ({"adversary": "free", "free_step": "radius"}, {"attack_step_255": 1.0}),
         ({"adversary": "free", "replays": 1}, {"lr_horizon": "batches"}),
         ({"probe": "robust_central"}, {"probe_views": 4}),
         ({"probe": "n_views"}, {"eval_eot_samples": 2}),
         ({"method": "supervised", "num_views": 1, "probe": "own_head"}, {"projector_dim": 4}),
+        ({}, {"teacher_epochs": 3, "student_start": "random", "distillation_robust_weight": 1.0}),
+        (DEACL | {"adversary": "none"}, {"distillation_robust_weight": 1.0, "distillation_attack_anchor": "student"}),
+        (DEACL | {"adversary": "free"}, {"distillation_attack_anchor": "student"}),
+        (DEACL, {"temperature": 0.5, "invariance_target": "clean"}),
+        (DEACL | {"teacher_method": "simclr", "teacher_num_views": 2}, {"invariance_weight": 1.0}),
+        ({}, {"augmentation_decay_period": 2}),
+        ({"augmentation": "padded_crop"}, {"augmentation_decay": "linear", "view_scale_min": 0.5}),
+        ({"epochs": 3}, {"augmentation_decay": "linear", "augmentation_decay_period": 3}),
         ({"dataset": "digits"}, {"data_root": "elsewhere"}),
         ({"dataset": "cifar10"}, {"data_root": "elsewhere"}),
     ],
@@ -74,10 +90,24 @@ def test_hash_ignores_what_has_no_effect(base: dict[str, Any], change: dict[str,
         (SIMCLR | {"adversary": "pgd", "gradient_leak": True}, {"simclr_anchor_leak": True}),
         ({"adversary": "free"}, {"perturbation": "carried_unclamped"}),
         ({}, {"invariance_weight": 1.0}),
+        ({"method": "barlow_twins", "num_views": 2}, {"barlow_lambda": 0.5}),
+        ({"method": "vicreg", "num_views": 2}, {"vicreg_covariance_weight": 0.5}),
+        ({"method": "byol", "num_views": 2}, {"byol_momentum": 0.5}),
+        ({"method": "byol", "num_views": 2}, {"predictor_hidden_dim": 5}),
         ({}, {"seed": 1}),
         ({}, {"split_seed": 1}),
         ({}, {"train_images": 1000}),
         ({"adversary": "none"}, {"adversary": "free"}),
+        (DEACL, {"invariance_weight": 1.0}),
+        (DEACL, {"projector_dim": 8}),
+        (DEACL | {"augmentation": "padded_crop"}, {"view_scale_min": 0.5}),
+        (DEACL | {"teacher_method": "simclr", "teacher_num_views": 2}, {"temperature": 0.5}),
+        (DEACL, {"teacher_epochs": 3}),
+        (DEACL, {"teacher_augmentation": "simclr"}),
+        (DEACL | {"adversary": "pgd"}, {"distillation_attack_anchor": "student"}),
+        ({}, {"augmentation_decay": "linear"}),
+        ({"augmentation": "padded_crop", "probe": "n_views"}, {"view_scale_min": 0.5}),
+        ({"augmentation_decay": "linear"}, {"augmentation_decay_period": 2}),
         ({"dataset": "imagefolder"}, {"data_root": "elsewhere"}),
     ],
 )
@@ -92,7 +122,11 @@ def test_hash_counts_what_has_an_effect(base: dict[str, Any], change: dict[str, 
     "change",
     [
         {"probe": "central"},
+        {"probe": "full_finetuning"},
         {"probe_layer": "backbone"},
+        {"probe_protocol": "acl"},
+        {"probe_loss": "trades"},
+        {"eval_knn_neighbours": 20},
         {"probe_attack_steps": 9},
         {"eval_radii_255": (2.0,)},
         {"eval_samples": 100},
@@ -107,6 +141,20 @@ def test_pretraining_hash_ignores_probe_and_evaluation(change: dict[str, Any]) -
     assert config.replace(**change).content_hash() != config.content_hash()
 
 
+def test_a_teacher_is_a_clean_pretraining_of_its_own() -> None:
+    config = TrialConfig(
+        **DEACL, teacher_method="simclr", teacher_num_views=2, teacher_epochs=7, teacher_augmentation="simclr",
+        teacher_learning_rate=0.5, epochs=3, adversary="pgd", pgd_steps=2, augmentation_decay="linear", seed=4,
+    )  # fmt: skip
+    teacher, student = config.stages()
+    assert student is config
+    alone = TrialConfig(
+        method="simclr", num_views=2, epochs=7, augmentation="simclr", learning_rate=0.5, adversary="none", seed=4
+    )
+    assert teacher.pretraining_hash() == alone.pretraining_hash()
+    assert alone.stages() == (alone,)
+
+
 def test_hash_is_of_values_and_not_of_how_they_were_given() -> None:
     given = TrialConfig(attack_radius_255=8, eval_radii_255=[4, 8, 16], num_views=16)  # type: ignore[arg-type]
     assert given.content_hash() == TrialConfig().content_hash()
@@ -118,6 +166,7 @@ def test_ineffective_table_names_real_fields() -> None:
         fields: dict[str, Any] = {switch: value}
         if value in ("supervised", "own_head"):
             fields |= {"method": "supervised", "probe": "own_head"}
+        fields |= {"probe_layer": "backbone"} if value == "deacl" else {}
         TrialConfig(**(fields | {"num_views": METHODS[fields.get("method", "emp_ssl")].num_views or 16}))
         assert set(ineffective) <= set(TrialConfig.model_fields)
 
@@ -139,6 +188,11 @@ def test_ineffective_settings_are_those_set_away_from_their_default() -> None:
         ({"adversary": "cw"}, ("adversary", "'none', 'pgd', 'free' or 'fgsm'", "cw")),
         ({"epoch": 3}, ("epoch", "Extra inputs are not permitted", "3")),
         ({"method": "simclr", "num_views": 3}, ("num_views", "must be 2 for method simclr", "num_views=3")),
+        (DEACL | {"teacher_method": "supervised"}, ("teacher_method must be self-supervised", "supervised")),
+        (DEACL | {"teacher_method": "deacl"}, ("teacher_method must be", "of one stage", "deacl")),
+        (DEACL | {"teacher_num_views": 1}, ("teacher_num_views", "at least 2 for method emp_ssl", "=1")),
+        (DEACL | {"teacher_method": "simclr"}, ("teacher_num_views", "must be 2 for method simclr", "=16")),
+        (DEACL | {"probe_layer": "hidden"}, ("probe_layer hidden", "does not have", "distilled_layer=backbone")),
         ({"num_views": 1}, ("num_views", "at least 2 for method emp_ssl", "num_views=1")),
         (
             {"view_scale_min": 0.5, "view_scale_max": 0.4},
@@ -148,6 +202,11 @@ def test_ineffective_settings_are_those_set_away_from_their_default() -> None:
         ({"eval_radii_255": (8.0, 4.0)}, ("eval_radii_255", "increasing", "(8.0, 4.0)")),
         ({"eval_radii_255": (4.0, 4.0)}, ("eval_radii_255", "increasing", "(4.0, 4.0)")),
         ({"eval_radii_255": ()}, ("eval_radii_255", "at least 1", "()")),
+        ({"probe": "own_head"}, ("own_head belongs to method supervised", "method=emp_ssl", "probe=own_head")),
+        (
+            {"eval_knn_neighbours": 30, "rung_images": 20},
+            ("eval_knn_neighbours must not exceed rung_images", "=30", "=20"),
+        ),
         ({"rung_radii_255": (0.0, 4.0)}, ("rung_radii_255", "within (0, 255]", "(0.0, 4.0)")),
     ],
 )
@@ -223,6 +282,7 @@ def test_setting_without_value_is_refused() -> None:
         {"adversary": "none", "replays": 12},
         {"adversary": "pgd", "gradient_leak": True, "train_images": 1000, "eval_radii_255": (2.5, 8.0)},
         SIMCLR | {"temperature": 0.5, "augmentation": "none"},
+        DEACL | {"teacher_epochs": 5, "teacher_num_views": 8, "adversary": "pgd", "augmentation": "padded_crop"},
         LAPTOP | SIMCLR | {"adversary": "none", "probe": "central", "rung_radii_255": (1.0,), "eval_samples": None},
         LAPTOP | {"dataset": "imagefolder", "data_root": "/data/it's here; $HOME", "learning_rate": 1e-3},
         LAPTOP | {"view_ratio_min": 1 / 3, "weight_decay": 0.0, "precision": "bf16", "seed": 7},
@@ -237,7 +297,9 @@ def test_command_line_gives_the_config_back(fields: dict[str, Any]) -> None:
     assert words[:4] == ["python", "-m", "trainables.run_trial", "--preset"]
     preset, rest = words[4], words[5:]
     assert rest[::2] == ["--set"] * (len(rest) // 2)
-    parsed = TrialConfig(**(preset_fields(preset, config.method) | parse_settings(rest[1::2], TrialConfig)))
+    parsed = TrialConfig(
+        **(preset_fields(preset, config.method, config.teacher_method) | parse_settings(rest[1::2], TrialConfig))
+    )
     assert parsed.content_hash() == config.content_hash()
     assert parsed.data_root == config.data_root
 
@@ -277,9 +339,14 @@ def test_passes_and_updates(fields: dict[str, Any], view_passes_per_image: int, 
     assert config.updates_per_batch() == updates_per_batch
 
 
-@pytest.mark.parametrize(("probe", "recipe"), [("robust_central", (3e-4, 10, 256)), ("n_views", (0.03, 100, 100))])
-def test_probes_have_recipes_of_their_own(probe: str, recipe: tuple[float, int]) -> None:
-    config = TrialConfig(probe="central").replace(probe=probe)
+@pytest.mark.parametrize(
+    ("probe", "protocol", "recipe"),
+    [("robust_central", "paper", (3e-4, 10, 256)), ("n_views", "paper", (0.03, 100, 100)),
+     ("robust_central", "acl", (0.01, 25, 512)), ("n_views", "acl", (0.03, 100, 100)),
+     ("full_finetuning", "paper", (0.1, 25, 128))],
+)  # fmt: skip
+def test_probes_have_recipes_of_their_own(probe: str, protocol: str, recipe: tuple[float, int]) -> None:
+    config = TrialConfig(probe="central").replace(probe=probe, probe_protocol=protocol)
     assert config.probe_recipe() == recipe
     given = config.replace(probe_learning_rate=0.5, probe_epochs=7, probe_batch_size=30)
     assert given.probe_recipe() == (0.5, 7, 30)
@@ -321,6 +388,7 @@ def test_defaults_have_the_hash_of_what_they_stand_for() -> None:
 def test_hashes_are_those_of_earlier_journals() -> None:
     """A field that came later, or a default that is hashed as what it stands for, must not change them."""
     simclr = LAPTOP | SIMCLR | {"adversary": "pgd", "gradient_leak": True}
+    assert set(EARLIER) <= set(TrialConfig.model_fields)
     for fields, content, pretraining in (
         ({}, "01a6a7c8dfcbd757", "0670f34da2918302"),
         (LAPTOP, "661a8af9b77b42b9", "49706fa00b2c328c"),
@@ -331,10 +399,10 @@ def test_hashes_are_those_of_earlier_journals() -> None:
 
 
 def test_preset_authors_is_that_of_the_method() -> None:
-    assert preset_fields("authors", "emp_ssl") == AUTHORS
-    assert preset_fields("authors", "simclr") == AUTHORS | {"augmentation": "simclr"}
-    assert "num_views" not in preset_fields("laptop", "simclr")
-    config = TrialConfig(**preset_fields("authors", "emp_ssl"))
+    assert preset_fields("authors", "emp_ssl", "emp_ssl") == AUTHORS
+    assert preset_fields("authors", "simclr", "emp_ssl") == AUTHORS | {"augmentation": "simclr"}
+    assert "num_views" not in preset_fields("laptop", "simclr", "emp_ssl")
+    config = TrialConfig(**preset_fields("authors", "emp_ssl", "emp_ssl"))
     changed = {
         name for name, value in config.effective().items() if TrialConfig().model_dump(mode="json")[name] != value
     }

@@ -45,7 +45,7 @@ class ProjectedEncoder(nn.Module):
         super().__init__()
         self.normalises = normalises
         self.backbone = backbone
-        self.hidden = nn.Sequential(nn.Linear(feature_dim, hidden_dim), nn.BatchNorm1d(hidden_dim), nn.ReLU())
+        self.hidden = hidden_block(feature_dim, hidden_dim)
         self.projection = nn.Sequential(
             nn.Linear(hidden_dim, hidden_dim),
             nn.BatchNorm1d(hidden_dim),
@@ -73,6 +73,39 @@ class ProjectedEncoder(nn.Module):
         return (self.hidden(features) if layer == "hidden" else features).float()
 
 
+class DistilledEncoder(nn.Module):
+    """Backbone, and the hidden layer after it if that is what is distilled; for the student of method ``deacl``.
+
+    Args:
+        backbone: maps (N, 3, S, S) in [0, 1] to (N, F).
+        feature_dim: F.
+        hidden_dim: H; None: the backbone's features are distilled.
+    """
+
+    def __init__(self, backbone: nn.Module, feature_dim: int, hidden_dim: int | None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.layer_dims: dict[ProbeLayer, int] = {"backbone": feature_dim}
+        self.hidden: nn.Module = nn.Identity()
+        if hidden_dim is not None:
+            self.hidden = hidden_block(feature_dim, hidden_dim)
+            self.layer_dims["hidden"] = hidden_dim
+
+    def forward(self, views: Tensor) -> Tensor:
+        """The distilled features of views (N, 3, S, S) as unit vectors (N, F) or (N, H), fp32 whatever the autocast."""
+        return functional.normalize(self.hidden(self.backbone(views)).float(), dim=1)
+
+    def features(self, images: Tensor, layer: ProbeLayer) -> Tensor:
+        """The representation (N, F) or (N, H) that a linear probe reads from images (N, 3, S, S), fp32."""
+        features = self.backbone(images)
+        return (self.hidden(features) if layer == "hidden" else features).float()
+
+
+def hidden_block(feature_dim: int, hidden_dim: int) -> nn.Sequential:
+    """Linear-BatchNorm-ReLU: the first block of the projector, whose outputs are the layer 'hidden'."""
+    return nn.Sequential(nn.Linear(feature_dim, hidden_dim), nn.BatchNorm1d(hidden_dim), nn.ReLU())
+
+
 class HeadedEncoder(nn.Module):
     """Backbone and linear classifier, for method ``supervised``; stands in for ``ProjectedEncoder``.
 
@@ -97,7 +130,7 @@ class HeadedEncoder(nn.Module):
         return self.backbone(images).float()
 
 
-Encoder = ProjectedEncoder | HeadedEncoder
+Encoder = ProjectedEncoder | DistilledEncoder | HeadedEncoder
 
 
 class NarrowResNet(nn.Module):
@@ -149,6 +182,9 @@ def build_encoder(config: TrialConfig, seed: int, num_classes: int | None = None
         if method.needs_labels:
             assert num_classes is not None
             return HeadedEncoder(backbone, feature_dim, num_classes)
+        if method.has_teacher:
+            hidden_dim = config.projector_hidden_dim if config.distilled_layer == "hidden" else None
+            return DistilledEncoder(backbone, feature_dim, hidden_dim)
         predictor_hidden_dim = config.predictor_hidden_dim or config.projector_hidden_dim
         return ProjectedEncoder(
             backbone,

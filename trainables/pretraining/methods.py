@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from trainables.trial_config import TrialConfig
 
-MethodName = Literal["emp_ssl", "simclr", "barlow_twins", "vicreg", "byol", "supervised"]
+MethodName = Literal["emp_ssl", "simclr", "barlow_twins", "vicreg", "byol", "deacl", "supervised"]
 PROJECTOR = ("projector_hidden_dim", "projector_dim")
 
 
@@ -30,7 +30,7 @@ class Method:
             that needs them, the outputs (V, B, D) of a second network, or None.
         fields: those that only some methods use, and this one does.
         network_fields: the same of fields that shape its networks, and thereby the cost of a view pass.
-        num_views: of each image; None: any number from 2.
+        num_views: of each image; None: any number from ``fewest_views``.
         keeps_first_clean: whether an adversary leaves the first view alone; else it may perturb all.
         adds_clean_views: whether an update, where there is an adversary, also projects every view unperturbed.
         normalises: whether outputs are scaled to unit length.
@@ -39,21 +39,31 @@ class Method:
         second_network: where the function is, as 'module:function', that makes one from the encoder and the
             config, or None. That network sees all views unperturbed, forward only, before each update; see
             ``second_networks``.
+        has_teacher: whether it is the second of two stages: its second network is the encoder that the first one has
+            pretrained, and never changes.
+        attack_loss: like ``loss``, of what adversary pgd ascends; None: the same.
+        starts_at_random: whether perturbations start at random in the ball; else at 0, except for adversary fgsm.
+        joins_batches: whether views that stay clean and perturbed ones are one batch for BatchNorm; else each are one.
     """
 
     loss: str
     fields: tuple[str, ...] = ()
     network_fields: tuple[str, ...] = PROJECTOR
     num_views: int | None = 2
+    fewest_views: int = 2
     keeps_first_clean: bool = True
     adds_clean_views: Callable[["TrialConfig"], bool] = _never
     normalises: bool = True
     needs_labels: bool = False
     has_predictor: bool = False
     second_network: str | None = None
+    has_teacher: bool = False
+    attack_loss: str | None = None
+    starts_at_random: bool = False
+    joins_batches: bool = False
 
 
-LOSSES = "trainables.pretraining.ssl_losses"
+LOSSES, DISTILLATION = "trainables.pretraining.ssl_losses", "trainables.pretraining.distillation"
 METHODS: dict[MethodName, Method] = {
     "emp_ssl": Method(
         f"{LOSSES}:emp_ssl_loss",
@@ -75,6 +85,29 @@ METHODS: dict[MethodName, Method] = {
         network_fields=(*PROJECTOR, "predictor_hidden_dim"),
         has_predictor=True,
         second_network="trainables.pretraining.second_networks:MovingAverage",
+    ),
+    "deacl": Method(
+        f"{DISTILLATION}:deacl_loss",
+        fields=(
+            "teacher_method",
+            "teacher_epochs",
+            "teacher_num_views",
+            "teacher_augmentation",
+            "teacher_learning_rate",
+            "student_start",
+            "distillation_robust_weight",
+            "distillation_attack_anchor",
+        ),
+        network_fields=("distilled_layer", "projector_hidden_dim"),
+        num_views=None,
+        fewest_views=1,
+        keeps_first_clean=False,
+        adds_clean_views=lambda config: True,
+        second_network=f"{DISTILLATION}:teacher_network",
+        has_teacher=True,
+        attack_loss=f"{DISTILLATION}:deacl_attack_loss",
+        starts_at_random=True,
+        joins_batches=True,
     ),
     "supervised": Method(
         f"{LOSSES}:supervised_loss", network_fields=(), num_views=1, keeps_first_clean=False, needs_labels=True

@@ -20,8 +20,8 @@ from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
 from trainables.pretraining.encoders import Encoder, build_encoder
 from trainables.pretraining.methods import METHODS
 from trainables.pretraining.second_networks import build_second_network
-from trainables.pretraining.ssl_losses import ssl_loss
-from trainables.pretraining.views import make_views
+from trainables.pretraining.ssl_losses import attack_loss, ssl_loss
+from trainables.pretraining.views import augmentation_strength, make_views
 from trainables.streams import stream, stream_seed
 from trainables.trial_config import TrialConfig
 
@@ -59,7 +59,9 @@ class Pretraining:
             raise ValueError(f"method {config.method} needs labels")
         self.config, self.images, self.labels, self.device = config, images, labels, device
         num_classes = None if labels is None else int(labels.max()) + 1
-        encoder = build_encoder(config, stream_seed(config.seed, "weights"), num_classes)
+        # A student that begins at random does not begin as its teacher did.
+        purpose = "student weights" if METHODS[config.method].has_teacher else "weights"
+        encoder = build_encoder(config, stream_seed(config.seed, purpose), num_classes)
         self.encoder: Encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.second_network = build_second_network(self.encoder, config)
         self.pass_cost = count_pass_cost(self.encoder, config, self.second_network)
@@ -70,6 +72,7 @@ class Pretraining:
             self._second_forward = torch.compile(self.second_network, dynamic=False)
         self.optimiser = build_optimiser(self.encoder, config)
         self.perturbation: Tensor | None = None  # for adversary free: (V or 1, B, 3, S, S)
+        self._known_targets: Tensor | None = None  # of this batch, from a second network that never changes
         self.batches_per_epoch = len(images) // config.batch_size
         self.batches_done = 0
         self.train_seconds = 0.0
@@ -77,6 +80,7 @@ class Pretraining:
         self._loss_count = 0
         self._last_mean_loss = math.nan
         self._whole_sum, self._whole_count = torch.zeros((), device=device), 0  # of the losses since the beginning
+        self._pflop_per_batch = train_pflop_per_batch(config, self.pass_cost, config.batch_size)
         self.hardware: list[str] = []  # that ``train_seconds`` were clocked on
 
     @property
@@ -102,7 +106,12 @@ class Pretraining:
     @property
     def train_pflop(self) -> float:
         """Training cost so far in PFLOP (1e15 operations)."""
-        return self.batches_done * train_pflop_per_batch(self.config, self.pass_cost, self.config.batch_size)
+        return self.batches_done * self._pflop_per_batch
+
+    @property
+    def total_pflop(self) -> float:
+        """Training cost of the whole pretraining in PFLOP (1e15 operations)."""
+        return self.num_batches * self._pflop_per_batch
 
     def run(self) -> Iterator[None]:
         """Trains to the end, yielding after every batch; can be interrupted and resumed at any of these points."""
@@ -223,7 +232,8 @@ class Pretraining:
         chosen = order[batch * size : (batch + 1) * size]
         images = self.images[chosen].to(self.device, non_blocking=True)
         labels = None if self.labels is None else self.labels[chosen].to(self.device, non_blocking=True)
-        return make_views(images, self.config, stream(seed, "views", epoch, batch)), labels
+        strength = augmentation_strength(epoch, self.config)
+        return make_views(images, self.config, stream(seed, "views", epoch, batch), strength), labels
 
     def _gradients(self, views: Tensor, labels: Tensor | None) -> Tensor:
         """The loss, on adversarial examples if there is an attack; the weights' gradients are left in ``.grad``."""
@@ -232,7 +242,7 @@ class Pretraining:
         self.optimiser.zero_grad()
         if self.config.attack_steps() > 0:
             attacked = self._attacked(clean, attacked, targets)
-        loss = self._loss([self._project(views) for views in [*clean, attacked]], targets)
+        loss = self._loss(self._project_all([*clean, attacked]), targets)
         loss.backward()
         return loss
 
@@ -244,6 +254,8 @@ class Pretraining:
         config = self.config
         self.encoder.train(config.attack_batchnorm == "train")
         anchored = [views] if config.simclr_attack_anchor == "same_view" and config.method == "simclr" else clean
+        if METHODS[config.method].has_teacher and config.distillation_attack_anchor == "teacher":
+            anchored = []
 
         def anchors() -> list[Tensor]:
             return [self._project(part) for part in anchored]
@@ -254,11 +266,15 @@ class Pretraining:
         self.encoder.requires_grad_(config.gradient_leak)
         radius, step, start = config.attack_radius_255 / 255, config.attack_step_255 / 255, None
         if config.adversary == "fgsm":
-            step, start = config.fgsm_step_factor * radius, self._random_start(views) * radius
+            step = config.fgsm_step_factor * radius
+        if config.adversary == "fgsm" or METHODS[config.method].starts_at_random:
+            start = self._random_start(views) * radius
         try:
             return linf_pgd(
                 lambda perturbed: self._loss(
-                    [*(anchors() if fixed is None else fixed), self._project(perturbed)], targets
+                    torch.cat([*(anchors() if fixed is None else fixed), self._project(perturbed)]),
+                    targets,
+                    attack_loss,
                 ),
                 views,
                 radius=radius,
@@ -282,36 +298,45 @@ class Pretraining:
         radius = config.attack_radius_255 / 255
         step = radius if config.free_step == "radius" else config.attack_step_255 / 255
         clean, attacked = self._split(views)
-        targets = self._targets(views, labels)
+        targets = self._targets(views, labels, replay)
         if self.perturbation is None or (replay == 0 and config.perturbation == "reset"):
-            self.perturbation = torch.zeros_like(attacked)
+            at_random = METHODS[config.method].starts_at_random
+            self.perturbation = self._random_start(attacked) * radius if at_random else torch.zeros_like(attacked)
         perturbed = attacked + self.perturbation
         if config.perturbation != "carried_unclamped":
             perturbed = perturbed.clamp(0, 1)
         perturbed.requires_grad_()
         self.optimiser.zero_grad()
-        loss = self._loss([self._project(views) for views in [*clean, perturbed]], targets)
+        loss = self._loss(self._project_all([*clean, perturbed]), targets)
         loss.backward()
         assert perturbed.grad is not None
         moved = (perturbed.detach() + step * perturbed.grad.sign() - attacked).clamp(-radius, radius)
         self.perturbation = (attacked + moved).clamp(0, 1) - attacked
         return loss
 
-    def _targets(self, views: Tensor, labels: Tensor | None) -> Tensor | None:
+    def _targets(self, views: Tensor, labels: Tensor | None, replay: int = 0) -> Tensor | None:
         """What the loss compares the outputs with: labels (B,), outputs (V, B, D) of the second network, or nothing."""
         if self.second_network is None:
             return labels
-        with torch.no_grad():
-            return self._outputs(self._second_forward, views)
+        if replay == 0 or not METHODS[self.config.method].has_teacher:
+            with torch.no_grad():
+                self._known_targets = self._outputs(self._second_forward, views)
+        return self._known_targets
 
-    def _loss(self, outputs: list[Tensor], targets: Tensor | None) -> Tensor:
-        """The training loss of outputs (V, B, D), given in one or more parts."""
-        return ssl_loss(torch.cat(outputs), self.config, targets)
+    def _loss(self, outputs: Tensor, targets: Tensor | None, loss_fn: Callable[..., Tensor] = ssl_loss) -> Tensor:
+        """The training loss of outputs (V, B, D), or another one of the same arguments."""
+        return loss_fn(outputs, self.config, targets)
 
     def _split(self, views: Tensor) -> tuple[list[Tensor], Tensor]:
         """The views that are projected clean (none or one group of them) and those that an adversary may perturb."""
         num_clean = self.config.num_clean_views()
         return [views[:num_clean]] if num_clean else [], views[-self.config.num_perturbed_views() :]
+
+    def _project_all(self, groups: list[Tensor]) -> Tensor:
+        """The outputs (V, B, D) of one or more groups of views, each a batch for BatchNorm, or all one batch."""
+        if METHODS[self.config.method].joins_batches:
+            return self._project(torch.cat(groups))
+        return torch.cat([self._project(views) for views in groups])
 
     def _project(self, views: Tensor) -> Tensor:
         """The encoder's outputs (V, B, D) of views (V, B, 3, S, S), all in one batch for BatchNorm."""

@@ -23,6 +23,13 @@ def ssl_loss(outputs: Tensor, config: TrialConfig, targets: Tensor | None = None
     return loss
 
 
+def attack_loss(outputs: Tensor, config: TrialConfig, targets: Tensor | None = None) -> Tensor:
+    """What adversary pgd ascends, of the same arguments: the loss unless the method has one of its own for attacks."""
+    method = METHODS[config.method]
+    loss: Tensor = imported(method.attack_loss or method.loss)(outputs, config, targets)
+    return loss
+
+
 def emp_ssl_loss(projections: Tensor, config: TrialConfig, targets: None = None) -> Tensor:
     """Weighted invariance minus weighted coding rate of the projections (V, B, D) that may be perturbed."""
     num_clean = config.num_clean_views()

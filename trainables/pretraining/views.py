@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from trainables.pretraining.view_colours import JITTER_OPERATIONS, blur, grayscale, solarize
 from trainables.trial_config import TrialConfig
@@ -30,13 +31,19 @@ class Recipe:
     blur_probability: float = 0.0
     solarize_probability: float = 0.0
 
+    def scaled(self, strength: float) -> "Recipe":
+        """All strengths and probabilities times ``strength``."""
+        return Recipe(**{field.name: strength * getattr(self, field.name) for field in fields(self)})
+
 
 # EMP-SSL: arXiv:2304.03977 and github.com/tsb0601/EMP-SSL. SimCLR as in the CF-AMC-SSL code: half the hue, no blur.
 RECIPES: dict[str, Recipe] = {
     "emp_ssl": Recipe(0.4, 0.4, 0.4, 0.2, 0.8, 0.2, 0.1, 0.1),
     "simclr": Recipe(0.4, 0.4, 0.4, 0.1, 0.8, 0.2, 0.0, 0.0),
+    "padded_crop": Recipe(),
     "none": Recipe(),
 }
+PADDING_SHARE = 8  # padded_crop: the eighth of a side is added to each side, 4 of 32 pixels
 FLIP_PROBABILITY = 0.5
 BLUR_SIGMA_PIXELS = (0.1, 2.0)
 CROP_ATTEMPTS = 10  # of torchvision's RandomResizedCrop
@@ -74,30 +81,57 @@ class ViewParams:
         return ViewParams(**{field.name: getattr(self, field.name)[start:stop] for field in fields(self)})
 
 
-def make_views(images: Tensor, config: TrialConfig, generator: torch.Generator) -> Tensor:
+def augmentation_strength(epoch: int, config: TrialConfig) -> float:
+    """The strength in (0, 1] of the augmentation in data epoch ``epoch`` (from 0).
+
+    With ``augmentation_decay='linear'`` it falls from 1 by equal steps, one after every ``augmentation_decay_period``
+    epochs, towards the 0 that it would reach after the last epoch.
+
+    Source: DynACL (arXiv:2303.01289), its schedule for the strength.
+    """
+    if config.augmentation_decay == "none":
+        return 1.0
+    return 1 - (epoch - epoch % config.augmentation_decay_period) / config.epochs
+
+
+def make_views(images: Tensor, config: TrialConfig, generator: torch.Generator, strength: float = 1.0) -> Tensor:
     """Returns ``config.num_views`` random views of every image, (V, B, 3, S, S) float32 in [0, 1] on their device.
 
     Args:
         images: (B, 3, H, W), uint8 in 0 ... 255 or float in [0, 1], any device.
         config: its ``num_views``, ``image_size`` (S), ``view_*`` and ``augmentation``.
         generator: on the CPU. One seed gives the same views on every device.
+        strength: of the augmentation, in [0, 1]; see ``sample_view_params``.
 
     Raises:
         ValueError: as ``sample_view_params`` and ``render_views`` do.
     """
     _check_images(images)
+    if config.augmentation == "padded_crop":
+        rows, columns = (side // PADDING_SHARE for side in images.shape[2:])
+        images = pad(images, (columns, columns, rows, rows))
     num_images, _, height, width = images.shape
-    params = sample_view_params(config.num_views * num_images, height, width, config, generator)
+    params = sample_view_params(config.num_views * num_images, height, width, config, generator, strength)
     views = render_views(images, params, config.image_size)
     return views.view(config.num_views, num_images, *views.shape[1:])
 
 
 def sample_view_params(
-    num_views_total: int, image_height: int, image_width: int, config: TrialConfig, generator: torch.Generator
+    num_views_total: int,
+    image_height: int,
+    image_width: int,
+    config: TrialConfig,
+    generator: torch.Generator,
+    strength: float = 1.0,
 ) -> ViewParams:
     """Draws the parameters of ``num_views_total`` (N) views of H x W images, distributed as torchvision draws them.
 
+    Under ``padded_crop`` H and W are those of the padded images, and the crops have the size of the images themselves.
     The number of draws depends on N alone, so that one seed gives the same crops under every augmentation.
+
+    A ``strength`` below 1 multiplies the strengths and probabilities of all colour operations, and moves both ends of
+    the range of the crops' areas towards the whole image; at 0 only flips and aspect ratios are left. Flips do not
+    depend on it. (As in DynACL, arXiv:2303.01289, whose recipe has neither blur nor solarisation.)
 
     Raises:
         ValueError: if a number is not positive, or the generator is not on the CPU.
@@ -106,7 +140,7 @@ def sample_view_params(
         raise ValueError(f"views and image sides must be positive: {num_views_total=}, {image_height=}, {image_width=}")
     if generator.device.type != "cpu":
         raise ValueError(f"generator must be on the CPU: {generator.device=}")
-    recipe = RECIPES[config.augmentation]
+    recipe = RECIPES[config.augmentation].scaled(strength)
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(num_views_total, generator=generator)
@@ -114,7 +148,7 @@ def sample_view_params(
     def happens(probability: float) -> Tensor:
         return torch.rand(num_views_total, generator=generator) < probability
 
-    top, left, height, width = _sample_crops(num_views_total, image_height, image_width, config, generator)
+    top, left, height, width = _sample_crops(num_views_total, image_height, image_width, config, generator, strength)
     return ViewParams(
         top=top,
         left=left,
@@ -135,7 +169,12 @@ def sample_view_params(
 
 
 def _sample_crops(
-    num_views_total: int, image_height: int, image_width: int, config: TrialConfig, generator: torch.Generator
+    num_views_total: int,
+    image_height: int,
+    image_width: int,
+    config: TrialConfig,
+    generator: torch.Generator,
+    strength: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draws int64 boxes (top, left, height, width), each (N,), as torchvision's RandomResizedCrop.get_params does.
 
@@ -147,7 +186,8 @@ def _sample_crops(
         return low + (high - low) * torch.rand(rows, num_views_total, generator=generator, dtype=torch.float64)
 
     ratio_min, ratio_max = config.view_ratio_min, config.view_ratio_max
-    area = image_height * image_width * uniform(CROP_ATTEMPTS, config.view_scale_min, config.view_scale_max)
+    smallest, largest = (scale * strength + (1 - strength) for scale in (config.view_scale_min, config.view_scale_max))
+    area = image_height * image_width * uniform(CROP_ATTEMPTS, smallest, largest)
     ratio = uniform(CROP_ATTEMPTS, math.log(ratio_min), math.log(ratio_max)).exp()
     widths, heights = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
     fits = (widths > 0) & (widths <= image_width) & (heights > 0) & (heights <= image_height)
@@ -158,6 +198,10 @@ def _sample_crops(
     central_width = max(1, min(image_width, round(image_height * ratio_max)))
     height = torch.where(found, heights.gather(0, first)[0], central_height)
     width = torch.where(found, widths.gather(0, first)[0], central_width)
+    if config.augmentation == "padded_crop":
+        unpadded = [side - 2 * (side // (PADDING_SHARE + 2)) for side in (image_height, image_width)]
+        height, width = torch.full_like(height, unpadded[0]), torch.full_like(width, unpadded[1])
+        found = torch.ones_like(found)
     position = uniform(2, 0.0, 1.0)
     top = torch.where(found, position[0] * (image_height - height + 1), (image_height - height) / 2).floor()
     left = torch.where(found, position[1] * (image_width - width + 1), (image_width - width) / 2).floor()

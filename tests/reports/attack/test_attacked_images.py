@@ -12,7 +12,8 @@ from PIL import Image
 from reports.attack.attack_sections import magnification, png_uri, sheet_section
 from reports.attack.attacked_images import AttackedImage, attacked_images, sheet_radius_255
 from trainables.data.datasets import TrialData, load_data
-from trainables.evaluation.probe import ProbedClassifier, train_probe
+from trainables.evaluation.probe import ProbedClassifier
+from trainables.evaluation.probe_training import train_probe
 from trainables.pretraining.encoders import build_encoder
 from trainables.trial import FinalReport, run_trial
 from trainables.trial_config import LAPTOP, TrialConfig

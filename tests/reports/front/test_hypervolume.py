@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from reports.front.front_progress import growth_of
-from reports.front.hypervolume import ReferenceBox, reference_box, spent_by, stages
+from reports.front.hypervolume import ReferenceBox, reference_box, stages
+from study.record.configurations import spent
 from study.record.journal import StudyRecord
 from study.record.trials import tabulate
 from study.trainable import Metric
@@ -66,7 +67,16 @@ def test_growth_over_what_was_spent(new_study: NewStudy) -> None:
     assert growth["uid"] == ["t000", "t001", "t002", "t003"]  # the running one has not ended
     assert growth["spent"] == pytest.approx([1.0, 1.5, 1.5, 3.5])
     assert growth["hypervolume"] == pytest.approx([0.25, 0.25, 0.25, 0.30])
-    assert spent_by(record.trials["t001"], COST, "is_encoder_shared") == 0.5
+    assert spent(record.trials["t001"], COST.name, "is_encoder_shared") == 0.5
+
+
+def test_what_another_trial_had_trained_is_not_spent_once_more(new_study: NewStudy) -> None:
+    study = new_study()
+    study.complete(50.0, 50.0, 1.0, {"num_views": 4})
+    study.complete(50.0, 50.0, 5.0, {"num_views": 8}, reused_train_pflop=3.0)
+    study.complete(50.0, 50.0, 7.0, {"num_views": 16}, is_encoder_shared=True)
+    growth = growth_in(study.read(), reference_box(np.array([[60.0, 50.0]]), [CLEAN, ROBUST]))
+    assert growth["spent"] == pytest.approx([1.0, 3.0, 3.0])
 
 
 def test_a_second_seed_and_a_warning_take_back_what_luck_had_added(new_study: NewStudy) -> None:
@@ -126,9 +136,10 @@ def test_what_was_not_trained_or_is_not_allowed_adds_nothing(new_study: NewStudy
     study.complete(50.0, 50.0, 1.0, {"num_views": 4})
     study.complete(50.0, 60.0, 1.0, {"num_views": 2}, is_encoder_shared=True)
     study.complete(90.0, 90.0, 9.0, {"num_views": 8})
+    study.complete(50.0, 50.0, 1.5, {"num_views": 3}, is_encoder_shared=True, reused_train_pflop=1.0)
     growth = growth_in(study.read(), reference_box(np.array([[50.0, 50.0]]), [CLEAN, ROBUST]))
-    assert growth["spent"] == [1.0, 1.0, 10.0]
-    assert growth["hypervolume"] == pytest.approx([0.25, 0.30, 0.30])
+    assert growth["spent"] == [1.0, 1.0, 10.0, 10.5], "with a shared encoder, only what was trained after it"
+    assert growth["hypervolume"] == pytest.approx([0.25, 0.30, 0.30, 0.30])
 
 
 def test_one_objective_has_the_share_of_the_length() -> None:

@@ -27,7 +27,7 @@ from trainables.pretraining import pretrain
 from trainables.data.datasets import load_data
 from trainables.pretraining.encoders import ProjectedEncoder
 from trainables.pretraining.pretrain import Pretraining
-from trainables.evaluation.probe import train_probe
+from trainables.evaluation.probe_training import train_probe
 from trainables.evaluation.robust_accuracy import correct_under_attack
 from trainables.trial_config import TrialConfig
 from trainables.evaluation.validity import feature_effective_rank

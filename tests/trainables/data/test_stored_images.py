@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trainables.data.datasets import ImageSet, TrialData, load_data
 from trainables.data.stored_images import ImageFile, StoredImages
-from trainables.evaluation.probe import train_probe
+from trainables.evaluation.probe_training import train_probe
 from trainables.pretraining.pretrain import Pretraining
 from trainables.trial import FinalReport, InterimReport, run_trial
 from trainables.trial_config import TrialConfig

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from trainables.evaluation import probe as probe_module
-from trainables.evaluation.probe import ProbedClassifier, frozen_features, train_probe
+from trainables.evaluation.probe import ProbedClassifier, frozen_features
+from trainables.evaluation.probe_training import train_probe
 from trainables.evaluation.robust_accuracy import correct_under_attack, evaluation_batch
 from trainables.pretraining.encoders import ProjectedEncoder, build_encoder
 from trainables.trial_config import TrialConfig

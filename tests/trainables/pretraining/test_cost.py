@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from trainables.pretraining.cost import PassCost, count_pass_cost, train_pflop_per_batch
+from trainables.pretraining.cost import PassCost, count_pass_cost, finetuning_pflop, train_pflop_per_batch
 from trainables.pretraining.encoders import ProjectedEncoder
 from trainables.trial_config import TrialConfig
 
@@ -73,3 +73,19 @@ def test_leaking_attack_steps_cost_weight_gradients_too(tiny: Callable[..., Tria
     config = tiny(adversary="pgd", num_views=4, pgd_steps=5, gradient_leak=True)
     cost = PassCost(update=3_000_000, attack=2_000_000)
     assert train_pflop_per_batch(config, cost, 50) == pytest.approx(50 * 24 * 3e6 / 1e15, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "linear"), [({"probe_layer": "backbone"}, 0), ({"probe_layer": "hidden"}, 6 * 10)], ids=str
+)
+@pytest.mark.parametrize("loss", ["pgd", "trades"])
+def test_full_fine_tuning_costs_its_attack_and_its_updates(
+    tiny: Callable[..., TrialConfig], changes: dict[str, Any], linear: int, loss: str
+) -> None:
+    config = tiny(probe="full_finetuning", probe_loss=loss, probe_epochs=4, probe_attack_steps=10, **changes)
+    forward = CONVOLUTION + MIDDLE_CONVOLUTION + linear
+    update = 3 * forward - CONVOLUTION  # no gradient of the image
+    steps = 10 * 2 * forward
+    per_image = steps + (forward + 2 * update if loss == "trades" else update)
+    assert finetuning_pflop(small_encoder(), config) == pytest.approx(4 * 2 * per_image / 1e15, rel=1e-12)
+    assert finetuning_pflop(small_encoder(), config.replace(probe="robust_central")) == 0

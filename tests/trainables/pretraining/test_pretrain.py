@@ -17,6 +17,8 @@ from trainables.pretraining import methods
 from trainables.pretraining.encoders import ProjectedEncoder
 from trainables.pretraining.pretrain import Pretraining, TrialDiverged, build_optimiser, learning_rate_at
 from trainables.pretraining.ssl_losses import ssl_loss
+from trainables.pretraining.views import make_views
+from trainables.streams import stream
 from trainables.trial_config import TrialConfig
 
 CPU = torch.device("cpu")
@@ -209,6 +211,16 @@ def test_an_epoch_shows_no_image_twice(tiny: Callable[..., TrialConfig]) -> None
     assert epochs[0] != epochs[1]
 
 
+def test_views_weaken_from_epoch_to_epoch(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
+    config = tiny(epochs=4, augmentation_decay="linear", augmentation_decay_period=2)
+    pretraining = Pretraining(config, noise_images, CPU)
+    for epoch, strength in enumerate([1.0, 1.0, 0.5, 0.5]):
+        pretraining.batches_done = 2 * epoch + 1
+        chosen = torch.randperm(20, generator=stream(config.seed, "order", epoch))[8:16]
+        expected = make_views(noise_images[chosen], config, stream(config.seed, "views", epoch, 1), strength)
+        assert torch.equal(pretraining._next_batch()[0], expected)
+
+
 def test_train_pflop_grows_with_batches(tiny: Callable[..., TrialConfig], noise_images: Tensor) -> None:
     pretraining = Pretraining(tiny(adversary="none"), noise_images, CPU)
     assert pretraining.train_pflop == 0
@@ -322,7 +334,7 @@ def test_every_method_is_attacked_through_its_own_loss(
     views, given = pretraining._next_batch()
     targets = pretraining._targets(views, given)
     pretraining.train_batch()
-    attacked = seen.inputs[-1].unflatten(0, (-1, 8))
+    attacked = seen.inputs[-1].unflatten(0, (-1, 8))[-config.num_perturbed_views() :]
     clean, unperturbed = pretraining._split(views)
 
     def loss_of(views: Tensor) -> float:

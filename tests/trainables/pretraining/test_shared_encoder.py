@@ -67,6 +67,25 @@ def test_a_found_encoder_says_where_its_seconds_were_clocked(
     assert second.metrics["is_encoder_shared"] and second.metrics["hardware"] == "a GPU elsewhere"
 
 
+def test_a_fine_tuned_encoder_is_not_the_one_that_is_shared(
+    config: TrialConfig, data: TrialData, tmp_path: Path
+) -> None:
+    tuned = config.replace(probe="full_finetuning", probe_attack_steps=1)
+    first, _ = finish(tuned, data, tmp_path / "e.pt", checkpoint_path=tmp_path / "c.pt")
+    second, _ = finish(tuned, data, tmp_path / "e.pt")
+    but = [name for name in second.metrics if name.startswith("reused_")]
+    assert untimed(second, *but, "is_encoder_shared") == untimed(first, "is_encoder_shared")
+    alone, _ = finish(config, data, None)
+    reused = second.metrics["reused_train_pflop"]
+    assert (
+        second.metrics["is_encoder_shared"] and reused == alone.metrics["train_pflop"] < second.metrics["train_pflop"]
+    )
+    from_checkpoint = finish(config, data, None, checkpoint_path=tmp_path / "c.pt")
+    for linear, _ in (finish(config, data, tmp_path / "e.pt"), from_checkpoint):
+        weights = linear.classifier.state_dict()
+        assert all(torch.equal(value, weights[name]) for name, value in alone.classifier.state_dict().items())
+
+
 def test_names_are_equal_exactly_where_the_encoder_would_be(config: TrialConfig) -> None:
     name = encoder_name(config, "images", "cpu")
     assert encoder_name(config.replace(probe="central", eval_pgd_steps=7), "images", "cpu") == name

@@ -1,5 +1,6 @@
 """Views against torchvision: equal parameters give equal pixels, and parameters are distributed equally."""
 
+import math
 from dataclasses import fields, replace
 
 import numpy as np
@@ -12,7 +13,13 @@ from torchvision.transforms import ColorJitter, RandomResizedCrop
 from torchvision.transforms import functional as tv
 
 from trainables.pretraining import views as views_module
-from trainables.pretraining.views import ViewParams, make_views, render_views, sample_view_params
+from trainables.pretraining.views import (
+    ViewParams,
+    augmentation_strength,
+    make_views,
+    render_views,
+    sample_view_params,
+)
 from trainables.trial_config import TrialConfig
 
 PATCH = {"view_scale_min": 0.25, "view_scale_max": 0.25, "view_ratio_min": 1.0, "view_ratio_max": 1.0}
@@ -232,6 +239,69 @@ def test_probabilities_of_each_recipe(augmentation: str, expected: tuple[float, 
     assert len(flags) == 1 or (torch.corrcoef(flags) - torch.eye(len(flags))).abs().max() < 0.03
 
 
+@pytest.mark.parametrize(("epochs", "period"), [(10, 1), (10, 3), (7, 2), (6, 6), (4, 9)])
+def test_the_strength_is_dynacls(epochs: int, period: int) -> None:
+    """Which loads its data anew at the first of every ``period`` epochs, with the share of epochs that are left."""
+    config = TrialConfig(augmentation_decay="linear", epochs=epochs, augmentation_decay_period=period)
+    strength, expected = math.nan, []
+    for epoch in range(1, epochs + 1):
+        if epoch % period == 1 or period == 1:
+            strength = 1 - (epoch - 1) / epochs
+        expected.append(strength)
+    assert [augmentation_strength(epoch, config) for epoch in range(epochs)] == pytest.approx(expected, abs=1e-12)
+    assert {augmentation_strength(epoch, TrialConfig(epochs=epochs)) for epoch in range(epochs)} == {1.0}
+
+
+@pytest.mark.parametrize("strength", [0.75, 0.3])
+def test_weakened_views_are_distributed_as_dynacls(strength: float) -> None:
+    """Its ranges and probabilities, given to torchvision: crops of (1 - 0.9 s, 1) for our smallest crop of 0.1."""
+    config = TrialConfig(augmentation="simclr", view_scale_min=0.1)
+    ours = sample_view_params(20_000, 64, 64, config, generator(5), strength)
+    jitter = ColorJitter(0.4 * strength, 0.4 * strength, 0.4 * strength, 0.1 * strength)
+    image = torch.empty(3, 64, 64)
+    with torch.random.fork_rng():
+        torch.manual_seed(6)
+        factors = torch.tensor(
+            [
+                ColorJitter.get_params(jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)[1:]
+                for _ in range(4_000)
+            ]
+        )
+        scale, ratio = [1 - 0.9 * strength, 1.0], [3 / 4, 4 / 3]
+        boxes = torch.tensor([RandomResizedCrop.get_params(image, scale, ratio) for _ in range(4_000)])
+    colours, sides = ("brightness", "contrast", "saturation", "hue"), ("top", "left", "height", "width")
+    samples = dict(zip(colours + sides, torch.cat([factors, boxes], dim=1).T, strict=True))
+    assert all(ks_p(getattr(ours, name), theirs) > SMALLEST_P for name, theirs in samples.items())
+    for name, probability in {"flip": 0.5, "jitter": 0.8 * strength, "grayscale": 0.2 * strength}.items():
+        assert stats.binomtest(int(getattr(ours, name).sum()), 20_000, probability).pvalue > SMALLEST_P
+    emp_ssl = sample_view_params(20_000, 8, 8, TrialConfig(), generator(5), strength)
+    for name in ("blur", "solarize"):
+        assert stats.binomtest(int(getattr(emp_ssl, name).sum()), 20_000, 0.1 * strength).pvalue > SMALLEST_P
+
+
+def test_without_strength_only_flips_and_ratios_are_left() -> None:
+    params = sample_view_params(500, 32, 32, TrialConfig(**PATCH), generator(), 0.0)
+    assert (params.height == 32).all() and (params.width == 32).all() and params.flip.any()
+    assert not any(getattr(params, name).any() for name in ("jitter", "grayscale", "blur", "solarize"))
+
+
+@pytest.mark.parametrize("side", [8, 17, 32])
+def test_padded_crops_are_torchvisions(side: int) -> None:
+    """RandomCrop with a padding of an eighth: every shift is equally likely, what comes from outside is black."""
+    config = TrialConfig(augmentation="padded_crop", num_views=256, image_size=side)
+    image, padding = random_images(1, side, side), side // 8
+    draws = generator(4)
+    views = torch.cat([make_views(image, config, draws)[:, 0] for _ in range(4)])
+    padded = tv.to_tensor(tv.pad(tv.to_pil_image(image[0]), [padding]))
+    offsets = [(top, left) for top in range(2 * padding + 1) for left in range(2 * padding + 1)]
+    crops = [tv.crop(padded, top, left, side, side) for top, left in offsets]
+    possible = torch.stack([*crops, *(tv.hflip(crop) for crop in crops)])
+    nearest = torch.cdist(views.flatten(1), possible.flatten(1)).argmin(dim=1)
+    torch.testing.assert_close(views, possible[nearest], atol=1e-6, rtol=0)
+    counts = torch.bincount(nearest, minlength=len(possible))
+    assert stats.chisquare(counts.numpy()).pvalue > SMALLEST_P
+
+
 def test_patches_are_squares_of_half_the_side() -> None:
     for side in (16, 32, 224):
         params = sample_view_params(500, side, side, TrialConfig(**PATCH), generator())
@@ -293,7 +363,7 @@ def test_layout_is_view_major() -> None:
     torch.testing.assert_close(rendered, expected.flatten(0, 1), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("augmentation", ["emp_ssl", "simclr", "none"])
+@pytest.mark.parametrize("augmentation", ["emp_ssl", "simclr", "padded_crop", "none"])
 @pytest.mark.parametrize("as_float", [False, True])
 def test_views_stay_in_the_unit_interval(augmentation: str, as_float: bool) -> None:
     images = torch.cat([random_images(6, 48, 40), torch.full((2, 3, 48, 40), 255, dtype=torch.uint8)])

@@ -1,0 +1,244 @@
+"""Trains probes: a linear head on the frozen encoder, or, in a full fine-tuning, a head and a copy of the encoder.
+
+Shapes: N images, B images of a batch, S pixels a side, K classes.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.data.stored_images import Images
+from trainables.evaluation.probe import ProbedClassifier, frozen_features, probed_layer, to_pixels
+from trainables.pgd import linf_pgd
+from trainables.pretraining.encoders import Encoder, HeadedEncoder
+from trainables.pretraining.pretrain import require_finite
+from trainables.streams import stream, stream_seed
+from trainables.trial_config import TrialConfig
+
+N_VIEWS_MOMENTUM, N_VIEWS_WEIGHT_DECAY = 0.9, 5e-5  # as in the paper's code
+ACL_MOMENTUM, ACL_WEIGHT_DECAY = 0.9, 2e-4  # as in the code of ACL, DynACL and DeACL
+ACL_MILESTONES = 0.6, 0.8  # shares of the epochs after which the rate falls to a tenth
+TRADES_START = 0.001  # standard deviation of the perturbation that the attack of TRADES starts from
+PIXELS_PER_PADDING = 8  # 4 pixels of padding for images of 32
+
+
+class ProbeTraining:
+    """The state of a probe's training: head, optimiser, position and, in a full fine-tuning, a copy of the encoder.
+
+    Args:
+        encoder: a full fine-tuning leaves it alone. Otherwise it is put into evaluation mode and its parameters no
+            longer require gradients; their values and the buffers do not change.
+        images: (N, 3, S, S) uint8, in CPU memory or in a file.
+        labels: (N,) int64.
+        num_classes: K.
+        config: ``probe`` and the ``probe_*`` fields.
+        num_epochs: passes over the images; 0 for ``own_head``, which is already trained.
+
+    Source: the paper's central and robust central probe (r-LE, Kim et al., arXiv:2006.07589) with Adam, and its probe
+    on averaged views with SGD and a cosine schedule. Standard and adversarial linear and full fine-tuning as in ACL
+    (arXiv:2010.13337), DynACL (arXiv:2303.01289) and DeACL (arXiv:2207.10899); docs/fidelity.md says what differs.
+    """
+
+    def __init__(
+        self, encoder: Encoder, images: Images, labels: Tensor, num_classes: int, config: TrialConfig, num_epochs: int
+    ) -> None:
+        self.is_full = config.probe == "full_finetuning"
+        self._is_acl = self.is_full or (config.probe != "n_views" and config.probe_protocol == "acl")
+        self.device = next(encoder.parameters()).device
+        if self.is_full:
+            encoder = copy.deepcopy(encoder)
+        if config.probe == "own_head":
+            assert isinstance(encoder, HeadedEncoder)
+            head, num_epochs = encoder.head, 0
+        else:
+            head = self._new_head(encoder.layer_dims[probed_layer(config)], num_classes, config).to(self.device)
+        self.classifier = ProbedClassifier(encoder, head, config).eval()
+        encoder.requires_grad_(self.is_full)
+        self.config, self.images, self.labels = config, images, labels
+        self._batch_size = config.probe_recipe().batch_size
+        self.batches_per_epoch = math.ceil(len(images) / self._batch_size)
+        self.num_batches = num_epochs * self.batches_per_epoch
+        self.batches_done = 0
+        self.seconds = 0.0
+        self.optimiser, self.schedule = self._build_optimiser(num_epochs)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training is complete."""
+        return self.batches_done == self.num_batches
+
+    def run(self) -> Iterator[None]:
+        """Trains to the end, yielding after every batch; can be interrupted and resumed at any of these points.
+
+        At the end the classifier is in evaluation mode, and none of its parameters requires gradients.
+
+        Raises:
+            TrialDiverged: if features or weights are not finite.
+        """
+        is_cached = self.config.probe in ("central", "n_views") and not self._is_acl
+        cached = frozen_features(self.classifier, self.images) if is_cached and not self.is_finished else None
+        order = self._order()
+        while not self.is_finished:
+            started = time.perf_counter()
+            batch = self.batches_done % self.batches_per_epoch
+            if batch == 0:
+                order = self._order()
+            chosen = order[batch * self._batch_size : (batch + 1) * self._batch_size]
+            self.optimiser.zero_grad()
+            self._loss(chosen, cached).backward()
+            self.optimiser.step()
+            self.batches_done += 1
+            if self.batches_done % self.batches_per_epoch == 0:
+                self.schedule.step()
+                head = self.classifier.head
+                require_finite(torch.cat([head.weight.flatten(), head.bias]), "the weights of the probe")
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            self.seconds += time.perf_counter() - started
+            yield
+        self.classifier.eval().requires_grad_(False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that ``load_state_dict`` needs to resume with identical numbers; the tensors are live, not copies."""
+        return {
+            "encoder": self.classifier.encoder.state_dict() if self.is_full else None,
+            "head": self.classifier.head.state_dict(),
+            "optimiser": None if self.is_finished else self.optimiser.state_dict(),
+            "schedule": None if self.is_finished else self.schedule.state_dict(),
+            "batches_done": self.batches_done,
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores a state that ``state_dict`` returned for an equal config on equal images."""
+        if self.is_full:
+            self.classifier.encoder.load_state_dict(state["encoder"])
+        self.classifier.head.load_state_dict(state["head"])
+        if state["optimiser"] is not None:
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.schedule.load_state_dict(state["schedule"])
+        self.batches_done, self.seconds = state["batches_done"], state["seconds"]
+
+    def _loss(self, chosen: Tensor, cached: Tensor | None) -> Tensor:
+        """The loss of the batch of images with the indices ``chosen`` (B,)."""
+        config = self.config
+        targets = self.labels[chosen].to(self.device)
+        if cached is not None:
+            features = cached[chosen.to(cached.device)].to(self.device)
+            return functional.cross_entropy(self.classifier.head(features), targets)
+        pixels = to_pixels(self.images[chosen], self.device)
+        random = stream(config.seed, "probe_batch", self.batches_done)
+        if self._is_acl:
+            pixels = padded_crops(pixels, random)
+        if config.probe == "central":
+            return functional.cross_entropy(self._logits(pixels), targets)
+        if config.probe_loss == "trades":
+            start = TRADES_START * torch.randn(pixels.shape, generator=random)
+            with torch.no_grad():
+                clean = self._in_evaluation(lambda: self.classifier(pixels).softmax(dim=1))
+            attacked = self._attacked(pixels, lambda logits: divergence(clean, logits, "sum"), start)
+            return trades_loss(self._logits(pixels), self._logits(attacked), targets, config.probe_trades_beta)
+        radius = config.probe_attack_radius_255 / 255
+        random_start = (torch.rand(pixels.shape, generator=random) * 2 - 1) * radius if self._is_acl else None
+        attacked = self._attacked(pixels, lambda logits: functional.cross_entropy(logits, targets), random_start)
+        return functional.cross_entropy(self._logits(attacked), targets)
+
+    def _attacked(self, pixels: Tensor, loss_fn: Callable[[Tensor], Tensor], start: Tensor | None) -> Tensor:
+        """PGD examples (B, 3, S, S) that ascend ``loss_fn`` of the logits of the classifier in evaluation mode."""
+        return self._in_evaluation(
+            lambda: linf_pgd(
+                lambda perturbed: loss_fn(self.classifier(perturbed)),
+                pixels,
+                radius=self.config.probe_attack_radius_255 / 255,
+                step=self.config.probe_attack_step_255 / 255,
+                num_steps=self.config.probe_attack_steps,
+                start=None if start is None else start.to(self.device),
+            )
+        )
+
+    def _in_evaluation(self, compute: Callable[[], Tensor]) -> Tensor:
+        self.classifier.eval()
+        return compute()
+
+    def _logits(self, pixels: Tensor) -> Tensor:
+        """Logits that the update is made with: through the encoder in training mode, if that is trained, too."""
+        self.classifier.train(self.is_full)
+        with torch.set_grad_enabled(self.is_full):
+            features = self.classifier.features(pixels)
+        return self.classifier.head(features)
+
+    def _order(self) -> Tensor:
+        epoch = self.batches_done // self.batches_per_epoch
+        return torch.randperm(len(self.images), generator=stream(self.config.seed, "probe", epoch))
+
+    def _new_head(self, num_features: int, num_classes: int, config: TrialConfig) -> nn.Linear:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(config.seed, "head"))
+            head = nn.Linear(num_features, num_classes)
+        if self._is_acl:
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+        return head
+
+    def _build_optimiser(self, num_epochs: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        rate = self.config.probe_recipe().learning_rate
+        parameters = self.classifier.parameters() if self.is_full else self.classifier.head.parameters()
+        if self._is_acl:
+            sgd = torch.optim.SGD(parameters, lr=rate, momentum=ACL_MOMENTUM, weight_decay=ACL_WEIGHT_DECAY)
+            milestones = [round(share * num_epochs) for share in ACL_MILESTONES]
+            return sgd, torch.optim.lr_scheduler.MultiStepLR(sgd, milestones)
+        if self.config.probe == "n_views":
+            sgd = torch.optim.SGD(parameters, lr=rate, momentum=N_VIEWS_MOMENTUM, weight_decay=N_VIEWS_WEIGHT_DECAY)
+            return sgd, torch.optim.lr_scheduler.CosineAnnealingLR(sgd, num_epochs)
+        adam = torch.optim.Adam(parameters, lr=rate)
+        return adam, torch.optim.lr_scheduler.ConstantLR(adam, factor=1.0)
+
+
+def train_probe(
+    encoder: Encoder, images: Images, labels: Tensor, num_classes: int, config: TrialConfig, *, num_epochs: int
+) -> ProbedClassifier:
+    """The classifier of a probe that is trained from start to end; arguments as for ``ProbeTraining``."""
+    training = ProbeTraining(encoder, images, labels, num_classes, config, num_epochs)
+    for _ in training.run():
+        pass
+    return training.classifier
+
+
+def trades_loss(clean: Tensor, attacked: Tensor, targets: Tensor, beta: float) -> Tensor:
+    """Cross-entropy of clean images plus ``beta`` times the divergence between what is predicted for both.
+
+    Args:
+        clean, attacked: logits (B, K).
+        targets: (B,) int64.
+        beta: 1 / lambda.
+
+    Source: Zhang et al. (arXiv:1901.08573), equation 5 and its code, whose gradients also flow through the clean
+    predictions of the divergence.
+    """
+    return functional.cross_entropy(clean, targets) + beta * divergence(clean.softmax(dim=1), attacked, "batchmean")
+
+
+def divergence(clean: Tensor, attacked: Tensor, reduction: str) -> Tensor:
+    """Kullback-Leibler divergence of predictions for attacked images, logits (B, K), from probabilities ``clean``."""
+    return functional.kl_div(attacked.log_softmax(dim=1), clean, reduction=reduction)
+
+
+def padded_crops(pixels: Tensor, random: torch.Generator) -> Tensor:
+    """Images (B, 3, S, S), each shifted by up to S / 8 pixels with black margins, and every second one flipped."""
+    num_images, _, _, side = pixels.shape
+    padding = side // PIXELS_PER_PADDING
+    top, left = torch.randint(0, 2 * padding + 1, (2, num_images, 1), generator=random)
+    flip = torch.rand(num_images, 1, generator=random) < 0.5
+    along = torch.arange(side)
+    rows, columns = top + along, left + torch.where(flip, side - 1 - along, along)
+    padded = functional.pad(pixels, (padding,) * 4)
+    images = torch.arange(num_images)[:, None, None]
+    # Indices on either side of a slice put their dimensions first: (B, S, S, 3).
+    chosen = padded[images, :, rows[:, :, None], columns[:, None, :]]
+    return chosen.permute(0, 3, 1, 2)
