@@ -142,19 +142,19 @@ class StudyEngine:
         """Records that a trial was stopped by the decision at its last rung."""
         self._finish(uid, "stopped", self.record.trials[uid].decisions[-1]["reason"], {})
 
-    def fail(self, uid: str, reason: str, *, out_of_memory: bool = False) -> None:
+    def fail(self, uid: str, reason: str, *, out_of_memory: bool = False, again_alone: bool = False) -> None:
         """Records that a trial diverged or crashed; its numbers are lost, and the study continues.
 
-        A trial that ran out of memory is run once more, alone: others may have shared the memory until just before.
+        A trial that ran out of memory, or that is to be tried ``again_alone`` for another reason, is run once more,
+        alone: others may have shared the memory until just before.
         """
-        if out_of_memory and not self.record.trials[uid].runs_alone:
+        if (out_of_memory or again_alone) and not self.record.trials[uid].runs_alone:
             self._running.discard(uid)
             self._waiting.append(uid)
             self._write("retried", uid=uid, reason=reason)
         else:
-            self._finish(
-                uid, "failed", f"out of memory, even when run alone: {reason}" if out_of_memory else reason, {}
-            )
+            memory = "out of memory, even when run alone: " if out_of_memory else ""
+            self._finish(uid, "failed", f"{memory}{reason}", {})
 
     def requeue(self, uid: str) -> None:
         """Queues a trial whose worker died to run again, before anything new."""

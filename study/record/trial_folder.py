@@ -12,6 +12,7 @@ import numpy.typing as npt
 from study.files import replacing
 
 RESULT_NAME, OUTCOMES_NAME = "result.json", "flags.npz"
+CRASH_NAME = "crash.txt"  # where Python was when a signal such as SIGSEGV ended its process
 Outcomes = npt.NDArray[np.bool_]
 
 
@@ -21,9 +22,15 @@ def trial_folder(study_dir: Path, uid: str) -> Path:
 
 
 def discard_checkpoints(folder: Path) -> None:
-    """Removes what a trial kept in order to resume; to be called once its result is in the journal."""
+    """Removes what a trial kept in order to resume; to be called once its result is in the journal.
+
+    What a crash of its process left is kept.
+    """
     for path in folder.glob("checkpoint.*"):
         path.unlink(missing_ok=True)
+    crash = folder / CRASH_NAME
+    if crash.is_file() and crash.stat().st_size == 0:
+        crash.unlink(missing_ok=True)
 
 
 def save_result(

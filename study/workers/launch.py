@@ -162,11 +162,12 @@ def run_trials(engine: StudyEngine, data: Any, study_dir: Path, resources: Resou
             "memory": resources.memory(alone=False) or 0,
         },
     )
+    searcher = EngineSearcher(engine, resources.concurrency, as_ray_config, partial(_discard, study_dir))
     tuner = tune.Tuner(
         trainable,
         tune_config=TuneConfig(
-            search_alg=EngineSearcher(engine, resources.concurrency, as_ray_config, partial(_discard, study_dir)),
-            scheduler=EngineScheduler(engine),
+            search_alg=searcher,
+            scheduler=EngineScheduler(engine, searcher.note_error),
             num_samples=-1,  # unlimited; the searcher says when there are no more
             reuse_actors=True,
         ),

@@ -10,6 +10,7 @@ from ray.tune.search import Searcher
 
 from study.decisions.engine import Assignment, StudyEngine
 from study.record.journal import FINISHED
+from study.workers.worker_errors import WorkerError, error_of, kernel_kills
 
 MAX_WORKER_DEATHS = 2  # tolerated per trial
 Result = dict[str, Any]
@@ -44,6 +45,8 @@ class EngineSearcher(WithoutState, Searcher):
         self._engine, self._concurrency, self._as_ray_config = engine, concurrency, as_ray_config
         self._uids: dict[str, str] = {}  # Ray's trial id -> our uid, for trials given to Ray that have not ended
         self._num_deaths: Counter[str] = Counter()  # uid -> number of workers that died running that trial
+        self._errors: dict[str, WorkerError] = {}  # by Ray's trial id, until the trial's end is told
+        self._kernel_kills: dict[str, int] = {}  # by Ray's trial id: the kernel's count when it was given to Ray
 
     def suggest(self, trial_id: str) -> Result | str | None:  # type: ignore[override]
         """The next trial's config; None while no trial can start or the limit is reached; FINISHED if none is left."""
@@ -53,23 +56,30 @@ class EngineSearcher(WithoutState, Searcher):
         if assignment is None:
             return Searcher.FINISHED if self._engine.is_exhausted() else None
         self._uids[trial_id] = assignment.uid
+        self._kernel_kills[trial_id] = kernel_kills()
         return self._as_ray_config(assignment)
 
+    def note_error(self, trial: Any) -> None:
+        """Keeps why a trial of Ray's failed until ``on_trial_complete``, which Ray does not tell."""
+        self._errors[trial.trial_id] = error_of(trial, kernel_kills() - self._kernel_kills[trial.trial_id])
+
     def on_trial_complete(self, trial_id: str, result: Result | None = None, error: bool = False) -> None:
-        """Called by Ray once a trial has ended; ``error``: its worker, or the worker's node, has died."""
-        uid = self._uids.pop(trial_id)
-        if error or result is None or "kind" not in result:
-            self._lose_worker(uid)
+        """Called by Ray once a trial has ended; ``error``: it raised, or its worker or the worker's node has died."""
+        uid, why = self._uids.pop(trial_id), self._errors.pop(trial_id, WorkerError("the worker process died"))
+        if (error and why.is_death) or (not error and "kind" not in (result or {})):
+            self._lose_worker(uid, why)
+        elif error or result is None:
+            self._engine.fail(uid, why.reason, out_of_memory=why.out_of_memory)
         else:
             self._end(uid, result["kind"], json.loads(result["report"]))
         if self._engine.record.trials[uid].state in FINISHED:  # others will resume from their checkpoints
             self._on_end(uid)
 
-    def _lose_worker(self, uid: str) -> None:
+    def _lose_worker(self, uid: str, why: WorkerError) -> None:
         self._num_deaths[uid] += 1
         if self._num_deaths[uid] > MAX_WORKER_DEATHS:
-            reason = "the worker process died repeatedly (out of memory, or killed)"
-            self._engine.fail(uid, reason, out_of_memory=True)
+            reason = f"{why.reason} ({self._num_deaths[uid]} times)"
+            self._engine.fail(uid, reason, out_of_memory=why.out_of_memory, again_alone=True)
         else:
             self._engine.requeue(uid)
 
@@ -90,11 +100,18 @@ class EngineSearcher(WithoutState, Searcher):
 
 
 class EngineScheduler(WithoutState, FIFOScheduler):
-    """Runs trials in order and stops those that the engine decides to stop."""
+    """Runs trials in order and stops those that the engine decides to stop.
 
-    def __init__(self, engine: StudyEngine) -> None:
+    ``on_error`` gets each of Ray's trials that has failed.
+    """
+
+    def __init__(self, engine: StudyEngine, on_error: Callable[[Any], None] = lambda trial: None) -> None:
         super().__init__()
-        self._engine = engine
+        self._engine, self._on_error = engine, on_error
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Called by Ray when a trial has failed, just before its searcher is told that it has ended."""
+        self._on_error(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Result) -> str:
         """Called by Ray for each result of a trial except its last one."""

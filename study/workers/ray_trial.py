@@ -4,6 +4,7 @@ A step ends at each report, and in between every second with a heartbeat. Result
 under ``report``, so that Ray neither flattens nor interprets it.
 """
 
+import faulthandler
 import gc
 import importlib
 import json
@@ -12,13 +13,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TextIO
 
 from ray import tune
 
-from study.record.trial_folder import save_result
+from study.record.trial_folder import CRASH_NAME, save_result
 from study.trainable import Context, Final, Interim, Progress, Report, load_trainable
 from study.workers.memory_cap import allocated_bytes, cap_process
+from study.workers.worker_errors import WorkerUnusable, tells_of_memory
 
 HEARTBEAT_SECONDS = 1.0
 
@@ -36,23 +38,38 @@ class StudyTrial(tune.Trainable):
         """Called by Ray once per actor."""
         self._data = data
         self._baseline: int | None = None  # memory that is no trial's, in bytes
+        self._crash_file: TextIO | None = None
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Called by Ray to reuse the actor for another trial; nothing of the previous trial is kept."""
+        """Called by Ray to reuse the actor for another trial; nothing of the previous trial is kept.
+
+        Raises:
+            WorkerUnusable: if the device is of no use any more; Ray then replaces the worker.
+        """
         del self._reports
         gc.collect()
         torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        try:
+            if torch is not None and torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        except RuntimeError as error:
+            raise WorkerUnusable(str(error)) from None
         self._begin(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Runs until there is something to report; a trial that fails reports why and is done."""
+        """Runs until there is something to report; a trial that fails reports why and is done.
+
+        Raises:
+            RuntimeError: after which the process is of no use to a later trial: Ray replaces a worker that raises, and
+                the driver reads the reason from what it raised.
+        """
         try:
             return self._advance()
         except Exception as error:
+            if breaks_the_process(error):
+                raise
             report = {"reason": f"{type(error).__name__}: {error}".strip(), "out_of_memory": is_out_of_memory(error)}
             return {"kind": "failed", "report": json.dumps(report), "done": True}
 
@@ -72,6 +89,7 @@ class StudyTrial(tune.Trainable):
         trial_config = trainable.config(**config["trial"])
         self._data = trainable.data_here(self._data, trial_config)
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._note_crashes()
         context = Context(
             folder=self._folder,
             shared_folder=Path(config["shared_folder"]),
@@ -81,6 +99,13 @@ class StudyTrial(tune.Trainable):
             gpu_share=config["gpu_share"],
         )
         yield from trainable.run(trial_config, self._data, context)
+
+    def _note_crashes(self) -> None:
+        """Has Python write where it was into the trial's folder, if a signal such as SIGSEGV ends this process."""
+        before, self._crash_file = self._crash_file, (self._folder / CRASH_NAME).open("w")
+        faulthandler.enable(self._crash_file)
+        if before is not None:
+            before.close()
 
     def _advance(self) -> dict[str, Any]:
         started = monotonic()
@@ -113,6 +138,12 @@ class StudyTrial(tune.Trainable):
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether ``error`` means out of memory, on device or host; on a CPU, PyTorch's message is the only sign."""
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    is_in_words = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    is_in_words = isinstance(error, RuntimeError) and tells_of_memory(str(error))
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or is_in_words
+
+
+def breaks_the_process(error: Exception) -> bool:
+    """Whether ``error`` is one of CUDA's, most of which every later call in the process raises again."""
+    words = ("cuda error", "cudnn error", "cublas error", "cufft error", "cusolver error")
+    is_in_words = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    return type(error).__name__ == "AcceleratorError" or is_in_words

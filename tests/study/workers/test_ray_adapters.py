@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,10 +12,10 @@ from ray.tune.search import Searcher
 from study.decisions.engine import StudyEngine
 from study.record.journal import Journal
 from study.spec import Search, StudySpec
-from study.workers.ray_adapters import MAX_WORKER_DEATHS, EngineSearcher
+from study.workers.ray_adapters import MAX_WORKER_DEATHS, EngineScheduler, EngineSearcher
 
 MakeSpec = Callable[..., StudySpec]
-DIED = "out of memory, even when run alone: the worker process died repeatedly (out of memory, or killed)"
+DIED = "the worker process died: it left no message (killed, or ended by its own code)"
 
 
 class Tune:
@@ -28,12 +29,21 @@ class Tune:
         self.searcher = EngineSearcher(
             self.engine, concurrency, lambda assignment: {"uid": assignment.uid}, self.ended.append
         )
+        self.scheduler, self.folder = EngineScheduler(self.engine, self.searcher.note_error), study_dir
         self.num_trials = 0
 
     def start(self) -> tuple[str, Any]:
         """The id of Tune's trial and what the searcher suggests."""
         self.num_trials += 1
         return f"trial{self.num_trials}", self.searcher.suggest(f"trial{self.num_trials}")
+
+    def fail(self, trial_id: str, message: str) -> None:
+        """Tells the scheduler and then the searcher that a trial has failed, as Ray does."""
+        error_file = self.folder / "error.txt"
+        error_file.write_text(f"Failure # 1 (occurred at noon)\n{message}\n")
+        trial = SimpleNamespace(trial_id=trial_id, error_file=str(error_file), config={"folder": str(self.folder)})
+        self.scheduler.on_trial_error(None, trial)
+        self.searcher.on_trial_complete(trial_id, error=True)
 
     def attempts(self, uid: str) -> int:
         return self.engine.record.trials[uid].attempts
@@ -79,15 +89,41 @@ def test_the_study_is_not_finished_while_a_trial_runs(make_tune: Callable[[int],
 
 
 def test_a_trial_whose_workers_die_again_and_again_has_failed(make_tune: Callable[[int], Tune]) -> None:
-    """After as many deaths as are put up with, what kills it is taken for a lack of memory, and it has one more try."""
+    """After as many deaths as are put up with it has one more try, alone; memory is not named without evidence."""
     tune = make_tune(1)
     for _ in range(MAX_WORKER_DEATHS + 2):
         trial, suggested = tune.start()
         assert suggested == {"uid": "t0000"}
-        tune.searcher.on_trial_complete(trial, error=True)
-    assert (tune.state("t0000"), tune.engine.record.trials["t0000"].reason) == ("failed", DIED)
+        tune.fail(trial, "Worker exit detail: End of file. Some common causes include: the OOM killer")
+    assert (tune.state("t0000"), tune.engine.record.trials["t0000"].reason) == ("failed", f"{DIED} (4 times)")
     assert tune.ended == ["t0000"]
     assert tune.start()[1] == {"uid": "t0001"}
+
+
+def test_a_death_for_want_of_memory_is_called_so(make_tune: Callable[[int], Tune]) -> None:
+    tune = make_tune(1)
+    for _ in range(MAX_WORKER_DEATHS + 2):
+        tune.fail(tune.start()[0], "1 worker(s) were killed due to the node running low on memory. Memory on the node")
+    expected = "out of memory, even when run alone: Ray killed the worker, as its node ran low on memory (4 times)"
+    assert tune.engine.record.trials["t0000"].reason == expected
+
+
+def test_an_exception_of_a_worker_is_the_trials_failure(make_tune: Callable[[int], Tune]) -> None:
+    """Raised while the worker was set up, or by CUDA: Ray passes it on, and it is not tried again."""
+    tune = make_tune(1)
+    trial, _ = tune.start()
+    tune.fail(
+        trial, "The actor died because of an error raised in its creation task, ray::T\n  File\nKeyError: 'depth'"
+    )
+    assert (tune.state("t0000"), tune.engine.record.trials["t0000"].reason) == ("failed", "KeyError: 'depth'")
+    assert tune.start()[1] == {"uid": "t0001"}
+
+
+def test_a_trial_is_not_to_blame_for_the_worker_that_it_was_given(make_tune: Callable[[int], Tune]) -> None:
+    tune = make_tune(1)
+    trial, _ = tune.start()
+    tune.fail(trial, "ray::T.reset()\n  File\nstudy.workers.worker_errors.WorkerUnusable: CUDA error: launch failure")
+    assert tune.start()[1] == {"uid": "t0000"}
 
 
 def test_beside_others_it_is_given_the_machine_for_itself_first(make_tune: Callable[[int], Tune]) -> None:

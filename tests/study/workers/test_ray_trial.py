@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 from study.workers.memory_cap import allocated_bytes
-from study.workers.ray_trial import StudyTrial
+from study.workers.ray_trial import StudyTrial, breaks_the_process
+from study.workers.worker_errors import WorkerUnusable
 from trainables.data.datasets import TrialData, load_data
 from trainables.data.image_cache import cache_dir
 from trainables.robust_ssl import ROBUST_SSL
@@ -124,13 +125,16 @@ from study.trainable import Metric, as_trainable
 
 class Config(BaseModel, frozen=True):
     fails_at: int = 0
+    how: str = "memory"
     seed: int = 0
 
 @as_trainable(config=Config, metrics=[Metric("score")], progress="epochs", total=lambda config: 4)
 def loop(config, context):
     for epoch in range(1, 5):
         if epoch == config.fails_at:
-            raise MemoryError("too small")
+            raise {"cuda": RuntimeError("CUDA error: device-side assert triggered")}.get(
+                config.how, MemoryError("too small")
+            )
         context.report({"epochs": epoch, "score": 10.0 * epoch + config.seed, "threads": context.num_threads})
 """
 
@@ -162,6 +166,44 @@ def test_any_trainable_is_run_by_its_path(tmp_path: Path) -> None:
     assert final["report"] == {"epochs": 4, "score": 45.0, "threads": 3}
     saved = json.loads((tmp_path / "trial" / "result.json").read_text())
     assert (saved["trainable"], saved["config"], saved["metrics"]["score"]) == (f"{path}:loop", {"seed": 5}, 45.0)
+
+
+def test_an_error_of_cuda_is_raised_so_that_ray_replaces_the_worker(tmp_path: Path) -> None:
+    """Reported, it would leave a process in which every later call to the device fails."""
+    path = tmp_path / "loop.py"
+    path.write_text(LOOP)
+    with pytest.raises(RuntimeError, match="CUDA error: device-side assert triggered"):
+        run_loop(f"{path}:loop", tmp_path / "trial", fails_at=1, how="cuda")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_breaking"),
+    [
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (torch.AcceleratorError("unspecified launch failure"), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("CUDA error in a name"), False),
+    ],
+)
+def test_only_errors_of_cuda_break_a_process(error: Exception, is_breaking: bool) -> None:
+    assert breaks_the_process(error) == is_breaking
+
+
+def test_a_worker_whose_device_is_gone_says_so_when_it_is_to_be_reused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = StudyTrial.__new__(StudyTrial)
+    trial._reports = iter(())
+
+    def fail() -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", fail)
+    with pytest.raises(WorkerUnusable, match="device-side assert"):
+        trial.reset_config({})
 
 
 def test_what_goes_wrong_is_the_reason_of_the_failure(tmp_path: Path) -> None:
