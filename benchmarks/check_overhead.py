@@ -19,7 +19,8 @@ import torch
 from study.record.environment import git_revision
 from trainables.data.datasets import TrialData, load_data
 from trainables.evaluation.attack_checks import unbounded_attack_accuracy
-from trainables.evaluation.probe import ProbedClassifier, train_probe
+from trainables.evaluation.probe import ProbedClassifier
+from trainables.evaluation.probe_training import train_probe
 from trainables.evaluation.robust_accuracy import Flags, correct_under_attack
 from trainables.evaluation.validity import MAX_CHECKED_IMAGES, checks_of_attack, feature_effective_rank
 from trainables.pretraining.pretrain import Pretraining

@@ -23,6 +23,7 @@ from study.record.trials import tabulate
 from study.spec import StudySpec
 from study.spec.options import StudyCommand, requested_spec
 from trainables.robust_ssl import ROBUST_SSL
+from trainables.trial_config import EARLIER
 
 DATA = Path(__file__).parent / "data"
 COMMANDS: dict[str, dict[str, Any]] = {
@@ -91,6 +92,23 @@ def test_losses_that_were_no_choice_then_are_refused(name: str, study_dir: Path)
         require_same_study(study_dir, margin.model_dump(mode="json"), ROBUST_SSL, margin.base)
     assert now.confirmation.settings != continued(now, study_dir).confirmation.settings
     assert continued(now, study_dir / "none") == now
+
+
+def test_the_configs_of_an_ablation_may_lack_later_fields(tmp_path: Path) -> None:
+    now = requested_spec(StudyCommand(set=[], budget=[], space=Path("ablate_cf_amc_ssl")))
+    recorded = json.loads(json.dumps(now.model_dump(mode="json"))) | {"seed": 0}
+    written = json.loads((DATA / "stopped_trials.jsonl").read_text().splitlines()[0])
+    written["spec"] = json.loads(json.dumps(recorded))
+    for config in (written["spec"]["base"], written["spec"]["design"]["from_"], written["spec"]["design"]["to"]):
+        for field in EARLIER:
+            del config[field]
+    (tmp_path / JOURNAL_NAME).write_text(json.dumps(written) + "\n")
+    now = continued(now, tmp_path)
+    recorded = json.loads(json.dumps(now.model_dump(mode="json"))) | {"seed": 0}
+    require_same_study(tmp_path, recorded, ROBUST_SSL, now.base)
+    recorded["design"]["to"]["probe_loss"] = "trades"
+    with pytest.raises(ValueError, match=r"design.to.probe_loss: 'pgd' there, 'trades' now"):
+        require_same_study(tmp_path, recorded, ROBUST_SSL, now.base)
 
 
 def test_it_is_gone_on_with_as_before(name: str, study_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
