@@ -16,7 +16,8 @@ def test_the_table_has_every_method() -> None:
 def test_an_entry_names_what_is_there(name: MethodName) -> None:
     method = METHODS[name]
     assert callable(imported(method.loss))
-    assert method.second_network is None or callable(imported(method.second_network))
+    assert all(path is None or callable(imported(path)) for path in (method.second_network, method.attack_loss))
+    assert method.second_network is not None or not method.has_teacher
     own = {*method.fields, *method.network_fields}
     assert own <= set(TrialConfig.model_fields) and not own & set(fields_of_others(name))
 
