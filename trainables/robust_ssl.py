@@ -161,8 +161,9 @@ class RobustSSL(Trainable):
         return available_here(data, config)
 
     def data_name(self, config: TrialConfig) -> str:
-        """The data set of the pretraining, and that of the probe if it is another."""
-        return " to ".join(dict.fromkeys([config.dataset, config.probed_dataset]))
+        """The data set of the pretraining, and that of the probe if there is transfer."""
+        is_transfer = config.probed_data != (config.dataset, config.data_root)
+        return f"{config.dataset} to {config.probed_dataset}" if is_transfer else config.dataset
 
     def data_checksum(self, data: "TrialData") -> str:
         """Of all decoded images and labels."""

@@ -132,6 +132,8 @@ def test_the_probe_has_its_own_images(tiny: Callable[..., TrialConfig], folder: 
     assert data.pretraining_checksum == source.checksum
     assert data.checksum == f"{source.checksum}+{target.checksum}"
     assert ROBUST_SSL.examples_checksum(data.checksum) == target.checksum
+    assert ROBUST_SSL.data_name(config) == "digits to imagefolder"
+    assert ROBUST_SSL.data_name(config.replace(probe_dataset=None)) == "digits"
     assert len(load_data(config.replace(probe_train_images=30)).train.labels) == 30
     (next((folder / "test" / "red").iterdir())).unlink()
     changed = load_data(config)
