@@ -182,7 +182,7 @@ def test_out_of_memory_is_one_line_and_exit_code_1(
 def test_divergence_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments("batch_size=100", "learning_rate=1e38", "momentum=0")) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "error: the weights of the trained probe are not finite"
+    assert line == "error: the weights of the probe are not finite"
 
 
 def test_preset_authors_has_the_colours_of_the_method(capsys: pytest.CaptureFixture[str]) -> None:

@@ -275,7 +275,7 @@ def test_an_encoder_that_is_not_finite_is_a_divergence(data: TrialData, method: 
 @pytest.mark.parametrize("probe", ["central", "robust_central"])
 def test_a_probe_that_is_not_finite_is_a_divergence(data: TrialData, probe: str) -> None:
     config = CONFIG.replace(probe=probe, probe_learning_rate=3e37, probe_batch_size=5, epochs=1)
-    with pytest.raises(TrialDiverged, match="the weights of the trained probe are not finite"):
+    with pytest.raises(TrialDiverged, match="the weights of the probe are not finite"):
         list(run_trial(config, data, CPU))
 
 
