@@ -41,7 +41,7 @@ class MovingAverage(SecondNetwork):
     Its momentum rises from ``byol_momentum`` to 1 by a cosine. It stays in training mode, so that BatchNorm uses the
     statistics of the batch as in the encoder; running statistics, which nothing reads, are its own.
 
-    Source: BYOL (arXiv:2006.07733), section 3.1 and appendix J.
+    Source: BYOL (arXiv:2006.07733), equation 1, and the schedule among its implementation details.
     """
 
     def __init__(self, encoder: ProjectedEncoder, config: TrialConfig) -> None:
