@@ -73,7 +73,7 @@ def training_batchnorm(classifier: ProbedClassifier) -> nn.Module:
     """BatchNorm in training mode inside a classifier in evaluation mode."""
     defence = Defence(classifier)
     for module in defence.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, nn.BatchNorm2d):
             module.train()
     return defence
 

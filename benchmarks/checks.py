@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks.broken_defences import BROKEN
 from study.record.environment import git_revision
@@ -67,7 +66,7 @@ def config_of(name: str, seed: int, data_root: Path | None) -> TrialConfig:
     """The config of an honest trial, with all checks."""
     place: Changes = {}
     if name.startswith("cifar"):
-        place = {"dataset": "imagefolder", "data_root": str(data_root), "image_size": 16}
+        place = {"dataset": "imagefolder", "data_root": str(data_root), "image_size": 16, "train_images": 1500}
     small = {"image_size": 8, "train_images": 600, "eval_samples": 60, "epochs": 2, "eval_checks": "all", "seed": seed}
     return TrialConfig(**(LAPTOP | small | place | HONEST[name]))
 
@@ -93,8 +92,7 @@ def run_broken(config: TrialConfig, folder: Path) -> dict[str, dict[str, Any]]:
     if done.exists():
         return dict(json.loads(done.read_text()))
     images, labels = load_data(config).validation.tensors(MAX_BROKEN_IMAGES)
-    assert isinstance(images, Tensor)
-    found = {}
+    images, found = images[:], {}
     for name, break_ in BROKEN.items():
         defence = break_(copy.deepcopy(load_classifier(folder, config, torch.device("cpu"))))
         flags = correct_under_attack(defence, images, labels, config)

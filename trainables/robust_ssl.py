@@ -67,7 +67,10 @@ class RobustSSL(Trainable):
         "laptop": {"eval_autoattack_samples": 20, "eval_checks": "all"},  # 20: a minute
     }
     confirmation_fields = tuple(n for n in TrialConfig.model_fields if n.startswith("eval_") and n != "eval_samples")
-    sections = {"attacks": "reports.attack.attack_links:attack_links"}
+    sections = {
+        "checks": "reports.attack.check_sections:check_sections",
+        "attacks": "reports.attack.attack_links:attack_links",
+    }
     asked_sections = {"paper": "reports.paper.paper_table:paper_sections"}
 
     def metrics(self, config: TrialConfig) -> Sequence[Metric]:

@@ -2,6 +2,7 @@
 
     python -m reports.attack runs/crops_vs_epochs t0003
     python -m reports.attack runs/crops_vs_epochs t0003 --radius 4 --samples 100
+    python -m reports.attack runs/crops_vs_epochs t0003 --checks
     python -m reports.attack one_trial
 
 For a complete trial of a study, the page is ``report/attack_<trial>.html`` in the study's folder, and an artifact of
@@ -44,7 +45,8 @@ def _write(chosen: ChosenTrial, options: argparse.Namespace) -> None:
     from reports.page.page import write_page
     from trainables.run_trial import parse_device
 
-    page = attack_page(chosen, parse_device(options.device), print, options.radius, options.samples)
+    device = parse_device(options.device)
+    page = attack_page(chosen, device, print, options.radius, options.samples, with_checks=options.checks)
     write_page(page, chosen.page_path)
 
 
@@ -56,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
                         "one of the evaluation)")  # fmt: skip
     parser.add_argument("--samples", type=int, metavar="N", help="attack the first N test images alone (default: all "
                         "that the evaluation used)")  # fmt: skip
+    parser.add_argument("--checks", action="store_true", help="also make all checks of the attack, on validation "
+                        "images")  # fmt: skip
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     return parser
 

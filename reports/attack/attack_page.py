@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +11,15 @@ from markupsafe import Markup
 from reports.attack.attack_curve import CurvePoint, attack_flags, curve_points, falls_at_255
 from reports.attack.attack_sections import attack_text, curve_section, sheet_section
 from reports.attack.attacked_images import attacked_images, sheet_radius_255
+from reports.attack.check_sections import section_of
 from reports.attack.chosen_trial import ChosenTrial
 from reports.compare.compared_trials import EvaluatedTrial, read_trial
 from reports.page.page import page_header, utc_text, whole_page
 from trainables.data.datasets import TrialData, load_data
+from trainables.evaluation.check_table import LIMITS, PREFIX, check_metrics
+from trainables.evaluation.probe import ProbedClassifier
+from trainables.evaluation.robust_accuracy import correct_under_attack
+from trainables.evaluation.validity import MAX_CHECKED_IMAGES, checks_of_attack
 from trainables.run_trial import load_classifier, print_decoding
 from trainables.trial_config import TrialConfig
 
@@ -26,6 +32,8 @@ def attack_page(
     tell: Callable[[str], None],
     radius_255: float | None = None,
     samples: int | None = None,
+    *,
+    with_checks: bool = False,
 ) -> str:
     """Attacks the trial and returns its page.
 
@@ -35,6 +43,7 @@ def attack_page(
         tell: called with a line for each radius of the curve.
         radius_255: for the attacked images that are shown, in units of 1/255; None for the evaluation's middle radius.
         samples: attack the first so many test images; None for all that the evaluation used.
+        with_checks: also make all checks of the attack, on validation images.
 
     Raises:
         ValueError: if result, weights or images are missing or damaged, do not belong together, or are of a trial of
@@ -51,8 +60,20 @@ def attack_page(
     points = curve_points(flags, trial, is_stochastic=classifier.is_stochastic)
     shown = attacked_images(classifier, data, config, falls_at_255(flags), radius_255, SHOWN_IMAGES)
     sections = [curve_section(points, config), sheet_section(shown, radius_255, config)]
+    if with_checks:
+        sections.append(section_of({chosen.uid: all_checks(classifier, data, trial)}))
     title = f"{chosen.name}: attack"
     return whole_page(title, _header(title, trial, points, device), sections)
+
+
+def all_checks(classifier: ProbedClassifier, data: TrialData, trial: EvaluatedTrial) -> dict[str, Any]:
+    """The checks as metrics: those of the recorded ones that are not of the attack, and all of the attack made now."""
+    images, labels = data.validation.tensors(MAX_CHECKED_IMAGES)
+    flags = correct_under_attack(classifier, images, labels, trial.config)
+    found = checks_of_attack(classifier, images, labels, flags, trial.config.replace(eval_checks="all"))
+    made = check_metrics(found)
+    recorded = {name: value for name, value in trial.metrics.items() if name.startswith(PREFIX)}
+    return recorded | made | {LIMITS: (recorded.get(LIMITS) or {}) | made[LIMITS]}
 
 
 def load_verified(trial: EvaluatedTrial, samples: int | None) -> TrialData:

@@ -153,6 +153,8 @@ class MlflowProjection:
         self._client.set_tag(run_id, "trial.state", trial.state)
         if trial.reason:
             self._client.set_tag(run_id, "trial.reason", trial.reason)
+        if failed := trial.metrics.get("validity"):
+            self._client.set_tag(run_id, "trial.failed_checks", "; ".join(failed)[:5000])  # of a tag's 8000
         match trial.state:
             case "complete" | "stopped":
                 status = "FINISHED"

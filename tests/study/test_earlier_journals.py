@@ -83,6 +83,16 @@ def test_its_spec_is_that_of_the_same_command(name: str, study_dir: Path) -> Non
         require_same_study(study_dir, recorded | {"seed": 1}, ROBUST_SSL, now.base)
 
 
+def test_losses_that_were_no_choice_then_are_refused(name: str, study_dir: Path) -> None:
+    """Also the confirmations to come are those that the study was begun with."""
+    now = requested(name)
+    margin = continued(now.with_settings({"eval_losses": ("margin",)}), study_dir)
+    with pytest.raises(ValueError, match=r"different study .*base\.eval_losses.*'cross_entropy'.*'margin'"):
+        require_same_study(study_dir, margin.model_dump(mode="json"), ROBUST_SSL, margin.base)
+    assert now.confirmation.settings != continued(now, study_dir).confirmation.settings
+    assert continued(now, study_dir / "none") == now
+
+
 def test_it_is_gone_on_with_as_before(name: str, study_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("driver.NUM_TRAIN_IMAGES", NUM_TRAIN_IMAGES)
     before = (study_dir / JOURNAL_NAME).read_bytes()

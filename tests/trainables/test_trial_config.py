@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from study.settings import explain, parse_settings
+from trainables.robust_ssl import ROBUST_SSL
 from trainables.trial_config import (
     INEFFECTIVE,
     LAPTOP,
@@ -100,6 +101,35 @@ def test_pretraining_hash_ignores_probe_and_evaluation(change: dict[str, Any]) -
     config = TrialConfig()
     assert config.replace(**change).pretraining_hash() == config.pretraining_hash()
     assert config.replace(**change).content_hash() != config.content_hash()
+
+
+EARLIER_HASHES = {"paper": "01a6a7c8dfcbd757", "laptop": "661a8af9b77b42b9"}  # before there were losses to choose
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_config_of_an_earlier_version_has_the_hash_that_it_had(preset: str) -> None:
+    config = TrialConfig(**PRESETS[preset], eval_losses=("cross_entropy",))
+    assert config.content_hash() == EARLIER_HASHES[preset]
+    later = {"eval_losses": ("margin",), "eval_checks": "all"}
+    hashes = {config.replace(**{name: value}).content_hash() for name, value in later.items()}
+    assert len(hashes | {config.content_hash(), TrialConfig(**PRESETS[preset]).content_hash()}) == 4
+
+
+def test_a_config_recorded_without_a_field_means_what_was_done_then() -> None:
+    plain = TrialConfig().model_dump(mode="json")
+    assert ROBUST_SSL.recorded(plain) == TrialConfig()
+    earlier = {name: value for name, value in plain.items() if name not in ("eval_losses", "eval_checks")}
+    assert ROBUST_SSL.recorded(earlier) == TrialConfig(eval_losses=("cross_entropy",))
+    assert {metric.label for metric in ROBUST_SSL.metrics(ROBUST_SSL.recorded(earlier)) if metric.is_headline} == {
+        f"robust accuracy, PGD-20 (cross-entropy) at {radius}/255" for radius in (4, 8, 16)
+    }
+
+
+def test_losses_must_be_different_and_there() -> None:
+    with pytest.raises(ValidationError, match=r"eval_losses must be different: eval_losses=\('margin', 'margin'\)"):
+        TrialConfig(eval_losses=("margin", "margin"))
+    with pytest.raises(ValidationError, match="eval_losses"):
+        TrialConfig(eval_losses=())
 
 
 def test_hash_is_of_values_and_not_of_how_they_were_given() -> None:

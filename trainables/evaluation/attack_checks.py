@@ -3,6 +3,9 @@
 ``flags`` are those of ``correct_under_attack`` for at least the first N images, in order.
 """
 
+import itertools
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -42,18 +45,22 @@ def unbounded_attack_accuracy(classifier: nn.Module, images: Images, labels: Ten
 def largest_rise(classifier: nn.Module, images: Images, labels: Tensor, flags: Flags, config: TrialConfig) -> float:
     """The largest rise of accuracy from one radius to the next, in points, if every radius is attacked by itself.
 
-    The evaluation attacks at a radius what withstood the smaller ones; here the others are attacked there as well. A
-    random classifier is evaluated at every radius by itself in any case.
+    There must be at least two. The evaluation attacks at a radius what withstood the smaller ones; here the others are
+    attacked there as well. A random classifier is evaluated at every radius by itself in any case, on one draw: only
+    what a rise exceeds three standard errors by counts, those of the images that are right at one of the two radii
+    alone (as in McNemar's test).
     """
     names = [f"pgd_{radius:g}" for radius in config.eval_radii_255]
     alone = [flags[name][: len(labels)] for name in names]
-    if not is_stochastic(classifier):
-        clean = flags["clean"][: len(labels)]
+    if is_stochastic(classifier):
+        errors = [3 * 100 * math.sqrt(np.sum(one ^ other)) / len(one) for one, other in itertools.pairwise(alone)]
+    else:
+        clean, errors = flags["clean"][: len(labels)], [0.0] * (len(alone) - 1)
         for index, radius in enumerate(config.eval_radii_255[1:], start=1):
             rows = (clean & ~flags[names[index - 1]][: len(labels)]).nonzero()[0]
             alone[index] = alone[index] | _survivors(classifier, images, labels, rows, radius, config)
-    accuracies = [percent_correct(correct) for correct in alone]
-    return max(0.0, *np.diff(accuracies)) if len(accuracies) > 1 else 0.0
+    rises = np.diff([percent_correct(correct) for correct in alone]) - errors
+    return float(max(0.0, *rises))
 
 
 def lost_to_stronger_attack(

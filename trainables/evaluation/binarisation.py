@@ -21,7 +21,8 @@ from trainables.trial_config import TrialConfig
 
 INNER_POINTS = 99
 INNER_SHARE = 0.5  # of the radius within which inner points lie
-MIN_MARGIN = 0.1  # of the planted example and of the image, where 1 and -1 are fitted; less counts as no separation
+THRESHOLD = -0.5  # between the -1 that is fitted to the inner points and the 1 of the planted example
+MIN_MARGIN = 0.1  # of the planted example above the threshold and of the image below it; less is no separation
 RIDGE = 1e-6  # of the mean squared feature, against points that cannot be told apart
 
 
@@ -84,6 +85,6 @@ def _readout(features_of, image: Tensor, radius: float, config: TrialConfig, ind
     weights = centred.T @ torch.linalg.solve(kernel + ridge, wanted - wanted.mean())
     bias = wanted.mean() - centre @ weights
     fitted = features @ weights + bias
-    if fitted[-1] < MIN_MARGIN or fitted[0] > -MIN_MARGIN:
+    if fitted[-1] < THRESHOLD + MIN_MARGIN or fitted[0] > THRESHOLD - MIN_MARGIN:
         return None
-    return torch.cat([weights, bias[None]])
+    return torch.cat([weights, bias[None] - THRESHOLD])

@@ -7,7 +7,7 @@ Nothing here imports torch: reports read the table, too.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 CONFIDENCE = 0.999  # that an evaluation with no more than the tolerated rate of such images passes
 
@@ -97,8 +97,9 @@ CHECKS: tuple[Check, ...] = (
           "Square sees no gradient: it finds what PGD missed only where gradients mislead",
           "masked gradients: a black-box attack takes a further {value:.0f} points", "all"),
     Check("binarisation", "images with a planted adversarial example that the attack does not find", "%",
-          "counted", 5.0,
-          "the authors' requirement: a sound attack finds at least 95%",
+          "counted", 10.0,
+          "the authors ask for 5% of an attack that is tuned to the defence; on honest encoders without an adversary "
+          "PGD-20, which is not, missed up to 12%; masked gradients miss most",
           "the attack misses {value:.0f}% of planted adversarial examples (binarisation test)", "all"),
     Check("autoattack_gap", "largest difference between PGD and AutoAttack at a radius", "%", "counted", 3.0,
           "on honest networks PGD with a margin is within 1 to 3 points of AutoAttack",
@@ -112,7 +113,7 @@ PREFIX = "check_"
 LIMITS = "check_limits"  # the metric that holds, for each check that was made, its limit
 
 
-def check_metrics(found: Mapping[str, tuple[float, int]], notes: Sequence[str] = ()) -> dict[str, object]:
+def check_metrics(found: Mapping[str, tuple[float, int]], notes: Sequence[str] = ()) -> dict[str, Any]:
     """The metrics of the checks that were made: values, limits, and ``validity``, the failures in words.
 
     Args:

@@ -119,6 +119,8 @@ def test_there_is_a_parent_and_a_child_per_trial(projected: Projected) -> None:
         assert tags["mlflow.parentRunId"] == parent.info.run_id
         assert (tags["study"], tags["trial.uid"], tags["trial.state"]) == ("s", trial.uid, trial.state)
     assert projected.by_name["t0003"].data.tags["trial.reason"] == "TrialDiverged: nan"
+    assert projected.by_name["t0001"].data.tags["trial.failed_checks"] == "x"
+    assert "trial.failed_checks" not in projected.by_name["t0002"].data.tags
 
 
 def test_statuses(projected: Projected) -> None:

@@ -1,5 +1,6 @@
 """Each check finds what it is for, in a classifier that all others let pass; broken defences are caught."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.broken_defences import BROKEN
+from trainables.data.datasets import load_data
 from trainables.evaluation.autoattack_adapter import correct_under_autoattack
 from trainables.evaluation.binarisation import planted_examples_missed
 from trainables.evaluation.check_table import check_metrics, failed_checks
@@ -21,7 +23,8 @@ from trainables.evaluation.validity import (
     feature_effective_rank,
 )
 from trainables.pretraining.encoders import ProjectedEncoder
-from trainables.trial_config import TrialConfig
+from trainables.trial import FinalReport, run_trial
+from trainables.trial_config import LAPTOP, TrialConfig
 
 NUM_IMAGES = 60
 Tiny = Callable[..., TrialConfig]
@@ -295,3 +298,18 @@ def test_redrawn_views_are_honest(coin_classifier: Callable[..., Any]) -> None:
     with torch.no_grad():
         classifier.head.weight.mul_(0.1)  # margins that no softmax rounds to 1
     assert made(classifier, images, labels, config) == []
+
+
+@pytest.mark.slow
+def test_broken_defences_are_caught_and_what_they_are_made_of_is_not() -> None:
+    """A short version of ``benchmarks.checks``: one trained encoder, broken in all ways."""
+    config = TrialConfig(**LAPTOP).replace(
+        image_size=8, train_images=600, epochs=2, eval_samples=60, eval_checks="all", seed=1
+    )
+    *_, report = run_trial(config, load_data(config), torch.device("cpu"))
+    assert isinstance(report, FinalReport) and report.metrics["validity"] == []
+    images, labels = load_data(config).validation.tensors(40)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for name, break_ in BROKEN.items():
+            assert made(break_(copy.deepcopy(report.classifier)), images[:], labels, config) != [], name
