@@ -17,7 +17,7 @@ from trainables.data.corruptions import (
 )
 from trainables.data.datasets import ImageSet, TrialData
 from trainables.evaluation.probe import ProbedClassifier, to_pixels
-from trainables.evaluation.robust_accuracy import evaluation_batch
+from trainables.evaluation.robust_accuracy import evaluation_batch, predicted
 from trainables.trial_config import CORRUPTED_FOLDERS, TrialConfig
 
 IMAGES_AT_ONCE = 500  # that are corrupted; the draws of noise depend on it
@@ -68,7 +68,7 @@ def _mean_over_severities(
         for images, labels in _corrupted(part, data.test_rows, split, corruption, severity, config):
             size = evaluation_batch(classifier)
             for batch, targets in zip(images.split(size), labels.split(size), strict=True):
-                found = classifier(to_pixels(batch, device)).argmax(dim=1)
+                found = predicted(classifier, to_pixels(batch, device))
                 num_correct += int((found == targets.to(device)).sum())
     return 100 * num_correct / (NUM_SEVERITIES * len(part.labels))
 
