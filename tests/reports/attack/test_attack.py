@@ -240,3 +240,14 @@ def test_a_trial_of_another_training_is_refused(tmp_path: Path, capsys: pytest.C
     (tmp_path / "result.json").write_text(json.dumps({"trainable": path, "config": {"seed": 0}, "metrics": {}}))
     assert main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.endswith(f"can be attacked, not of {path}\n")
+
+
+@pytest.mark.slow
+def test_all_checks_of_a_trial_are_on_its_page(copied: Path) -> None:
+    _, metrics = result_of(copied)
+    assert "check_unbounded" in metrics and "check_binarisation" not in metrics  # the cheap ones alone
+    assert main([str(copied), "--samples", "5", "--checks"]) == 0
+    page = (copied / "attack.html").read_text(encoding="utf-8")
+    assert "Can the attack be trusted?" in page
+    for name in ("effective_rank", "unbounded", "stronger_attack", "black_box", "binarisation"):
+        assert f"{name}: " in page
