@@ -188,7 +188,7 @@ def test_an_interrupted_training_goes_on_to_equal_weights(
 
 def test_a_diverged_fine_tuning_says_so(tiny: Callable[..., TrialConfig], labelled: tuple[Tensor, Tensor]) -> None:
     config = tiny(probe="full_finetuning", **(RECIPE | {"probe_learning_rate": 1e30}))
-    with pytest.raises(TrialDiverged, match="fine-tuned weights are not finite after epoch 1"):
+    with pytest.raises(TrialDiverged, match="are not finite"):
         train_probe(uneven(config), *labelled, NUM_CLASSES, config, num_epochs=3)
 
 

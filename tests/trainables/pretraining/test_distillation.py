@@ -77,7 +77,7 @@ def test_an_update_with_pgd_is_deacls(tiny: Tiny, noise_images: Tensor, anchor: 
     student, teacher = start(config, noise_images)
     reference = copy.deepcopy(student.encoder)
     views, _ = student._next_batch()
-    noise = student._random_start(views).flatten(0, 1) * 8 / 255
+    noise = student._random_start(views, 8 / 255).flatten(0, 1)
     loss = student._gradients(views, None)
 
     flat = views.flatten(0, 1)
@@ -105,7 +105,7 @@ def test_a_free_update_takes_both_gradients_from_one_pass(tiny: Tiny, noise_imag
     student, teacher = start(config, noise_images)
     reference = copy.deepcopy(student.encoder)
     views, _ = student._next_batch()
-    noise = student._random_start(views) * 8 / 255
+    noise = student._random_start(views, 8 / 255)
     assert noise.abs().max() <= 8 / 255 and noise.std() > 4 / 255, "uniform in the ball"
     loss = student._free_gradients(views, None, replay=0)
     flat, perturbed = views.flatten(0, 1), (views + noise).clamp(0, 1).flatten(0, 1).requires_grad_()

@@ -402,7 +402,7 @@ def test_random_starts_are_those_of_the_batch(tiny: Callable[..., TrialConfig], 
     for seed in (0, 0, 1):
         pretraining = Pretraining(tiny(adversary="fgsm", seed=seed), noise_images, CPU)
         for _ in range(2):
-            starts.append(pretraining._random_start(torch.zeros(3, 8, 3, 8, 8)))
+            starts.append(pretraining._random_start(torch.zeros(3, 8, 3, 8, 8), 1.0))
             pretraining.batches_done += 1
     assert torch.equal(starts[0], starts[2]) and torch.equal(starts[1], starts[3])
     assert not torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[4])
