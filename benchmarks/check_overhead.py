@@ -23,8 +23,9 @@ from trainables.evaluation.probe import ProbedClassifier
 from trainables.evaluation.probe_training import train_probe
 from trainables.evaluation.robust_accuracy import Flags, correct_under_attack
 from trainables.evaluation.validity import MAX_CHECKED_IMAGES, checks_of_attack, feature_effective_rank
+from trainables.presets import PRESETS
 from trainables.pretraining.pretrain import Pretraining
-from trainables.trial_config import PRESETS, TrialConfig
+from trainables.trial_config import TrialConfig
 
 CPU = torch.device("cpu")
 

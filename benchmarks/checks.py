@@ -23,10 +23,11 @@ from trainables.data.datasets import load_data
 from trainables.evaluation.check_table import CHECKS, LIMITS, PREFIX, check_metrics, failed_checks
 from trainables.evaluation.robust_accuracy import correct_under_attack, percent_correct
 from trainables.evaluation.validity import checks_of_attack
+from trainables.presets import LAPTOP
 from trainables.robust_ssl import ROBUST_SSL
 from trainables.run_trial import load_classifier, save_classifier
 from trainables.trial import FinalReport, run_trial
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.trial_config import TrialConfig
 
 Changes = dict[str, Any]
 SIMCLR: Changes = {"method": "simclr", "num_views": 2, "augmentation": "simclr", "epochs": 6}

@@ -29,9 +29,10 @@ from trainables.evaluation.probe import ProbedClassifier
 from trainables.evaluation.probe_training import train_probe
 from trainables.evaluation.robust_accuracy import correct_under_attack, percent_correct
 from trainables.heap import freed_memory_kept
+from trainables.presets import PRESETS
 from trainables.pretraining.encoders import build_encoder
 from trainables.pretraining.pretrain import Pretraining
-from trainables.trial_config import PRESETS, TrialConfig
+from trainables.trial_config import TrialConfig
 
 
 def plain_autoattack(model: nn.Module, images: Tensor, labels: Tensor, radius: float) -> float:

@@ -22,10 +22,11 @@ from scipy import stats
 from study.record.environment import git_revision
 from study.record.trial_folder import save_result
 from trainables.data.datasets import load_data
+from trainables.presets import LAPTOP
 from trainables.robust_ssl import ROBUST_SSL
 from trainables.run_trial import save_classifier
 from trainables.trial import FinalReport, run_trial
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.trial_config import TrialConfig
 
 PATCH = {"view_scale_min": 0.25, "view_scale_max": 0.25, "view_ratio_min": 1.0, "view_ratio_max": 1.0}
 

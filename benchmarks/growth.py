@@ -25,8 +25,9 @@ from study.record.environment import git_revision
 from trainables.data.stored_images import ImageFile, Images, StoredImages
 from trainables.heap import freed_memory_kept
 from trainables.memory import least_training_bytes
+from trainables.presets import PRESETS
 from trainables.pretraining.pretrain import Pretraining
-from trainables.trial_config import PRESETS, TrialConfig
+from trainables.trial_config import TrialConfig
 
 NUM_VIEWS = (2, 4, 8, 16, 32)
 NUM_IMAGES = (1_000, 5_000, 20_000, 50_000)

@@ -12,8 +12,9 @@ import torch
 from trainables.data.datasets import load_data
 from trainables.evaluation.probe_training import train_probe
 from trainables.evaluation.robust_accuracy import correct_under_attack
+from trainables.presets import LAPTOP
 from trainables.pretraining.pretrain import Pretraining
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.trial_config import TrialConfig
 
 REDRAWN = {"adversary": "none", "probe": "n_views", "probe_views": 8, "probe_view_draw": "redrawn", "probe_epochs": 20}
 NO_EFFECT = {"eval_eot_samples": 1, "eval_pgd_steps": 1, "eval_step_255": 1e-9}

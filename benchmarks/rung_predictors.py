@@ -28,9 +28,10 @@ from trainables.evaluation.probe import probed_layer, to_pixels
 from trainables.evaluation.probe_training import train_probe
 from trainables.evaluation.robust_accuracy import correct_under_attack, percent_correct
 from trainables.pgd import pgd
+from trainables.presets import LAPTOP
 from trainables.pretraining.pretrain import Pretraining, TrialDiverged
 from trainables.streams import stream
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.trial_config import TrialConfig
 
 RUNG_PASSES = 24  # view passes per training image at the first rung of the space
 RADIUS_255 = 8.0

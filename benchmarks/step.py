@@ -26,11 +26,12 @@ from benchmarks.sides import Jobs, format_seconds, side, take_turns
 from study.record.environment import git_revision
 from trainables.data.datasets import load_data
 from trainables.heap import freed_memory_kept
+from trainables.presets import PRESETS
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
 from trainables.pretraining.encoders import build_encoder
 from trainables.pretraining.pretrain import Pretraining
 from trainables.pretraining.ssl_losses import ssl_loss
-from trainables.trial_config import PRESETS, TrialConfig
+from trainables.trial_config import TrialConfig
 
 PARTS = ("views", "forward", "loss", "backward", "optimiser", "perturbation")
 LOSS_SHAPE = (16, 100, 1024)  # views, images, projected features

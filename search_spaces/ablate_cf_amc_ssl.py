@@ -6,7 +6,8 @@ Trains the recipes between the two; they differ in method (with number of views)
 """
 
 from study.spec import Ablation, LaptopPreset, StudySpec
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.presets import LAPTOP
+from trainables.trial_config import TrialConfig
 
 SIMCLR_PGD = TrialConfig(
     method="simclr", num_views=2, projector_dim=128, batch_size=512, augmentation="simclr", adversary="pgd", epochs=500

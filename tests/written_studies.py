@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from study.record.journal import Journal, StudyRecord, read_study
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.presets import LAPTOP
+from trainables.trial_config import TrialConfig
 
 SPEC: dict[str, Any] = {
     "name": "constructed",

@@ -9,18 +9,9 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from study.trainable import Context, Direction, Final, Interim, Metric, Progress, Report, Split, Trainable
+from trainables.presets import PRESETS, command_line, preset_fields
 from trainables.pretraining.methods import METHODS
-from trainables.trial_config import (
-    ATTACK_INFIX,
-    DATA_FIELDS,
-    EARLIER,
-    NORMS,
-    PRESETS,
-    TrialConfig,
-    command_line,
-    preset_fields,
-    resolve_paths,
-)
+from trainables.trial_config import ATTACK_INFIX, DATA_FIELDS, EARLIER, NORMS, TrialConfig, resolve_paths
 
 if TYPE_CHECKING:
     from trainables.data.datasets import TrialData

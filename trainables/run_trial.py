@@ -22,10 +22,11 @@ from study.settings import explain, parse_settings
 from trainables.data.datasets import load_data
 from trainables.evaluation.evaluate import Metrics
 from trainables.evaluation.probe import ProbedClassifier
+from trainables.presets import PRESETS, preset_fields
 from trainables.pretraining.encoders import HeadedEncoder, build_encoder
 from trainables.pretraining.pretrain import TrialDiverged
 from trainables.trial import FinalReport, Progress, run_trial
-from trainables.trial_config import PRESETS, TrialConfig, preset_fields, resolve_paths
+from trainables.trial_config import TrialConfig, resolve_paths
 from trainables.whole_files import DamagedFile, load_state
 
 CLASSIFIER_NAME = "classifier.pt"

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from benchmarks.findings import COMPARISONS, ROWS, as_markdown, paired_difference, read_results, run_row
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.presets import LAPTOP
+from trainables.trial_config import TrialConfig
 
 
 def test_paired_difference_is_that_of_a_paired_t_test() -> None:

@@ -15,8 +15,9 @@ from benchmarks.evaluation import compare
 from benchmarks.sides import Comparison, Jobs, format_seconds, side, take_turns
 from benchmarks.step import WatchedPretraining, compare_steps
 from benchmarks.views import OURS, PIL, largest_difference, makers, rates
+from trainables.presets import PRESETS
 from trainables.pretraining.pretrain import Pretraining
-from trainables.trial_config import PRESETS, TrialConfig
+from trainables.trial_config import TrialConfig
 
 CPU = torch.device("cpu")
 TINY = TrialConfig(

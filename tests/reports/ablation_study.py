@@ -7,7 +7,8 @@ from typing import Any
 from study.decisions.planning import Plan, Upcoming
 from study.record.journal import Journal, StudyRecord, TrialRecord, apply
 from study.spec import Ablation, StudySpec
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.presets import LAPTOP
+from trainables.trial_config import TrialConfig
 
 FROM = TrialConfig(**(LAPTOP | {"method": "simclr", "num_views": 2, "adversary": "pgd"}))
 TO = TrialConfig(**(LAPTOP | {"num_views": 4, "adversary": "free", "view_scale_min": 0.2}))

@@ -19,7 +19,8 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 
 from study.spec import Factor, Grid, Objective, StudySpec
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.presets import LAPTOP
+from trainables.trial_config import TrialConfig
 
 FACTORS = (
     Factor(name="num_views", distribution=CategoricalDistribution([4, 8, 16, 32])),

@@ -19,8 +19,9 @@ from reports.page.sections import sections_of
 from study.record.intervals import wilson_95
 from study.record.trials import TrialTable, tabulate
 from study.trainable import Metric
+from trainables.presets import LAPTOP
 from trainables.robust_ssl import ROBUST_SSL
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.trial_config import TrialConfig
 
 NewStudy = Callable[..., Any]
 METRICS = {metric.name: metric for metric in ROBUST_SSL.metrics(TrialConfig())}

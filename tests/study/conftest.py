@@ -7,7 +7,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from study.spec import Factor, Search, StudySpec
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.presets import LAPTOP
+from trainables.trial_config import TrialConfig
 
 MakeSpec = Callable[..., StudySpec]
 

@@ -35,7 +35,8 @@ from study.record.journal import (
 from study.spec import Constraint, MoAsha, PriorTrial, RayAsha, StudySpec
 from study.tracking.runs import RunSummary, read_runs
 from study.verify import main
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.presets import LAPTOP
+from trainables.trial_config import TrialConfig
 
 MakeSpec = Callable[..., StudySpec]
 BASE = TrialConfig(**LAPTOP)

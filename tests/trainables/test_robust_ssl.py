@@ -10,12 +10,13 @@ import torch
 
 from study.trainable import Context, Final, Interim, Progress, load_trainable, trainable_of
 from trainables.evaluation import autoattack_adapter, evaluate
+from trainables.presets import LAPTOP, PRESETS
 from trainables.pretraining.cost import count_pass_cost, finetuning_pflop, train_pflop_per_batch
 from trainables.pretraining.encoders import build_encoder
 from trainables.pretraining.second_networks import build_second_network
 from trainables.robust_ssl import ROBUST_SSL
 from trainables.run_trial import load_classifier
-from trainables.trial_config import LAPTOP, PRESETS, TrialConfig
+from trainables.trial_config import TrialConfig
 
 CONFIG = TrialConfig(
     dataset="digits", image_size=8, train_images=100, num_views=2, encoder="resnet_narrow", projector_hidden_dim=16,

@@ -14,9 +14,10 @@ import torch
 from study.settings import parse_settings
 from trainables import trial as trial_module
 from trainables.data.datasets import load_data
+from trainables.presets import AUTHORS, LAPTOP
 from trainables.run_trial import CLASSIFIER_NAME, load_classifier, main, save_classifier
 from trainables.trial import FinalReport, run_trial
-from trainables.trial_config import AUTHORS, LAPTOP, TrialConfig
+from trainables.trial_config import TrialConfig
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,18 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from study.settings import explain, parse_settings
+from trainables.presets import AUTHORS, LAPTOP, command_line, preset_fields
 from trainables.pretraining.methods import METHODS
 from trainables.robust_ssl import ROBUST_SSL
-from trainables.trial_config import (
-    AUTHORS,
-    EARLIER,
-    INEFFECTIVE,
-    LAPTOP,
-    TrialConfig,
-    command_line,
-    preset_fields,
-    resolve_paths,
-)
+from trainables.trial_config import EARLIER, INEFFECTIVE, TrialConfig, resolve_paths
 
 SIMCLR = {"method": "simclr", "num_views": 2}
 DEACL = {"method": "deacl", "num_views": 1, "probe_layer": "backbone"}

@@ -15,7 +15,8 @@ from reports.page.export import export_report
 from study.record.intervals import wilson_95
 from trainables.data.datasets import ImageSet
 from trainables.evaluation.probe import ProbedClassifier
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.presets import LAPTOP
+from trainables.trial_config import TrialConfig
 
 CONFIG = TrialConfig(**LAPTOP).replace(eval_radii_255=(4.0, 8.0), eval_pgd_steps=10)
 # Gray levels above the boundary of ``Brightness``; the first image is misclassified.

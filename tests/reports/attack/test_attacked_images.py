@@ -14,9 +14,10 @@ from reports.attack.attacked_images import AttackedImage, attacked_images, sheet
 from trainables.data.datasets import TrialData, load_data
 from trainables.evaluation.probe import ProbedClassifier
 from trainables.evaluation.probe_training import train_probe
+from trainables.presets import LAPTOP
 from trainables.pretraining.encoders import build_encoder
 from trainables.trial import FinalReport, run_trial
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.trial_config import TrialConfig
 
 CONFIG = TrialConfig(**LAPTOP).replace(image_size=8, eval_samples=60, adversary="none")
 COUNT = 25

@@ -16,8 +16,9 @@ from reports.compare.compared_studies import chosen_configuration, front_shares
 from reports.compare.compared_trials import EvaluatedTrial, config_differences, paired_test, read_trial, why_unpaired
 from reports.page.page import Section
 from study.record.journal import Journal
+from trainables.presets import LAPTOP
 from trainables.robust_ssl import ROBUST_SSL
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.trial_config import TrialConfig
 
 NewStudy = Callable[..., Any]
 METRICS = {metric.name: metric for metric in ROBUST_SSL.metrics(TrialConfig())}

@@ -10,7 +10,8 @@ from study.decisions.ablation import Outcome, as_choice, as_params, greedy_path,
 from study.record.journal import read_study
 from study.spec import Ablation, MoAsha, Objective, StudySpec
 from study.spec.choices import check_space
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.presets import LAPTOP
+from trainables.trial_config import TrialConfig
 
 SIMCLR_PGD = TrialConfig(**(LAPTOP | {"method": "simclr", "num_views": 2, "adversary": "pgd"}))
 CF_AMC_SSL = TrialConfig(**(LAPTOP | {"num_views": 4, "adversary": "free", "view_scale_min": 0.2}))

@@ -19,8 +19,9 @@ from study.record.measures import (
     with_unit,
 )
 from study.trainable import Metric
+from trainables.presets import LAPTOP
 from trainables.robust_ssl import ROBUST_SSL
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.trial_config import TrialConfig
 
 CONFIG = TrialConfig(**LAPTOP | {"eval_radii_255": (2.5, 8.0, 16.0), "eval_autoattack_samples": 50})
 METRICS = {metric.name: metric for metric in ROBUST_SSL.metrics(CONFIG)}

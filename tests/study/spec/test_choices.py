@@ -11,7 +11,7 @@ from study.spec import Budget, Confirmation, Factor, Grid, MoAsha, Objective, Ra
 from study.spec.choices import check_space, draw, enumerate_grid
 from study.spec.load_space import load_space
 from study.trainable import trainable_of
-from trainables.trial_config import PRESETS
+from trainables.presets import PRESETS
 
 MakeSpec = Callable[..., StudySpec]
 SPACES = sorted((Path(__file__).resolve().parents[3] / "search_spaces").rglob("[!_]*.py"))

@@ -30,7 +30,8 @@ from study.spec import (
 )
 from study.spec.load_space import load_space, packaged_spaces
 from study.trainable import trainable_of
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.presets import LAPTOP
+from trainables.trial_config import TrialConfig
 
 MakeSpec = Callable[..., StudySpec]
 CHOICES = CategoricalDistribution([1, 2])

@@ -16,7 +16,8 @@ from study.record.journal import Journal, StudyRecord
 from study.spec import StudySpec
 from study.tracking.projection import MlflowProjection, make_store, store_path, tracking_uri
 from study.tracking.runs import read_runs
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.presets import LAPTOP
+from trainables.trial_config import TrialConfig
 
 MakeSpec = Callable[..., StudySpec]
 DATASET = ("digits", "0123456789abcdef" * 4)

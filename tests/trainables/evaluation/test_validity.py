@@ -22,9 +22,10 @@ from trainables.evaluation.validity import (
     checks_of_autoattack,
     feature_effective_rank,
 )
+from trainables.presets import LAPTOP
 from trainables.pretraining.encoders import ProjectedEncoder
 from trainables.trial import FinalReport, run_trial
-from trainables.trial_config import LAPTOP, TrialConfig
+from trainables.trial_config import TrialConfig
 
 NUM_IMAGES = 60
 Tiny = Callable[..., TrialConfig]

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainables.presets import AUTHORS
 from trainables.pretraining.encoders import ProjectedEncoder
 from trainables.pretraining.pretrain import Pretraining
 from trainables.pretraining.ssl_losses import nt_xent_loss
-from trainables.trial_config import AUTHORS, TrialConfig
+from trainables.trial_config import TrialConfig
 
 MakeConfig = Callable[..., TrialConfig]
 RADIUS, STEP, MOMENTUM, DECAY, TRUST = 8 / 255, 0.01, 0.9, 1e-4, 0.005

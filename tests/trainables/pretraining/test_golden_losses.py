@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from trainables.data.datasets import load_data
+from trainables.presets import PRESETS
 from trainables.pretraining.pretrain import Pretraining
-from trainables.trial_config import PRESETS, TrialConfig
+from trainables.trial_config import TrialConfig
 
 SIMCLR = {"method": "simclr", "num_views": 2, "augmentation": "simclr"}
 SUPERVISED = {"method": "supervised", "num_views": 1, "probe": "own_head"}
