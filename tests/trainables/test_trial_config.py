@@ -432,7 +432,7 @@ def test_preset_authors_is_that_of_the_method() -> None:
     changed = {
         name for name, value in config.effective().items() if TrialConfig().model_dump(mode="json")[name] != value
     }
-    assert changed == {"lr_horizon", "perturbation"}, "in free training of EMP-SSL"
+    assert changed == {"lr_horizon", "perturbation", "eval_losses"}, "in free training of EMP-SSL"
 
 
 def test_resolve_paths_makes_the_data_root_absolute(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

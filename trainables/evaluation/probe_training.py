@@ -18,6 +18,7 @@ from trainables.evaluation.probe import ProbedClassifier, frozen_features, probe
 from trainables.pgd import pgd, random_perturbation
 from trainables.pretraining.encoders import Encoder, HeadedEncoder
 from trainables.pretraining.pretrain import require_finite
+from trainables.pretraining.views import make_views
 from trainables.streams import stream, stream_seed
 from trainables.trial_config import TrialConfig
 
@@ -25,7 +26,6 @@ N_VIEWS_MOMENTUM, N_VIEWS_WEIGHT_DECAY = 0.9, 5e-5  # as in the paper's code
 ACL_MOMENTUM, ACL_WEIGHT_DECAY = 0.9, 2e-4  # as in the code of ACL, DynACL and DeACL
 ACL_MILESTONES = 0.6, 0.8  # shares of the epochs after which the rate falls to a tenth
 TRADES_START = 0.001  # standard deviation of the perturbation that the attack of TRADES starts from
-PIXELS_PER_PADDING = 8  # 4 pixels of padding for images of 32
 
 
 class ProbeTraining:
@@ -135,7 +135,7 @@ class ProbeTraining:
         pixels = to_pixels(self.images[chosen], self.device)
         random = stream(config.seed, "probe_batch", self.batches_done)
         if self._is_acl:
-            pixels = padded_crops(pixels, random)
+            pixels = make_views(pixels, config.replace(augmentation="padded_crop"), random, num_views=1)[0]
         if config.probe == "central":
             return functional.cross_entropy(self._logits(pixels), targets)
         if config.probe_loss == "trades":
@@ -229,18 +229,3 @@ def trades_loss(clean: Tensor, attacked: Tensor, targets: Tensor, beta: float) -
 def divergence(clean: Tensor, attacked: Tensor, reduction: str) -> Tensor:
     """Kullback-Leibler divergence of predictions for attacked images, logits (B, K), from probabilities ``clean``."""
     return functional.kl_div(attacked.log_softmax(dim=1), clean, reduction=reduction)
-
-
-def padded_crops(pixels: Tensor, random: torch.Generator) -> Tensor:
-    """Images (B, 3, S, S), each shifted by up to S / 8 pixels with black margins, and every second one flipped."""
-    num_images, _, _, side = pixels.shape
-    padding = side // PIXELS_PER_PADDING
-    top, left = torch.randint(0, 2 * padding + 1, (2, num_images, 1), generator=random)
-    flip = torch.rand(num_images, 1, generator=random) < 0.5
-    along = torch.arange(side)
-    rows, columns = top + along, left + torch.where(flip, side - 1 - along, along)
-    padded = functional.pad(pixels, (padding,) * 4)
-    images = torch.arange(num_images)[:, None, None]
-    # Indices on either side of a slice put their dimensions first: (B, S, S, 3).
-    chosen = padded[images, :, rows[:, :, None], columns[:, None, :]]
-    return chosen.permute(0, 3, 1, 2)

@@ -94,14 +94,21 @@ def augmentation_strength(epoch: int, config: TrialConfig) -> float:
     return 1 - (epoch - epoch % config.augmentation_decay_period) / config.epochs
 
 
-def make_views(images: Tensor, config: TrialConfig, generator: torch.Generator, strength: float = 1.0) -> Tensor:
-    """Returns ``config.num_views`` random views of every image, (V, B, 3, S, S) float32 in [0, 1] on their device.
+def make_views(
+    images: Tensor,
+    config: TrialConfig,
+    generator: torch.Generator,
+    strength: float = 1.0,
+    num_views: int | None = None,
+) -> Tensor:
+    """Returns random views of every image, (V, B, 3, S, S) float32 in [0, 1] on their device.
 
     Args:
         images: (B, 3, H, W), uint8 in 0 ... 255 or float in [0, 1], any device.
         config: its ``num_views``, ``image_size`` (S), ``view_*`` and ``augmentation``.
         generator: on the CPU. One seed gives the same views on every device.
         strength: of the augmentation, in [0, 1]; see ``sample_view_params``.
+        num_views: V, if not that of ``config``.
 
     Raises:
         ValueError: as ``sample_view_params`` and ``render_views`` do.
@@ -111,9 +118,10 @@ def make_views(images: Tensor, config: TrialConfig, generator: torch.Generator, 
         rows, columns = (side // PADDING_SHARE for side in images.shape[2:])
         images = pad(images, (columns, columns, rows, rows))
     num_images, _, height, width = images.shape
-    params = sample_view_params(config.num_views * num_images, height, width, config, generator, strength)
+    num_views = num_views or config.num_views
+    params = sample_view_params(num_views * num_images, height, width, config, generator, strength)
     views = render_views(images, params, config.image_size)
-    return views.view(config.num_views, num_images, *views.shape[1:])
+    return views.view(num_views, num_images, *views.shape[1:])
 
 
 def sample_view_params(

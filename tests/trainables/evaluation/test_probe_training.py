@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.evaluation.probe_training import ProbeTraining, divergence, padded_crops, trades_loss, train_probe
+from trainables.evaluation.probe_training import ProbeTraining, divergence, trades_loss, train_probe
 from trainables.pretraining.encoders import build_encoder
 from trainables.pretraining.pretrain import TrialDiverged
+from trainables.pretraining.views import make_views
 from trainables.streams import stream
 from trainables.trial_config import TrialConfig
 
@@ -56,7 +57,8 @@ def plain_training(
         order = torch.randperm(NUM_IMAGES, generator=stream(config.seed, "probe", epoch))
         for chosen in order.split(8):
             random = stream(config.seed, "probe_batch", done)
-            clean, targets = padded_crops(images[chosen].float() / 255, random), labels[chosen]
+            crops = config.replace(augmentation="padded_crop")
+            clean, targets = make_views(images[chosen], crops, random, num_views=1)[0], labels[chosen]
             draw = torch.rand if config.probe_loss == "pgd" else torch.randn
             noise = draw(clean.shape, generator=random)
             start = (2 * noise - 1) * radius if config.probe_loss == "pgd" else 0.001 * noise
@@ -132,24 +134,6 @@ def test_trades_loss_is_that_of_the_paper() -> None:
     assert logits.grad is not None and of_divergence.grad is not None and alone.grad is not None
     assert float(of_divergence.grad.abs().max()) > 0.01
     torch.testing.assert_close(logits.grad, alone.grad + 6 * of_divergence.grad)
-
-
-def test_padded_crops_are_shifted_and_flipped_images() -> None:
-    images = torch.rand(300, 3, 16, 16, generator=torch.Generator().manual_seed(0)) + 0.1
-    crops = padded_crops(images, torch.Generator().manual_seed(1))
-    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
-    seen = set()
-    for image, crop in zip(padded, crops, strict=True):
-        matches = [
-            (top, left, flip)
-            for top in range(5)
-            for left in range(5)
-            for flip in (False, True)
-            if torch.equal(crop.flip(2) if flip else crop, image[:, top : top + 16, left : left + 16])
-        ]
-        assert len(matches) == 1
-        seen |= set(matches)
-    assert len(seen) == 50, "every shift, with and without a flip"
 
 
 @pytest.mark.parametrize(
