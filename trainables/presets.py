@@ -47,7 +47,6 @@ def preset_fields(preset: str, method: str, teacher_method: str) -> dict[str, An
     fields = dict(PRESETS[preset])
     if method in WITH_TEACHER:
         fields |= {f"teacher_{name}": fields[name] for name in ("num_views", "epochs") if name in fields}
-        fields.pop("num_views", None)
     methods = {"num_views": method, "teacher_num_views": teacher_method}
     fields = {k: v for k, v in fields.items() if k not in methods or methods[k] not in WITH_FIXED_VIEWS}
     return fields | ({"augmentation": "simclr"} if (preset, method) == ("authors", "simclr") else {})

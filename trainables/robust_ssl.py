@@ -52,7 +52,7 @@ class RobustSSL(Trainable):
     location_fields = ("data_root", "probe_data_root")
     evaluation_fields = (
         "eval_losses", "eval_pgd_steps", "eval_step_255", "eval_restarts", "eval_eot_samples", "probe_threat",
-        "eval_corruptions",
+        "eval_corruptions", "eval_knn_neighbours",
     )  # fmt: skip
     earlier = EARLIER
     traded = ("num_views", "epochs")
@@ -80,7 +80,7 @@ class RobustSSL(Trainable):
                 found.append(_accuracy(split, f"pgd_{radius:g}", words, is_interim=is_interim, is_final=is_final,
                                        is_headline=True))  # fmt: skip
             if config.eval_knn_neighbours is not None:
-                words = f"clean accuracy, {config.eval_knn_neighbours}-NN"
+                words = f"k-NN accuracy, k = {config.eval_knn_neighbours}"
                 found.append(_accuracy(split, "knn", words, is_interim=split == "val"))
             for radius in config.eval_l2_radii_255:
                 words = f"robust accuracy, l2 PGD-{config.eval_pgd_steps} ({losses}) at {radius:g}/255"
@@ -183,7 +183,10 @@ class RobustSSL(Trainable):
         return config.pretraining_hash()
 
     def known_metrics(self, config: TrialConfig) -> Mapping[str, float]:
-        """Compute of pretraining and full fine-tuning, and view passes of pretraining, per training image."""
+        """Compute of pretraining and full fine-tuning, and view passes of pretraining, per training image.
+
+        A full fine-tuning is counted as if on as many images as the pretraining.
+        """
         from trainables.pretraining.cost import train_pflop_per_batch
 
         stages = config.stages()

@@ -20,6 +20,7 @@ from study.files import make_folder, replacing
 from study.record.trial_folder import save_result
 from study.settings import explain, parse_settings
 from trainables.data.datasets import load_data
+from trainables.evaluation.check_table import LIMITS
 from trainables.evaluation.evaluate import Metrics
 from trainables.evaluation.probe import ProbedClassifier
 from trainables.presets import PRESETS, preset_fields
@@ -128,8 +129,12 @@ def _run(config: TrialConfig, data, device: torch.device, output: str | None) ->
 
 
 def _print_metrics(metrics: Metrics) -> None:
+    limits = metrics.get(LIMITS, {})
     for name, value in metrics.items():
-        print(f"  {name:28} {value:.4g}" if isinstance(value, float) else f"  {name:28} {value}")
+        if name != LIMITS:
+            limit = limits.get(name.removeprefix("check_"))
+            shown = f"{value:.4g}" if isinstance(value, float) else f"{value}"
+            print(f"  {name:28} {shown}" + ("" if limit is None else f" (limit {limit:.4g})"))
 
 
 def print_decoding(done: int, total: int) -> None:

@@ -187,6 +187,8 @@ def _pretrain(
     # Milestones passed before the last batch are skipped: their encoders no longer exist.
     passed = stages.view_passes - (pretraining.view_passes_per_batch if pretraining.batches_done else 0)
     pending = [m for m in sorted(set(milestones)) if passed < m < total and m not in checkpoint.reported]
+    if checkpoint.is_encoder_shared:
+        pending = []
     share = _share_of_pretraining(stages, data, config)
 
     if not pretraining.is_finished:

@@ -158,7 +158,9 @@ class TrialConfig(BaseModel):
     probe_dataset: Literal["digits", "cifar10", "cifar100", "stl10", "imagefolder"] | None = Field(
         None, description="images of probe and evaluation; none: those of dataset (stl10 for stl10_unlabeled)"
     )
-    probe_data_root: str | None = Field(None, description="where the files of probe_dataset are; none: in data_root")
+    probe_data_root: str | None = Field(
+        None, description="where the files of probe_dataset are; none: in data_root, but imagefolder needs one"
+    )
     probe_train_images: int | None = Field(
         None, ge=20, description="stratified cap on the images that the probe is trained on; none: all"
     )
@@ -243,6 +245,11 @@ class TrialConfig(BaseModel):
             self._check_teacher()
         if self.probe == "own_head" and not METHODS[self.method].needs_labels:
             raise ValueError(f"probe own_head belongs to method supervised: method={self.method}, probe={self.probe}")
+        if self.probe == "full_finetuning" and self.probe_batch_size == 1:
+            raise ValueError(
+                "probe_batch_size must be at least 2 for probe full_finetuning, whose BatchNorm is in training mode: "
+                "probe_batch_size=1"
+            )
         if self.probe_threat == "per_view" and self.probe_view_draw == "redrawn":
             raise ValueError(
                 "probe_threat per_view needs views to perturb: probe_view_draw must be 'fixed', not 'redrawn'"
@@ -282,6 +289,8 @@ class TrialConfig(BaseModel):
             )
 
     def _check_data(self) -> None:
+        if self.probe_dataset == "imagefolder" and self.probe_data_root is None:
+            raise ValueError("probe_dataset imagefolder needs the folder of its files: probe_data_root=None")
         if METHODS[self.method].needs_labels and (self.dataset == "stl10_unlabeled" or self.probe_dataset is not None):
             raise ValueError(
                 f"method {self.method} needs the labels of the images that it is evaluated on: "
@@ -370,15 +379,6 @@ class TrialConfig(BaseModel):
     def probe_recipe(self) -> "ProbeRecipe":
         """How the probe is trained: by the defaults of its own recipe where the fields are None."""
         rate, epochs, batch_size = self._own_recipe()
-        match self.probe, self.probe_protocol:
-            case "n_views", _:
-                rate, epochs, batch_size = 0.03, 100, 100
-            case "full_finetuning", _:
-                rate, epochs, batch_size = 0.1, 25, 128
-            case _, "acl":
-                rate, epochs, batch_size = 0.01, 25, 512
-            case _:
-                rate, epochs, batch_size = 3e-4, 10, 256
         return ProbeRecipe(
             self.probe_learning_rate or rate, self.probe_epochs or epochs, self.probe_batch_size or batch_size
         )
@@ -427,8 +427,9 @@ class TrialConfig(BaseModel):
     def content_hash(self) -> str:
         """16 hex digits that are equal exactly if all effective fields are, a default as the value that it stands for.
 
-        Values enter as the earliest version wrote them, so that its configs keep their hashes: the probe's batch size
-        always as a number, its epochs and rate as None and the stem as ``auto`` where those mean the same.
+        Values enter as the earliest version wrote its defaults: the probe's batch size always as a number, its epochs
+        and rate as None and the stem as ``auto`` where those mean the same. So its configs keep their hashes, but for
+        those in which the value of such a default was set explicitly.
         """
         fields = self._hashed()
         if "probe_batch_size" in fields:

@@ -164,10 +164,15 @@ def _cost_caption(first: EvaluatedTrial, second: EvaluatedTrial, costs: list[Met
     named = [(letter, trial.metrics.get("hardware")) for letter, trial in (("A", first), ("B", second))]
     if clocked and any(hardware for _, hardware in named):
         words.append("; ".join(f"{letter} on {hardware or 'unknown hardware'}" for letter, hardware in named) + ".")
-    shared = [letter for letter, trial in (("A", first), ("B", second)) if trial.metrics.get(trial.trainable.reused)]
+    shared = [letter for letter, trial in (("A", first), ("B", second)) if _has_reused(trial, costs)]
     if shared:
         words.append(f"{' and '.join(shared)} reused what another trial had trained: the cost is that of training it.")
     return " ".join(words)
+
+
+def _has_reused(trial: EvaluatedTrial, costs: list[Metric]) -> bool:
+    """Whether another trial had trained a part of what it needed, or all of it."""
+    return bool(trial.metrics.get(trial.trainable.reused)) or any(f"reused_{c.name}" in trial.metrics for c in costs)
 
 
 def _values_table(name: str, metrics: list[Metric], first: EvaluatedTrial, second: EvaluatedTrial) -> ReportTable:

@@ -132,9 +132,7 @@ def test_presets_leave_the_number_of_views_to_methods_that_fix_it() -> None:
 def test_presets_give_their_views_to_the_teacher_where_there_is_one() -> None:
     student = TrialConfig(method="deacl", num_views=1, probe_layer="backbone")
     fields = ROBUST_SSL.preset_fields("laptop", student)
-    assert fields == {k: v for k, v in LAPTOP.items() if k != "num_views"} | {
-        "teacher_num_views": LAPTOP["num_views"], "teacher_epochs": LAPTOP["epochs"]
-    }  # fmt: skip
+    assert fields == LAPTOP | {"teacher_num_views": LAPTOP["num_views"], "teacher_epochs": LAPTOP["epochs"]}
     pair = student.replace(teacher_method="simclr", teacher_num_views=2)
     assert "teacher_num_views" not in ROBUST_SSL.preset_fields("laptop", pair)
     assert ROBUST_SSL.preset_fields("paper", student) == {}

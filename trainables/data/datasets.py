@@ -108,7 +108,7 @@ def load_data(config: TrialConfig, on_progress: OnProgress | None = None) -> Tri
     if missing:
         raise ValueError(
             f"no training image is left of {shortened(missing)}: train_images={config.train_images}, "
-            f"validation_fraction={config.validation_fraction}"
+            f"probe_train_images={config.probe_train_images}, validation_fraction={config.validation_fraction}"
         )
     test_rows = stratified_rows(probed.test.labels, config.eval_samples, config.split_seed)
     return TrialData(

@@ -62,7 +62,9 @@ class ProbeTraining:
         encoder.requires_grad_(self.is_full)
         self.config, self.images, self.labels = config, images, labels
         self._batch_size = config.probe_recipe().batch_size
-        self.batches_per_epoch = math.ceil(len(images) / self._batch_size)
+        # BatchNorm in training mode needs two images: a last one that is alone is left out, another in every epoch.
+        is_one_alone = self.is_full and len(images) % self._batch_size == 1
+        self.batches_per_epoch = math.ceil((len(images) - is_one_alone) / self._batch_size)
         self.num_batches = num_epochs * self.batches_per_epoch
         self.batches_done = 0
         self.seconds = 0.0

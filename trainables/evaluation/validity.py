@@ -97,7 +97,7 @@ def checks_of_attack(
 
 def checks_of_autoattack(outcome: AutoAttackOutcome, *, is_random: bool) -> Found:
     """How far PGD is from AutoAttack, unless single draws make both uncertain, and the number of its warnings."""
-    num = len(next(iter(outcome.flags.values())))
+    num = min(len(correct) for correct in outcome.flags.values())
     found: Found = {"autoattack_warnings": (float(len(set(outcome.warnings))), num)}
     if not is_random:
         pairs = zip(outcome.known.values(), outcome.flags.values(), strict=True)

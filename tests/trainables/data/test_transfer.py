@@ -201,7 +201,11 @@ def test_the_pretraining_is_that_of_its_images_alone(tiny: Callable[..., TrialCo
     ("fields", "message"),
     [
         ({"probe_dataset": "digits"}, "probe_dataset must be other images than dataset; none: the same"),
-        ({"dataset": "imagefolder", "probe_dataset": "imagefolder"}, "probe_dataset must be other images"),
+        ({"dataset": "imagefolder", "probe_dataset": "imagefolder"}, "needs the folder of its files"),
+        (
+            {"dataset": "imagefolder", "probe_dataset": "imagefolder", "probe_data_root": "data"},
+            "probe_dataset must be other images",
+        ),
         ({"dataset": "stl10", "probe_dataset": "stl10", "probe_data_root": "x"}, "probe_dataset must be other images"),
         ({"dataset": "stl10_unlabeled", "method": "supervised"}, "supervised needs the labels .*dataset=stl10_unlabe"),
         ({"probe_dataset": "cifar10", "method": "supervised"}, "supervised needs the labels .*probe_dataset=cifar10"),

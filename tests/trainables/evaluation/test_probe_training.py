@@ -190,3 +190,15 @@ def test_probes_of_a_supervised_encoder_have_a_new_head(
     features = classifier.encoder.backbone(pixels)  # type: ignore[operator]
     torch.testing.assert_close(classifier(pixels), features @ classifier.head.weight.T + classifier.head.bias)
     assert not torch.allclose(classifier(pixels), encoder.eval()(pixels), atol=1e-2)
+
+
+def test_an_image_that_is_left_alone_is_no_batch_of_a_full_fine_tuning(
+    tiny: Callable[..., TrialConfig], labelled: tuple[Tensor, Tensor]
+) -> None:
+    config = tiny(probe="full_finetuning", **(RECIPE | {"probe_layer": "hidden", "probe_batch_size": 19}))
+    training = ProbeTraining(uneven(config), *labelled, NUM_CLASSES, config, num_epochs=2)
+    assert len(list(training.run())) == 2
+    alone = tiny(probe="robust_central", **(RECIPE | {"probe_batch_size": 19}))
+    assert len(list(ProbeTraining(uneven(alone), *labelled, NUM_CLASSES, alone, num_epochs=2).run())) == 4
+    with pytest.raises(ValueError, match="probe_batch_size must be at least 2 for probe full_finetuning"):
+        config.replace(probe_batch_size=1)

@@ -55,6 +55,9 @@ def test_a_found_encoder_gives_the_numbers_of_one_that_was_trained(
     for cost in ("view_passes", "train_pflop", "train_seconds"):
         assert second.metrics[f"reused_{cost}"] == second.metrics[cost] == first.metrics[cost]
     assert not any(isinstance(report, InterimReport | Progress) for report in reports), "nothing was trained"
+    passes = second.metrics["view_passes"]
+    _, reports = finish(config, data, tmp_path / "e.pt", milestones=(passes - 1,))
+    assert not any(isinstance(report, InterimReport) for report in reports), "also not in the last batch"
     other_probe, _ = finish(config.replace(probe="central", eval_pgd_steps=3), data, tmp_path / "e.pt")
     assert other_probe.metrics["is_encoder_shared"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.pt"]
