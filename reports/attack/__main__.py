@@ -3,12 +3,17 @@
     python -m reports.attack runs/crops_vs_epochs t0003
     python -m reports.attack runs/crops_vs_epochs t0003 --radius 4 --samples 100
     python -m reports.attack runs/crops_vs_epochs t0003 --checks
+    python -m reports.attack runs/crops_vs_epochs --checks
     python -m reports.attack one_trial
 
 For a complete trial of a study, the page is ``report/attack_<trial>.html`` in the study's folder, and an artifact of
 the trial's run if the study has an MLflow store. For a trial without a study, it is ``attack.html`` in its folder.
 
-Exit status: 0 if the page was written, 2 if the folder holds no such trial or its images are not found.
+Without a trial, ``--checks`` makes all checks of the attack on every trial of the study's front; the study's report
+shows them when it is built again.
+
+Exit status: 0 if the page was written or the front passed, 1 if a trial of the front failed a check, 2 if the folder
+holds no such trial or its images are not found.
 """
 
 import argparse
@@ -16,6 +21,7 @@ import sys
 from pathlib import Path
 
 from reports.attack.chosen_trial import ChosenTrial, choose_trial
+from study.record.journal import JOURNAL_NAME
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError(f"--radius must be within (0, 255]: {options.radius:g}")
         if options.samples is not None and options.samples < 1:
             raise ValueError(f"--samples must be at least 1: {options.samples}")
+        if options.checks and options.trial is None and (options.folder / JOURNAL_NAME).is_file():
+            return _check_front(options)
         chosen = choose_trial(options.folder, options.trial)
         _write(chosen, options)
     except (ValueError, OSError) as error:
@@ -37,6 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
 
         print(log_to_trial(chosen.study_dir, chosen.uid, chosen.page_path))
     return 0
+
+
+def _check_front(options: argparse.Namespace) -> int:
+    from reports.attack.front_checks import check_front
+    from trainables.run_trial import parse_device
+
+    failed = check_front(options.folder, parse_device(options.device), print)
+    return int(any(failed.values()))
 
 
 def _write(chosen: ChosenTrial, options: argparse.Namespace) -> None:
@@ -58,8 +74,8 @@ def _parser() -> argparse.ArgumentParser:
                         "one of the evaluation)")  # fmt: skip
     parser.add_argument("--samples", type=int, metavar="N", help="attack the first N test images alone (default: all "
                         "that the evaluation used)")  # fmt: skip
-    parser.add_argument("--checks", action="store_true", help="also make all checks of the attack, on validation "
-                        "images")  # fmt: skip
+    parser.add_argument("--checks", action="store_true", help="make all checks of the attack, on validation images; "
+                        "without a trial, on the study's front")  # fmt: skip
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     return parser
 

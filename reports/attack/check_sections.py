@@ -1,5 +1,6 @@
 """What the checks of the attack found, trial by trial; nothing here imports torch."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,25 +11,38 @@ from reports.page.html_templates import filled
 from reports.page.page import Section
 from reports.page.report_table import ReportTable
 from reports.page.tables import html_table
+from study.record.trial_folder import trial_folder
 from study.record.trials import TrialTable
 from trainables.evaluation.check_table import CHECKS, LIMITS, PREFIX, Check, failed_checks
 
 Checked = Mapping[str, Mapping[str, Any]]  # trial -> its metrics
 SHOWN_FAILURES = 5
+CHECKS_NAME = "checks.json"  # in a trial's folder: checks that were made of it later
 METHOD = (
     "A robust accuracy is no better than the attack that measured it. The checks are those by which reviewers judge "
     "such evaluations (arXiv:1902.06705, arXiv:2003.01690, arXiv:2206.13991), made on up to 100 validation images, "
     "and of AutoAttack where it ran. The longer ones are made where eval_checks is 'all', as it is in confirmations; "
-    "python -m reports.attack --checks makes all of them for one trial. Where a limit is a tolerated rate, it grants "
-    "what so high a rate makes of that many images in all but 0.1% of draws. A trial that failed one is on no front."
+    "python -m reports.attack --checks makes all of them on the front. Where a limit is a tolerated rate, it grants "
+    "what so high a rate makes of that many images in all but 0.1% of draws. A trial that failed one in its own "
+    "evaluation is on no front; one that failed a check made later stays on it, and is named here."
 )
 
 
 def check_sections(table: TrialTable, study_dir: Path) -> list[Section]:
     """A section on the checks of all complete trials; none if no trial has made any, as in earlier versions."""
     complete = table.study.with_state("complete")
-    checked = {trial.uid: trial.metrics for trial in complete if isinstance(trial.metrics.get(LIMITS), Mapping)}
+    found = {trial.uid: {**trial.metrics, **_made_later(trial_folder(study_dir, trial.uid))} for trial in complete}
+    checked = {uid: metrics for uid, metrics in found.items() if isinstance(metrics.get(LIMITS), Mapping)}
     return [section_of(checked)] if checked else []
+
+
+def _made_later(folder: Path) -> dict[str, Any]:
+    """The checks that ``reports.attack --checks`` has made of a trial since; none if the file is not whole."""
+    try:
+        found = json.loads((folder / CHECKS_NAME).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def section_of(checked: Checked) -> Section:

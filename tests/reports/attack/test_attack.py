@@ -17,10 +17,12 @@ from mlflow import MlflowClient
 from reports.attack.__main__ import main
 from reports.attack.attack_curve import CurvePoint, attack_flags, curve_points
 from reports.attack.attack_page import disagreements
+from reports.attack.check_sections import check_sections
 from reports.attack.chosen_trial import choose_trial
 from reports.build import build_report
 from reports.compare.compared_trials import read_trial
-from study.record.journal import Journal
+from study.record.journal import Journal, read_study
+from study.record.trials import tabulate
 from study.tracking.projection import MlflowProjection, tracking_uri
 from study.tracking.runs import read_runs
 from trainables.data.datasets import load_data
@@ -251,3 +253,16 @@ def test_all_checks_of_a_trial_are_on_its_page(copied: Path) -> None:
     assert "Can the attack be trusted?" in page
     for name in ("effective_rank", "unbounded", "stronger_attack", "black_box", "binarisation"):
         assert f"{name}: " in page
+
+
+@pytest.mark.slow
+def test_all_checks_of_a_front_are_in_its_report(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
+    study_dir = journal.path.parent
+    assert main([str(study_dir), "--checks"]) == 0
+    assert capsys.readouterr().out == "t0000: all checks passed\n", "the other one was stopped"
+    (section,) = check_sections(tabulate(read_study(study_dir)), study_dir)
+    checks, _ = section.exports
+    assert {"unbounded", "stronger_attack", "black_box", "binarisation"} <= set(checks.data["check"])
+    (study_dir / "trials" / "t0000" / "checks.json").write_text("{")
+    (section,) = check_sections(tabulate(read_study(study_dir)), study_dir)
+    assert "binarisation" not in set(section.exports[0].data["check"]), "half a file is none"
