@@ -87,9 +87,9 @@ def run_trial(
         checkpoint_path: where to keep the state; an interrupted trial resumes from it and gets the same numbers.
         checkpoint_seconds: minimum time between two checkpoints; one is always written at milestones and at the end of
             pretraining and of the probe.
-        encoder_path: where a finished encoder of exactly this pretraining is kept for other trials, or found. A trial
-            that finds one does not pretrain, and reports no milestones because the encoders at those points no longer
-            exist.
+        encoder_path: where a finished encoder of exactly this pretraining is kept for other trials, or found; a
+            teacher's is beside it. A trial that finds one does not pretrain, and reports no milestones because the
+            encoders at those points no longer exist; where it is the teacher's, this holds for that stage.
 
     Yields:
         ``Progress`` after batches, ``InterimReport`` at milestones, and finally one ``FinalReport``. ``train_loss`` in

@@ -99,7 +99,7 @@ CHECKS: tuple[Check, ...] = (
     Check("binarisation", "images with a planted adversarial example that the attack does not find", "%",
           "counted", 10.0,
           "the authors ask for 5% of an attack that is tuned to the defence; on honest encoders without an adversary "
-          "PGD-20, which is not, missed up to 12%; masked gradients miss most",
+          "PGD-20, which is not, missed up to 16%; masked gradients miss most",
           "the attack misses {value:.0f}% of planted adversarial examples (binarisation test)", "all"),
     Check("autoattack_gap", "largest difference between PGD and AutoAttack at a radius", "%", "counted", 3.0,
           "on honest networks PGD with a margin is within 1 to 3 points of AutoAttack",
