@@ -1,6 +1,7 @@
 """The page of a report: one self-contained HTML file."""
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Section:
         tables: shown at the end of the section.
         exports: tables that ``body`` shows in its own form; exported to files like ``tables``.
         method: plain text that a reader unfolds: how the numbers come about.
+        missing: why there is not the evidence for this section; it is then one line at the end of the page.
     """
 
     title: str
@@ -52,6 +54,12 @@ class Section:
     tables: tuple[ReportTable, ...] = ()
     exports: tuple[ReportTable, ...] = ()
     method: str = ""
+    missing: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """The id of the section's element, made from its title."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
 
 def render_page(table: TrialTable, sections: list[Section], note: str = "", reload_seconds: float | None = None) -> str:
@@ -74,12 +82,15 @@ def whole_page(title: str, header: str, sections: list[Section], reload_seconds:
     With ``reload_seconds``, an open page reloads itself at that interval until its reader interacts with it.
     """
     here = Path(__file__).parent
+    missing = [section for section in sections if section.missing]
+    sections = [section for section in sections if not section.missing]
     first_drawn = next((index for index, section in enumerate(sections) if section.figures), None)
     return filled(
         "page/templates/page.html",
         title=title,
         header=Markup(header),
         sections=sections,
+        missing=missing,
         drawings=[[_drawing(figure) for figure in section.figures.values()] for section in sections],
         tables=[[html_table(table) for table in section.tables] for section in sections],
         first_drawn=first_drawn,

@@ -246,7 +246,7 @@ def test_sections_of_the_trainable_are_before_the_last(new_study: NewStudy, monk
     monkeypatch.setattr(type(ROBUST_SSL), "asked_sections", {"more": f"{__name__}:own_sections"})
     study = new_study()
     fill(study)
-    titles = re.findall("<section><h2>(.*?)</h2>", build_report(study.study_dir).read_text(encoding="utf-8"))
+    titles = re.findall("<section[^>]*><h2>(.*?)</h2>", build_report(study.study_dir).read_text(encoding="utf-8"))
     assert titles[-2:] == [f"Own of {study.study_dir.name}", "All trials"] and len(set(titles)) == len(titles)
     asked = build_report(study.study_dir, asked=["more"]).read_text(encoding="utf-8")
     assert asked.count("<h2>Own of") == 2
