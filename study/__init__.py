@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from study.spec import (
         Ablation,
         Budget,
+        Comparison,
         Confirmation,
         Constraint,
         Factor,
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
         Search,
         StudySpec,
     )
-    from study.trainable import Context, Final, Interim, Metric, Progress, Trainable, as_trainable
+    from study.trainable import Context, Final, Interim, Measured, Metric, Progress, Trainable, as_trainable
 
 __all__ = [
     "Ablation",
     "Budget",
+    "Comparison",
     "Confirmation",
     "Constraint",
     "Context",
@@ -40,6 +42,7 @@ __all__ = [
     "Grid",
     "Interim",
     "LaptopPreset",
+    "Measured",
     "Metric",
     "MoAsha",
     "NoStopping",
@@ -64,6 +67,7 @@ _HOMES = {
     "Context": "study.trainable",
     "Final": "study.trainable",
     "Interim": "study.trainable",
+    "Measured": "study.trainable",
     "Metric": "study.trainable",
     "Progress": "study.trainable",
     "Trainable": "study.trainable",

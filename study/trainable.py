@@ -19,6 +19,7 @@ Nothing here imports torch or Ray.
 import hashlib
 import importlib
 import inspect
+import math
 import queue
 import sys
 import threading
@@ -109,6 +110,16 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A row of the trial's curve, which is kept in its folder: the ``progress``, and a number for each measure.
+
+    Nothing is decided by it. A trial that resumes may begin with the rows that it had before.
+    """
+
+    measures: Metrics
+
+
+@dataclass(frozen=True)
 class Interim:
     """An evaluation before the end: ``milestone`` (that of the context), the ``progress``, the interim metrics."""
 
@@ -131,7 +142,7 @@ class Final:
     save: Callable[[Path], None] | None = None
 
 
-Report = Progress | Interim | Final
+Report = Progress | Measured | Interim | Final
 
 
 @dataclass(frozen=True)
@@ -184,6 +195,7 @@ class Trainable:
         earlier: fields that were added to the config later -> what configs mean that were recorded without them; where
             that is the field's default, there is no need to say so.
         traded: two fields whose product decides the cost, such as views and epochs.
+        words: field -> how a number is said in a recipe, such as ``"{} epochs"``, or value -> words.
         grouping: fields by which figures are coloured, the first one that varies.
         confirmation: preset -> fields that confirming trials set; the entry ``""`` is for all other presets.
         confirmation_fields: fields that a confirmation may set; empty: any.
@@ -206,6 +218,7 @@ class Trainable:
     evaluation_fields: tuple[str, ...] = ()
     earlier: Mapping[str, Any] = {}
     traded: tuple[str, str] | None = None
+    words: Mapping[str, str | Mapping[str, str]] = {}
     grouping: tuple[str, ...] = ()
     confirmation: Mapping[str, Mapping[str, Any]] = {}
     confirmation_fields: tuple[str, ...] = ()
@@ -291,6 +304,14 @@ class Trainable:
         """A shell command that runs ``config`` alone; None if there is none."""
         return None
 
+    def model(self, config: Any, folder: Path) -> tuple[Any, Any] | None:
+        """What a complete trial has learned, from the files in its ``folder``; None if it has kept nothing.
+
+        Returns:
+            A torch module on the CPU, in evaluation mode, or a function; and an example of its input as an array.
+        """
+        return None
+
 
 _by_path: dict[str, Trainable] = {}  # those made in this process; in others they are imported
 
@@ -311,8 +332,9 @@ class FunctionTrainable(Trainable):
         progress: str,
         total: str | Callable[[Any], int] | None,
         load: Callable[[Any], Any] | None,
+        model: Callable[[Any, Path], tuple[Any, Any] | None] | None = None,
     ) -> None:
-        self.path, self.config, self.progress = _path_of(function), config, progress
+        self.path, self.config, self.progress, self._model = _path_of(function), config, progress, model
         self._function, self._metrics, self._total, self._load = function, metrics, total, load
         if vars(config).get("trainable", self.path) != self.path:
             raise ValueError(f"{config.__name__} is the config of {config.trainable}: {self.path} needs one of its own")  # type: ignore[attr-defined]
@@ -333,17 +355,23 @@ class FunctionTrainable(Trainable):
             return None
         return int(getattr(config, self._total) if isinstance(self._total, str) else self._total(config))
 
+    def model(self, config: Any, folder: Path) -> tuple[Any, Any] | None:
+        """What ``model`` returns."""
+        return None if self._model is None else self._model(config, folder)
+
     def load_data(self, config: Any, on_progress: Callable[[int, int], None] | None = None) -> Any:
         """What ``load`` returns."""
         return None if self._load is None else self._load(config)
 
     def run(self, config: Any, data: Any, context: Context) -> Iterator[Report]:
-        """The function's reports: those due at milestones as ``Interim``, the last one as ``Final``."""
+        """The function's reports: all as ``Measured``, those due as ``Interim`` as well, the last one as ``Final``."""
         arguments = (config,) if self._load is None else (config, data)
         total, pending, number, last = self.total_progress(config, 1), [*context.milestones], 0, None
         for number, metrics in enumerate(self._reports(arguments, context), start=1):
             last = {self.progress: number} | {name: _as_plain(value) for name, value in metrics.items()}
             done = last[self.progress]
+            if isinstance(done, int | float) and math.isfinite(done):
+                yield Measured(last)
             while pending and done >= pending[0] and (total is None or done < total):
                 yield Interim({"milestone": pending.pop(0)} | last)
             yield Progress(min(1.0, done / total) if total else 0.0)
@@ -364,6 +392,7 @@ def as_trainable(
     progress: str = "steps",
     total: str | Callable[[Any], int] | None = None,
     load: Callable[[Any], Any] | None = None,
+    model: Callable[[Any, Path], tuple[Any, Any] | None] | None = None,
 ) -> Callable[[Callable[..., Any]], FunctionTrainable]:
     """Makes a training function a ``Trainable``, and ``config`` the model of its configs; see ``FunctionTrainable``.
 
@@ -374,6 +403,7 @@ def as_trainable(
         total: the field of the config that says how much progress a whole training is, or a function of the config;
             early stopping needs it.
         load: loads the data from the base config, once for all trials.
+        model: makes the model that MLflow shows from a config and a trial's folder, see ``Trainable.model``.
 
     Example:
         >>> class Config(BaseModel, frozen=True):
@@ -385,11 +415,13 @@ def as_trainable(
         ...         yield {"accuracy": 90.0 + epoch}
         >>> reports = [*fit.run(Config(), None, Context(folder=Path("unused"), milestones=[1]))]
         >>> reports[0]
+        Measured(measures={'epochs': 1, 'accuracy': 90.0})
+        >>> reports[1]
         Interim(metrics={'milestone': 1, 'epochs': 1, 'accuracy': 90.0})
         >>> reports[-1].metrics
         {'epochs': 2, 'accuracy': 91.0}
     """
-    return lambda function: FunctionTrainable(function, config, metrics, progress, total, load)
+    return lambda function: FunctionTrainable(function, config, metrics, progress, total, load, model)
 
 
 def load_trainable(path: str) -> Trainable:

@@ -16,7 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("trainables", "study", "reports", "search_spaces")
 OF_STUDY_FOR_TRAINABLES = {
-    "study.trainable", "study.settings", "study.streams", "study.files", "study.record.trial_folder"
+    "study.trainable", "study.settings", "study.streams", "study.files", "study.record.curves",
+    "study.record.measures", "study.record.trial_folder",
 }  # fmt: skip
 WITH_NAMES_OF_ALL = "study/__init__.py"  # its table of public names knows of the reports
 HEAVY = {"torch", "ray", "mlflow"}

@@ -24,6 +24,7 @@ class TrialCheckpoint:
         self._path, self._config, self._data_checksum = path, config, data_checksum
         self.is_encoder_shared = False  # whether another trial trained that of the current stage
         self.reported: list[int] = []  # milestones whose reports have been taken
+        self.evaluated: list[dict[str, float]] = []  # the accuracies at milestones, as rows of the curve
         self.probe: dict[str, Any] | None = None  # the state of its training for the final evaluation
 
     def save(self, stages: Stages) -> None:
@@ -35,6 +36,7 @@ class TrialCheckpoint:
             "data": self._data_checksum,
             "is_encoder_shared": self.is_encoder_shared,
             "reported": self.reported,
+            "evaluated": self.evaluated,
             "probe": None if self.probe is None else {"config": self._config.content_hash(), "state": self.probe},
             "state": stages.finished_state() if stages.is_finished else stages.state_dict(),
         }
@@ -63,6 +65,7 @@ class TrialCheckpoint:
         stages.load_state_dict(saved["state"])
         self.is_encoder_shared = saved["is_encoder_shared"]
         self.reported = saved.get("reported", [])  # earlier versions kept none
+        self.evaluated = saved.get("evaluated", [])
         probe = saved.get("probe")  # an earlier version saved the head alone; the probe is then trained again
         self.probe = probe["state"] if probe is not None and probe["config"] == self._config.content_hash() else None
         return True

@@ -37,7 +37,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from study.trainable import Context, Final, Interim, Metric, Progress, Report, Trainable
+from study.trainable import Context, Final, Interim, Measured, Metric, Progress, Report, Trainable
 from trainables.table_files import TABLES, Curve, Key, Table, read_table
 
 CLOCK_FIELD = "seconds_per_recorded_second"
@@ -78,6 +78,7 @@ class RecordedTable(Trainable):
         for report in curve:
             done = report.get(self.progress, 1)
             yield from _wait(started, report, curve[-1], getattr(config, CLOCK_FIELD))
+            yield Measured({self.progress: done} | report)
             while pending and pending[0] <= done < total:
                 yield Interim({"milestone": pending.pop(0)} | report)
             yield Progress(min(1.0, done / total))

@@ -6,9 +6,10 @@ torch is imported only where a trial runs or its data are loaded, so that a stud
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.trainable import Context, Direction, Final, Interim, Metric, Progress, Report, Split, Trainable
+from study.trainable import Context, Direction, Final, Interim, Measured, Metric, Progress, Report, Split, Trainable
 from trainables.presets import PRESETS, command_line, preset_fields
 from trainables.pretraining.methods import METHODS
 from trainables.trial_config import ATTACK_INFIX, DATA_FIELDS, EARLIER, NORMS, TrialConfig, resolve_paths
@@ -31,6 +32,20 @@ COSTS = (
     Metric("view_passes", "minimize", "training view passes", kind="cost", is_known=True,
            units=((1e9, "billion"), (1e6, "million"), (1e3, "thousand"), (1, ""))),
 )  # fmt: skip
+
+WORDS: dict[str, str | dict[str, str]] = {  # of a recipe
+    "num_views": "{} views",
+    "epochs": "{} epochs",
+    "adversary": {
+        "none": "standard training",
+        "free": "free training",
+        "pgd": "PGD training",
+        "fgsm": "one-step training",
+    },
+    "replays": "{} replays",
+    "view_scale_min": "smallest crop {:.2f}",
+    "precision": {"fp32": "fp32", "bf16": "bf16"},
+}
 
 
 class RobustSSL(Trainable):
@@ -56,6 +71,7 @@ class RobustSSL(Trainable):
     )  # fmt: skip
     earlier = EARLIER
     traded = ("num_views", "epochs")
+    words = WORDS
     grouping = ("adversary", "method")
     confirmation = {
         "": {"eval_autoattack_samples": 1000, "eval_checks": "all"},
@@ -114,6 +130,7 @@ class RobustSSL(Trainable):
         encoder = None
         if context.shared_folder is not None:
             encoder = context.shared_folder / "encoders" / encoder_name(config, data.pretraining_checksum, device.type)
+        measured: list[dict[str, float]] = []
         for report in run_trial(
             config,
             data,
@@ -122,7 +139,10 @@ class RobustSSL(Trainable):
             checkpoint_path=context.checkpoint_path,
             checkpoint_seconds=CHECKPOINT_SECONDS,
             encoder_path=encoder,
+            on_measured=measured.append,
         ):
+            yield from map(Measured, measured)
+            measured.clear()
             match report:
                 case InterimReport(metrics=metrics):
                     yield Interim(metrics)
@@ -215,6 +235,21 @@ class RobustSSL(Trainable):
     def command(self, config: TrialConfig) -> str:
         """``python -m trainables.run_trial`` with the settings that differ from a preset."""
         return command_line(config)
+
+    def model(self, config: TrialConfig, folder: Path) -> tuple[Any, Any] | None:
+        """The attacked classifier: images (N, 3, S, S) in [0, 1] to logits; the example is made of random pixels.
+
+        None for the probe ``n_views``, which draws other views in each call: a saved graph would repeat the same ones.
+        """
+        import numpy as np
+        import torch
+
+        from trainables.run_trial import CLASSIFIER_NAME, load_classifier
+
+        if config.probe == "n_views" or not (folder / CLASSIFIER_NAME).is_file():
+            return None
+        pixels = np.random.default_rng(0).random((2, 3, config.image_size, config.image_size), dtype=np.float32)
+        return load_classifier(folder, config, torch.device("cpu")), pixels
 
 
 def losses_in_words(config: TrialConfig) -> list[str]:

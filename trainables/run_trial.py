@@ -8,7 +8,6 @@ trains on scikit-learn's digits with the laptop preset; ``--preset paper`` is th
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -17,17 +16,19 @@ from torch import nn
 from torch.nn.utils import skip_init
 
 from study.files import make_folder, replacing
+from study.record.curves import CurveFile
 from study.record.trial_folder import save_result
 from study.settings import explain, parse_settings
+from study.trainable import CHECKPOINT_NAME
 from trainables.data.datasets import load_data
-from trainables.evaluation.check_table import LIMITS
-from trainables.evaluation.evaluate import Metrics
 from trainables.evaluation.probe import ProbedClassifier
 from trainables.presets import PRESETS, preset_fields
 from trainables.pretraining.encoders import HeadedEncoder, build_encoder
 from trainables.pretraining.pretrain import TrialDiverged
+from trainables.robust_ssl import ROBUST_SSL
 from trainables.trial import FinalReport, Progress, run_trial
 from trainables.trial_config import TrialConfig, resolve_paths
+from trainables.trial_terminal import ProgressLine, print_metrics
 from trainables.whole_files import DamagedFile, load_state
 
 CLASSIFIER_NAME = "classifier.pt"
@@ -54,8 +55,15 @@ def main(arguments: list[str] | None = None) -> int:
     for field in sorted(set(given.ineffective_settings()) & set(settings)):
         print(f"warning: {field} has no effect in this config", file=sys.stderr)
     print(f"trial {config.content_hash()}: {config.dataset}, {config.encoder}, {config.method}, {config.adversary}")
+    folder = Path(options.output) if options.output is not None else None
     try:
-        _run(config, data, device, options.output)
+        _run(config, data, device, folder)
+    except KeyboardInterrupt:
+        how = (
+            "the same command goes on where its last checkpoint was" if folder else "nothing was kept without --output"
+        )
+        print(f"interrupted; {how}", file=sys.stderr)
+        return 130
     except (ValueError, TrialDiverged, MemoryError, torch.OutOfMemoryError) as error:
         message, *_ = str(error).splitlines() or ["out of memory"]
         print(f"error: {message}", file=sys.stderr)
@@ -112,29 +120,32 @@ def load_classifier(folder: Path, config: TrialConfig, device: torch.device) -> 
     return classifier.to(device).eval().requires_grad_(False)
 
 
-def _run(config: TrialConfig, data, device: torch.device, output: str | None) -> None:  # type: ignore[no-untyped-def]
-    folder = Path(output) if output else None
-    printed_at = time.monotonic()
-    checkpoint = folder / "checkpoint.pt" if folder else None
-    for report in run_trial(config, data, device, checkpoint_path=checkpoint):
-        if isinstance(report, Progress) and time.monotonic() - printed_at > 5:
-            print(f"  pretraining {report.share_done:4.0%}, {report.view_passes:,} view passes")
-            printed_at = time.monotonic()
-        if isinstance(report, FinalReport):
-            _print_metrics(report.metrics)
-            if folder:
-                save_classifier(report.classifier, config, folder)
-                save_result(folder, TrialConfig.trainable, config.model_dump(mode="json"), report.metrics, report.flags)
-                print(f"saved to {folder}")
+def _run(config: TrialConfig, data, device: torch.device, folder: Path | None) -> None:  # type: ignore[no-untyped-def]
+    curve = CurveFile(folder, ROBUST_SSL.progress) if folder else None
+    is_pretraining = True
+    with ProgressLine() as line:
 
+        def on_step(what: str, share: float) -> None:
+            nonlocal is_pretraining
+            is_pretraining = False
+            line.show(what, share)
 
-def _print_metrics(metrics: Metrics) -> None:
-    limits = metrics.get(LIMITS, {})
-    for name, value in metrics.items():
-        if name != LIMITS:
-            limit = limits.get(name.removeprefix("check_"))
-            shown = f"{value:.4g}" if isinstance(value, float) else f"{value}"
-            print(f"  {name:28} {shown}" + ("" if limit is None else f" (limit {limit:.4g})"))
+        for report in run_trial(
+            config,
+            data,
+            device,
+            checkpoint_path=folder / CHECKPOINT_NAME if folder else None,
+            on_measured=curve.add if curve else lambda row: None,
+            on_step=on_step,
+        ):
+            if isinstance(report, Progress) and is_pretraining:
+                line.show("pretraining", report.share_done, f"{report.view_passes:,} view passes")
+    assert isinstance(report, FinalReport)
+    print_metrics(report.metrics, ROBUST_SSL.metrics(config))
+    if folder:
+        save_classifier(report.classifier, config, folder)
+        save_result(folder, TrialConfig.trainable, config.model_dump(mode="json"), report.metrics, report.flags)
+        print(f"saved to {folder}")
 
 
 def print_decoding(done: int, total: int) -> None:
@@ -147,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=PRESETS, default="laptop", help="what --set changes (default: laptop)")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="any field of TrialConfig")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
-    parser.add_argument("--output", help="folder for result, per-image flags, weights and checkpoint")
+    parser.add_argument("--output", help="folder for result, curve, per-image flags, weights and checkpoint")
     return parser
 
 

@@ -20,7 +20,7 @@ from trainables.checkpoint import TrialCheckpoint
 from trainables.data.datasets import TrialData
 from trainables.evaluation.autoattack_adapter import MIN_AUTOATTACK_CLASSES
 from trainables.evaluation.corrupted_accuracy import require_corrupted_images
-from trainables.evaluation.evaluate import Metrics, evaluate_final, evaluate_interim
+from trainables.evaluation.evaluate import Metrics, OnStep, evaluate_final, evaluate_interim
 from trainables.evaluation.probe import ProbedClassifier
 from trainables.evaluation.probe_training import ProbeTraining
 from trainables.evaluation.robust_accuracy import Flags
@@ -30,6 +30,7 @@ from trainables.pretraining.cost import finetuning_pflop
 from trainables.pretraining.shared_encoder import SharedEncoder, encoder_name
 from trainables.pretraining.stages import Stages
 from trainables.trial_config import TrialConfig
+from trainables.trial_curve import OnMeasured, TrialCurve
 
 SECONDS_BETWEEN_LOOKS = 1.0  # between checks for an encoder that another trial is training
 
@@ -74,6 +75,8 @@ def run_trial(
     checkpoint_path: Path | None = None,
     checkpoint_seconds: float = 30.0,
     encoder_path: Path | None = None,
+    on_measured: OnMeasured = lambda row: None,
+    on_step: OnStep = lambda what, share: None,
 ) -> Iterator[Progress | InterimReport | FinalReport]:
     """Runs one trial and yields its reports as they become available; nothing is logged, and no global seed is set.
 
@@ -90,6 +93,9 @@ def run_trial(
         encoder_path: where a finished encoder of exactly this pretraining is kept for other trials, or found; a
             teacher's is beside it. A trial that finds one does not pretrain, and reports no milestones because the
             encoders at those points no longer exist; where it is the teacher's, this holds for that stage.
+        on_measured: takes each row of the trial's curve (``TrialCurve``); of an encoder that is shared, its training's.
+        on_step: takes what follows the pretraining, such as the probe or the evaluation, in words, and the share of it
+            that is done.
 
     Yields:
         ``Progress`` after batches, ``InterimReport`` at milestones, and finally one ``FinalReport``. ``train_loss`` in
@@ -107,7 +113,8 @@ def run_trial(
         images, labels = data.pretraining.tensors()
         stages = Stages(config, images, labels, device)
         checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
-        pretrained = partial(_pretrain, stages, data, config, milestones, checkpoint, checkpoint_seconds)
+        curve = TrialCurve(stages, checkpoint, on_measured)
+        pretrained = partial(_pretrain, stages, data, config, milestones, checkpoint, checkpoint_seconds, curve)
         with SharedEncoder(encoder_path) as shared:
             if not checkpoint.load(stages):
                 checkpoint.is_encoder_shared = yield from _is_found(shared, stages)
@@ -118,11 +125,12 @@ def run_trial(
                 shared.save(stages.finished_state())
         probe = _final_probe(stages, data, config)
         share = _share_of_pretraining(stages, data, config)
-        for done in _train_probe(probe, stages, checkpoint, checkpoint_seconds):
+        for done in _train_probe(probe, stages, checkpoint, checkpoint_seconds, curve):
+            on_step("full fine-tuning" if probe.is_full else "probe", done)
             if share < 1:
                 yield Progress(stages.view_passes, share + (1 - share) * done)
         attacks_done = None if checkpoint_path is None else _autoattack_progress(checkpoint_path)
-        metrics, flags = evaluate_final(stages, probe, data, config, attacks_done)
+        metrics, flags = evaluate_final(stages, probe, data, config, attacks_done, on_step)
         metrics |= {"train_loss": stages.current.whole_mean_loss(), "is_encoder_shared": checkpoint.is_encoder_shared}
         metrics |= stages.reused_costs(is_current_shared=checkpoint.is_encoder_shared)
         metrics["hardware"] = ", then ".join(stages.hardware())
@@ -181,6 +189,7 @@ def _pretrain(
     milestones: Sequence[int],
     checkpoint: TrialCheckpoint,
     checkpoint_seconds: float,
+    curve: TrialCurve,
 ) -> Iterator[Progress | InterimReport]:
     """Pretrains to the end of the current stage, reporting at milestones and keeping checkpoints."""
     pretraining, total = stages.current, stages.total_view_passes
@@ -199,14 +208,18 @@ def _pretrain(
             train_loss = pretraining.mean_loss()
             checkpoint.save(stages)
             metrics = evaluate_interim(stages, data, config) | {"train_loss": train_loss}
+            curve.tell_accuracies(metrics)
             while pending and stages.view_passes >= pending[0]:
                 yield InterimReport({"milestone": pending[0]} | metrics)
                 checkpoint.reported.append(pending.pop(0))
             checkpoint.save(stages)
 
+    curve.tell()
     yield from reports_due()  # for a checkpoint that was written just before its report was lost
     saved_at = time.monotonic()
     for _ in pretraining.run():
+        if pretraining.batches_done % pretraining.batches_per_epoch == 0:
+            curve.tell()
         yield Progress(stages.view_passes, share * stages.view_passes / total)
         yield from reports_due()
         if time.monotonic() - saved_at > checkpoint_seconds:
@@ -224,13 +237,16 @@ def _final_probe(stages: Stages, data: TrialData, config: TrialConfig) -> ProbeT
 
 
 def _train_probe(
-    probe: ProbeTraining, stages: Stages, checkpoint: TrialCheckpoint, checkpoint_seconds: float
+    probe: ProbeTraining, stages: Stages, checkpoint: TrialCheckpoint, checkpoint_seconds: float, curve: TrialCurve
 ) -> Iterator[float]:
     """Trains a probe to the end, from where ``checkpoint`` has it, if it has; yields the share that is done."""
     if checkpoint.probe is not None:
         probe.load_state_dict(checkpoint.probe)
+    curve.tell(probe)
     saved_at = time.monotonic()
     for _ in probe.run():
+        if probe.batches_done % probe.batches_per_epoch == 0:
+            curve.tell(probe)
         yield probe.batches_done / probe.num_batches
         if probe.is_finished or time.monotonic() - saved_at > checkpoint_seconds:
             checkpoint.probe = probe.state_dict()

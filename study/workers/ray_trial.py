@@ -17,8 +17,9 @@ from typing import Any, TextIO
 
 from ray import tune
 
+from study.record.curves import CurveFile
 from study.record.trial_folder import CRASH_NAME, save_result
-from study.trainable import Context, Final, Interim, Progress, Report, load_trainable
+from study.trainable import Context, Final, Interim, Measured, Progress, Report, load_trainable
 from study.workers.memory_cap import allocated_bytes, cap_process
 from study.workers.worker_errors import WorkerUnusable, tells_of_memory
 
@@ -90,6 +91,7 @@ class StudyTrial(tune.Trainable):
         self._data = trainable.data_here(self._data, trial_config)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._note_crashes()
+        self._curve = CurveFile(self._folder, trainable.progress)
         context = Context(
             folder=self._folder,
             shared_folder=Path(config["shared_folder"]),
@@ -113,6 +115,8 @@ class StudyTrial(tune.Trainable):
         for report in self._reports:
             self._seconds = before + monotonic() - started
             match report:
+                case Measured(measures=measures):
+                    self._curve.add(measures)
                 case Interim(metrics=metrics):
                     self._require(metrics, "milestone")
                     return {"kind": "interim", "report": json.dumps(metrics | {"worker_seconds": self._seconds})}

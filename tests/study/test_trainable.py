@@ -27,6 +27,7 @@ from study.trainable import (
     Final,
     FunctionTrainable,
     Interim,
+    Measured,
     Metric,
     Progress,
     Report,
@@ -77,6 +78,7 @@ def test_the_last_report_is_the_result(style: FunctionTrainable, tmp_path: Path)
     reports = run(style, tmp_path, epochs=4)
     assert reports[-1] == Final({"epochs": 4, "score": loops.score(style.config(), 4)})
     assert [report.share_done for report in of(Progress, reports)] == [0.25, 0.5, 0.75, 1.0]
+    assert [report.measures for report in of(Measured, reports)][-1] == reports[-1].metrics, "all reports are measured"
     assert of(Interim, reports) == [] and len(of(Final, reports)) == 1
 
 
@@ -106,7 +108,7 @@ def test_a_report_that_passes_several_milestones_is_given_for_each(tmp_path: Pat
 @BOTH
 def test_an_exception_comes_through_as_it_was_raised(style: FunctionTrainable, tmp_path: Path) -> None:
     reports = style.run(style.config(fails_at=3), None, Context(tmp_path))
-    assert [next(reports) for _ in range(2)] == [Progress(1 / 9), Progress(2 / 9)]
+    assert of(Progress, [next(reports) for _ in range(4)]) == [Progress(1 / 9), Progress(2 / 9)]
     with pytest.raises(RuntimeError, match=r"^diverged in epoch 3$"):
         next(reports)
 
@@ -137,7 +139,8 @@ def test_a_callback_waits_until_its_next_report_is_wanted(tmp_path: Path) -> Non
     reports = waits.run(Waits(), None, Context(tmp_path))
     next(reports)
     assert begun == [0]
-    assert [type(report) for report in reports] == [Progress, Progress, Final] and begun == [0, 1, 2]
+    assert [type(report) for report in reports] == [Progress, *([Measured, Progress] * 2), Final]
+    assert begun == [0, 1, 2]
 
 
 def test_progress_is_counted_where_it_is_not_told(tmp_path: Path) -> None:
@@ -145,6 +148,21 @@ def test_progress_is_counted_where_it_is_not_told(tmp_path: Path) -> None:
     assert [report.metrics["steps"] for report in of(Interim, reports)] == [2]
     assert reports[-1].metrics["steps"] == 3  # type: ignore[union-attr]
     assert {report.share_done for report in of(Progress, reports)} == {0.0}, "nobody knows"
+
+
+def test_a_report_without_a_number_for_its_progress_is_no_row_of_the_curve(tmp_path: Path) -> None:
+    """The training goes on: only the result must say how far it is."""
+
+    class Config(BaseModel, frozen=True):
+        seed: int = 0
+
+    @as_trainable(config=Config, metrics=[Metric("accuracy")])
+    def fit(config: Config, context: Context) -> Iterator[dict[str, Any]]:
+        for progress in (None, float("nan"), "two", 3):
+            yield {"steps": progress, "accuracy": 50.0}
+
+    reports = [*fit.run(Config(), None, Context(folder=tmp_path))]
+    assert [one for one in reports if isinstance(one, Measured)] == [Measured({"steps": 3, "accuracy": 50.0})]
 
 
 def test_a_function_that_reports_nothing_has_no_result(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from study.trainable import Context, Final, Interim, Progress, load_trainable, trainable_of
+from study.trainable import Context, Final, Interim, Measured, Progress, load_trainable, trainable_of
 from trainables.evaluation import autoattack_adapter, evaluate
 from trainables.presets import LAPTOP, PRESETS
 from trainables.pretraining.cost import count_pass_cost, finetuning_pflop, train_pflop_per_batch
@@ -69,7 +69,7 @@ def test_a_trial_reports_what_is_described(tmp_path: Path) -> None:
     reports = list(ROBUST_SSL.run(CONFIG, data, Context(tmp_path / "trial", tmp_path, milestones=(200,))))
     (interim,) = (report for report in reports if isinstance(report, Interim))
     final = reports[-1]
-    assert isinstance(final, Final) and all(isinstance(r, Progress | Interim) for r in reports[:-1])
+    assert isinstance(final, Final) and all(isinstance(r, Progress | Measured | Interim) for r in reports[:-1])
     described = ROBUST_SSL.metrics(CONFIG)
     assert {metric.name for metric in described if metric.is_interim} <= set(interim.metrics)
     assert {metric.name for metric in described if metric.is_final} <= set(final.metrics)

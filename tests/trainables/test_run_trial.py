@@ -2,15 +2,20 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from study.record.curves import read_curve
+from study.record.intervals import wilson_95
 from study.settings import parse_settings
 from trainables import trial as trial_module
 from trainables.data.datasets import load_data
@@ -18,6 +23,7 @@ from trainables.presets import AUTHORS, LAPTOP
 from trainables.run_trial import CLASSIFIER_NAME, load_classifier, main, save_classifier
 from trainables.trial import FinalReport, run_trial
 from trainables.trial_config import TrialConfig
+from trainables.trial_terminal import ProgressLine
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +50,22 @@ def test_writes_result_flags_and_weights(tmp_path: Path, capsys: pytest.CaptureF
         for name in ("val_clean", "test_clean", "val_pgd_8", "test_pgd_16"):
             assert flags[name].shape == (50,)
             assert result["metrics"][name] == pytest.approx(100 * flags[name].mean())
+    curve = read_curve(output)
+    assert curve is not None and curve["epoch"].tolist() == [1] and curve["view_passes"].tolist() == [200]
+    assert curve["train_loss"].tolist() == [result["metrics"]["train_loss"]]
+    value, low, high = result["metrics"]["val_clean"], *wilson_95(result["metrics"]["val_clean"], 50)
+    assert f"  {'val_clean':28} {value:.1f} % [{low:.1f}, {high:.1f}]\n" in printed.out
+    assert re.search(r"^  training compute +[0-9.]+ [MG]FLOP$", printed.out, re.MULTILINE)
+    assert re.search(r"^  training view passes +200$", printed.out, re.MULTILINE)
+    stages = (
+        "pretraining ",
+        "probe ",
+        "evaluation on validation images ",
+        "evaluation on test images ",
+        "checks of the",
+    )
+    starts = [printed.out.index(f"\n  {stage}") for stage in stages]
+    assert starts == sorted(starts)
     saved = torch.load(output / "classifier.pt", weights_only=True)
     assert saved["config"] == config.content_hash()
     assert saved["classifier"]["head.weight"].shape == (10, 16)
@@ -117,6 +139,35 @@ def test_photographs_at_224_pixels(make_photographs: Callable[[Path, int], Path]
     assert metrics["val_n"] == metrics["test_n"] == 12 and metrics["view_passes"] == 40
     shapes = {np.load(path, mmap_mode="r").shape for path in (tmp_path / "cache").rglob("*.npy")}
     assert shapes == {(60, 3, 224, 224), (20, 3, 224, 224)}
+
+
+def test_progress_is_one_line_of_a_terminal_and_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    now = [0.0]
+    monkeypatch.setattr("trainables.trial_terminal.time.monotonic", lambda: now[0])
+    terminal = Terminal()
+    with ProgressLine(terminal) as line:
+        for share in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5):
+            now[0] = share
+            line.show("pretraining", share, "x" * 200)
+        line.show("probe", 1.0)
+    shown = terminal.getvalue().split("\r\x1b[K")[1:]
+    assert [text.split(",")[0] for text in shown] == [
+        "  pretraining   0%", "  pretraining  20%", "  pretraining  40%", "  probe 100%", ""
+    ]  # fmt: skip
+    assert "\n" not in terminal.getvalue() and max(map(len, shown)) == shutil.get_terminal_size().columns - 1
+
+
+def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trial_module, "require_memory", interrupted)
+    assert main(arguments()) == 130
+    assert capsys.readouterr().err == "interrupted; nothing was kept without --output\n"
 
 
 def test_runs_without_output(

@@ -320,8 +320,12 @@ def test_an_evaluation_goes_on_with_the_head_it_had(
 ) -> None:
     config, path = CONFIG.replace(epochs=1, **changes), tmp_path / "checkpoint.pt"
     whole = final(list(run_trial(config, data, CPU)))
+
+    def interrupted(*given: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(evaluate, "correct_under_attack", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(evaluate, "correct_under_attack", interrupted)
         list(run_trial(config, data, CPU, checkpoint_path=path))
     with monkeypatch.context() as patched:
         patched.setattr(ProbeTraining, "_loss", lambda *given: pytest.fail("trained once more"))

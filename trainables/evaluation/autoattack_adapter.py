@@ -41,6 +41,7 @@ def correct_under_autoattack(
     progress_path: Path | None = None,
     norm: Norm = "linf",
     warn: Callable[[str], None] = lambda text: None,
+    on_share: Callable[[float], None] = lambda share: None,
 ) -> Flags:
     """Which images withstand AutoAttack (Croce and Hein, arXiv:2003.01690) at every radius in ``norm``.
 
@@ -64,6 +65,7 @@ def correct_under_autoattack(
             classifier and images are not run again.
         norm: of the radii.
         warn: called with each warning that the package logs, also those of attacks that are not run again.
+        on_share: takes the share of the attacks that are done, after each.
 
     Returns:
         ``{"aa_4": flags, ...}`` or ``{"aa_l2_128": flags, ...}``, boolean of shape (N,).
@@ -101,6 +103,7 @@ def correct_under_autoattack(
                 )
                 survives[rows.cpu().numpy()] = ~broken
             progress.note(name, survives)
+            on_share(len(progress.done) / (len(config.final_radii_255(norm)) * len(_stages(classifier))))
         flags[f"aa_{ATTACK_INFIX[norm]}{radius_255:g}"] = survives.copy()
     for text in progress.warnings:
         warn(text)

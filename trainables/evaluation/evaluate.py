@@ -1,6 +1,8 @@
 """All that is measured of an encoder: during pretraining on validation images, at the end on test images too."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ from trainables.pretraining.stages import Stages
 from trainables.trial_config import ATTACK_INFIX, NORMS, TrialConfig
 
 Metrics = dict[str, Any]
+OnStep = Callable[[str, float], None]
+STEPS = {"val": "evaluation on validation images", "test": "evaluation on test images"}
 
 
 def evaluate_interim(stages: Stages, data: TrialData, config: TrialConfig) -> Metrics:
@@ -50,12 +54,17 @@ def evaluate_interim(stages: Stages, data: TrialData, config: TrialConfig) -> Me
 
 
 def evaluate_final(
-    stages: Stages, probe: ProbeTraining, data: TrialData, config: TrialConfig, attacks_done: Path | None
+    stages: Stages,
+    probe: ProbeTraining,
+    data: TrialData,
+    config: TrialConfig,
+    attacks_done: Path | None,
+    on_step: OnStep = lambda what, share: None,
 ) -> tuple[Metrics, Flags]:
     """Accuracies, checks and costs with a trained probe.
 
     AutoAttack, the one part that can take hours, keeps its progress in the file ``attacks_done``, which is valid only
-    for a bit-identical classifier.
+    for a bit-identical classifier. ``on_step`` takes what is being evaluated, in words, and the share that is done.
     """
     started = time.monotonic()
     classifier = probe.classifier
@@ -68,21 +77,27 @@ def evaluate_final(
     warnings: list[str] = []
     train = data.train.tensors()
     for split, part in (("val", data.validation), ("test", data.test)):
-        found = correct_under_attack(classifier, *part.tensors(), config)
+        told = partial(on_step, STEPS[split])
+        told(0.0)
+        found = correct_under_attack(classifier, *part.tensors(), config, on_share=told)
         found |= _knn_flags(stages.encoder, train, part.tensors(), config)
         if config.eval_l2_radii_255:
-            found |= correct_under_attack(classifier, *part.tensors(), config, norm="l2")
+            found |= correct_under_attack(
+                classifier, *part.tensors(), config, norm="l2", on_share=partial(on_step, f"{STEPS[split]}, l2")
+            )
         metrics |= accuracies(found, split)
         flags |= {f"{split}_{name}": correct for name, correct in found.items()}
     if config.autoattack_splits():
-        outcome = _autoattack(classifier, data, flags, config, attacks_done)
+        outcome = _autoattack(classifier, data, flags, config, attacks_done, on_step)
         flags |= outcome.flags
         metrics |= {name: percent_correct(correct) for name, correct in outcome.flags.items()}
         metrics |= {f"{name.partition('_')[0]}_aa_n": len(correct) for name, correct in outcome.flags.items()}
         checks |= checks_of_autoattack(outcome, is_random=classifier.is_stochastic)
         warnings += [f"AutoAttack: {text}" for text in outcome.warnings]
     for split in config.corrupted_splits():
+        on_step(f"{STEPS[split]}, corrupted", 0.0)
         metrics |= corrupted_accuracies(classifier, data, split, config)
+    on_step("checks of the attack", 0.0)
     validation = data.validation.tensors()
     metrics["chance_accuracy"] = data.chance_percent
     num = len(validation[1])
@@ -105,7 +120,12 @@ def _knn_flags(
 
 
 def _autoattack(
-    classifier: ProbedClassifier, data: TrialData, flags: Flags, config: TrialConfig, attacks_done: Path | None
+    classifier: ProbedClassifier,
+    data: TrialData,
+    flags: Flags,
+    config: TrialConfig,
+    attacks_done: Path | None,
+    on_step: OnStep,
 ) -> AutoAttackOutcome:
     """AutoAttack in each norm on the first images of each split; those that PGD broke at the same radius are broken."""
     withstood: Flags = {}
@@ -118,7 +138,9 @@ def _autoattack(
         names = {radius: f"{split}_pgd_{ATTACK_INFIX[norm]}{radius:g}" for radius in config.final_radii_255(norm)}
         known = {radius: flags[name][: len(images)] for radius, name in names.items()}
         done = None if attacks_done is None else attacks_done.with_suffix(f".{split}_{norm}.json")
-        found = correct_under_autoattack(classifier, images, labels, known, config, done, norm, warnings.append)
+        told = partial(on_step, f"{STEPS[split]}, AutoAttack {norm}")
+        told(0.0)
+        found = correct_under_autoattack(classifier, images, labels, known, config, done, norm, warnings.append, told)
         withstood |= {f"{split}_{name}": correct for name, correct in found.items()}
         by_pgd |= {names[radius]: correct for radius, correct in known.items()}
     return AutoAttackOutcome(withstood, by_pgd, warnings)

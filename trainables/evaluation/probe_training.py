@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.data.stored_images import Images
+from trainables.epoch_measures import EpochMeasures
 from trainables.evaluation.probe import ProbedClassifier, frozen_features, probed_layer, to_pixels
 from trainables.pgd import pgd, random_perturbation
 from trainables.pretraining.encoders import Encoder, HeadedEncoder
@@ -68,6 +69,7 @@ class ProbeTraining:
         self.num_batches = num_epochs * self.batches_per_epoch
         self.batches_done = 0
         self.seconds = 0.0
+        self.measures = EpochMeasures(self.device)  # of a full fine-tuning
         self.optimiser, self.schedule = self._build_optimiser(num_epochs)
 
     @property
@@ -93,16 +95,25 @@ class ProbeTraining:
                 order = self._order()
             chosen = order[batch * self._batch_size : (batch + 1) * self._batch_size]
             self.optimiser.zero_grad()
-            self._loss(chosen, cached).backward()
+            loss = self._loss(chosen, cached)
+            loss.backward()
             self.optimiser.step()
             self.batches_done += 1
-            if self.batches_done % self.batches_per_epoch == 0:
+            epoch, rate = self.batches_done // self.batches_per_epoch, self.optimiser.param_groups[0]["lr"]
+            is_end_of_epoch = self.batches_done % self.batches_per_epoch == 0
+            if is_end_of_epoch:
                 self.schedule.step()
                 head = self.classifier.head
                 require_finite(torch.cat([head.weight.flatten(), head.bias]), "the weights of the probe")
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
-            self.seconds += time.perf_counter() - started
+            seconds = time.perf_counter() - started
+            self.seconds += seconds
+            if self.is_full:
+                self.measures.add_loss(loss)
+                self.measures.add_batch(len(chosen), seconds)
+                if is_end_of_epoch:
+                    self.measures.end_epoch(epoch, rate)
             yield
         self.classifier.eval().requires_grad_(False)
 
@@ -115,6 +126,7 @@ class ProbeTraining:
             "schedule": None if self.is_finished else self.schedule.state_dict(),
             "batches_done": self.batches_done,
             "seconds": self.seconds,
+            "measures": self.measures.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -126,6 +138,8 @@ class ProbeTraining:
             self.optimiser.load_state_dict(state["optimiser"])
             self.schedule.load_state_dict(state["schedule"])
         self.batches_done, self.seconds = state["batches_done"], state["seconds"]
+        if "measures" in state:  # earlier versions had none
+            self.measures.load_state_dict(state["measures"])
 
     def _loss(self, chosen: Tensor, cached: Tensor | None) -> Tensor:
         """The loss of the batch of images with the indices ``chosen`` (B,)."""

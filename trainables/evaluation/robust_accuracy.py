@@ -1,6 +1,6 @@
 """Clean and PGD accuracy, kept per image; monotone in the radius unless the classifier is random."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ def correct_under_attack(
     config: TrialConfig,
     radii_255: Sequence[float] | None = None,
     norm: Norm = "linf",
+    on_share: Callable[[float], None] = lambda share: None,
 ) -> Flags:
     """Which images are classified correctly, clean and under PGD at every radius of the final evaluation in ``norm``.
 
@@ -44,6 +45,7 @@ def correct_under_attack(
         config: the ``eval_*`` fields.
         radii_255: radii in ascending order, instead of those of ``config``.
         norm: of the radii.
+        on_share: takes the share of the images that are done, after each batch.
 
     Returns:
         ``{"clean": flags, "pgd_4": flags, ...}``, or ``{"clean": flags, "pgd_l2_128": flags, ...}``, each boolean of
@@ -56,10 +58,10 @@ def correct_under_attack(
     if classifier.training:
         raise ValueError("the classifier must be in evaluation mode: BatchNorm would adapt to the attacked batch")
     size = evaluation_batch(classifier)
-    parts = [
-        _attack_batch(classifier, *batch, config, radii_255 or config.final_radii_255(norm), norm, number)
-        for number, batch in enumerate(zip(images.split(size), labels.split(size), strict=True))
-    ]
+    radii, parts = radii_255 or config.final_radii_255(norm), []
+    for number, batch in enumerate(zip(images.split(size), labels.split(size), strict=True)):
+        parts.append(_attack_batch(classifier, *batch, config, radii, norm, number))
+        on_share(min(1.0, (number + 1) * size / len(images)))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

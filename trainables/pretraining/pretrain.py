@@ -14,6 +14,7 @@ from timm.optim.lars import Lars
 from torch import Tensor, nn
 
 from trainables.data.stored_images import Images
+from trainables.epoch_measures import EpochMeasures
 from trainables.hardware import hardware_name
 from trainables.pgd import ascent_direction, pgd, random_perturbation, within_ball
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
@@ -80,6 +81,7 @@ class Pretraining:
         self._loss_count = 0
         self._last_mean_loss = math.nan
         self._whole_sum, self._whole_count = torch.zeros((), device=device), 0  # of the losses since the beginning
+        self.measures = EpochMeasures(device)
         self._pflop_per_batch = train_pflop_per_batch(config, self.pass_cost, config.batch_size)
         self.hardware: list[str] = []  # that ``train_seconds`` were clocked on
 
@@ -124,7 +126,7 @@ class Pretraining:
             started = time.perf_counter()
             self.train_batch()
             self._synchronise()
-            self.train_seconds += time.perf_counter() - started
+            self._note_batch(time.perf_counter() - started)
             yield
             self.encoder.train()
 
@@ -195,6 +197,7 @@ class Pretraining:
             "whole_sum": self._whole_sum,
             "whole_count": self._whole_count,
             "hardware": self.hardware,
+            "measures": self.measures.state_dict(),
         }
 
     def finished_state(self) -> dict[str, Any]:
@@ -223,6 +226,8 @@ class Pretraining:
         self._whole_sum = state.get("whole_sum", state["loss_sum"]).to(self.device, copy=True)
         self._whole_count = state.get("whole_count", state["loss_count"])
         self.hardware = state.get("hardware", ["unknown hardware"])
+        if "measures" in state:  # earlier versions had none
+            self.measures.load_state_dict(state["measures"])
 
     def _next_batch(self) -> tuple[Tensor, Tensor | None]:
         """Views (V, B, 3, S, S) and labels (B,) of the next batch; an incomplete last batch of an epoch is dropped."""
@@ -358,10 +363,18 @@ class Pretraining:
         self.optimiser.step()
         for total in (self._loss_sum, self._whole_sum):
             total += loss.detach()
+        self.measures.add_loss(loss)
         if self.second_network is not None:
             self.second_network.follow(self.encoder, update / (self.num_batches * self.config.updates_per_batch()))
         self._loss_count += 1
         self._whole_count += 1
+
+    def _note_batch(self, seconds: float) -> None:
+        self.train_seconds += seconds
+        self.measures.add_batch(self.config.batch_size, seconds)
+        epoch, batch = divmod(self.batches_done, self.batches_per_epoch)
+        if batch == 0:
+            self.measures.end_epoch(epoch, self.optimiser.param_groups[0]["lr"])
 
     def _synchronise(self) -> None:
         if self.device.type == "cuda":

@@ -91,6 +91,17 @@ class Stages:
         reused = [stage for stage, is_shared in zip(self.stages, shared, strict=False) if is_shared]
         return {f"reused_{name}": value for name, value in _costs(reused).items()} if reused else {}
 
+    def curve(self) -> list[dict[str, float]]:
+        """What was measured of each epoch so far, by ``view_passes`` of the whole trial; a teacher's by other names."""
+        rows, before = [], 0
+        for stage in self.stages:
+            prefix = "" if stage is self.stages[-1] else "teacher_"
+            for row in stage.measures.rows:
+                passes = before + int(row["epoch"]) * stage.batches_per_epoch * stage.view_passes_per_batch
+                rows.append({"view_passes": passes} | {prefix + name: value for name, value in row.items()})
+            before += stage.num_batches * stage.view_passes_per_batch
+        return rows
+
     def advance(self, is_shared: bool) -> None:
         """Goes on to the next stage, whose teacher is the encoder of the stage that has just ended."""
         teacher = self.current
@@ -100,7 +111,7 @@ class Stages:
         hand_over(teacher.encoder, self.current)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of the current stage, and what is still needed of earlier ones: their seconds."""
+        """The state of the current stage, and what is still needed of earlier ones: their seconds and measures."""
         return self.current.state_dict() | self._earlier()
 
     def finished_state(self) -> dict[str, Any]:
@@ -111,14 +122,15 @@ class Stages:
         """Restores a state that either of the above returned for an equal pretraining config."""
         earlier = state.get("earlier", [])  # earlier versions had one stage
         self.shared = [is_shared for is_shared, *_ in earlier]
-        for stage, (_, seconds, hardware) in zip(self.stages, earlier, strict=False):
+        for stage, (_, seconds, hardware, *rows) in zip(self.stages, earlier, strict=False):
             stage.batches_done, stage.train_seconds, stage.hardware = stage.num_batches, seconds, hardware
+            stage.measures.rows = [dict(row) for row in (rows[0] if rows else [])]  # earlier versions had none
         self.current.load_state_dict(state)
 
     def _earlier(self) -> dict[str, Any]:
         ended = self.stages[: len(self.shared)]
         pairs = zip(self.shared, ended, strict=True)
-        return {"earlier": [(is_shared, stage.train_seconds, stage.hardware) for is_shared, stage in pairs]}
+        return {"earlier": [(is_shared, s.train_seconds, s.hardware, s.measures.rows) for is_shared, s in pairs]}
 
 
 def _costs(stages: list[Pretraining]) -> dict[str, float]:

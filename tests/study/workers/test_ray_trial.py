@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from study.record.curves import read_curve
 from study.workers.memory_cap import allocated_bytes
 from study.workers.ray_trial import StudyTrial, breaks_the_process
 from study.workers.worker_errors import WorkerUnusable
@@ -164,8 +165,21 @@ def test_any_trainable_is_run_by_its_path(tmp_path: Path) -> None:
     }  # fmt: skip
     assert final["kind"] == "final" and final["report"].pop("worker_seconds") >= seconds > 0
     assert final["report"] == {"epochs": 4, "score": 45.0, "threads": 3}
+    curve = read_curve(tmp_path / "trial")
+    assert curve is not None and curve.to_dict("list") == {
+        "epochs": [1, 2, 3, 4], "score": [15.0, 25.0, 35.0, 45.0], "threads": [3, 3, 3, 3]
+    }  # fmt: skip
     saved = json.loads((tmp_path / "trial" / "result.json").read_text())
     assert (saved["trainable"], saved["config"], saved["metrics"]["score"]) == (f"{path}:loop", {"seed": 5}, 45.0)
+
+
+def test_another_attempt_at_a_trial_leaves_one_curve(tmp_path: Path) -> None:
+    path = tmp_path / "loop.py"
+    path.write_text(LOOP)
+    for fails_at, seed, expected in ((3, 0, [10.0, 20.0]), (0, 5, [15.0, 25.0, 35.0, 45.0])):
+        run_loop(f"{path}:loop", tmp_path / "trial", fails_at=fails_at, seed=seed)
+        curve = read_curve(tmp_path / "trial")
+        assert curve is not None and curve["score"].tolist() == expected
 
 
 def test_an_error_of_cuda_is_raised_so_that_ray_replaces_the_worker(tmp_path: Path) -> None:

@@ -167,7 +167,9 @@ def test_a_trial_that_found_an_encoder_still_says_so_where_it_goes_on_after_an_i
     first, _ = finish(config, data, tmp_path / "e.pt")
     kept = {"checkpoint_path": tmp_path / "c.pt"}
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(evaluate, "correct_under_attack", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(
+            evaluate, "correct_under_attack", lambda *given, **named: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         finish(config, data, tmp_path / "e.pt", **kept)
     resumed, _ = finish(config, data, tmp_path / "e.pt", **kept)
     assert resumed.metrics["is_encoder_shared"]
