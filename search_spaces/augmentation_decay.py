@@ -5,7 +5,7 @@ python -m study.run --space search_spaces/augmentation_decay.py
 
 from optuna.distributions import CategoricalDistribution
 
-from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from study.spec import Comparison, Factor, Grid, LaptopPreset, StudySpec
 from trainables.trial_config import TrialConfig
 
 STRONG = {"augmentation": "emp_ssl", "view_scale_min": 0.08, "augmentation_decay": "none"}
@@ -24,6 +24,11 @@ STUDY = StudySpec(
             },
         ),
         Factor(name="adversary", distribution=CategoricalDistribution(["free", "none"])),
+    ),
+    compares=Comparison(
+        arms={"stays strong": {"views": "strong"}, "weakens": {"views": "strong to weak"}},
+        given={"adversary": "free"},
+        means={"better": "Yes.", "equal": "No, it is as good.", "worse": "No."},
     ),
     design=Grid(),
     seeds=(0, 1, 2),

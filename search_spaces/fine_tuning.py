@@ -37,6 +37,7 @@ STUDY = StudySpec(
         Factor(name="adversary", distribution=CategoricalDistribution(["none", "free"])),
         Factor(name="probes", levels=PROBES),
     ),
+    asks=("probes",),
     design=Grid(),
     laptop=LaptopPreset(base={"probe_epochs": 10, "probe_learning_rate": 0.1, "probe_attack_steps": 5}),
 )  # fmt: skip

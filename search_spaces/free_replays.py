@@ -27,6 +27,7 @@ STUDY = StudySpec(
             },
         ),
     ),
+    asks=("replays", "views"),
     design=Grid(),
     laptop=LaptopPreset(
         factors=(

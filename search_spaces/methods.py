@@ -52,6 +52,7 @@ STUDY = StudySpec(
     question="Which self-supervised objective gives the most robust features per compute?",
     base=TrialConfig(method="simclr", num_views=2),
     factors=factors(MANY),
+    asks=("method", "views"),
     design=Grid(),
     seeds=(0, 1, 2),
     # A target network of momentum 0.996 hardly leaves its random start in a thousand updates.

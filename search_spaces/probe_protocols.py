@@ -22,6 +22,7 @@ STUDY = StudySpec(
             when={"probe": ("n_views",)},
         ),
     ),
+    asks=("probe", "probe_layer", "probe_threat"),
     design=Grid(),
     laptop=LaptopPreset(base={"probe_views": 4, "eval_samples": 100}),
 )

@@ -34,6 +34,7 @@ STUDY = StudySpec(
         Factor(name="views", levels=SCALES),
         Factor(name="adversary", distribution=CategoricalDistribution(["free", "none"])),
     ),
+    asks=("views",),
     design=Grid(),
     seeds=(0, 1, 2),
     laptop=LaptopPreset(seeds=(0,)),

@@ -7,7 +7,7 @@ python -m study.run --space search_spaces/two_stages.py
 
 from typing import Any
 
-from study.spec import Factor, Grid, LaptopPreset, StudySpec
+from study.spec import Comparison, Factor, Grid, LaptopPreset, StudySpec
 from trainables.trial_config import TrialConfig
 
 STUDENT: dict[str, Any] = {"method": "deacl", "num_views": 1, "augmentation": "padded_crop"}
@@ -35,6 +35,10 @@ STUDY = StudySpec(
         teacher_epochs=9,
     ),
     factors=(Factor(name="recipe", levels=recipes(num_views=16, epochs=10, student_passes=336)),),
+    compares=Comparison(
+        arms={name: {"recipe": name} for name in ("EMP-SSL, free", "teacher, then PGD")},
+        means={"better": "Yes.", "equal": "No, not cheaper.", "worse": "No."},
+    ),
     design=Grid(),
     seeds=(0, 1, 2),
     laptop=LaptopPreset(

@@ -113,6 +113,7 @@ def rows_study(
         question=question,
         base=(base or TrialConfig()).replace(eval_losses=PAPER_LOSSES),
         factors=_factors(rows, probes),
+        asks=("probe",) if probes else (),
         design=Grid(),
         seeds=(0, 1, 2),
         laptop=LaptopPreset(

@@ -62,6 +62,8 @@ class OptunaSearch:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         earlier = configurations(record, len(self._spec.seeds))
         known = {self._known_identity(configuration) for configuration in earlier}
+        arms = self._spec.compares.choices() if self._spec.compares else {}
+        known |= {self._identity(params) for params in arms.values()}
         study = self._study(record, len(earlier))
         several = self._knows_cost and not self._entry.draws_evenly
         num_candidates = self._design.cheapest_of if several else 1

@@ -1,4 +1,4 @@
-"""Which trial a study runs next, as a function of its journal: further seeds, new configurations, confirmations."""
+"""Which trial a study runs next, as a function of its journal: comparison, seeds, new configurations, confirmations."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from study.decisions.ablation import Choice, Outcome, as_params, outcomes, wanted_choices
 from study.decisions.confirmation import next_confirmation
 from study.record.configurations import Configuration, configurations, spent
-from study.record.journal import FINISHED, Purpose, StudyRecord, TrialRecord
+from study.record.journal import FINISHED, Purpose, StudyRecord, TrialRecord, configuration_name
 from study.spec import Ablation, Budget, Grid, Params, Rungs, Search, StudySpec
 from study.spec.choices import enumerate_grid
 from study.trainable import trainable_of
@@ -58,6 +58,9 @@ class Plan:
 
     def _next_given(self, record: StudyRecord) -> Upcoming | str | None:
         """The next trial as a function of ``record`` alone."""
+        compared = next(iter(self._comparisons_left(record)), None)
+        if compared is not None:
+            return compared
         known = configurations(record, len(self._spec.seeds))
         further = self._next_seed(known)
         if isinstance(further, Upcoming):
@@ -78,7 +81,23 @@ class Plan:
             begun = sum(max(len(c.trials), seeds if c.state in ("running", "complete") else 0) for c in known)
         confirming = len([trial for trial in record.trials.values() if trial.purpose == "confirmation"])
         left = max(0, self._num_configurations(record, known) - len(known))
-        return begun + left * seeds + max(confirming, self._spec.confirmation.runs)
+        compared = len([trial for trial in record.trials.values() if trial.purpose == "comparison"])
+        compared += len(self._comparisons_left(record))
+        return begun + left * seeds + compared + max(confirming, self._spec.confirmation.runs)
+
+    def _comparisons_left(self, record: StudyRecord) -> list[Upcoming]:
+        """The trials of the comparison that are not begun, seed by seed, without those that the grid has anyway."""
+        compares, own = self._spec.compares, self._spec.seeds
+        if compares is None:
+            return []
+        in_grid = [(params, seed) for params in self._grid for seed in own]
+        begun = {(t.configuration, t.seed) for t in record.trials.values() if t.purpose == "comparison"}
+        return [
+            Upcoming(params, seed, purpose="comparison")
+            for seed in compares.seeds(own)
+            for params in compares.choices().values()
+            if (params, seed) not in in_grid and (configuration_name(params), self._seed + seed) not in begun
+        ]
 
     def _num_configurations(self, record: StudyRecord, known: list[Configuration]) -> int:
         if self._num_when_exhausted == len(known):
@@ -140,8 +159,8 @@ class Plan:
     def _next_confirmation(self, record: StudyRecord) -> Upcoming | str | None:
         if self._spec.confirmation.runs == 0:
             return None
-        searching = [trial for trial in record.trials.values() if trial.purpose == "search"]
-        if any(trial.state not in FINISHED for trial in searching):
+        others = [trial for trial in record.trials.values() if trial.purpose != "confirmation"]
+        if any(trial.state not in FINISHED for trial in others):
             return WAIT
         confirmation = next_confirmation(record, self._spec, self._seed)
         return None if confirmation is None else Upcoming(*confirmation, purpose="confirmation")

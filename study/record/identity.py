@@ -65,23 +65,28 @@ def require_same_study(study_dir: Path, spec: Mapping[str, Any], trainable: Trai
 
 
 def _defining_part(spec: Mapping[str, Any], unimportant: tuple[str, ...], trainable: Trainable) -> dict[str, Any]:
-    """The spec without what affects no result: the question, what metrics are called, where equal data lie."""
+    """The spec without what affects no result: question and answer, names of metrics, where data lie."""
     nowhere = dict.fromkeys(unimportant)
     design = dict(spec["design"])
     design |= {end: as_meant(design[end], trainable) | nowhere for end in ("from_", "to") if end in design}
     path = Path(spec["trainable"]).name  # a file may have been moved
     base = as_meant(spec["base"], trainable) | nowhere
-    changes = {"question": None, "metrics": None, "trainable": path, "design": design, "base": base}
-    return dict(spec) | changes
+    compares = spec.get("compares") and dict(spec["compares"]) | {"means": None}
+    changes = {"trainable": path, "design": design, "base": base, "compares": compares}
+    return dict(spec) | dict.fromkeys(("question", "metrics", "asks", "smallest_difference")) | changes
 
 
 def _is_extension(path: str, old: Any, new: Any) -> bool:
-    """Whether a difference only extends the study: more trials or budget, or seeds appended to the old ones."""
+    """Whether a difference only extends the study: more trials, pairs or budget, a comparison, or appended seeds."""
     if path == "seeds":
         return bool(new[: len(old)] == old)
     if path.startswith("design.budget."):
         return new is None or (old is not None and old <= new)
-    return path in ("design.trials", "confirmation.runs") and None not in (old, new) and bool(old <= new)
+    if path == "compares":
+        return old is None
+    return (
+        path in ("design.trials", "confirmation.runs", "compares.pairs") and None not in (old, new) and bool(old <= new)
+    )
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -8,7 +8,8 @@ can be rebuilt from it. The events, each with ``time`` in Unix seconds:
   ``environment`` (versions, git revision, machine)
 - ``resumed``: ``environment``, and ``spec``, which may have been extended
 - ``proposed``: ``uid``, ``number``, ``params`` (factor -> value), ``config`` (every field of the trial's config),
-  ``purpose`` (``search``, or ``confirmation`` of a member of the front), ``sampler_attrs`` (notes of the sampler)
+  ``purpose`` (``search``, ``comparison`` of the arms of the question, or ``confirmation`` of a member of the front),
+  ``sampler_attrs`` (notes of the sampler)
 - ``launched``: ``uid``, ``attempt`` (1, 2, ...)
 - ``reported``: ``uid``, ``metrics`` at a milestone (``milestone``, the trainable's ``progress``, ``val_clean``, ...)
 - ``decided``: ``uid``, ``milestone``, ``decision`` (``continue``, ``stop``, or ``audit``: the rule would stop the
@@ -49,8 +50,13 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 Event = dict[str, Any]
 State = Literal["proposed", "running", "complete", "stopped", "failed"]
-Purpose = Literal["search", "confirmation"]
+Purpose = Literal["search", "comparison", "confirmation"]
 FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
+
+
+def configuration_name(params: dict[str, Any]) -> str:
+    """Factor values as canonical JSON."""
+    return json.dumps(params, sort_keys=True)
 
 
 @dataclass
@@ -65,6 +71,7 @@ class TrialRecord:
     sampler_attrs: dict[str, Any] = field(default_factory=dict)
     state: State = "proposed"
     reports: list[dict[str, Any]] = field(default_factory=list)  # interim evaluations, in the order of their milestones
+    reported_at: list[float] = field(default_factory=list)  # when each of them was made
     decisions: list[Event] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)  # of a complete trial: val_*, test_*, cost, checks
     reason: str = ""  # why it was stopped or failed
@@ -82,7 +89,7 @@ class TrialRecord:
     @cached_property
     def configuration(self) -> str:
         """The factor values as canonical JSON; the same for trials that differ only in their seed."""
-        return json.dumps(self.params, sort_keys=True)
+        return configuration_name(self.params)
 
     @property
     def is_audited(self) -> bool:
@@ -103,7 +110,7 @@ class StudyRecord:
     last_event: str = ""  # its kind
     last_event_at: float | None = None
     active_seconds: float = 0.0  # wall time under a driver, over all starts
-    searched: dict[str, list[TrialRecord]] = field(init=False)  # trials by configuration, without confirmations
+    searched: dict[str, list[TrialRecord]] = field(init=False)  # by configuration, those of the search alone
 
     def __post_init__(self) -> None:
         self.searched = {}
@@ -157,6 +164,7 @@ def apply(record: StudyRecord, event: Event) -> None:
             trial.launched_at, trial.relaunched_at = trial.launched_at or event["time"], event["time"]
         case "reported":
             trial.reports.append(event["metrics"])
+            trial.reported_at.append(event["time"])
         case "decided":
             trial.decisions.append(event)
             record.decisions.append(event)

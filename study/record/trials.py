@@ -13,6 +13,7 @@ from study.record.front_probability import front_certainty
 from study.record.journal import StudyRecord, TrialRecord
 from study.record.measures import Row, interval_of
 from study.record.metrics import metrics_of, trainable_in
+from study.record.recipe import varying
 from study.record.seed_noise import SeedNoise
 from study.settings import COLUMN_NAMES
 from study.trainable import Metric, Trainable
@@ -50,6 +51,11 @@ class TrialTable:
     def trainable(self) -> Trainable | None:
         """The trainable of the study; None if it cannot be imported here."""
         return trainable_in(self.study)
+
+    @cached_property
+    def varying(self) -> list[str]:
+        """The factors that have more than one value among the trials, or all if none has (``recipe.varying``)."""
+        return varying(self.factors, (trial.params for trial in self.study.trials.values()))
 
     @property
     def examples(self) -> str:
@@ -209,7 +215,9 @@ def configuration_frame(
             values = np.array([rounded(value) for value in one.by_seed(name).values()])
             is_known = len(values) == len(one.seeds) if name in needed else len(values) > 0
             row[name] = rounded(float(values.mean())) if is_known else np.nan
-            row[SPREAD_PREFIX + name] = rounded(float(values.std(ddof=1))) if len(values) > 1 else np.nan
+            # Not exactly 0 for equal values, because of their mean.
+            spread = float(values.std(ddof=1)) if len(values) > 1 and np.ptp(values) > 0 else 0.0
+            row[SPREAD_PREFIX + name] = rounded(spread) if len(values) > 1 else np.nan
             row[COUNT_PREFIX + name] = len(values)
         rows.append(row)
     numbers = [prefix + name for name in names for prefix in ("", SPREAD_PREFIX, COUNT_PREFIX)]

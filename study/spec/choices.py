@@ -71,18 +71,19 @@ def check_space(spec: StudySpec) -> None:
 
 
 def extreme_configs(spec: StudySpec) -> list[Any]:
-    """The configs of the references and of every combination of extreme factor values, with their confirmations.
+    """The configs of references, arms and every combination of extreme factor values, with their confirmations.
 
     Raises:
         ValueError: naming the impossible combination.
     """
-    for params in spec.references:
+    fixed = [*spec.references, *(spec.compares.choices().values() if spec.compares else ())]
+    for params in fixed:
         require_choice(params, spec)
     configs = []
     # Some combinations between the two ends of an ablation are impossible; the ablation skips them as it goes.
     is_ablation = isinstance(spec.design, Ablation)
     extremes = [] if is_ablation else _combinations(spec, {f.name: f.extremes() for f in spec.factors})
-    for params in [*spec.references, *extremes]:
+    for params in [*fixed, *extremes]:
         try:
             configs.append(spec.config(params, seed=0))
         except ValidationError as error:
@@ -103,11 +104,11 @@ def require_choice(params: Params, spec: StudySpec) -> None:
             if factor.name in params:
                 if not _is_in_domain(params[factor.name], factor):
                     raise ValueError(
-                        f"reference {params}: {factor.name}={params[factor.name]!r} is not in {factor.domain()}"
+                        f"reference or arm {params}: {factor.name}={params[factor.name]!r} is not in {factor.domain()}"
                     )
                 fields |= factor.changes(params[factor.name])
     if sorted(params) != sorted(wanted):
-        raise ValueError(f"reference {params} must give values to exactly these factors: {', '.join(wanted)}")
+        raise ValueError(f"reference or arm {params} must give values to exactly these factors: {', '.join(wanted)}")
 
 
 def _is_in_domain(value: Any, factor: Factor) -> bool:

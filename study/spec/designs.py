@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from study.settings import replaced, require_known_field
-from study.spec.factors import Factor
+from study.spec.factors import Factor, Params
 from study.spec.part import Part
 from study.spec.samplers import SAMPLERS
 from study.trainable import trainable_of
@@ -148,6 +148,52 @@ def _changes_nothing(changes: Mapping[str, Any], config: BaseModel) -> bool:
         return trainable.identity(replaced(config, changes)) == trainable.identity(config)
     except ValidationError:  # some configs between the two ends of an ablation are impossible
         return False
+
+
+class Comparison(Part):
+    """What a study's question is about: arms that are compared seed by seed. Their trials are never stopped early.
+
+    They are run before all others and take no part in a search, which neither counts nor learns from them, and proposes
+    no arm again. Those that a grid has anyway are not run twice.
+
+    Args:
+        arms: name -> its factor values; every other arm is compared with the first.
+        given: factor values that all arms have in common.
+        pairs: with how many seeds each arm is run, the study's own first, then the smallest others.
+        means: verdict -> what it says of the question, such as ``{"better": "Yes, and more.", "worse": "No."}``.
+
+    Example:
+        >>> widths = Comparison(arms={"narrow": {"width": 8}, "wide": {"width": 64}}, given={"rate": 0.1}, pairs=5)
+        >>> widths.choices()
+        {'narrow': {'rate': 0.1, 'width': 8}, 'wide': {'rate': 0.1, 'width': 64}}
+        >>> widths.seeds((3,))
+        (3, 0, 1, 2, 4)
+    """
+
+    arms: Mapping[str, Params]
+    given: Params = {}
+    pairs: int = 3
+    means: Mapping[Literal["better", "equal", "worse"], str] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> "Comparison":
+        if self.pairs < 1:
+            raise ValueError(f"pairs must be at least 1: pairs={self.pairs}")
+        if taken := sorted({name for arm in self.arms.values() for name in arm if name in self.given}):
+            raise ValueError(f"an arm must not set what is given for all: {taken[0]!r}")
+        arms = list(self.arms.values())
+        if len(arms) < 2 or any(arm in arms[:place] for place, arm in enumerate(arms)):
+            raise ValueError(f"a comparison needs at least two arms, all of them different: {dict(self.arms)}")
+        return self
+
+    def choices(self) -> dict[str, Params]:
+        """Arm -> all of its factor values."""
+        return {name: dict(self.given) | arm for name, arm in self.arms.items()}
+
+    def seeds(self, own: tuple[int, ...]) -> tuple[int, ...]:
+        """The seeds that each arm is run with, where ``own`` are those of the study."""
+        others = [seed for seed in range(self.pairs + len(own)) if seed not in own]
+        return (*own, *others[: max(0, self.pairs - len(own))])
 
 
 class Confirmation(Part):

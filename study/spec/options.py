@@ -31,6 +31,7 @@ class StudyCommand:
     audit: float | None = None
     seed: int = 0
     seeds: list[int] | None = None
+    pairs: int | None = None
     confirm: int | None = None
     deterministic: int | None = None
     name: str | None = None
@@ -41,6 +42,8 @@ class StudyCommand:
     memory_per_trial: float | None = None
     concurrency: int | None = None
     address: str | None = None
+    tracking_uri: str | None = None
+    register_models: str | None = None
 
 
 def study_parser() -> argparse.ArgumentParser:
@@ -84,6 +87,7 @@ def study_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="run each config with --seed plus each of them",
     )
+    add("--pairs", type=int, metavar="N", help="seeds of each arm of the study's comparison; more than before extends")
     add(
         "--confirm",
         type=int,
@@ -106,6 +110,8 @@ def study_parser() -> argparse.ArgumentParser:
     add("--memory-per-trial", type=float, metavar="GIB", help="memory that a trial may allocate; default: no cap")
     add("--concurrency", type=int, help="trials at a time; default: as many as fit")
     add("--address", help="address of a running Ray cluster, or auto; default: Ray on this machine")
+    add("--tracking-uri", metavar="URI", help="of MLflow; default: MLFLOW_TRACKING_URI, else a store in --output")
+    add("--register-models", metavar="NAME", help="at the end, register the models of the front in MLflow as NAME")
     return parser
 
 
@@ -130,6 +136,10 @@ def requested_spec(command: StudyCommand) -> StudySpec:
     spec = _with_design(spec, command).replace(stopping=_stopping(spec, command))
     if command.seeds is not None:
         spec = spec.replace(seeds=tuple(command.seeds))
+    if command.pairs is not None:
+        if spec.compares is None:
+            raise ValueError(f"--pairs is for a study with a comparison, and {spec.name} has none: see --seeds")
+        spec = spec.replace(compares=spec.compares.replace(pairs=command.pairs))
     if command.confirm is not None:
         spec = spec.replace(confirmation=Confirmation(runs=command.confirm, settings=spec.confirmation.settings))
     if command.warm_start is not None:

@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_validator
 
 from study.settings import COLUMN_NAMES, explain, replaced, require_known_field
-from study.spec.designs import Ablation, Budget, Confirmation, Design, Search
+from study.spec.designs import Ablation, Budget, Comparison, Confirmation, Design, Search
 from study.spec.factors import Constraint, Factor, Objective, Params, PriorTrial
 from study.spec.part import Part
 from study.spec.samplers import SAMPLERS
 from study.spec.stopping import MoAsha, NoStopping, RayAsha, Rungs, Stopping
+from study.spec.trimming import active_part, trimmed_comparison
 from study.trainable import FIRST_TRAINABLE, Metric, load_trainable, trainable_of
 
 NO_BASE = Part()
@@ -26,6 +27,7 @@ class LaptopPreset(Part):
     base: Mapping[str, Any] = {}
     factors: tuple[Factor, ...] | None = None
     references: tuple[Params, ...] | None = None
+    compares: Comparison | None = None
     design: Design | None = None
     stopping: Stopping | None = None
     confirmation: Confirmation | None = None
@@ -38,6 +40,9 @@ class StudySpec(Part):
     ``references`` are choices of factor values that a reader will want to compare with: they are run first, count as
     trials of a search, and are never stopped early. An ``Ablation`` brings its own base and factors.
 
+    The report begins with an answer to ``question``: from the arms of ``compares``; else from trials that differ in one
+    of the factors of ``asks`` alone; else from those that differ in whichever factor has the clearest effect.
+
     Args:
         base: the config that factors change; its class says which trainable runs it.
         objectives: metrics, or their names alone; by default those of the trainable.
@@ -46,6 +51,8 @@ class StudySpec(Part):
         window: None, or how many trials may be under way at once without being learned from: every decision then
             depends on trials numbered at least ``window`` lower, in whatever order trials end. A proposal for which
             these do not suffice waits for the next trial by number, and so on.
+        smallest_difference: the smallest difference of interest in the objective that the study is mainly about; below
+            it, the answer is 'equal'. None: 1 percentage point, or 1% of the values that are no percentages.
         warm_start: results reported to the sampler before the first trial; they are not on the front.
         trainable: its import path; follows from ``base``.
 
@@ -87,6 +94,9 @@ class StudySpec(Part):
     window: int | None = None
     warm_start: tuple[PriorTrial, ...] = ()
     references: tuple[Params, ...] = ()
+    compares: Comparison | None = None
+    asks: tuple[str, ...] = ()
+    smallest_difference: float | None = None
     laptop: LaptopPreset = Field(default=LaptopPreset(), exclude=True)
     preset: str = ""
     trainable: str = ""
@@ -169,6 +179,12 @@ class StudySpec(Part):
             raise ValueError(f"an objective must not have the name of a column of the report: {taken[0]!r}")
         if isinstance(self.design, Ablation) and self.design.objective not in objectives:
             raise ValueError(f"the ablation chooses by {self.design.objective!r}, which is no objective of the study")
+        if unknown := [name for name in self.asks if name not in names]:
+            raise ValueError(f"the study asks about {unknown[0]!r}, which is no factor: {names}")
+        if self.smallest_difference is not None and not self.smallest_difference > 0:
+            raise ValueError(f"the smallest difference of interest must be positive: {self.smallest_difference}")
+        if self.compares is not None and isinstance(self.design, Ablation):
+            raise ValueError("an ablation compares its two ends by itself; compares is for searches and grids")
         if isinstance(self.stopping, Rungs) and len(set(self.stopping.compared)) < len(self.stopping.compared):
             raise ValueError(f"the early stopping needs different objectives: {self.stopping.compared}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
@@ -230,6 +246,7 @@ class StudySpec(Part):
             base=replaced(self.base, overlay | dict(laptop.base)),
             factors=laptop.factors or self.factors,
             references=self.references if laptop.references is None else laptop.references,
+            compares=laptop.compares or self.compares,
             design=design,
             stopping=laptop.stopping or self.stopping,
             seeds=laptop.seeds or self.seeds,
@@ -256,10 +273,12 @@ class StudySpec(Part):
         base = replaced(self.base, changes)
         names = {factor.name for factor in left}
         trimmed = [{name: value for name, value in params.items() if name in names} for params in self.references]
-        kept = [params for p in trimmed if (params := _active_part(p, base, left)) is not None]
+        kept = [params for p in trimmed if (params := active_part(p, base, left)) is not None]
         # References that differed only in a dropped factor are now equal.
         references = tuple(params for index, params in enumerate(kept) if params and params not in kept[:index])
-        return self.replace(base=base, factors=left, references=references)
+        compares = None if self.compares is None else trimmed_comparison(self.compares, base, left)
+        asks = tuple(name for name in self.asks if name in names)
+        return self.replace(base=base, factors=left, references=references, compares=compares, asks=asks)
 
     def config(self, params: Params, seed: int) -> Any:
         """The validated config for a choice of factor values; factors missing from ``params`` are inactive."""
@@ -294,16 +313,3 @@ def _headline(objectives: list[Metric]) -> str:
     """The objective that a study is mainly about: the first headline, else the first that is no cost."""
     ordered = sorted(objectives, key=lambda metric: (not metric.is_headline, metric.is_cost))
     return ordered[0].name if ordered else ""
-
-
-def _active_part(params: Params, base: BaseModel, factors: tuple[Factor, ...]) -> Params | None:
-    """``params`` without inactive factors, or None if an active factor has no value."""
-    fields = base.model_dump()
-    part: Params = {}
-    for factor in factors:
-        if factor.is_active(fields):
-            if factor.name not in params:
-                return None
-            part[factor.name] = params[factor.name]
-            fields |= factor.changes(params[factor.name])
-    return part

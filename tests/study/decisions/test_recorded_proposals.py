@@ -1,6 +1,7 @@
 """What a study proposes and where it stops trials is what earlier versions proposed and stopped, trial by trial.
 
-``proposals.json`` was written by the first version that had all of these samplers; trials are run one at a time.
+``proposals.json`` was written by the first version that had all of these samplers; trials are run one at a time
+in the space of that version.
 """
 
 import json
@@ -14,9 +15,9 @@ from study.record.journal import TrialRecord
 from study.spec import Search
 from study.spec.load_space import load_space
 
-RECORDED: dict[str, list[dict[str, Any]]] = json.loads(
-    (Path(__file__).parents[1] / "data" / "proposals.json").read_text()
-)
+DATA = Path(__file__).parents[1] / "data"
+RECORDED: dict[str, list[dict[str, Any]]] = json.loads((DATA / "proposals.json").read_text())
+SPACE = DATA / "crops_vs_epochs_then.py"
 
 
 def told(trial: TrialRecord) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def told(trial: TrialRecord) -> dict[str, Any]:
 def test_proposals_are_those_of_earlier_versions(case: str, tmp_path: Path) -> None:
     sampler, seed = case.split()
     # Made-up accuracies follow from a config's hash; with this loss it is the one that earlier versions had.
-    spec = load_space(Path("crops_vs_epochs")).with_preset("laptop").with_settings({"eval_losses": ("cross_entropy",)})
+    spec = load_space(SPACE).with_preset("laptop").with_settings({"eval_losses": ("cross_entropy",)})
     spec = spec.replace(design=Search(trials=len(RECORDED[case]), sampler=sampler))
     driver = run_study(tmp_path, spec, seed=int(seed))
     assert [told(trial) for trial in driver.journal.record.trials.values()] == RECORDED[case]

@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from study.record.intervals import wilson_95
+from study.record.intervals import share_difference_95, wilson_95
 
 
 def by_scipy(num_correct: int, n: int) -> tuple[float, float]:
@@ -35,3 +36,22 @@ def test_an_impossible_accuracy_is_refused(percent: float) -> None:
 def test_no_images_are_refused() -> None:
     with pytest.raises(ValueError, match="num_images"):
         wilson_95(50.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [((56, 70, 48, 80), (5.24, 33.39)), ((9, 10, 3, 10), (17.05, 80.90)), ((10, 10, 0, 10), (60.75, 100.0))],
+)
+def test_differences_of_shares_as_newcombe_prints_them(
+    counts: tuple[int, int, int, int], expected: tuple[float, float]
+) -> None:
+    """Table II of Newcombe (1998), method 10."""
+    one, n, other, m = counts
+    assert share_difference_95((100 * other / m, m), (100 * one / n, n)) == pytest.approx(expected, abs=0.01)
+
+
+def test_differences_of_shares_cover_the_truth() -> None:
+    luck = np.random.default_rng(0)
+    drawn = zip(luck.binomial(100, 0.4, 1000), luck.binomial(150, 0.7, 1000), strict=True)
+    found = [share_difference_95((float(one), 100), (float(other) / 1.5, 150)) for one, other in drawn]
+    assert np.mean([low <= 30 <= high for low, high in found]) == pytest.approx(0.95, abs=0.02)

@@ -252,6 +252,8 @@ def test_every_packaged_space_comes_back_from_its_journal(name: str, preset: str
     assert again.base == spec.base and type(again.base) is type(spec.base)
     assert (again.design, again.stopping, again.confirmation) == (spec.design, spec.stopping, spec.confirmation)
     assert [factor.domain() for factor in again.factors] == [factor.domain() for factor in spec.factors]
+    arms = spec.compares.choices().values() if spec.compares else ()
+    assert not [params for params in spec.references if params in arms], "trained twice with the same seed"
 
 
 @pytest.mark.parametrize(
