@@ -27,6 +27,7 @@ from study.checks.projection_checks import (
 from study.record.journal import StudyRecord, has_driver, read_journal, replay
 from study.spec import StudySpec
 from study.tracking.runs import RunSummary, read_runs
+from study.tracking.stores import sqlite_path, uri_in, without_password
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Parses the command line, checks, prints; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m study.verify", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("study_dir", type=Path, help="the study's folder, runs/<study>")
+    parser.add_argument("--tracking-uri", metavar="URI", help="of MLflow; default: where the study was tracked last")
+    options = parser.parse_args(arguments)
     num_disagreements = 0
     try:
-        for check in verify(parser.parse_args(arguments).study_dir):
+        for check in verify(options.study_dir, options.tracking_uri):
             num_disagreements += len(check.disagreements)
             lines = [f"wrong: {line}" for line in check.disagreements] or [f"ok: {check.title}"]
             print("\n".join([*lines, *(f"note: {line}" for line in check.notes)]))
@@ -54,18 +57,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if num_disagreements else 0
 
 
-def verify(study_dir: Path) -> Iterator[Check]:
+def verify(study_dir: Path, tracking_uri: str | None = None) -> Iterator[Check]:
     """Checks the journal by itself, then everything derived from it.
+
+    Args:
+        study_dir: of the study.
+        tracking_uri: of MLflow; by default where the study was tracked the last time.
 
     Raises:
         ValueError: if there is no study.
     """
     # Read before the journal: then nothing can be newer than the journal, whatever a driver does meanwhile.
     is_running = has_driver(study_dir)
-    try:
-        runs: list[RunSummary] | str | None = read_runs(study_dir)
-    except sqlite3.DatabaseError as error:
-        runs = f"MLflow's store cannot be read: {error}"
+    runs = _mlflow_runs(study_dir, tracking_uri)
     parsed = read_journal(study_dir)
     events, broken = parsed.events, parsed.problems
     if not events and not broken:
@@ -83,6 +87,20 @@ def verify(study_dir: Path) -> Iterator[Check]:
     has_closed = events[-1]["event"] in ("ended", "interrupted")
     yield _mlflow_check(record, runs, is_running=is_running, is_settled=has_closed and not is_running)
     yield Check("files: results of complete trials", file_disagreements(record, study_dir))
+
+
+def _mlflow_runs(study_dir: Path, given: str | None) -> list[RunSummary] | str | None:
+    """The runs of the study, or in a line why they cannot be read; None if there is no store."""
+    starts = [event["environment"] for event in read_journal(study_dir).events if "environment" in event]
+    uri = given or uri_in(starts, study_dir.resolve().parent)
+    try:
+        return read_runs(study_dir, uri)
+    except sqlite3.DatabaseError as error:
+        return f"MLflow's store cannot be read: {error}"
+    except Exception as error:
+        if sqlite_path(uri) is not None:
+            raise
+        return f"MLflow at {without_password(uri)} cannot be read: {str(error).partition(chr(10))[0]}"
 
 
 def _rule_checks(record: StudyRecord) -> Iterator[Check]:

@@ -16,10 +16,12 @@ from optuna.trial import TrialState
 from study.decisions.early_stopping import early_stopping
 from study.decisions.optuna_search import as_optuna_study
 from study.record.configurations import Configuration, configurations
+from study.record.front import front_of
 from study.record.journal import FINISHED, StudyRecord, TrialRecord
 from study.record.trial_folder import RESULT_NAME, trial_folder
 from study.spec import Rungs, StudySpec
 from study.tracking.runs import RunSummary
+from study.tracking.trial_runs import mlflow_key
 from study.trainable import trainable_of
 
 MLFLOW_STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}  # for ended trials
@@ -128,9 +130,10 @@ def mlflow_disagreements(
     ]
     by_uid = {run.uid: run for run in runs}
     behind = []
+    members = {trial.uid for one in front_of(record) for trial in one.completed}
     for trial in record.trials.values():
         run = by_uid.get(trial.uid)
-        missing = ["it has no run"] if run is None else _missing_in_run(trial, run)
+        missing = ["it has no run"] if run is None else _missing_in_run(trial, run, trial.uid in members)
         if run is not None:
             disagreements += [f"{trial.uid}: {problem}" for problem in _wrong_in_run(trial, run, parents[0].run_id)]
         if missing and is_settled:
@@ -149,22 +152,24 @@ def _wrong_in_run(trial: TrialRecord, run: RunSummary, parent_id: str) -> list[s
         problems.append(f"{run.state} in MLflow, {trial.state} in the journal")
     if trial.state == "complete" and run.state == "complete":
         for name, value in _numbers(trial).items():
-            logged = run.metrics.get(name)
+            logged = run.metrics.get(mlflow_key(name))
             if logged is not None and logged != value:
                 problems.append(f"{name} is {logged!r} in MLflow, {value!r} in the journal")
     return problems
 
 
-def _missing_in_run(trial: TrialRecord, run: RunSummary) -> list[str]:
+def _missing_in_run(trial: TrialRecord, run: RunSummary, is_on_front: bool) -> list[str]:
     """Problems that may disappear once everything has been written."""
     problems = []
     if run.state != trial.state and run.state not in FINISHED:
         problems.append(f"{run.state} in MLflow, {trial.state} in the journal")
     if run.status != MLFLOW_STATUS.get(trial.state, "KILLED"):
         problems.append(f"its run is {run.status}, not {MLFLOW_STATUS.get(trial.state, 'KILLED')}")
-    problems += [f"the param {name} is not in MLflow" for name in trial.config if name not in run.params]
+    problems += [f"the param {name} is not in MLflow" for name in trial.config if mlflow_key(name) not in run.params]
+    if run.is_on_front not in (None, is_on_front):  # None: of an earlier version
+        problems.append(f"the tag front is {run.is_on_front}, not {is_on_front}".lower())
     if trial.state == "complete":
-        problems += [f"{name} is not in MLflow" for name in _numbers(trial) if name not in run.metrics]
+        problems += [f"{name} is not in MLflow" for name in _numbers(trial) if mlflow_key(name) not in run.metrics]
     return problems
 
 

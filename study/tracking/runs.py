@@ -1,24 +1,15 @@
-"""Reads the runs of a study from its MLflow store."""
+"""Reads the runs of a study from MLflow."""
 
-import contextlib
-import sqlite3
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-PARENT_TAG = "mlflow.parentRunId"
+from study.record.journal import JOURNAL_NAME
+from study.tracking.stores import is_store, open_client, sqlite_path, tracking_uri
 
-
-def tracking_uri(output_dir: Path) -> str:
-    """The URI, with an absolute path, of an output folder's store."""
-    return f"sqlite:///{store_path(output_dir)}"
-
-
-def store_path(output_dir: Path) -> Path:
-    """The absolute path of an output folder's store."""
-    return output_dir.resolve() / "mlflow.db"
+PARENT_TAG, STUDY_TAG, UID_TAG = "mlflow.parentRunId", "study.id", "trial.uid"
 
 
 @dataclass(frozen=True)
@@ -32,29 +23,39 @@ class RunSummary:
     status: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    is_on_front: bool | None = None  # the tag front
 
 
-def read_runs(study_dir: Path) -> list[RunSummary] | None:
-    """All runs of the study in ``study_dir``; None if there is no store next to it, or not yet.
+def study_id(study_dir: Path) -> str:
+    """What tells studies of the same name apart on a shared server; it stays when a folder is moved or goes on."""
+    with (study_dir / JOURNAL_NAME).open("rb") as file:
+        return hashlib.sha256(file.readline()).hexdigest()[:16]
+
+
+def read_runs(study_dir: Path, uri: str | None = None) -> list[RunSummary] | None:
+    """All runs of the study in ``study_dir``; None if there is no store, or not yet.
+
+    Args:
+        study_dir: with a journal.
+        uri: where it is tracked; by default in the store beside it.
 
     Raises:
         sqlite3.DatabaseError: if the store is damaged.
+        MlflowException: if a server does not answer.
     """
-    output_dir = study_dir.resolve().parent
-    if not _is_store(store_path(output_dir)):
+    uri = uri or tracking_uri(study_dir.resolve().parent)
+    path = sqlite_path(uri)
+    if path is not None and not is_store(path):
         return None
-    from mlflow import MlflowClient  # slow to import
-
-    client, name = MlflowClient(tracking_uri(output_dir)), study_dir.resolve().name
+    client, name = open_client(uri), study_dir.resolve().name
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return []
-    runs = all_runs(client, experiment.experiment_id, name)
-    return [_summary(run) for run in runs]
+    return [_summary(run) for run in runs_of(client, experiment.experiment_id, name, study_id(study_dir))]
 
 
-def all_runs(client: Any, experiment_id: str, study: str) -> list[Any]:
-    """All runs of a study in an experiment, from as many pages as there are."""
+def runs_of(client: Any, experiment_id: str, study: str, own_id: str) -> list[Any]:
+    """All runs of a study in an experiment, from as many pages as there are; those of earlier versions have no id."""
     runs: list[Any] = []
     token: str | None = ""
     while token is not None:
@@ -63,26 +64,19 @@ def all_runs(client: Any, experiment_id: str, study: str) -> list[Any]:
         )
         runs += page
         token = page.token or None
-    return runs
-
-
-def _is_store(path: Path) -> bool:
-    """Whether ``path`` holds MLflow's tables; opening a client would create a missing file or missing tables."""
-    if not path.exists():
-        return False
-    # Not read-only, because SQLite itself must roll back what a kill has left half-written.
-    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
-        return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is not None
+    return [run for run in runs if run.data.tags.get(STUDY_TAG, own_id) == own_id]
 
 
 def _summary(run: Any) -> RunSummary:
     tags = run.data.tags
+    front = tags.get("front")
     return RunSummary(
         run_id=run.info.run_id,
-        uid=tags.get("trial.uid"),
+        uid=tags.get(UID_TAG),
         parent_id=tags.get(PARENT_TAG),
         state=tags.get("trial.state"),
         status=run.info.status,
         params=run.data.params,
         metrics=run.data.metrics,
+        is_on_front=None if front is None else front == "true",
     )

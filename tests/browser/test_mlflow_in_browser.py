@@ -9,7 +9,7 @@ import pytest
 from gallery import CLOSE_ASSISTANT, runs_address, serve_mlflow, show_columns
 
 from study.record.journal import read_study
-from study.tracking.projection import tracking_uri
+from study.tracking.stores import tracking_uri
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WAIT_MS = 60_000
@@ -51,9 +51,11 @@ def shown_values(page: Any) -> list[float]:
 
 def test_the_parent_run_lists_its_child_runs(page: Any, server: str, study_dir: Path) -> None:
     page.goto(parent_address(server, study_dir))
-    children = page.get_by_role("link", name=re.compile(r"^t\d{4}$"))
+    children = page.get_by_role("link", name=re.compile(r"^t\d{4} "))
     children.first.wait_for()
-    assert sorted(children.all_inner_texts()) == sorted(read_study(study_dir).trials)
+    trials = read_study(study_dir).trials
+    assert sorted(text.partition(" ")[0] for text in children.all_inner_texts()) == sorted(trials)
+    assert any(re.match(r"t\d{4} .*\d views", text) for text in children.all_inner_texts())
 
 
 @pytest.mark.parametrize("ascending", [True, False])

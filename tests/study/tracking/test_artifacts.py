@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from study.tracking.artifacts import log_to_trial
-from study.tracking.projection import make_store, store_path
+from study.tracking.stores import make_store, store_path
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_without_a_store_none_is_made(study_dir: Path) -> None:
 
 
 def test_without_the_run_none_is_made(study_dir: Path) -> None:
-    make_store(study_dir.parent)
+    make_store(store_path(study_dir.parent))
     assert log_to_trial(study_dir, "t0000", study_dir / "page.html") == "not in MLflow: it has no run of t0000"
     assert {path.name for path in study_dir.parent.iterdir()} == {"s", "mlflow.db"}
 

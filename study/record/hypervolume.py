@@ -48,7 +48,7 @@ def reference_box(points: Floats, objectives: Sequence[Metric]) -> ReferenceBox:
         if objective.is_share:
             low, high = 0.0, 100.0
         elif objective.is_cost and not objective.maximise:
-            low, high = 0.0, (1 + MARGIN) * high
+            low, high = 0.0, (1 + MARGIN) * high or 1.0  # if nothing has cost anything, all are at the best
         else:
             margin = MARGIN * (high - low or 1.0)
             low, high = (low - margin, high) if objective.maximise else (low, high + margin)
@@ -61,16 +61,17 @@ def reference_box(points: Floats, objectives: Sequence[Metric]) -> ReferenceBox:
 class Stage:
     """A study after a trial ended: what all trials have cost so far, and the configurations that a front may hold.
 
-    ``points`` are their means (configurations, objectives), in any order.
+    ``points`` are their means (configurations, objectives), in any order; ``names`` are those of the configurations.
     """
 
     trial: TrialRecord
     spent: float
     points: Floats
+    names: list[str]
 
 
-def stages(study: StudyRecord, objectives: Sequence[Metric], cost: Metric | None, reused: str) -> Iterator[Stage]:
-    """The study after each trial that ended, in the order in which the trials ended.
+class Growing:
+    """A study as it was after each trial that ended, one after the other.
 
     A configuration counts with the mean of the seeds that were complete by then, so its point can get worse when a
     further seed corrects a lucky one, and goes when a seed does not complete or fails a check. Stopped and failed
@@ -81,14 +82,36 @@ def stages(study: StudyRecord, objectives: Sequence[Metric], cost: Metric | None
         cost: what is added up; if None, the trials are counted.
         reused: the metric that is true for a trial without a cost of its own (``Trainable.reused``).
     """
-    ended = [trial for trial in study.with_state("complete", "stopped", "failed") if trial.ended_at is not None]
-    trials: dict[str, tuple[TrialRecord, ...]] = {}
-    points: dict[str, Floats] = {}
-    total = 0.0
-    for trial in sorted(ended, key=lambda trial: trial.ended_at or 0.0):
-        total += 1.0 if cost is None else spent(trial, cost.name, reused)
+
+    def __init__(self, study: StudyRecord, objectives: Sequence[Metric], cost: Metric | None, reused: str) -> None:
+        self._study, self._objectives, self._cost, self._reused = study, objectives, cost, reused
+        self._trials: dict[str, tuple[TrialRecord, ...]] = {}
+        self._points: dict[str, Floats] = {}
+        self._spent = 0.0
+
+    def add(self, trial: TrialRecord) -> Stage:
+        """The study after ``trial``, which has ended."""
+        self._spent += 1.0 if self._cost is None else spent(trial, self._cost.name, self._reused)
         key = trial.configuration
-        trials[key] = (*trials.get(key, ()), trial)
-        (points[key],) = comparable_means([Configuration(trials[key], num_seeds=1)], objectives, study)
-        values = np.array(list(points.values()))
-        yield Stage(trial, total, values[np.isfinite(values).all(axis=1)])
+        own = self._trials[key] = (*self._trials.get(key, ()), trial)
+        (self._points[key],) = comparable_means([Configuration(own, num_seeds=1)], self._objectives, self._study)
+        values = np.array(list(self._points.values()))
+        counts = np.isfinite(values).all(axis=1)
+        return Stage(
+            trial,
+            self._spent,
+            values[counts],
+            [name for name, is_in in zip(self._points, counts, strict=True) if is_in],
+        )
+
+
+def in_order(study: StudyRecord) -> list[TrialRecord]:
+    """The trials that have ended, in the order in which they did."""
+    ended = [trial for trial in study.with_state("complete", "stopped", "failed") if trial.ended_at is not None]
+    return sorted(ended, key=lambda trial: trial.ended_at or 0.0)
+
+
+def stages(study: StudyRecord, objectives: Sequence[Metric], cost: Metric | None, reused: str) -> Iterator[Stage]:
+    """The study after each trial that ended, see ``Growing``."""
+    growing = Growing(study, objectives, cost, reused)
+    return (growing.add(trial) for trial in in_order(study))

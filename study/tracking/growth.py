@@ -1,0 +1,63 @@
+"""How a study grew, as metrics of its parent run: step = trials that have ended. Nothing here talks to MLflow."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from study.record.configurations import spent
+from study.record.front import nondominated
+from study.record.hypervolume import Growing, Stage, in_order, reference_box
+from study.record.journal import StudyRecord
+from study.record.metrics import metrics_of, objectives_of, trainable_in
+from study.tracking.trial_runs import Point, mlflow_key
+from study.trainable import Trainable
+
+ENDED = "trials/ended"
+
+
+class Growth:
+    """Follows a study; what it says after a trial ended depends on the trials that had ended by then alone.
+
+    Attributes:
+        front: the names of the configurations on the front, after the trials that were seen.
+    """
+
+    def __init__(self, record: StudyRecord) -> None:
+        self._record, self._objectives = record, objectives_of(record)
+        self._costs = [metric for metric in metrics_of(record).values() if metric.is_cost]
+        self._reused = (trainable_in(record) or Trainable).reused
+        self._growing = Growing(record, self._objectives, None, self._reused)
+        self._seen: set[str] = set()
+        self._counts = dict.fromkeys(("complete", "stopped", "failed"), 0)
+        self._spent = {cost.name: 0.0 for cost in self._costs}
+        self.front: set[str] = set()
+
+    def news(self) -> Iterator[list[Point]]:
+        """The points of each trial that has ended and was not yet seen, in the order in which they ended."""
+        for trial in in_order(self._record):
+            if trial.uid in self._seen:
+                continue
+            self._seen.add(trial.uid)
+            self._counts[trial.state] += 1
+            for cost in self._costs:
+                self._spent[cost.name] += spent(trial, cost.name, self._reused)
+            values = {f"trials/{state}": float(count) for state, count in self._counts.items()}
+            values |= {f"spent/{name}": total for name, total in self._spent.items()}
+            values |= self._found(self._growing.add(trial)) if self._objectives else {}
+            step, time = len(self._seen), int(1000 * (trial.ended_at or 0.0))
+            values[ENDED] = float(step)
+            yield [Point(mlflow_key(name), value, time, step) for name, value in values.items()]
+
+    def _found(self, stage: Stage) -> dict[str, float]:
+        """The front, its share of the box that the configurations so far span, and the best of each objective."""
+        if len(stage.points) == 0:
+            self.front = set()
+            return {"front/size": 0.0}
+        maximise = [objective.maximise for objective in self._objectives]
+        members = np.flatnonzero(nondominated(stage.points, maximise))
+        self.front = {stage.names[member] for member in members}
+        found = {"front/size": float(len(members))}
+        found["front/hypervolume"] = reference_box(stage.points, self._objectives).share(stage.points)
+        for objective, column in zip(self._objectives, stage.points.T, strict=True):
+            found[f"best/{objective.name}"] = float(column.max() if objective.maximise else column.min())
+        return found
