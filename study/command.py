@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import re
-import shlex
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from study.files import make_folder
+from study.record.answer import ANSWER_WIDTH, read_answer
 from study.record.environment import describe_environment
 from study.record.identity import continued, require_same_study
 from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal
@@ -21,6 +21,7 @@ from study.record.metrics import merged
 from study.spec import StudySpec
 from study.spec.choices import check_space, extreme_configs
 from study.spec.options import StudyCommand, requested_spec
+from study.tracking.stores import opening_command, requested_uri, tracking_uri, without_password
 from study.trainable import Trainable, trainable_of
 from study.workers.devices import require_device, usable_device
 
@@ -39,6 +40,7 @@ class PreparedStudy:
     data: Any
     recorded: dict[str, Any]
     study_dir: Path  # absolute
+    tracking_uri: str  # of MLflow
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,11 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     require_device(command.device, command.gpus_per_trial if command.address is None else None)
     study_dir = (command.output / name).resolve()
     _require_free(study_dir)
+    uri, source = requested_uri(command.tracking_uri, command.output)
     spec = continued(spec, study_dir)
     say(console, _announcement(spec, trainable))
+    if source:
+        say(console, f"MLflow: {without_password(uri)} (from {source})")
     data = _load_with_progress(spec, trainable, console)
     for config in extreme_configs(spec):
         trainable.require_fitting(config, data)
@@ -90,7 +95,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     }
     if (study_dir / JOURNAL_NAME).exists():
         require_same_study(study_dir, recorded, trainable, spec.base)
-    return PreparedStudy(command, spec, trainable, data, recorded, study_dir)
+    return PreparedStudy(command, spec, trainable, data, recorded, study_dir, uri)
 
 
 def _require_free(study_dir: Path) -> None:
@@ -157,17 +162,25 @@ def _undo_opening(journal: Journal) -> None:
 
 
 def run(study: RunningStudy, console: Console) -> int:
-    """Runs the study until done or Ctrl-C, writes the report, prints where everything is; returns the exit code."""
+    """Runs the study until done or Ctrl-C, writes the report, prints answer and paths; returns the exit code."""
     from study.display.live_report import LiveReport, ReportProcess
     from study.display.progress import ProgressDisplay
     from study.tracking.projection import MlflowProjection
-    from study.tracking.runs import tracking_uri
     from study.workers.launch import run_trials
 
     prepared, engine = study.prepared, study.engine
     data_name = prepared.trainable.data_name(prepared.spec.base)
     dataset = (data_name, prepared.recorded["data_checksum"]) if data_name else None
-    with MlflowProjection(engine.record, prepared.study_dir, dataset) as mlflow:
+    mlflow = MlflowProjection(
+        engine.record,
+        prepared.study_dir,
+        dataset,
+        prepared.tracking_uri,
+        say=partial(say, console),
+        registered_name=prepared.command.register_models,
+        is_live=study.resources is not None,
+    )
+    with mlflow:
         display = ProgressDisplay(engine, study.resources.concurrency if study.resources else 1, console)
         live = LiveReport(ReportProcess(prepared.study_dir), mlflow.on_report, partial(_warn_of_report, console))
         study.listeners.extend([mlflow.on_event, display.on_event, live.on_event])
@@ -183,11 +196,21 @@ def run(study: RunningStudy, console: Console) -> int:
     engine.journal.close()
     if not engine.record.ended:
         say(console, "Interrupted; the same command resumes.")
+    if problem is None:  # else it is the answer of an earlier report
+        _print_answer(console, read_answer(prepared.study_dir))
     say(console, f"Report:  {prepared.study_dir / 'report' / 'index.html'}")
-    if mlflow.error is not None:
-        say(console, f"MLflow could not be written: {type(mlflow.error).__name__}: {mlflow.error}")
-    say(console, f"MLflow:  mlflow ui --backend-store-uri {shlex.quote(tracking_uri(prepared.command.output))}")
+    if (unwritten := mlflow.problem()) is not None:
+        say(console, unwritten)
+    say(console, f"MLflow:  {opening_command(prepared.tracking_uri, mlflow.page)}")
     return 0 if engine.record.ended else 130
+
+
+def _print_answer(console: Console, answer: str) -> None:
+    """Prints the paragraphs of ``answer``, broken anew where the terminal is narrower than their lines."""
+    for paragraph in answer.split("\n\n"):
+        text = paragraph.strip() if console.width >= ANSWER_WIDTH else " ".join(paragraph.split())
+        console.print(f"\n{text}", highlight=False, markup=False, soft_wrap=console.width >= ANSWER_WIDTH)
+    console.print()
 
 
 def _warn_of_report(console: Console, problem: str) -> None:
@@ -225,6 +248,8 @@ def _open_journal(prepared: PreparedStudy, console: Console) -> Journal:
 def _write_start(journal: Journal, prepared: PreparedStudy, resources: dict[str, Any], console: Console) -> None:
     """Records in the journal that the study begins or resumes."""
     environment = describe_environment() | resources
+    if prepared.tracking_uri != tracking_uri(prepared.study_dir.parent):
+        environment["tracking_uri"] = without_password(prepared.tracking_uri)
     if journal.is_new:
         journal.write("created", study=prepared.study_dir.name, spec=prepared.recorded, environment=environment)
     else:

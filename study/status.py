@@ -17,12 +17,12 @@ from rich.live import Live
 from rich.text import Text
 
 from study.display.running import running_table, running_trials
-from study.display.trial_tables import clock, front_table
+from study.display.trial_tables import LINES_BESIDES, clock, front_table, rows_that_fit
 from study.record.front import front_of
 from study.record.journal import FINISHED, StudyRecord, has_driver, read_study
 
 WATCH_SECONDS = 2.0
-PLAIN_WIDTH = 250  # line width in a file or a pipe, so that nothing is wrapped or cut
+PLAIN_WIDTH = 1000  # line width in a file or a pipe, so that nothing is wrapped or cut
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,11 @@ def read_status(study_dir: Path, now: float | None = None) -> StudyStatus:
     return StudyStatus(record, is_driven, time.time() if now is None else now)
 
 
-def render(status: StudyStatus, *, is_plain: bool) -> Group:
-    """Heading, running trials and front; if plain, tables are aligned text without borders."""
+def render(status: StudyStatus, lines: int | None = None) -> Group:
+    """Heading, running trials and front, in aligned text that is cut at the width of the console.
+
+    With ``lines``, those of a screen, tables have no more rows than fit, and the last line says how to leave.
+    """
     record = status.record
     running = "running" if status.is_driven else "unfinished"
     counts = {"waiting": len(record.with_state("proposed")), running: len(record.with_state("running"))}
@@ -86,14 +89,14 @@ def render(status: StudyStatus, *, is_plain: bool) -> Group:
         f"; {clock(status.active_seconds)} of running time",
     )
     trials = running_trials(record, status.now if status.is_driven else None)
-    tables = [running_table(trials, running, is_live=False)] if trials else []
     front = front_of(record)
+    most = None if lines is None else rows_that_fit(lines - LINES_BESIDES, len(trials), len(front))
+    parts = [running_table(trials, running, is_live=False, most=most and most[0])] if trials else []
     if front:
-        tables.append(front_table(record, front))
-    if is_plain:
-        for table in tables:
-            table.box, table.expand = None, False
-    return Group(heading, *tables)
+        parts.append(front_table(record, front, most=most and most[1]))
+    if lines is not None:
+        parts.append(Group(Text("Ctrl-C ends the watching.", style="dim")))  # short, see ``LINES_BESIDES``
+    return Group(heading, *parts)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -115,15 +118,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _show(study_dir: Path, console: Console, *, is_watching: bool) -> None:
-    status, is_plain = read_status(study_dir), not console.is_terminal
+    status = read_status(study_dir)
     if not is_watching:
-        console.print(render(status, is_plain=is_plain))
+        console.print(render(status))
         return
     # In a pipe, a live display shows only its final state; there, each state is printed after the previous one.
-    with contextlib.nullcontext() if is_plain else Live(console=console, auto_refresh=False) as live:
+    is_live = console.is_terminal
+    with Live(console=console, auto_refresh=False) if is_live else contextlib.nullcontext() as live:
         while True:
-            shown = render(status, is_plain=is_plain)
-            console.print(shown) if live is None else live.update(shown, refresh=True)
+            if live is None:
+                console.print(render(status))
+            else:
+                live.update(render(status, lines=console.height), refresh=True)
             if status.is_over:
                 return
             time.sleep(WATCH_SECONDS)

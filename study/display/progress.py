@@ -10,7 +10,14 @@ from rich.text import Text
 from study.decisions.engine import StudyEngine
 from study.decisions.planning import is_spent
 from study.display.running import running_table, running_trials
-from study.display.trial_tables import clock, describe_factors, describe_objectives, front_table
+from study.display.trial_tables import (
+    LINES_BESIDES,
+    clock,
+    describe_factors,
+    describe_objectives,
+    front_table,
+    rows_that_fit,
+)
 from study.record.configurations import Configuration
 from study.record.front import front_of
 from study.record.journal import FINISHED, Event
@@ -19,6 +26,7 @@ from study.spec import Search
 
 FRONT_SECONDS = 10.0  # between two computations of the front, which take longer the more trials there are
 STATES = ("running", "complete", "stopped", "failed")
+MOST_NAMED = 10  # trials of the front in the summary
 
 
 class ProgressDisplay:
@@ -35,6 +43,7 @@ class ProgressDisplay:
         self._started_at = time.time()
         self._front: list[Configuration] = []
         self._front_is_from = -FRONT_SECONDS  # on the monotonic clock
+        self._is_over = False
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> "ProgressDisplay":
@@ -45,6 +54,7 @@ class ProgressDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_over = True  # the last state to be drawn is empty: what is taller than the screen cannot be erased
         if self._console.is_terminal:
             self._live.stop()
 
@@ -57,10 +67,12 @@ class ProgressDisplay:
                 self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def print_summary(self) -> None:
-        """Prints how many trials ended in which state, and the front."""
+        """Prints how many trials are in which state, and which are on the front."""
         record = self._engine.record
-        counts = ", ".join(f"{len(record.with_state(state))} {state}" for state in FINISHED)
-        self._console.print(f"{len(record.trials)} trials: {counts}", highlight=False)
+        counts: dict[str, int] = {state: len(record.with_state(state)) for state in FINISHED}
+        counts["unfinished"] = len(record.trials) - sum(counts.values())
+        words = ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "complete")
+        self._console.print(f"{len(record.trials)} trials: {words}", highlight=False)
         design = self._engine.spec.design
         if record.ended and isinstance(design, Search) and len(record.searched) < design.trials:
             reason = (
@@ -71,7 +83,10 @@ class ProgressDisplay:
             self._console.print(f"{len(record.searched)} of {design.trials} configs: {reason}.", highlight=False)
         front = front_of(record)
         if front:
-            self._console.print(front_table(record, front))
+            what = "Best" if len(objectives_of(record)) == 1 else "On the front"
+            uids = [one.uid for one in front]
+            more = f" and {len(uids) - MOST_NAMED} more" if len(uids) > MOST_NAMED else ""
+            self._console.print(f"{what}: {', '.join(uids[:MOST_NAMED])}{more}", highlight=False)
 
     def seconds_left(self) -> float | None:
         """The estimated time left, from the trials that ended since this start; None while there are none."""
@@ -114,18 +129,21 @@ class ProgressDisplay:
         return None
 
     def _render(self) -> Group:
+        if self._is_over:
+            return Group()
         record = self._engine.record
         counts = {state: len(record.with_state(state)) for state in STATES}  # type: ignore[arg-type]
         left = self.seconds_left()
-        heading = Text.assemble(
-            (record.name, "bold"),
-            f"  {sum(counts.values()) - counts['running']}/{self._engine.num_planned} done  ",
-            "  ".join(f"{count} {state}" for state, count in counts.items()),
-            f"  elapsed {clock(time.time() - self._started_at)}",
-            f"  left about {clock(left)}" if left is not None else "",
-        )
+        elapsed = f"elapsed {clock(time.time() - self._started_at)}"
+        heading = f"  {sum(counts.values()) - counts['running']}/{self._engine.num_planned} done  {elapsed}"
+        heading += f", about {clock(left)} left" if left is not None else ""
+        states = ", ".join(f"{count} {state}" for state, count in counts.items())
+        running, front = running_trials(record, time.time(), self._engine.share_done), self._front_so_far()
+        num_running, num_front = rows_that_fit(self._console.height - LINES_BESIDES, len(running), len(front))
         return Group(
-            heading,
-            running_table(running_trials(record, time.time(), self._engine.share_done), "running", is_live=True),
-            front_table(record, self._front_so_far()),
+            Text.assemble((record.name, "bold"), heading, no_wrap=True, overflow="ellipsis"),
+            Text(states, no_wrap=True, overflow="ellipsis"),
+            running_table(running, "running", is_live=True, most=num_running),
+            *([front_table(record, front, most=num_front)] if front else []),
+            Text("Ctrl-C interrupts; the same command resumes.", style="dim"),  # short, see ``LINES_BESIDES``
         )

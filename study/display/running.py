@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rich.table import Table
+from rich.console import Group
 
-from study.display.trial_tables import clock, describe_factors, new_table
+from study.display.trial_tables import clock, of_all, recipe_of, titled_table
 from study.record.journal import StudyRecord, TrialRecord
 from study.record.metrics import trainable_in
 
@@ -22,7 +22,7 @@ class RunningTrial:
     seconds: float | None
     share: float | None
     rung: str  # the last decision about it
-    factors: str
+    recipe: str
 
 
 def running_trials(
@@ -36,7 +36,7 @@ def running_trials(
             seconds=None if now is None else now - (trial.relaunched_at or now),
             share=reported_share(record, trial) if shares is None else shares.get(trial.uid),
             rung=trial.decisions[-1]["reason"] if trial.decisions else "",
-            factors=describe_factors(trial),
+            recipe=recipe_of(record, trial),
         )
         for trial in record.with_state("running")
     ]
@@ -53,12 +53,13 @@ def reported_share(record: StudyRecord, trial: TrialRecord) -> float | None:
     return None if total is None else float(min(1.0, trial.reports[-1][trainable.progress] / total))
 
 
-def running_table(running: list[RunningTrial], title: str, *, is_live: bool) -> Table:
-    """One row per running trial; ``is_live``: they are being run by a driver that says how far they are."""
-    table = new_table("trial", "attempt", "since", "trained", "last rung", "factors", title=title)
-    for trial in running:
+def running_table(running: list[RunningTrial], title: str, *, is_live: bool, most: int | None = None) -> Group:
+    """One row per running trial, at most ``most``; ``is_live``: their driver says how far they are."""
+    shown, rows = running[:most], []
+    for trial in shown:
         since = "–" if trial.seconds is None else clock(trial.seconds)
         unknown = "starting" if is_live else "–"
         share = unknown if trial.share is None else f"{trial.share:.0%}" if is_live else f"≥ {trial.share:.0%}"
-        table.add_row(trial.uid, str(trial.attempt), since, share, trial.rung, trial.factors)
-    return table
+        rows.append([trial.uid, str(trial.attempt), since, share, trial.recipe, trial.rung])
+    columns = ("trial", "attempt", "since", "trained", "recipe", "last rung")
+    return titled_table(title + of_all(shown, running), columns, rows, long=("recipe", "last rung"))

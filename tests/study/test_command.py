@@ -86,7 +86,7 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
     path = tmp_path / "space.py"
     text = SHIPPED.read_text().replace("StudySpec(\n", "StudySpec(\n    objectives=OBJECTIVES,\n", 1)
     objectives = 'OBJECTIVES = (Objective("val_cleen", "maximize"), Objective("val_pgd_8", "maximize"))\n\nSTUDY ='
-    text = text.replace("import Factor, ", "import Factor, Objective, ").replace("STUDY =", objectives, 1)
+    text = text.replace("import Comparison, ", "import Comparison, Objective, ").replace("STUDY =", objectives, 1)
     path.write_text(text)
     message = refuse(space=path)
     assert "unknown objective 'val_cleen'; trials report" in message and "val_clean" in message
@@ -185,7 +185,7 @@ def test_the_same_study_is_gone_on_with(tmp_path: Path) -> None:
     from rich.console import Console
 
     study_dir = begin_study(tmp_path)
-    for options in ((), ("--trials", "14"), ("--trials", "20")):
+    for options in ((), ("--trials", "14"), ("--trials", "20"), ("--pairs", "7")):
         prepared = prepare(prepared_command(tmp_path, *options), Console(quiet=True))
         assert prepared.study_dir == study_dir
 
@@ -208,13 +208,13 @@ def test_options_leave_the_rest_of_a_search_as_it_is(tmp_path: Path) -> None:
 
 def test_budgets_are_added_to_those_of_the_space(tmp_path: Path) -> None:
     space = tmp_path / "space.py"
-    text = SHIPPED.read_text().replace("import Factor,", "import Budget, Factor,")
+    text = SHIPPED.read_text().replace("import Comparison,", "import Budget, Comparison,")
     budget = 'Budget(spent={"train_pflop": 1, "view_passes": 9}, hours=5)'
     space.write_text(text.replace("design=Search(", f"design=Search(budget={budget}, "))
     spec = requested_spec(
         as_command(["--space", str(space), "--budget", "train_pflop=3", "--budget", "train_seconds=1e3"])
     )
-    assert isinstance(spec.design, Search) and (spec.design.trials, spec.design.sampler) == (14, "tpe")
+    assert isinstance(spec.design, Search) and (spec.design.trials, spec.design.sampler) == (5, "tpe")
     assert spec.design.budget == Budget(spent={"train_pflop": 3, "view_passes": 9, "train_seconds": 1000}, hours=5)
 
 
@@ -239,7 +239,8 @@ def test_another_rule_stops_at_the_same_rungs(tmp_path: Path, stopping: str, exp
     ("options", "difference"),
     [
         (["--seed", "1"], "seed: 0 there, 1 now"),
-        (["--trials", "13"], "design.trials: 14 there, 13 now"),
+        (["--trials", "4"], "design.trials: 5 there, 4 now"),
+        (["--pairs", "5"], "compares.pairs: 6 there, 5 now"),
         (["--sampler", "random"], "design.sampler: 'tpe' there, 'random' now"),
         (["--set", "momentum=0.5"], "base.momentum: 0.9 there, 0.5 now"),
         (["--stopping", "none"], "stopping.kind: 'MoAsha' there, 'NoStopping' now"),

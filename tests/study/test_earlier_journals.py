@@ -2,7 +2,8 @@
 
 In ``data`` are two of its studies, each cut where it was killed: ``stopped_trials`` (rungs, references, a trial that is
 to be stopped, one under way) and ``several_seeds`` (a second seed under way, confirmations to come, audits).
-``continued.json`` is what that version went on with under the same made-up numbers.
+``crops_vs_epochs_then.py`` is the space of the first. ``continued.json`` is what that version went on with under the
+same made-up numbers.
 """
 
 import json
@@ -27,7 +28,7 @@ from trainables.trial_config import EARLIER
 
 DATA = Path(__file__).parent / "data"
 COMMANDS: dict[str, dict[str, Any]] = {
-    "stopped_trials": {"space": Path("crops_vs_epochs")},
+    "stopped_trials": {"space": DATA / "crops_vs_epochs_then.py"},
     "several_seeds": {"space": Path("tradeoff"), "trials": 6, "seeds": [0, 1], "confirm": 2, "audit": 0.3},
 }
 CONTINUED: dict[str, list[dict[str, Any]]] = json.loads((DATA / "continued.json").read_text())

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from command_run import CommandRun
 
+from study.record.answer import read_answer
 from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, read_study
 from study.run import main
 
@@ -149,6 +150,9 @@ def test_the_same_command_goes_on_to_the_end(story: Story, start: Callable[..., 
     finished = [event["uid"] for event in story.events() if event["event"] == "finished"]
     assert sorted(finished) == list(record.trials), "each trial ends exactly once"
     assert (story.output / "tiny" / "report" / "index.html").stat().st_size > 1000
+    answer = read_answer(story.output / "tiny")
+    assert answer.startswith("Does a study survive?\n\n"), "the run ends with it, before the paths"
+    assert 0 < run.log.index(answer) < run.log.index("Report:  ")
 
 
 def test_a_trial_that_diverges_is_recorded_and_the_study_goes_on(story: Story) -> None:
@@ -181,6 +185,19 @@ def test_a_finished_study_is_left_alone(story: Story) -> None:
     assert story.call() == 0
     story.keep()
     assert story.texts[-1] == story.texts[-2]
+
+
+def test_no_answer_of_an_earlier_report_is_printed(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    page = story.output / "tiny" / "report" / "index.html"
+    kept = page.rename(page.with_name("kept"))
+    page.mkdir()  # no page can take its place
+    try:
+        assert story.call() == 0
+        said = capsys.readouterr().out
+        assert "the report could not be written" in said and "Does a study survive?" not in said
+    finally:
+        page.rmdir()
+        kept.rename(page)
 
 
 def test_a_kill_just_before_the_end_is_made_good(story: Story) -> None:
