@@ -11,7 +11,7 @@ from study.trainable import Metric
 
 Floats = npt.NDArray[np.float64]
 LEVELS = (20, 50, 80)
-MIN_SEEDS = 3
+MIN_SEEDS = 5  # with fewer, a level would be the best, the worst or the middle one of them
 MIN_CONFIGURATIONS = 2
 
 
@@ -37,7 +37,7 @@ def attainment_of(seeds: pd.DataFrame, objectives: tuple[Metric, Metric]) -> Att
         objectives: two columns of ``seeds``.
 
     Returns:
-        None if no two configurations are complete for three common seeds.
+        None if no two configurations are complete for five common seeds.
     """
     names = [objective.name for objective in objectives]
     finite = seeds[np.isfinite(seeds[names].to_numpy(dtype=float)).all(axis=1)]

@@ -1,19 +1,26 @@
 """A metric as an axis: its values, whiskers, title and ticks in a readable unit, on validation or on test."""
 
+import html
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from reports.front.robust_axis import DrawnAxis, robust_axis
 from reports.page.figure_style import log_axis_ticks, plain_numbers
 from study.record.measures import SPLIT_WORDS, Scale, axis_scale, on_its_split, on_split
 from study.record.trials import TrialTable, whisker_of
 from study.trainable import Metric
 
-Lengths = list[float | None]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+MAX_TICKS = 5  # with a label, on a logarithmic axis
+TITLE_WIDTH = 47  # characters in a line, as many as fit on a phone
 
 
 @dataclass(frozen=True)
@@ -30,36 +37,71 @@ class Axis:
         name = on_split(self.metric, split)
         return rows[name] if name in rows else pd.Series(math.nan, index=rows.index)
 
-    def at(self, rows: pd.DataFrame, split: str) -> list[float | None]:
-        """The values of ``rows`` on a split, in the axis's unit."""
-        return plain_numbers(self.series(rows, split) / self.scale.size)
+    def coordinates(self, rows: pd.DataFrame, split: str) -> Floats:
+        """The values of ``rows`` on a split as coordinates of the axis: in its unit, as log10 if it is logarithmic."""
+        return self._on_axis(self.series(rows, split).to_numpy(dtype=float) / self.scale.size)
 
-    def whiskers(self, rows: pd.DataFrame, split: str) -> tuple[Lengths, Lengths]:
-        """The lengths of the whiskers of ``rows`` (down, up), in the axis's unit."""
+    def in_unit(self, coordinates: Floats) -> list[float | None]:
+        """Coordinates as numbers in the axis's unit, as a trace has them."""
+        return plain_numbers(10.0**coordinates if self.scale.is_log else coordinates)
+
+    def whiskers(self, rows: pd.DataFrame, split: str) -> tuple[Floats, Floats]:
+        """The lengths of the whiskers of ``rows`` (down, up), in the axis's unit; NaN where there is none."""
         metric = self.table.metric(on_split(self.metric, split))
         reach = [whisker_of(row, metric) or (math.nan, math.nan) for row in rows.to_dict("records")]
         down, up = np.array(reach, dtype=float).reshape(-1, 2).T / self.scale.size
-        return plain_numbers(down), plain_numbers(up)
+        return down, up
+
+    def whisker_ends(self, rows: pd.DataFrame, split: str) -> tuple[Floats, Floats]:
+        """The lower and upper ends of the whiskers of ``rows`` as coordinates."""
+        values = self.series(rows, split).to_numpy(dtype=float) / self.scale.size
+        down, up = self.whiskers(rows, split)
+        return self._on_axis(values - down), self._on_axis(values + up)
+
+    def drawn(self, rows: pd.DataFrame, is_member: Flags, split: str) -> DrawnAxis:
+        """Where ``rows`` are drawn on a split, with room for the whiskers of the members of the front."""
+        ends = np.concatenate(self.whisker_ends(rows[is_member], split))
+        return robust_axis(self.coordinates(rows, split), is_member, ends)
+
+    def _on_axis(self, values: Floats) -> Floats:
+        if not self.scale.is_log:
+            return values
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.log10(values)
 
     def title(self, split: str) -> str:
-        """The metric in words with its unit and, if it has one, its split."""
-        if self.metric.is_cost:
-            return self.scale.label
-        return on_its_split(self.table.metric(on_split(self.metric, split)))
-
-    def long_title(self, split: str) -> str:
-        """``title`` over two lines where it has two parts, for a vertical axis."""
-        return self.title(split).replace(", ", ",<br>", 1)
+        """The metric in words with its unit and, if it has one, its split, over as many lines as a phone needs."""
+        metric = self.table.metric(on_split(self.metric, split))
+        words = self.scale.label if self.metric.is_cost else on_its_split(metric)
+        return "<br>".join(html.escape(line) for line in title_lines(words))
 
     @property
     def kind(self) -> dict[str, Any]:
         """Settings of a logarithmic axis if there is to be one."""
-        return {"type": "log", **log_axis_ticks(self.values / self.scale.size)} if self.scale.is_log else {}
+        if not self.scale.is_log:
+            return {}
+        ticks = log_axis_ticks(self.values / self.scale.size)
+        every = 1 + len(ticks["ticktext"]) // (MAX_TICKS + 1)
+        texts = [text if place % every == 0 else "" for place, text in enumerate(ticks["ticktext"])]
+        return {"type": "log", **ticks, "ticktext": texts, "tickangle": 0}
 
 
 def axis_of(table: TrialTable, metric: Metric, values: pd.Series) -> Axis:
     """The axis of ``metric`` that suits ``values``."""
     return Axis(table, metric, values, axis_scale(metric, values))
+
+
+def title_lines(words: str) -> list[str]:
+    """A title in lines for a narrow figure, broken where it has two parts.
+
+    Example:
+        >>> title_lines("test robust accuracy, PGD-20 (cross-entropy and margin) at 8/255 (%)")
+        ['test robust accuracy,', 'PGD-20 (cross-entropy and margin) at 8/255 (%)']
+    """
+    if len(words) <= TITLE_WIDTH:
+        return [words]
+    first, comma, rest = words.partition(", ")
+    return [line for part in (first + comma.strip(), rest) for line in textwrap.wrap(part, TITLE_WIDTH)]
 
 
 def splits_of(table: TrialTable, metrics: Sequence[Metric]) -> list[str]:

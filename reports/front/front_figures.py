@@ -1,219 +1,197 @@
 """The front over two objectives: one mark per configuration, on validation (selected) or on test (reported)."""
 
 import html
-import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.front.axis import Axis, axis_of, measured_in, splits_of
-from reports.front.front_marks import best_within_budgets, front_in, knee_of
+from reports.front.front_layout import bar_title, framed, lying_bar, placed_buttons
+from reports.front.front_pair import PLOT_HEIGHT, Pair, pair_of
+from reports.front.hover import TEMPLATE, hover_text
 from reports.page.figure_style import (
     BLUE,
+    COST_COLORSCALE,
     GRAY,
-    GREEN,
     ORANGE,
-    PURPLE,
     VERMILLION,
-    color_axis,
-    hover_text,
+    decade_ticks,
     maybe_log,
-    split_buttons,
-    styled,
+    plain_numbers,
 )
-from study.record.journal import State, TrialRecord
-from study.record.measures import axis_scale, short_number
+from study.record.measures import axis_scale
 from study.record.trials import TrialTable
 from study.trainable import Metric
 
-LOST_SYMBOLS: dict[State, str] = {"stopped": "circle-open", "failed": "x-thin-open"}
-MAX_WITH_WHISKERS = 60  # with more configurations than this, only those on the front have whiskers
-HOVER = "%{hovertext}<extra></extra>"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two objectives as axes, and the splits to switch between; trials are selected on the first one."""
-
-    table: TrialTable
-    x: Axis
-    y: Axis
-    splits: list[str]
-
-    def at(self, rows: pd.DataFrame, split: str) -> dict[str, Any]:
-        """The coordinates of ``rows``, as properties of a trace."""
-        return {"x": self.x.at(rows, split), "y": self.y.at(rows, split)}
-
-    def on_each_split(self, rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
-        """The coordinates of ``rows`` on every split."""
-        return {split: self.at(rows, split) for split in self.splits}
-
-    def titles(self, split: str) -> dict[str, Any]:
-        """Both axis titles, as properties of a layout."""
-        return {"xaxis.title.text": self.x.title(split), "yaxis.title.text": self.y.long_title(split)}
+WHISKERS = {"type": "data", "color": "rgba(128,136,144,0.6)", "thickness": 1.2, "width": 0}
+MAX_WITH_WHISKERS = 30  # members of the front
+MAX_LARGE, SMALLER = 60, 0.7  # with more configurations, their marks are smaller
+# What a configuration is -> symbol, size, colour; in the order in which they are drawn and stand in the legend.
+LOOKS = {
+    "lost a seed": ("circle-x-open", 9, GRAY),
+    "⚠ a check failed": ("x", 9, VERMILLION),
+    "behind the front": ("circle", 9, BLUE),
+    "on the front": ("diamond", 13, ORANGE),
+}
+DOTTED = ("behind the front", "on the front")  # have a dot in the mark if they are of one seed
+# Left or right of the axes, below or above them -> the symbol that points there.
+ARROWS = {(-1, 0): "triangle-left", (1, 0): "triangle-right", (0, -1): "triangle-down", (0, 1): "triangle-up",
+          (-1, -1): "triangle-sw", (1, -1): "triangle-se", (-1, 1): "triangle-nw", (1, 1): "triangle-ne"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One trace and what depends on the split, such as ``x`` and ``error_x.array``.
-
-    It is not drawn on a split missing from ``per_split``; an optional one only after a click in the legend.
-    """
+    """One trace and what depends on the split, such as ``x`` and ``error_x.array``; not drawn on a split it lacks."""
 
     trace: go.Scatter
     per_split: dict[str, dict[str, Any]]
-    is_optional: bool = False
-
-    def visible(self, split: str) -> bool | str:
-        """Plotly's word for whether the trace is drawn."""
-        return split in self.per_split and ("legendonly" if self.is_optional else True)
 
 
 def front_figure(table: TrialTable, x: Metric, y: Metric, color_by_cost: bool = False) -> go.Figure:
-    """The configurations in two objectives, with the staircase of their front, its knee, and stopped or failed trials.
+    """The configurations in two objectives with the staircase of their front; far ones are arrows at the edge.
 
-    In the test view, marks are placed by their test values; membership of the front and the knee remain those selected
-    on validation. ``color_by_cost`` colours the marks by the study's cost.
+    In the test view, marks are placed by their test values; membership of the front and the labels remain those
+    selected on validation. ``color_by_cost`` colours the marks by the study's cost.
     """
-    rows = measured_in(table, (x, y))
-    pair = Pair(table, axis_of(table, x, rows[x.name]), axis_of(table, y, rows[y.name]), splits_of(table, (x, y)))
-    layers = [_staircase(pair, rows), *_lost(pair, rows), *_configurations(pair, rows, color_by_cost)]
-    layers += [*_not_comparable(pair), *_in_doubt(pair, rows), *_knee(pair, rows), *_budgets(pair, rows)]
+    pair, color = pair_of(table, x, y), table.cost if color_by_cost else None
+    layers = [_staircase(pair), *_configurations(pair, color), *_legend(pair, color is not None)]
     first, *others = pair.splits
-    for layer in layers:
-        placed = {name.replace(".", "_"): values for name, values in layer.per_split[first].items()}
-        layer.trace.update(placed, visible=layer.visible(first))
-    figure = go.Figure([layer.trace for layer in layers])
-    styled(figure, height=600)
-    # Room for the title of the y axis: if the axis has to widen the margin, plotly.js draws all marks a second time.
-    figure.update_layout(pair.titles(first), margin={"l": 88, "b": 180})
+    figure = go.Figure([_shown(layer, first) for layer in layers])
+    entries = max((_entries(layers, split) for split in pair.splits), key=len)
+    titles = pair.x.title(first), pair.y.title(first)
+    framed(figure, PLOT_HEIGHT, titles, entries, has_buttons=bool(others), has_bar=color is not None)
+    views = {split: pair.layout(split) for split in pair.splits}
+    if color is not None:
+        _add_bar(figure, color, pair.rows[color.name], views)
+    figure.update_layout(views[first])
     figure.update_xaxes(pair.x.kind)
     figure.update_yaxes(pair.y.kind)
     if others:
-        figure.update_layout(updatemenus=[split_buttons({split: _view(pair, layers, split) for split in pair.splits})])
-    if color_by_cost and table.cost is not None:
-        costs = rows[table.cost.name]
-        figure.update_layout(coloraxis=color_axis(costs, axis_scale(table.cost, costs)))
+        placed_buttons(figure, {split: (_changes(layers, split), view) for split, view in views.items()})
     return figure
 
 
-def _view(pair: Pair, layers: list[Layer], split: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The changes to the traces and to the layout when a split's button is pressed."""
-    changes: dict[str, Any] = {"visible": [layer.visible(split) for layer in layers]}
+def _shown(layer: Layer, split: str) -> go.Scatter:
+    """The trace as it is on a split."""
+    placed = {name.replace(".", "_"): values for name, values in layer.per_split.get(split, {}).items()}
+    return layer.trace.update(placed, visible=split in layer.per_split)
+
+
+def _entries(layers: list[Layer], split: str) -> list[str]:
+    """The names in the legend on a split."""
+    return [layer.trace.name for layer in layers if split in layer.per_split and layer.trace.showlegend is not False]
+
+
+def _add_bar(figure: go.Figure, cost: Metric, values: pd.Series, views: dict[str, dict[str, Any]]) -> None:
+    """Adds the colour bar of ``cost`` to a framed figure, and its title to the annotations of each view."""
+    scale = axis_scale(cost, values)
+    ticks = decade_ticks(values, scale) if scale.is_log else {}
+    figure.update_layout(coloraxis={"colorscale": COST_COLORSCALE, "colorbar": lying_bar(figure) | ticks})
+    for view in views.values():
+        view["annotations"].append(bar_title(html.escape(scale.label), figure))
+
+
+def _changes(layers: list[Layer], split: str) -> dict[str, Any]:
+    """The changes to the traces when a split's button is pressed."""
+    changes: dict[str, Any] = {"visible": [split in layer.per_split for layer in layers]}
     for name in dict.fromkeys(name for layer in layers for values in layer.per_split.values() for name in values):
         changes[name] = [layer.per_split.get(split, {}).get(name, []) for layer in layers]
-    return changes, pair.titles(split)
+    return changes
 
 
-def _marks(pair: Pair, rows: pd.DataFrame, name: str, marker: dict[str, Any]) -> go.Scatter:
-    """Marks with all details of each configuration, not yet placed."""
-    texts = [hover_text(row, pair.table) for row in rows.to_dict("records")]
-    return go.Scatter(name=name, mode="markers", marker=marker, hovertext=texts, hovertemplate=HOVER)
+def _kinds(rows: pd.DataFrame) -> pd.Series:
+    """What each configuration is; a key of ``LOOKS``."""
+    lost, doubt, behind, front = LOOKS
+    doubtful = rows["validity"].map(len) > 0
+    return pd.Series(np.select([rows["is_lost"], doubtful, rows["on_front"]], [lost, doubt, front], behind), rows.index)
 
 
-def _configurations(pair: Pair, rows: pd.DataFrame, color_by_cost: bool) -> list[Layer]:
-    """The marks: on the front or not, for one seed (Wilson's interval) or several (standard deviation over seeds)."""
-    layers, cost, kept = [], pair.table.cost, rows[~rows["is_lost"]]
-    looks = {False: ("behind", "circle", 9, BLUE), True: ("front", "diamond", 13, ORANGE)}
-    for is_front, has_seeds in itertools.product((False, True), repeat=2):
-        place, symbol, size, color = looks[is_front]
-        own = kept[(kept["on_front"] == is_front) & ((kept["num_seeds"] > 1) == has_seeds)]
-        if own.empty:
+def _configurations(pair: Pair, color: Metric | None) -> list[Layer]:
+    """One trace of marks for each kind of configuration that there is."""
+    rows, kinds, layers = pair.rows, _kinds(pair.rows), []
+    for kind, (_, size, look_color) in LOOKS.items():
+        own = np.flatnonzero(kinds == kind)
+        if not len(own):
             continue
-        symbol = symbol if has_seeds else f"{symbol}-dot"  # one dot in the mark for the one seed
-        marker: dict[str, Any] = {"symbol": symbol, "size": size, "color": color, "line": {"color": GRAY, "width": 1}}
-        if color_by_cost and cost is not None:
-            scale = axis_scale(cost, rows[cost.name])
-            marker |= {"color": maybe_log(own[cost.name], scale), "coloraxis": "coloraxis"}
-        trace = _marks(pair, own, f"{place}, {'mean of seeds' if has_seeds else 'one seed'}", marker)
-        if is_front or len(kept) <= MAX_WITH_WHISKERS:
-            bars = {"thickness": 2, "width": 4} if has_seeds else {"thickness": 1, "width": 0}
-            layers.append(_with_whiskers(pair, trace, own, {"type": "data", "color": GRAY} | bars))
-        else:
-            layers.append(Layer(trace, pair.on_each_split(own)))
+        found = rows.iloc[own]
+        shrunk = 1 if len(rows) <= MAX_LARGE else SMALLER
+        marker: dict[str, Any] = {"size": shrunk * size, "color": look_color, "line": {"color": GRAY, "width": 1}}
+        if color is not None and kind in DOTTED:
+            values = maybe_log(found[color.name], axis_scale(color, rows[color.name]))
+            numbers = [math.nan if value is None else value for value in values]  # a list with a None is no colours
+            marker |= {"color": numbers, "coloraxis": "coloraxis"}
+        shown = [pair.x.metric, pair.y.metric, *([color] if color else [])]
+        trace = go.Scatter(
+            name=kind, legendgroup=kind, showlegend=False, mode="markers", marker=marker,
+            customdata=found["uid"].tolist(), hovertemplate=TEMPLATE,
+            hovertext=[hover_text(row, pair.table, shown) for row in found.to_dict("records")],
+            unselected={"marker": {"opacity": 0.15}},
+            error_x=WHISKERS, error_y=WHISKERS,  # their colour would be the marks' numbers, at which plotly.js warns
+        )  # fmt: skip
+        per_split = {split: _placed(pair, own, kind, split) for split in pair.splits}
+        if kind == "on the front" and len(own) <= MAX_WITH_WHISKERS:
+            for split in pair.splits:
+                per_split[split] |= _whiskers(pair, found, split)
+        layers.append(Layer(trace, per_split))
     return layers
 
 
-def _with_whiskers(pair: Pair, trace: go.Scatter, rows: pd.DataFrame, bars: dict[str, Any]) -> Layer:
-    per_split = pair.on_each_split(rows)
-    for split, (name, axis) in itertools.product(pair.splits, (("error_x", pair.x), ("error_y", pair.y))):
-        down, up = axis.whiskers(rows, split)
-        if any(length is not None for length in up):
-            per_split[split] |= {f"{name}.array": up, f"{name}.arrayminus": down}
-            trace[name] = bars
-    return Layer(trace, per_split)
+def _placed(pair: Pair, own: Any, kind: str, split: str) -> dict[str, Any]:
+    """Coordinates and symbols of some rows on a split; those beyond the axes are arrows."""
+    x, y = pair.drawn[split]
+    has_seeds = pair.rows["num_seeds"].to_numpy() > 1
+    one, dotted = LOOKS[kind][0], f"{LOOKS[kind][0]}-dot" if kind in DOTTED else LOOKS[kind][0]
+    symbols = []
+    for position in own:
+        away = int(x.beyond[position]), int(y.beyond[position])
+        symbols.append(ARROWS.get(away) or (one if has_seeds[position] else dotted))
+    placed = {"x": pair.x.in_unit(x.coordinates[own]), "y": pair.y.in_unit(y.coordinates[own])}
+    return placed | {"marker.symbol": symbols}
 
 
-def _lost(pair: Pair, rows: pd.DataFrame) -> list[Layer]:
-    """Configurations of which a trial failed or was stopped, at the mean over their complete seeds."""
-    layers = []
-    for state, own in rows[rows["is_lost"]].groupby("state"):
-        marker = {"symbol": LOST_SYMBOLS[state], "size": 9, "color": GRAY, "line": {"color": GRAY, "width": 2}}
-        trace = _marks(pair, own, f"{state} in a seed, mean of the others", marker)
-        layers.append(Layer(trace, pair.on_each_split(own)))
-    return layers
+def _whiskers(pair: Pair, rows: pd.DataFrame, split: str) -> dict[str, Any]:
+    """The whiskers of a mean (standard deviation over seeds) or of one seed (Wilson's interval)."""
+    found: dict[str, Any] = {}
+    is_away = np.any([drawn.beyond != 0 for drawn in pair.drawn[split]], axis=0)[rows.index]
+    for name, axis in (("error_x", pair.x), ("error_y", pair.y)):
+        down, up = (plain_numbers(np.where(is_away, np.nan, lengths)) for lengths in axis.whiskers(rows, split))
+        found |= {f"{name}.array": up, f"{name}.arrayminus": down}
+    return found
 
 
-def _ring(pair: Pair, rows: pd.DataFrame, name: str, symbol: str, size: int, color: str, **more: Any) -> list[Layer]:
-    """Rings around the already drawn marks of ``rows``; nothing if ``rows`` is empty."""
-    if rows.empty:
-        return []
-    marker = {"symbol": symbol, "size": size, "color": color, "line": {"width": 2, "color": color}}
-    ring = go.Scatter(name=name, hoverinfo="skip", marker=marker, **({"mode": "markers"} | more))
-    return [Layer(ring, pair.on_each_split(rows))]
-
-
-def _in_doubt(pair: Pair, rows: pd.DataFrame) -> list[Layer]:
-    doubtful = rows[rows["validity"].map(len) > 0]
-    return _ring(pair, doubtful, "⚠ a check failed", "triangle-up-open", 22, VERMILLION)
-
-
-def _knee(pair: Pair, rows: pd.DataFrame) -> list[Layer]:
-    knee = knee_of(rows, [pair.x.metric, pair.y.metric])
-    return _ring(pair, rows.iloc[[] if knee is None else [knee]], "knee of the line", "star-open", 24, PURPLE)
-
-
-def _budgets(pair: Pair, rows: pd.DataFrame) -> list[Layer]:
-    """In a figure over cost, the best configuration within each round budget, labelled with the budget."""
-    cost, metric = pair.x.metric, pair.y.metric
-    if not cost.is_cost or cost.maximise or metric.is_cost:
-        return []
-    best = best_within_budgets(rows, metric, cost)
-    texts = [f"≤ {short_number(budget / pair.x.scale.size)}" for budget in best["budget"]]
-    words = {"mode": "markers+text", "text": texts, "textposition": "top center", "textfont": {"size": 11}}
-    return _ring(pair, rows.iloc[best["row"].tolist()], "best within a budget", "circle-open", 20, GREEN, **words)
-
-
-def _staircase(pair: Pair, rows: pd.DataFrame) -> Layer:
+def _staircase(pair: Pair) -> Layer:
     """The boundary of the region attained on validation in these two objectives alone."""
-    x, y, split = pair.x.metric, pair.y.metric, pair.splits[0]
-    corners = pair.at(rows[front_in(rows, [x, y])].sort_values([x.name, y.name]), split)
-    if corners["x"] and not x.maximise:  # what is attained at some cost is also attained at any higher cost
-        corners["x"].append(max(value for value in pair.x.at(rows, split) if value is not None))
-        corners["y"].append(corners["y"][-1])
-    line = {"shape": "vh" if x.maximise else "hv", "color": GRAY, "width": 1.5}
-    return Layer(go.Scatter(name="front of these two", mode="lines", line=line, hoverinfo="skip"), {split: corners})
+    x, split = pair.x.metric, pair.splits[0]
+    xs, ys = (axis.in_unit(values) for axis, values in zip((pair.x, pair.y), pair.corners.T, strict=True))
+    if xs and not x.maximise:  # what is attained at some cost is also attained at any higher cost
+        xs.append(pair.x.in_unit(np.array(pair.drawn[split][0].limits))[1])
+        ys.append(ys[-1])
+    line = {"shape": "vh" if x.maximise else "hv", "color": GRAY, "width": 2}
+    trace = go.Scatter(name="front of these two", mode="lines", line=line, hoverinfo="skip")
+    return Layer(trace, {split: {"x": xs, "y": ys}})
 
 
-def _not_comparable(pair: Pair) -> list[Layer]:
-    """Stopped and failed trials at their last report: hollow, gray, and only after a click in the legend."""
-    layers, names, split = [], [pair.x.metric.name, pair.y.metric.name], pair.splits[0]
-    for state, symbol in LOST_SYMBOLS.items():
-        trials = [trial for trial in pair.table.study.with_state(state) if trial.reports]
-        rows = pd.DataFrame([trial.reports[-1] for trial in trials], columns=names, dtype=float).dropna()
-        if rows.empty:
-            continue
-        marker = {"symbol": symbol, "size": 8, "color": GRAY, "line": {"color": GRAY, "width": 1}}
-        texts = [_last_words(trials[position]) for position in rows.index]
-        trace = go.Scatter(name=f"{state}, not comparable", mode="markers", marker=marker, hovertext=texts,
-                           hovertemplate=HOVER)  # fmt: skip
-        layers.append(Layer(trace, {split: pair.at(rows, split)}, is_optional=True))
+def _legend(pair: Pair, is_by_cost: bool) -> list[Layer]:
+    """Entries of the legend alone: a mark has a colour and a symbol of its own, and plotly.js would show the first."""
+    layers, kinds = [], set(_kinds(pair.rows))
+    for kind, (symbol, size, color) in LOOKS.items():
+        if kind in kinds:
+            shown = GRAY if is_by_cost and kind in DOTTED else color
+            layers.append(_entry(kind, {"size": size, "color": shown}, dict.fromkeys(pair.splits, symbol)))
+    for split in pair.splits:
+        x, y = pair.drawn[split]
+        count = int(((x.beyond != 0) | (y.beyond != 0)).sum())
+        if count:
+            layers.append(_entry(f"beyond the axes: {count}", {"size": 9, "color": BLUE}, {split: "triangle-left"}))
     return layers
 
 
-def _last_words(trial: TrialRecord) -> str:
-    words = f"trial {trial.uid}, {trial.state}, not comparable: this is its last report"
-    lines = [words, trial.reason.partition("\n")[0], *(f"{name} = {value}" for name, value in trial.params.items())]
-    return "<br>".join(html.escape(line) for line in lines if line)
+def _entry(name: str, marker: dict[str, Any], symbols: dict[str, str]) -> Layer:
+    marker |= {"line": {"color": GRAY, "width": 1}}
+    trace = go.Scatter(name=name, legendgroup=name, mode="markers", marker=marker, hoverinfo="skip")
+    return Layer(
+        trace, {split: {"x": [None], "y": [None], "marker.symbol": symbol} for split, symbol in symbols.items()}
+    )

@@ -41,8 +41,14 @@ def knee_of(configurations: pd.DataFrame, objectives: Sequence[Metric]) -> int |
     spans = np.ptp(gains, axis=0)
     scaled = (gains - gains.min(axis=0)) / np.where(spans > 0, spans, np.inf)
     sums = scaled.sum(axis=1)
-    best = int(np.argmax(sums))
+    best = _first_on_front(configurations, rows, sums)
     return int(rows[best]) if sums[best] > 1 + 1e-9 else None
+
+
+def _first_on_front(configurations: pd.DataFrame, rows: npt.NDArray[np.int_], gains: Floats) -> int:
+    """The position in ``rows`` of the largest gain; of equal ones, one on the front of all objectives of the study."""
+    is_member = configurations["on_front"].to_numpy(dtype=bool)[rows]
+    return int(np.lexsort([~is_member, -gains])[0])
 
 
 def _gain(values: Floats, objective: Metric) -> Floats:
@@ -54,8 +60,9 @@ def _gain(values: Floats, objective: Metric) -> Floats:
 def best_within_budgets(configurations: pd.DataFrame, metric: Metric, cost: Metric) -> pd.DataFrame:
     """The best configuration within each round budget (1, 2, 5 times powers of ten in the cost's unit).
 
-    Only configurations eligible for a front are considered. A budget that buys nothing better than the one before is
-    left out; the last budget is the cost of the best configuration overall, rounded up to a round number.
+    Only configurations eligible for a front are considered; of equal ones, one on the front of all objectives. A
+    budget that buys nothing better than the one before is left out; the last budget is the cost of the best
+    configuration overall, rounded up to a round number.
 
     Returns:
         Columns ``budget`` (in the unit of ``cost``) and ``row`` (position in ``configurations``), by increasing budget.
@@ -66,9 +73,10 @@ def best_within_budgets(configurations: pd.DataFrame, metric: Metric, cost: Metr
     best: list[tuple[float, int]] = []
     for budget in _round_budgets(costs, cost) if len(rows) and (costs > 0).all() else []:
         affordable = np.flatnonzero(costs <= budget)
-        row = int(rows[affordable[np.argmax(gains[affordable])]]) if len(affordable) else None
-        if row is not None and (not best or best[-1][1] != row):
-            best.append((budget, row))
+        if len(affordable):
+            row = int(rows[affordable[_first_on_front(configurations, rows[affordable], gains[affordable])]])
+            if not best or best[-1][1] != row:
+                best.append((budget, row))
     return pd.DataFrame(best, columns=["budget", "row"])
 
 

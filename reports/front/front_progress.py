@@ -1,5 +1,6 @@
 """Figures of how the front grew and of how certain it is: hypervolume or best value over cost, attainment surfaces."""
 
+import html
 import math
 from dataclasses import dataclass
 
@@ -8,9 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from reports.front.attainment import Attainment, attainment_of
-from reports.front.axis import axis_of
-from reports.front.hypervolume import ReferenceBox, reference_box, stages
-from reports.page.figure_style import BLUE, GRAY, ORANGE, VERMILLION, plain_numbers, styled
+from reports.front.axis import axis_of, title_lines
+from reports.front.front_layout import framed
+from reports.page.figure_style import BLUE, GRAY, ORANGE, VERMILLION, plain_numbers
+from study.record.hypervolume import ReferenceBox, reference_box, stages
 from study.record.measures import Scale, axis_scale, on_its_split
 from study.record.trials import TrialTable
 from study.trainable import Metric, Trainable
@@ -20,6 +22,7 @@ LEVEL_LINES = {
     50: {"color": ORANGE, "width": 3},
     80: {"color": VERMILLION, "width": 2, "dash": "dash"},
 }
+GROWTH_HEIGHT, ATTAINMENT_HEIGHT = 220, 300
 STATE_MARKS = {"complete": ("circle", BLUE), "stopped": ("circle-open", GRAY), "failed": ("x", GRAY)}
 
 
@@ -81,16 +84,19 @@ def growth_figure(table: TrialTable, growth: Growth) -> go.Figure:
         if own.any():
             figure.add_scatter(
                 x=plain_numbers(spent[own]), y=plain_numbers(reached[own]), mode="markers",
-                name=f"a trial ended: {state}", marker={"symbol": symbol, "size": 6, "color": color},
-                text=frame["uid"][own], hovertemplate="%{text}: %{y:.5g} after %{x:.4g}<extra></extra>",
+                name=f"{state} trial", marker={"symbol": symbol, "size": 7, "color": color},
+                customdata=frame["uid"][own].tolist(),
+                hovertemplate="%{customdata}: %{y:.5g} after %{x:.4g}<extra></extra>",
             )  # fmt: skip
-    styled(figure, height=400)
-    figure.update_xaxes(
-        title={"text": f"{scale.label}, all trials so far" if cost else scale.label}, rangemode="tozero"
-    )
-    figure.update_yaxes(title={"text": title})
-    figure.update_layout(margin={"t": 24})
+    x_title = f"{scale.label}, all trials so far" if cost else scale.label
+    entries = [trace.name for trace in figure.data[1:]]
+    framed(figure, GROWTH_HEIGHT, (_wrapped(x_title), _wrapped(title)), entries)
+    figure.update_xaxes(rangemode="tozero")
     return figure
+
+
+def _wrapped(title: str) -> str:
+    return "<br>".join(html.escape(line) for line in title_lines(title))
 
 
 def attainment_in(table: TrialTable, pair: tuple[Metric, Metric]) -> Attainment | None:
@@ -109,12 +115,12 @@ def attainment_figure(table: TrialTable, pair: tuple[Metric, Metric], attainment
             xs, ys = np.append(xs, corners["x"].max()), np.append(ys, ys[-1])
         count = math.ceil(level / 100 * len(attainment.seeds))
         figure.add_scatter(
-            x=plain_numbers(xs / x.scale.size), y=plain_numbers(ys / y.scale.size), mode="lines",
+            x=plain_numbers(xs / x.scale.size), y=plain_numbers(ys / y.scale.size), mode="lines+markers",
             name=f"{level}% ({count} of {len(attainment.seeds)} seeds)",
             line=LEVEL_LINES[level] | {"shape": "vh" if x.metric.maximise else "hv"},
         )  # fmt: skip
-    styled(figure, height=440)
-    figure.update_xaxes(x.kind, title={"text": x.title(x.metric.split)})
-    figure.update_yaxes(y.kind, title={"text": y.long_title(y.metric.split)})
-    figure.update_layout(margin={"t": 24})
+    titles = x.title(x.metric.split), y.title(y.metric.split)
+    framed(figure, ATTAINMENT_HEIGHT, titles, [line.name for line in figure.data])
+    figure.update_xaxes(x.kind)
+    figure.update_yaxes(y.kind)
     return figure

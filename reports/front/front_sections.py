@@ -1,21 +1,31 @@
 """The sections of the report about the fronts: figures, captions that explain how to read them, and tables."""
 
+from reports.front.attainment import MIN_SEEDS
 from reports.front.axis import drawable_pairs, measured_in
-from reports.front.front_3d import three_objectives
-from reports.front.front_figures import MAX_WITH_WHISKERS, front_figure
+from reports.front.front_figures import front_figure
 from reports.front.front_progress import attainment_figure, attainment_in, growth_figure, growth_of
-from reports.front.front_tables import best_table, budget_table, front_export, near_front
+from reports.front.front_rows import front_table
+from reports.front.front_tables import (
+    best_table,
+    brief_metrics,
+    budget_table,
+    front_export,
+    near_front,
+    ordering_metric,
+)
 from reports.page.page import Section
-from reports.page.rerun import rerun_command
-from reports.page.tables import front_table
 from study.record.front_probability import NUM_REPLICATES
-from study.record.measures import in_words, value_text
+from study.record.measures import examples_text, in_words, on_its_split, value_text
 from study.record.trials import TrialTable
 from study.trainable import Metric
 
+MIN_MARKS, MIN_STAGES = 2, 3  # configurations in a figure, trials that ended in a growth
+TOO_FEW_MARKS = "only one configuration has a result; a front compares two or more."
+LEAST_OF_A_SURFACE = 4  # configurations: fewer are the arms of a comparison rather than a front
+
 
 def front_sections(table: TrialTable) -> list[Section]:
-    """Fronts over every two and three objectives, budgets, the front's table, attainment, growth of the hypervolume.
+    """Fronts over every two objectives, budgets, the front's table, attainment, growth of the hypervolume.
 
     A study with one objective has no front: its sections are the best configurations, and how the best was found.
     """
@@ -26,10 +36,6 @@ def front_sections(table: TrialTable) -> list[Section]:
     against_cost = [pair for pair in pairs if pair[0].is_cost]
     if against_cost:
         sections.append(_cost_section(table, against_cost))
-    if len(table.objectives) == 3 and not measured_in(table, table.objectives).empty:
-        caption = "Drag to turn, scroll to zoom, point at a mark for its configuration."
-        figure = three_objectives(table, table.objectives)
-        sections.append(Section("All three at once", caption, figures={"front_three_objectives": figure}))
     if not table.front_configurations.empty:
         near = near_front(table)
         tables = () if near.text.empty else (near,)
@@ -52,31 +58,43 @@ def _best_sections(table: TrialTable) -> list[Section]:
 def _pair_section(table: TrialTable, pair: tuple[Metric, Metric]) -> Section:
     x, y = pair
     title = f"{in_words(x)} against {in_words(y)}"
+    title = title[:1].upper() + title[1:]
+    if len(measured_in(table, pair)) < MIN_MARKS:
+        return Section(title, "", missing=TOO_FEW_MARKS)
     figure = front_figure(table, x, y, color_by_cost=table.cost in table.costs)
     caption = (
         "Each mark is a configuration at the mean over its seeds; the line is the front of these two measures alone, "
         f"diamonds are on the front of all {len(table.objectives)} objectives."
     )
     figures = {f"front_{x.name}_{y.name}": figure}
-    return Section(title[:1].upper() + title[1:], caption, figures=figures, method=_how_to_read_marks(table))
+    return Section(title, caption, figures=figures, method=_how_to_read_marks(table))
 
 
 def _cost_section(table: TrialTable, pairs: list[tuple[Metric, Metric]]) -> Section:
-    figures = {f"front_{x.name}_{y.name}": front_figure(table, x, y) for x, y in pairs}
-    tables = [budget_table(table, y, x) for x, y in pairs if y == table.headline and not x.maximise]
-    costs = " and ".join(dict.fromkeys(in_words(x) for x, _ in pairs))
+    drawn = [pair for pair in pairs if len(measured_in(table, pair)) >= MIN_MARKS]
+    if not drawn:
+        return Section("What it costs", "", missing=TOO_FEW_MARKS)
+    figures = {f"front_{x.name}_{y.name}": front_figure(table, x, y) for x, y in drawn}
+    tables = [budget_table(table, y, x) for x, y in drawn if y == table.headline and not x.maximise]
+    costs = " and ".join(dict.fromkeys(in_words(x) for x, _ in drawn))
     caption = (
         f"Cost is {costs}, further left is less. The line is the best value attainable at a cost, on validation where "
-        "that is measured; green rings are the best within a round budget."
+        "that is measured; '≤' marks the best within a round budget."
     )
-    return Section("What it costs", caption, figures=figures,
+    return Section("What it costs", caption, figures=figures, method=_how_to_read_marks(table),
                    tables=tuple(budgets for budgets in tables if not budgets.text.empty))  # fmt: skip
 
 
 def _attainment_sections(table: TrialTable, pairs: list[tuple[Metric, Metric]]) -> list[Section]:
-    surfaces = {pair: attainment for pair in pairs if (attainment := attainment_in(table, pair)) is not None}
-    if not surfaces:
-        return []
+    title = "What a share of the seeds attains"
+    found = {pair: attainment for pair in pairs if (attainment := attainment_in(table, pair)) is not None}
+    # A surface of one corner is a point: its configuration dominates all others in every seed.
+    surfaces = {pair: one for pair, one in found.items() if max(map(len, one.surfaces.values())) > 1}
+    is_front = max((one.num_configurations for one in surfaces.values()), default=0) >= LEAST_OF_A_SURFACE
+    if not is_front:
+        why = f"no {LEAST_OF_A_SURFACE} configurations are complete for the same {MIN_SEEDS} seeds; --seeds gives more."
+        why = "one configuration is better than all others in every measure." if found and not surfaces else why
+        return [Section(title, "", missing=why)] if pairs else []
     one = next(iter(surfaces.values()))
     caption = (
         "Each seed is one run of the study. A line is the edge of what that share of the seeds attains (empirical "
@@ -87,13 +105,15 @@ def _attainment_sections(table: TrialTable, pairs: list[tuple[Metric, Metric]]) 
         f"attainment_{x.name}_{y.name}": attainment_figure(table, (x, y), surface)
         for (x, y), surface in surfaces.items()
     }  # fmt: skip
-    return [Section("What a share of the seeds attains", caption, figures=figures)]
+    return [Section(title, caption, figures=figures)]
 
 
 def _growth_sections(table: TrialTable) -> list[Section]:
-    growth = growth_of(table)
-    if growth is None or not (growth.frame["spent"] > 0).any():
+    title, growth = "What the search bought", growth_of(table)
+    if growth is None:
         return []
+    if growth.frame["spent"].nunique() < MIN_STAGES:
+        return [Section(title, "", missing=f"a growth is shown from {MIN_STAGES} trials on that cost something.")]
     last, cost = growth.frame.iloc[-1], growth.cost
     spent = f"after {last['spent']:g} trials"
     if cost is not None:
@@ -112,15 +132,16 @@ def _growth_sections(table: TrialTable) -> list[Section]:
     )
     figures = {name: growth_figure(table, growth)}
     caption = f"{words}, {spent}."
-    return [Section("What the search bought", caption, figures=figures, method=method)]
+    return [Section(title, caption, figures=figures, method=method)]
 
 
 def _front_caption(table: TrialTable) -> str:
-    count, total = len(table.front_configurations), len(table.configurations)
+    count, total, order = len(table.front_configurations), len(table.configurations), ordering_metric(table)
+    shown = [metric for metric in brief_metrics(table) if not metric.is_cost]
     words = [
-        f"{count} of {total} configurations.",
-        "The command below a configuration runs it again." if rerun_command(table, table.groups[0].uid) else "",
+        f"{count} of {total} configurations{'' if order is None else f', the best {on_its_split(order)} first'}.",
         "A front of a lone configuration compares nothing." if total == 1 else "",
+        examples_text(table.front_configurations.to_dict("records"), shown, table.examples),
         _left_out(table),
         _shared_hardware(table),
     ]
@@ -131,12 +152,9 @@ def _left_out(table: TrialTable) -> str:
     """Which configurations cannot be on the front; often none."""
     doubtful = int((table.configurations["validity"].map(len) > 0).sum())
     lost = len(table.configurations) - len(table.whole)
-    words = [f"{doubtful} configurations failed a check or break a constraint (⚠) and are kept off the front."]
-    words += [
-        f"{lost} configurations failed or were stopped in a seed and are kept off the front: the mean of the other "
-        "seeds is optimistic."
-    ]
-    return " ".join(text for count, text in zip((doubtful, lost), words, strict=True) if count)
+    words = [f"{doubtful} that failed a check or broke a constraint (⚠)"] if doubtful else []
+    words += [f"{lost} that lost a seed, without which a mean is optimistic"] if lost else []
+    return f"Kept off the front: {', and '.join(words)}." if words else ""
 
 
 def _shared_hardware(table: TrialTable) -> str:
@@ -171,14 +189,12 @@ def _certainty(table: TrialTable) -> str:
 
 
 def _how_to_read_marks(table: TrialTable) -> str:
-    is_many = len(table.configurations) > MAX_WITH_WHISKERS
-    few = f" Of over {MAX_WITH_WHISKERS} configurations, only those on the front have bars." if is_many else ""
     return (
-        "Buttons switch between validation and test, where both are measured; line and diamonds stay those selected "
-        "on validation. Bars of a mean of seeds are one standard deviation over the seeds; those of one seed (a dot "
-        f"in the mark) are Wilson 95% intervals, which cover the drawing of the {table.examples} and not the "
-        f"seed.{few} The star is the knee: of the members of the line, scaled to [0, 1] in each measure, the one "
-        "with the largest sum. Gray marks are configurations of which a trial failed or was stopped, at the mean of "
-        "the other seeds. Stopped and failed trials are hidden until their name in the legend is clicked; they are "
-        "never on a front."
+        "Buttons switch between validation and test, where both are measured; the line, the diamonds and the labels "
+        "stay those selected on validation. Bars are drawn for the front: of a mean of seeds, one standard deviation "
+        "over the seeds; of one seed (a dot in the mark), Wilson 95% intervals, which cover the drawing of the "
+        f"{table.examples} and not the seed. The knee is, of the members of the front scaled to [0, 1] in each "
+        "objective, the one with the largest sum, if that exceeds 1. A configuration further from the front than the "
+        "front is long, and outside Tukey's fences of all, is an arrow at the edge with its value. Gray marks are "
+        "configurations of which a trial failed or was stopped, at the mean of the other seeds; they are on no front."
     )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from reports.front.front_marks import best_within_budgets
 from reports.page.figure_style import factor_text, measured_text
+from reports.page.recipe import recipe_text
 from reports.page.report_table import ReportTable
 from reports.page.rerun import rerun_command
 from study.record.measures import (
@@ -28,17 +29,24 @@ MIN_PROBABILITY = 0.1  # minimum probability of belonging to the front for a con
 NUM_BEST = 10  # configurations in the table of a study with one objective
 
 
+def ordering_metric(table: TrialTable) -> Metric | None:
+    """What the front is sorted by: the first objective that is no cost."""
+    return next((objective for objective in table.objectives if not objective.is_cost), None)
+
+
 def sorted_front(table: TrialTable) -> pd.DataFrame:
-    """The configurations on the front with their probabilities, sorted by the first objective that is no cost."""
-    frame = table.certainty[0]
+    """The configurations on the front with their probabilities, sorted by ``ordering_metric``, best first."""
+    frame, first = table.certainty[0], ordering_metric(table)
     front = frame[frame["on_front"]]
-    first = next((objective for objective in table.objectives if not objective.is_cost), None)
     return front if first is None else front.sort_values(first.name, ascending=not first.maximise, kind="stable")
 
 
 def front_export(table: TrialTable) -> ReportTable:
     """The front for a paper: factors, what is reported, costs, and the probability of each member."""
-    return _configurations("front", "Pareto front, selected on validation", table, sorted_front(table))
+    metrics = [*reported_metrics(table), *table.costs]
+    return _configurations(
+        "front", "Pareto front, selected on validation", table, sorted_front(table), metrics, is_brief=False
+    )
 
 
 def near_front(table: TrialTable) -> ReportTable:
@@ -47,7 +55,7 @@ def near_front(table: TrialTable) -> ReportTable:
     likely = frame[~frame["on_front"] & (frame["front_probability"] >= MIN_PROBABILITY)]
     likely = likely.sort_values("front_probability", ascending=False, kind="stable")
     title = f"Off the front, but on it in at least {MIN_PROBABILITY:.0%} of bootstrap replicates"
-    return _configurations("near_front", title, table, likely)
+    return _configurations("near_front", title, table, likely, brief_metrics(table))
 
 
 def best_table(table: TrialTable) -> ReportTable:
@@ -56,7 +64,9 @@ def best_table(table: TrialTable) -> ReportTable:
     frame = table.certainty[0]
     kept = frame[~frame["is_lost"] & (frame["validity"].map(len) == 0)].dropna(subset=[objective.name])
     best = kept.sort_values(objective.name, ascending=not objective.maximise, kind="stable").head(NUM_BEST)
-    return _configurations("best", f"The best configurations by {in_words(objective)}", table, best, [objective])
+    return _configurations(
+        "best", f"The best configurations by {in_words(objective)}", table, best, _led_by(objective, table)
+    )
 
 
 def budget_table(table: TrialTable, metric: Metric, cost: Metric) -> ReportTable:
@@ -66,10 +76,16 @@ def budget_table(table: TrialTable, metric: Metric, cost: Metric) -> ReportTable
     split = f"{SPLIT_WORDS[metric.split]} " if metric.split else ""
     title = f"Best {split}{in_words(metric)} within a budget of {in_words(cost)}"
     members = frame.iloc[best["row"].tolist()]
-    budgets = _configurations(f"best_within_budget_{cost.name}", title, table, members, [metric])
+    budgets = _configurations(f"best_within_budget_{cost.name}", title, table, members, _led_by(metric, table))
     budgets.text.insert(0, "budget", [value_text(cost, budget) for budget in best["budget"]])
     budgets.data.insert(0, f"budget_{cost.name}", best["budget"].tolist())
     return budgets
+
+
+def _led_by(metric: Metric, table: TrialTable) -> list[Metric]:
+    """``brief_metrics`` that begin with ``metric`` on both splits."""
+    pair = {metric.name, metric.twin}
+    return sorted([m for m in brief_metrics(table)], key=lambda other: other.name not in pair)
 
 
 def reported_metrics(table: TrialTable) -> list[Metric]:
@@ -83,22 +99,33 @@ def reported_metrics(table: TrialTable) -> list[Metric]:
     return metrics
 
 
+def brief_metrics(table: TrialTable) -> list[Metric]:
+    """What a row of the page tells of a configuration: the objectives as selected and as reported, costs last."""
+    costs = [cost for cost in table.objectives if cost.is_cost] or [cost for cost in [table.cost] if cost]
+    others = [metric for metric in table.objectives if not metric.is_cost]
+    names = [on_split(metric, split) for metric in others for split in ("val", "test")]
+    metrics = [table.metric(name) for name in dict.fromkeys(names)]
+    return [metric for metric in [*metrics, *costs] if metric in table.measured]
+
+
 def _configurations(
-    name: str, title: str, table: TrialTable, frame: pd.DataFrame, first: Sequence[Metric] = ()
+    name: str, title: str, table: TrialTable, frame: pd.DataFrame, metrics: Sequence[Metric], is_brief: bool = True
 ) -> ReportTable:
-    """The configurations in ``frame`` as numbers and as text, where the columns begin with those of ``first``."""
+    """The configurations in ``frame``: all that is known as numbers, ``metrics`` as text, in few columns if brief."""
     rows = frame.to_dict("records")
-    metrics = list(dict.fromkeys([*first, *reported_metrics(table)]))
+    measures = [metric for metric in metrics if not metric.is_cost]
     notation = "Values with ± standard deviation over seeds"
     notation += (
-        f", or [Wilson 95% interval over {table.examples}] for one seed" if any(m.is_share for m in metrics) else ""
+        f", or [Wilson 95% interval over {table.examples}] for one seed" if any(m.is_share for m in measures) else ""
     )
-    title = f"{title}. {notation}. {examples_text(rows, metrics, table.examples)}".strip()
+    title = f"{title}. {notation}. {examples_text(rows, measures, table.examples)}".strip()
     texts, numbers = [], []
     for row in rows:
-        text = {"trial": row["uid"]} | {factor: factor_text(row[FACTOR_PREFIX + factor]) for factor in table.factors}
-        text |= {short_label(metric): measured_text(row, metric) for metric in metrics}
-        text |= {in_words(cost): value_text(cost, row[cost.name]) for cost in table.costs}
+        text = {"trial": row["uid"]}
+        factors = {factor: factor_text(row[FACTOR_PREFIX + factor]) for factor in table.factors}
+        text |= {"configuration": recipe_text(table, row["uid"])} if is_brief else factors
+        text |= {short_label(metric): measured_text(row, metric) for metric in measures}
+        text |= {in_words(cost): value_text(cost, row[cost.name]) for cost in metrics if cost.is_cost}
         texts.append(text | {"seeds": str(row["num_seeds"]), "P(front)": f"{row['front_probability']:.2f}"})
         numbers.append(_numbers(row, table))
     return ReportTable(name, title, pd.DataFrame(numbers, dtype=object), pd.DataFrame(texts))

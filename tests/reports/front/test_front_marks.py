@@ -15,7 +15,7 @@ CLEAN, ROBUST, COST = METRICS["val_clean"], METRICS["val_pgd_8"], METRICS["train
 
 def points(*rows: tuple[float, float, float]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["val_clean", "val_pgd_8", "train_pflop"], dtype=float)
-    return frame.assign(is_lost=False, validity=[[]] * len(frame))
+    return frame.assign(is_lost=False, validity=[[]] * len(frame), on_front=True)
 
 
 def test_the_knee_is_farthest_from_the_line_through_the_ends() -> None:
@@ -60,6 +60,13 @@ def test_a_budget_counts_what_costs_exactly_that_much() -> None:
     assert best["budget"].tolist() == pytest.approx([1, 2]) and best["row"].tolist() == [0, 1]
 
 
+def test_of_equal_configurations_one_on_the_whole_front_is_the_best_within_a_budget_and_the_knee() -> None:
+    frame = points((80, 20, 1.0), (85, 20, 1.0), (60, 50, 8.0)).assign(on_front=[False, True, True])
+    assert best_within_budgets(frame, ROBUST, COST)["row"].tolist() == [1, 2]
+    bulge = points((60, 50, 2), (80, 45, 2), (80, 45, 1), (90, 20, 1)).assign(on_front=[True, False, True, True])
+    assert knee_of(bulge, [CLEAN, ROBUST]) == 2
+
+
 def test_nothing_is_had_for_free_or_from_doubtful_configurations() -> None:
     frame = points((0, 20, 1.0), (0, 99, 1.0))
     frame["validity"] = [[], ["masked"]]
@@ -72,11 +79,12 @@ def seeds(*rows: tuple[str, int, float, float]) -> pd.DataFrame:
 
 
 def test_surfaces_of_a_configuration_that_dominates_are_its_ordered_seeds() -> None:
-    worse = [("b", seed, 10.0, 2.0) for seed in range(3)]
-    found = attainment_of(seeds(("a", 2, 70, 1.0), ("a", 0, 50, 1.0), ("a", 1, 60, 1.0), *worse), (COST, CLEAN))
-    assert found is not None and (found.seeds, found.num_configurations) == ([0, 1, 2], 2)
+    worse = [("b", seed, 10.0, 2.0) for seed in range(5)]
+    ordered = [("a", seed, clean, 1.0) for seed, clean in ((2, 70), (0, 50), (1, 60), (4, 80), (3, 40))]
+    found = attainment_of(seeds(*ordered, *worse), (COST, CLEAN))
+    assert found is not None and (found.seeds, found.num_configurations) == ([0, 1, 2, 3, 4], 2)
     surfaces = {level: corners.tolist() for level, corners in found.surfaces.items()}
-    assert surfaces == {20: [[1, 70]], 50: [[1, 60]], 80: [[1, 50]]}
+    assert surfaces == {20: [[1, 80]], 50: [[1, 60]], 80: [[1, 50]]}
 
 
 def test_a_surface_is_what_that_share_of_the_seeds_attains() -> None:
@@ -90,24 +98,24 @@ def test_a_surface_is_what_that_share_of_the_seeds_attains() -> None:
 
 
 def test_seeds_are_compared_on_common_configurations() -> None:
-    rows = [(c, s, clean + s, 1.0) for s in range(3) for c, clean in (("a", 50.0), ("d", 40.0))]
-    found = attainment_of(seeds(*rows, ("b", 0, 99.0, 1.0), ("c", 3, 99.0, 1.0)), (COST, CLEAN))
-    assert found is not None and found.seeds == [0, 1, 2] and found.num_configurations == 2
-    assert found.surfaces[20].tolist() == [[1, 52]]
+    rows = [(c, s, clean + s, 1.0) for s in range(5) for c, clean in (("a", 50.0), ("d", 40.0))]
+    found = attainment_of(seeds(*rows, ("b", 0, 99.0, 1.0), ("c", 5, 99.0, 1.0)), (COST, CLEAN))
+    assert found is not None and found.seeds == [0, 1, 2, 3, 4] and found.num_configurations == 2
+    assert found.surfaces[20].tolist() == [[1, 54]]
 
 
 def test_seeds_of_a_confirmation_do_not_shrink_the_surface() -> None:
-    rows = [(c, s, 50.0 + s, 1.0) for s in range(3) for c in "abcd"]
-    confirmed = [(c, s, 50.0 + s, 1.0) for s in (3, 4) for c in "ab"]
+    rows = [(c, s, 50.0 + s, 1.0) for s in range(5) for c in "abcd"]
+    confirmed = [(c, s, 50.0 + s, 1.0) for s in (5, 6) for c in "ab"]
     found = attainment_of(seeds(*rows, *confirmed), (COST, CLEAN))
-    assert found is not None and found.seeds == [0, 1, 2] and found.num_configurations == 4
-    confirmed = [(c, s, 50.0 + s, 1.0) for s in (3, 4) for c in "abc"]  # 5 seeds of 3 are more trials than 3 of 4
+    assert found is not None and found.seeds == [0, 1, 2, 3, 4] and found.num_configurations == 4
+    confirmed = [(c, s, 50.0 + s, 1.0) for s in (5, 6) for c in "abc"]  # 7 seeds of 3 are more trials than 5 of 4
     found = attainment_of(seeds(*rows, *confirmed), (COST, CLEAN))
-    assert found is not None and found.seeds == [0, 1, 2, 3, 4] and found.num_configurations == 3
+    assert found is not None and found.seeds == [0, 1, 2, 3, 4, 5, 6] and found.num_configurations == 3
 
 
-def test_fewer_than_three_common_seeds_or_two_common_configurations_have_no_surface() -> None:
-    assert attainment_of(seeds(*[("a", s, 50, 1) for s in range(4)]), (COST, CLEAN)) is None
-    assert attainment_of(seeds(("a", 0, 50, 1), ("a", 1, 60, 1)), (COST, CLEAN)) is None
-    assert attainment_of(seeds(("a", 0, 50, 1), ("b", 1, 60, 1), ("c", 2, 60, 1)), (COST, CLEAN)) is None
+def test_fewer_than_five_common_seeds_or_two_common_configurations_have_no_surface() -> None:
+    assert attainment_of(seeds(*[("a", s, 50, 1) for s in range(6)]), (COST, CLEAN)) is None
+    assert attainment_of(seeds(*[(c, s, 50, 1) for s in range(4) for c in "ab"]), (COST, CLEAN)) is None
+    assert attainment_of(seeds(*[("a" if s < 3 else "b", s, 50, 1) for s in range(6)]), (COST, CLEAN)) is None
     assert attainment_of(seeds(), (COST, CLEAN)) is None

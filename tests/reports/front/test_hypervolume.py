@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from reports.front.front_progress import growth_of
-from reports.front.hypervolume import ReferenceBox, reference_box, stages
 from study.record.configurations import spent
+from study.record.hypervolume import ReferenceBox, reference_box, stages
 from study.record.journal import StudyRecord
 from study.record.trials import tabulate
 from study.trainable import Metric
@@ -44,6 +44,11 @@ def test_a_cost_reaches_from_0_to_a_tenth_behind_the_dearest() -> None:
     box = reference_box(points, [CLEAN, COST])
     assert box.reference == (0, pytest.approx(11)) and box.ideal == (100, 0)
     assert box.share(points) == pytest.approx(0.5 * 1 / 11)
+
+
+def test_where_nothing_has_cost_anything_all_is_at_the_best_cost() -> None:
+    points = np.array([[50.0, 0.0]])
+    assert reference_box(points, [CLEAN, COST]).share(points) == 0.5
 
 
 def test_another_objective_reaches_from_its_best_to_a_tenth_of_its_range_behind_its_worst() -> None:
