@@ -1,21 +1,23 @@
 """The greedy path of an ablation as a waterfall: the change of a metric at each step from one end to the other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from reports.ablation.executed_ablation import FROM, Change, ExecutedAblation, PathStep, paired_change
+from reports.ablation.executed_ablation import FROM, Change, ExecutedAblation, PathStep
 from study.decisions.ablation import Choice
 from study.trainable import Metric
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One change of the waterfall: its name, the mean before and after, and the change with its interval."""
+    """One change of the waterfall: its name, the means before and after it, and the change with its interval."""
 
     name: str
     before: float
     after: float
-    change: Change
+    change: Change  # a difference, also of costs
+    uid: str | None  # of the config after it
     is_step: bool  # False for the remainder if the path does not reach ``to``
 
 
@@ -25,7 +27,9 @@ class Waterfall:
 
     metric: Metric
     seeds: tuple[int, ...]
+    ends: tuple[str, str]  # both recipes in words
     start: float
+    start_uid: str | None
     bars: tuple[Bar, ...]
     reaches_end: bool  # whether the last bar ends at ``to``
 
@@ -35,8 +39,9 @@ def waterfall(ablation: ExecutedAblation, path: Sequence[PathStep], metric: Metr
 
     If the path does not reach ``to`` but ``to`` has results, a last bar stands for all remaining factors.
     """
-    nodes: list[tuple[str, Choice]] = [("from", FROM)]
-    nodes += [(f"+ {step.brought_in}", step.after) for step in path if step.brought_in is not None]
+    ends = (ablation.end_words(0), ablation.end_words(1))
+    nodes: list[tuple[str, Choice]] = [(ends[0], FROM)]
+    nodes += [(ablation.words(step.brought_in), step.after) for step in path if step.brought_in is not None]
     num_steps, last = len(nodes) - 1, nodes[-1][1]
     if last != ablation.everything and ablation.by_seed(ablation.everything, metric.name):
         left = [name for name in ablation.factors if name not in last]
@@ -45,10 +50,12 @@ def waterfall(ablation: ExecutedAblation, path: Sequence[PathStep], metric: Metr
     seeds = sorted(set.intersection(*(set(values) for values in measured)))
     if not seeds or num_steps == 0:
         return None
-    values = [{seed: of_node[seed] for seed in seeds} for of_node in measured]  # over these, the steps add up
-    means = [sum(of_node.values()) / len(seeds) for of_node in values]
+    means = [sum(of_node[seed] for seed in seeds) / len(seeds) for of_node in measured]  # over these, steps add up
+    amount = replace(metric, kind="number") if metric.is_cost else metric
+    choices = [choice for _, choice in nodes]
+    changes = [ablation.change(*ends, amount, seeds) for ends in pairwise(choices)]
     bars = tuple(
-        Bar(name, means[index], means[index + 1], paired_change(values[index], values[index + 1]), index < num_steps)
-        for index, (name, _) in enumerate(nodes[1:])
+        Bar(name, means[index], means[index + 1], change, ablation.uid(choice), index < num_steps)
+        for index, ((name, choice), change) in enumerate(zip(nodes[1:], changes, strict=True))
     )
-    return Waterfall(metric, tuple(seeds), means[0], bars, nodes[-1][1] == ablation.everything)
+    return Waterfall(metric, tuple(seeds), ends, means[0], ablation.uid(FROM), bars, choices[-1] == ablation.everything)

@@ -4,20 +4,39 @@ The path is that of ``study.decisions.ablation.greedy_path``, recomputed from th
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pydantic import ValidationError
 
+from reports.page.figure_style import factor_text
 from study.decisions.ablation import Choice, Outcome, as_choice, as_params, greedy_path, outcomes, wanted_choices
 from study.record.configurations import Configuration, configurations
-from study.record.intervals import mean_interval
+from study.record.intervals import mean_interval, share_difference_95
 from study.record.journal import StudyRecord
 from study.settings import explain
 from study.spec import Ablation, StudySpec
+from study.trainable import Metric
 
 FROM: Choice = frozenset()
+
+
+@dataclass(frozen=True)
+class Change:
+    """The change of a metric from one config to another, over the seeds that both completed.
+
+    Args:
+        mean: the mean difference, or the mean natural logarithm of the ratio.
+        low, high: 95% interval of ``mean``: over seeds by the t distribution; of one seed that of the examples, if it
+            is a share of a known number of them, else NaN.
+        seeds: the seeds of the pairs; empty if there are none.
+    """
+
+    mean: float
+    low: float
+    high: float
+    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -50,26 +69,44 @@ class ExecutedAblation:
         (maximise,) = (o.direction == "maximize" for o in self.spec.objectives if o.name == name)
         return outcomes(list(self.trained.values()), name, maximise)
 
-    def by_seed(self, choice: Choice, metric: str) -> dict[int, float]:
+    def words(self, name: str) -> str:
+        """A difference with its values: 'adversary: pgd → free', 'method: simclr → emp_ssl, num_views 2 → 4'."""
+        parts = [f"{_field(field, name)}{old} → {new}" for field, old, new in self._values(name)]
+        return f"{name}: {', '.join(parts)}"
+
+    def end_words(self, end: int) -> str:
+        """The start (0) or the end (1) of the path in words: the values of all differences."""
+        parts = [f"{value[0]} {value[1 + end]}" for name in self.factors for value in self._values(name)]
+        return f"{('start', 'end')[end]}: {', '.join(parts)}"
+
+    def _values(self, name: str) -> list[tuple[str, str, str]]:
+        (factor,) = (factor for factor in self.spec.factors if factor.name == name)
+        sides = factor.levels or {}
+        return [(f, factor_text(sides["from"][f]), factor_text(sides["to"][f])) for f in factor.fields()]
+
+    def change(self, before: Choice, after: Choice, metric: Metric, seeds: Collection[int] | None = None) -> Change:
+        """The change of a metric, over ``seeds`` or all that both have; for costs the logarithm of the ratio."""
+        values = [self.by_seed(choice, metric.name, seeds) for choice in (before, after)]
+        found = paired_change(*values, as_ratio=metric.is_cost)
+        if len(found.seeds) != 1 or not metric.is_share:
+            return found
+        (seed,) = found.seeds
+        counts = [self.by_seed(choice, metric.count).get(seed, 0.0) for choice in (before, after)]
+        if not all(counts) or not all(0 <= one[seed] <= 100 for one in values):
+            return found
+        low, high = share_difference_95((values[0][seed], int(counts[0])), (values[1][seed], int(counts[1])))
+        return replace(found, low=low, high=high)
+
+    def by_seed(self, choice: Choice, metric: str, seeds: Collection[int] | None = None) -> dict[int, float]:
         """Seed -> the metric, for the choice's complete trials; empty if one of them failed a validity check."""
         configuration = self.trained.get(choice)
-        return {} if configuration is None or configuration.validity else configuration.by_seed(metric)
+        values = {} if configuration is None or configuration.validity else configuration.by_seed(metric)
+        return {seed: value for seed, value in values.items() if seeds is None or seed in seeds}
 
-
-@dataclass(frozen=True)
-class Change:
-    """The change of a metric from one config to another, over the seeds that both completed.
-
-    Args:
-        mean: the mean difference, or the mean natural logarithm of the ratio.
-        low, high: 95% t interval of ``mean``; NaN for fewer than two seeds.
-        seeds: the seeds of the pairs; empty if there are none.
-    """
-
-    mean: float
-    low: float
-    high: float
-    seeds: tuple[int, ...]
+    def uid(self, choice: Choice) -> str | None:
+        """The first complete trial of a choice, by which it is known; None if it has none."""
+        configuration = self.trained.get(choice)
+        return configuration.completed[0].uid if configuration is not None and configuration.completed else None
 
 
 @dataclass(frozen=True)
@@ -173,3 +210,7 @@ def paired_change(before: Mapping[int, float], after: Mapping[int, float], *, as
         differences = [after[seed] - before[seed] for seed in seeds]
     mean = sum(differences) / len(seeds) if seeds else math.nan
     return Change(mean, *mean_interval(differences), tuple(seeds))
+
+
+def _field(field: str, factor: str) -> str:
+    return "" if field == factor else f"{field} "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reports.front.front_marks import knee_of
-from reports.front.hypervolume import reference_box
+from study.record.hypervolume import reference_box
 from study.record.journal import read_study
 from study.record.trial_folder import trial_folder
 from study.record.trials import TrialTable, tabulate
@@ -22,6 +22,11 @@ class ChosenConfiguration:
     table: TrialTable
     row: dict[Any, Any]
     why: str
+
+    def by_seed(self, metric: str) -> dict[int, float]:
+        """Seed -> the metric, for the complete trials of the configuration."""
+        (group,) = (one for one in self.table.groups if one.name == self.row["configuration"])
+        return group.by_seed(metric)
 
     def trial_folder(self, seed: int | None) -> Path:
         """The folder of the configuration's complete trial with ``seed``, or for None of its first complete trial."""

@@ -1,69 +1,61 @@
 """Figures of what mattered: effects with their intervals, and parameter importance."""
 
+import html
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from reports.effects.effects import Effect
 from reports.effects.importance import Importance
 from reports.effects.p_values import p_text
-from reports.page.figure_style import BLUE, GRAY, ORANGE, plain_numbers, styled
+from reports.page.figure_style import BLUE, GRAY, ORANGE, plain_numbers, row_label, styled, titled
 from study.record.measures import difference_text, points_label, short_label
 
-ROW_HEIGHT = 26
+ROW_HEIGHT = 44  # of two lines of text
 EVALUATOR_COLORS = {"fANOVA": BLUE, "PED-ANOVA": ORANGE}
 
 
-def effects_figure(effects: list[Effect]) -> go.Figure:
-    """Effects, none of them on a cost, one panel per metric; marks are filled if Holm's p-value is below 0.05."""
-    metrics = list(dict.fromkeys(effect.metric for effect in effects))
-    rows = list(dict.fromkeys(_row(effect) for effect in effects))
-    figure = make_subplots(rows=1, cols=len(metrics), shared_yaxes=True, horizontal_spacing=0.04)
+def effects_figure(effects: Sequence[Effect]) -> go.Figure:
+    """Effects on one metric with their intervals; marks are filled if Holm's p-value is below 0.05."""
+    metric, rows = effects[0].metric, [row_label(effect.factors[0], effect.contrast) for effect in effects]
+    colors = [BLUE if effect.p_holm < 0.05 else "rgba(0,0,0,0)" for effect in effects]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=plain_numbers(effect.mean for effect in effects), y=rows, mode="markers", showlegend=False,
+        marker={"size": 8, "color": colors, "line": {"color": BLUE, "width": 2}},
+        error_x={"type": "data", "color": BLUE, "thickness": 1.5, "width": 4,
+                 "array": plain_numbers(effect.high - effect.mean for effect in effects),
+                 "arrayminus": plain_numbers(effect.mean - effect.low for effect in effects)},
+        hovertext=[html.escape(_words(effect)) for effect in effects], hovertemplate="%{hovertext}<extra></extra>",
+    )  # fmt: skip
     styled(figure, height=120 + ROW_HEIGHT * len(rows))
-    for column, metric in enumerate(metrics, start=1):
-        own = [effect for effect in effects if effect.metric == metric]
-        colors = [BLUE if effect.p_holm < 0.05 else "rgba(0,0,0,0)" for effect in own]
-        figure.add_scatter(
-            x=plain_numbers(effect.mean for effect in own),
-            y=[_row(effect) for effect in own],
-            mode="markers", marker={"size": 9, "color": colors, "line": {"color": BLUE, "width": 2}},
-            error_x={"type": "data", "color": GRAY, "thickness": 1.5, "width": 3,
-                     "array": plain_numbers(effect.high - effect.mean for effect in own),
-                     "arrayminus": plain_numbers(effect.mean - effect.low for effect in own)},
-            hovertext=[_words(effect) for effect in own], hovertemplate="%{hovertext}<extra></extra>",
-            showlegend=False, row=1, col=column,
+    figure.add_vline(x=0, line={"color": GRAY, "width": 1})
+    figure.update_layout(margin={"b": 36, "l": 8})
+    figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1], tickfont={"size": 12})
+    return titled(figure, points_label(metric))
+
+
+def importance_figure(importance: Importance) -> go.Figure:
+    """The importance of each factor for one objective with its interval, one mark per evaluator."""
+    figure, rows = go.Figure(), [html.escape(name) for name in importance.factors.index]
+    for place, (evaluator, color) in enumerate(EVALUATOR_COLORS.items()):
+        values = importance.factors[evaluator]
+        low, high = (importance.factors[f"{evaluator} {end}"] for end in ("low", "high"))
+        figure.add_bar(
+            x=plain_numbers(values), y=rows, orientation="h", name=evaluator, marker={"color": color},
+            error_x={"type": "data", "color": GRAY, "thickness": 1.5, "width": 4,
+                     "array": plain_numbers(high - values), "arrayminus": plain_numbers(values - low)},
+            hovertemplate="%{y}: %{x:.2f}<extra>" + evaluator + "</extra>", legendrank=place,
         )  # fmt: skip
-        figure.update_xaxes(title={"text": points_label(metric)}, zeroline=True, zerolinecolor=GRAY, row=1, col=column)
-    figure.update_layout(margin={"t": 24, "b": 64})
-    figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1], tickfont={"size": 11})
-    return figure
-
-
-def importance_figure(importances: list[Importance]) -> go.Figure:
-    """The importance of each factor, one panel per objective, one bar per evaluator."""
-    titles = [short_label(importance.objective).replace(" (%)", "") for importance in importances]
-    columns = len(importances)
-    figure = make_subplots(rows=1, cols=columns, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.04)
-    order = list(importances[0].factors.index)
-    for column, importance in enumerate(importances, start=1):
-        for evaluator, color in EVALUATOR_COLORS.items():
-            values = importance.factors[evaluator].reindex(order)
-            figure.add_bar(
-                x=plain_numbers(values), y=order, orientation="h", name=evaluator, legendgroup=evaluator,
-                showlegend=column == 1, marker={"color": color}, row=1, col=column,
-                hovertemplate="%{y}: %{x:.2f}<extra>" + evaluator + "</extra>",
-            )  # fmt: skip
-    styled(figure, height=170 + 2 * ROW_HEIGHT * len(order))
-    figure.update_layout(margin={"t": 40, "b": 90}, legend={"y": -0.2})
-    figure.update_xaxes(rangemode="tozero")
-    figure.update_yaxes(autorange="reversed")
-    return figure
-
-
-def _row(effect: Effect) -> str:
-    return f"{effect.factors[0]}: {effect.contrast}"
+    height = 160 + ROW_HEIGHT * len(rows)
+    styled(figure, height=height)
+    figure.update_layout(margin={"b": 64, "l": 8}, legend={"y": -34 / (height - 110)}, bargap=0.3)
+    figure.update_xaxes(range=[0, 1.02])
+    figure.update_yaxes(autorange="reversed", tickfont={"size": 12})
+    return titled(figure, f"importance for {short_label(importance.objective)}".replace(" (%)", ""))
 
 
 def _words(effect: Effect) -> str:
     text = difference_text(effect.metric, effect.mean, effect.low, effect.high)
     unit = "points" if effect.metric.is_share else effect.metric.unit
-    return f"{text} {unit}".strip() + f"<br>{effect.pairs} pairs, p = {p_text(effect.p_holm)} (Holm)"
+    return f"{text} {unit}".strip() + f", {effect.pairs} pairs, p = {p_text(effect.p_holm)} (Holm)"

@@ -1,35 +1,35 @@
 """The sections of the report about what mattered: effects, importance, the space, and whether stopping was right."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.effects.early_stopping import audit_of, rank_agreement
+from reports.effects.early_stopping import MIN_FOR_INTERVAL, Audit, audit_of, rank_agreement
 from reports.effects.effect_figures import effects_figure, importance_figure
 from reports.effects.effects import MIN_PAIRS, Effect, interactions, main_effects
-from reports.effects.importance import importances
+from reports.effects.importance import MIN_TRIALS, importances
 from reports.effects.matched_pairs import MatchedTrials
 from reports.effects.p_values import p_text
-from reports.effects.space_figures import parallel_coordinates, slices, traded_fields, traded_figure, varying_factors
+from reports.effects.parallel_coordinates import parallel_coordinates, varying_factors
+from reports.effects.traded_figure import traded_at_equal_cost, traded_fields, traded_figure
 from reports.page.page import Section
 from reports.page.report_table import ReportTable
-from study.record.measures import difference_text, in_words, short_label
+from study.record.measures import difference_text, in_words, points_label, short_label
 from study.record.trials import TrialTable
 
-CAPTION = (
-    "Each row compares trials that are equal in every other factor and in the seed. Effects on shares are in "
-    "percentage points, on costs factors. Filled marks: p < 0.05."
-)
+EFFECTS, IMPORTANCE, STOPPING = "What mattered", "Parameter importance", "Was early stopping right?"
 METHOD = (
-    "Trials that share a prefix, such as one pretrained encoder, share its luck: pairs of the same two prefixes are "
-    f"averaged and count as one. Brackets are Student's t 95% intervals over pairs, from {MIN_PAIRS} pairs on; p is of "
-    "the two-sided sign-flip test, corrected by Holm's method over all rows. Stopped and failed trials have no pairs, "
-    "so that what was stopped early is under-represented."
+    "Each row compares trials that are equal in every other factor and in the seed; costs change by factors. Trials "
+    "that share a prefix, such as one pretrained encoder, share its luck: pairs of the same two prefixes are averaged "
+    f"and count as one. Brackets and whiskers are Student's t 95% intervals over pairs, of which there are {MIN_PAIRS} "
+    "at least: of two, an interval would be 12.7 standard errors long on either side. p is of the two-sided sign-flip "
+    "test, which cannot be below 0.05 for fewer than six pairs, corrected by Holm's method over all rows. Stopped and "
+    "failed trials have no pairs, so that what was stopped early is under-represented. Interactions are differences "
+    "of differences: how much the first change gains or loses by the second."
 )
-NO_PAIRS = (
-    "No two complete trials differ in one factor alone at the same seed, as is usual for a search over many values: "
-    "effects cannot be read off. Parameter importance below is all that there is; it does not say which way a factor "
-    "works, and is no test. A grid, or an ablation with equal seeds, gives matched pairs."
+MATCHED_PAIRS = (
+    f"an effect needs {MIN_PAIRS} pairs of complete trials that differ in one factor alone at the same seed, and "
+    "{found}; a grid, or an ablation with equal seeds, gives such pairs."
 )
 
 
@@ -39,7 +39,7 @@ def effect_sections(table: TrialTable) -> list[Section]:
         return []
     sections = [_effects(table)]
     if len(table.whole) > 1 and varying_factors(table):
-        sections += [*_importance(table), *_space(table)]
+        sections += [*_traded(table), *_importance(table), *_space(table)]
     return sections
 
 
@@ -49,96 +49,143 @@ def stopping_sections(table: TrialTable) -> list[Section]:
     stopped = len(table.study.with_state("stopped"))
     if agreement.empty and not stopped and not audit.num_audited:
         return []
-    interval = audit.interval
-    if interval is None:
-        words = (
-            f"{stopped} trials were stopped and none of the trials that a rung would have stopped was run to its end, "
-            "so how often stopping costs a member of the front is not known."
+    agreement = agreement[agreement["low"].notna()]
+    if agreement.empty and audit.interval is None:
+        missing = (
+            f"{stopped} trials were stopped, none that a rung would have stopped ran on for an audit, and agreement of "
+            f"rankings needs {MIN_FOR_INTERVAL} configurations that reported at a rung and ran to their end."
         )
-    else:
-        words = (
-            f"Of {audit.num_audited} audited trials, which a rung would have stopped but which ran on, "
-            f"{audit.num_on_front} are on the final front ({', '.join(audit.uids_on_front) or 'none'}): stopping "
-            f"costs a front member in {100 * audit.num_on_front / audit.num_audited:.1f}% of cases (Wilson 95% "
-            f"interval {interval[0]:.1f} to {interval[1]:.1f}%). {stopped} trials were stopped."
-        )
-    if audit.num_unfinished:
-        words += f" {audit.num_unfinished} audited trials are running, failed or in doubt."
-    caption = f"{words} Agreement of rankings is among trials that ran to their end; those stopped are not in it."
-    return [Section("Was early stopping right?", caption, tables=(_agreement_table(table, agreement),))]
+        return [Section(STOPPING, "", missing=missing)]
+    tables = () if agreement.empty else (_agreement_table(table, agreement),)
+    method = (
+        "An audited trial is one that a rung would have stopped but that ran on; its interval is Wilson's. Agreement "
+        "of rankings is among trials that ran to their end; those stopped are not in it."
+    )
+    return [Section(STOPPING, _audit_words(audit, stopped), tables=tables, method=method)]
+
+
+def _audit_words(audit: Audit, stopped: int) -> str:
+    if audit.interval is None:
+        return f"{stopped} trials were stopped; how often that costs a member of the front is not known without audits."
+    low, high = audit.interval
+    unfinished = f"; {audit.num_unfinished} more are running, failed or in doubt" if audit.num_unfinished else ""
+    return (
+        f"Of {audit.num_audited} audited trials, {audit.num_on_front} are on the final front "
+        f"({', '.join(audit.uids_on_front) or 'none'}): stopping costs a front member in {low:.0f} to {high:.0f}% of "
+        f"cases, and {stopped} trials were stopped{unfinished}."
+    )
 
 
 def _effects(table: TrialTable) -> Section:
     trials = MatchedTrials(table, table.objectives)
-    alone, crossed = main_effects(trials), interactions(trials)
+    found = main_effects(trials)
+    alone, crossed = _with_enough(found), _with_enough(interactions(trials))
     if not alone:
-        return Section("What mattered", NO_PAIRS)
-    drawn = [effect for effect in alone if not effect.metric.is_cost]
-    figures = {"main_effects": effects_figure(drawn)} if drawn else {}
-    tables = [_effects_table("main_effects", "Main effects", alone)]
-    tables += [_effects_table("interactions", "Interactions: difference of differences", crossed)] if crossed else []
-    return Section("What mattered", CAPTION, figures=figures, tables=tuple(tables), method=METHOD)
+        most = max(found, key=lambda effect: effect.pairs, default=None)
+        words = f"the most is {most.pairs} ({most.factors[0]}: {most.contrast})" if most else "there are none"
+        return Section(EFFECTS, "", missing=MATCHED_PAIRS.format(found=words))
+    drawn = {metric.name: [effect for effect in alone if effect.metric == metric] for metric in table.objectives}
+    figures = {
+        f"main_effects_{name}": effects_figure(effects)
+        for name, effects in drawn.items()
+        if effects and not effects[0].metric.is_cost
+    }
+    tables = [_effects_table("main_effects", "Effect of each change, all else equal", alone)]
+    tables += [_effects_table("interactions", "Interactions of two changes", crossed)] if crossed else []
+    caption = "What a change of one factor does, with 95% intervals over matched pairs; filled marks have p < 0.05."
+    return Section(EFFECTS, caption, figures=figures, tables=tuple(tables), method=METHOD)
 
 
-def _effects_table(name: str, title: str, effects: list[Effect]) -> ReportTable:
-    texts = [
-        {
-            "factor": " × ".join(effect.factors),
-            "contrast": effect.contrast,
-            "metric": short_label(effect.metric),
-            "effect": difference_text(effect.metric, effect.mean, effect.low, effect.high),
-            "pairs": str(effect.pairs),
-            "p (Holm)": p_text(effect.p_holm),
-        }
-        for effect in effects
-    ]
-    data = [
-        asdict(effect) | {"factors": text["factor"], "metric": effect.metric.name}
-        for effect, text in zip(effects, texts, strict=True)
-    ]
-    return ReportTable(name, title, pd.DataFrame(data), pd.DataFrame(texts))
+def _with_enough(effects: Sequence[Effect]) -> list[Effect]:
+    return [effect for effect in effects if effect.pairs >= MIN_PAIRS]
+
+
+def _effects_table(name: str, title: str, effects: Sequence[Effect]) -> ReportTable:
+    """One row per change; the effect on each metric beside the other."""
+    rows: dict[tuple[tuple[str, ...], str], list[Effect]] = {}
+    for effect in effects:
+        rows.setdefault((effect.factors, effect.contrast), []).append(effect)
+    metrics = list(dict.fromkeys(effect.metric for effect in effects))
+    data, texts = [], []
+    for (factors, contrast), own in rows.items():
+        row: dict[str, object] = {"factor": " × ".join(factors), "change": contrast}
+        text = {"factor": " × ".join(factors), "change": contrast} | {points_label(metric): "–" for metric in metrics}
+        for one in own:
+            numbers = {"effect": one.mean, "low": one.low, "high": one.high, "pairs": one.pairs, "p_holm": one.p_holm}
+            row |= {f"{one.metric.name}_{part}": number for part, number in numbers.items()}
+            tested = "" if one.metric.is_cost else f", p {_compared(p_text(one.p_holm))}"
+            text[points_label(one.metric)] = difference_text(one.metric, one.mean, one.low, one.high) + tested
+        counts = sorted({one.pairs for one in own})
+        data.append(row)
+        texts.append(text | {"pairs": " to ".join(dict.fromkeys((str(counts[0]), str(counts[-1]))))})
+    return ReportTable(name, title, pd.DataFrame(data), pd.DataFrame(texts), is_stacked=True)
+
+
+def _compared(text: str) -> str:
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _importance(table: TrialTable) -> list[Section]:
     measured = importances(table)
-    if not measured:
-        return []
+    if not any(one.tells_apart for one in measured):
+        trials = measured[0].num_trials if measured else len(table.trusted)
+        needed = f"it needs {MIN_TRIALS} complete trials, of which there are {trials}, and two factors active in all."
+        unclear = f"{trials} complete trials do not tell two factors apart at 95%; more trials would."
+        return [Section(IMPORTANCE, "", missing=unclear if measured else needed)]
     data, texts = [], []
     for importance in measured:
         for factor, values in importance.factors.to_dict("index").items():
             objective, trials = importance.objective, importance.num_trials
             data.append({"objective": objective.name, "factor": factor, "trials": trials, **values})
-            shares = {evaluator: f"{value:.2f}" for evaluator, value in values.items()}
-            texts.append({"objective": short_label(objective), "factor": factor, **shares})
+            shares = {
+                name: f"{values[name]:.2f} [{values[f'{name} low']:.2f}, {values[f'{name} high']:.2f}]"
+                for name in ("fANOVA", "PED-ANOVA")
+            }
+            texts.append({"objective": short_label(objective), "factor": str(factor), **shares})
     left_out = [name for name in table.factors if name not in measured[0].factors.index]
-    caption = (
+    caption = "How much of what was achieved each factor accounts for, with 95% intervals; it has no direction."
+    method = (
         f"From {measured[0].num_trials} complete trials: fANOVA is the share of the variance over the whole space, "
-        "PED-ANOVA what tells the best tenth from the rest. Stopped trials are not in it."
+        "PED-ANOVA what tells the best tenth from the rest. Intervals are of a bootstrap over trials. Stopped trials "
+        "are not in it, and it is no test."
     )
-    caption += f" Left out, as not varied or not active in every trial: {', '.join(left_out)}." if left_out else ""
-    exported = ReportTable("importance", "Parameter importance", pd.DataFrame(data), pd.DataFrame(texts))
-    figures = {"importance": importance_figure(measured)}
-    return [Section("Parameter importance", caption, figures=figures, exports=(exported,))]
+    method += f" Left out, as not varied or not active in every trial: {', '.join(left_out)}." if left_out else ""
+    exported = ReportTable("importance", IMPORTANCE, pd.DataFrame(data), pd.DataFrame(texts))
+    figures = {f"importance_{one.objective.name}": importance_figure(one) for one in measured}
+    return [Section(IMPORTANCE, caption, figures=figures, exports=(exported,), method=method)]
+
+
+def _traded(table: TrialTable) -> list[Section]:
+    """The two fields whose product decides the cost, at equal cost."""
+    fields = traded_fields(table)
+    metrics = [o for o in table.objectives if not o.is_cost and table.whole[o.name].notna().any()]
+    if fields is None or not metrics:
+        return []
+    traded, (first, second) = traded_at_equal_cost(table, fields), fields
+    title = f"{first} against {second}"
+    alike = f" and equal {', '.join(traded.fixed)}" if traded.fixed else ""
+    if not traded.settings:
+        missing = (
+            f"no two complete configurations have equal {first} × {second}, and so equal cost,{alike}; a grid over "
+            "both, or more trials, would give some."
+        )
+        return [Section(title, "", missing=missing)]
+    caption = f"Along a line the cost is equal: it gets better where more {first} are worth the fewer {second}."
+    method = f"A line joins means over complete configurations of equal {first} × {second}{alike}, so of equal cost."
+    method += f" Not held equal, as they hardly repeat: {', '.join(traded.loose)}." if traded.loose else ""
+    method += f" Not drawn: {traded.num_left_out} settings with fewer configurations." if traded.num_left_out else ""
+    method += " Whiskers are standard deviations over seeds, or of one seed Wilson's 95% interval."
+    figures = {f"{first}_by_{second}_{metric.name}": traded_figure(table, metric, traded) for metric in metrics}
+    return [Section(title, caption, figures=figures, method=method)]
 
 
 def _space(table: TrialTable) -> list[Section]:
     metrics = [o for o in table.objectives if not o.is_cost and table.whole[o.name].notna().any()]
     if not metrics:
         return []
-    sections, traded = [], traded_fields(table)
-    if traded is not None:
-        first, second = traded
-        caption = (
-            "Means over the n complete configurations of each cell: other factors differ between cells where the "
-            f"study did not cross them. Dashed lines join equal {first} × {second}, which decides the cost."
-        )
-        figures = {f"{first}_by_{second}_{metric.name}": traded_figure(table, metric, traded) for metric in metrics}
-        sections.append(Section(f"{first} against {second}", caption, figures=figures))
-    caption = "Each mark is a complete configuration, at the value by which trials are selected."
-    sections.append(Section("Slices", caption, figures={"slices": slices(table, metrics)}))
     figure = parallel_coordinates(table, table.headline if table.headline in metrics else metrics[0])
-    caption = "Each line is a complete configuration. Drag along an axis to choose a range, a title to move an axis."
-    return [*sections, Section("Parallel coordinates", caption, figures={"parallel_coordinates": figure})]
+    caption = "Each line is a complete configuration; drag a box across lines at an axis to select them."
+    return [Section("Parallel coordinates", caption, figures={"parallel_coordinates": figure})]
 
 
 def _agreement_table(table: TrialTable, agreement: pd.DataFrame) -> ReportTable:

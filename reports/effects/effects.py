@@ -14,7 +14,7 @@ from study.record.intervals import mean_interval
 from study.trainable import Metric
 
 Floats = npt.NDArray[np.float64]
-MIN_PAIRS = 5  # for an interval; fewer do not show whether the differences are approximately normal
+MIN_PAIRS = 3  # to be tested and shown: t intervals of two differences are 12.7 standard errors long on either side
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Effect:
         contrast: the levels, as text.
         metric: what the effect is on.
         mean: over the pairs: in the metric's unit, or for costs the natural logarithm of the ratio.
-        low, high: Student's t 95% interval of the mean; NaN below five pairs. It applies to the settings that the study
-            compared, not to settings that it never ran.
+        low, high: Student's t 95% interval of the mean; NaN below three pairs. It applies to the settings that the
+            study compared, not to settings that it never ran.
         pairs: the number of pairs; trials that share a prefix count as one (``MatchedTrials``).
-        p_value: of the sign-flip test; NaN for costs.
+        p_value: of the sign-flip test; NaN for costs and below three pairs.
         p_holm: the p-value corrected by Holm's method over all rows of the table.
     """
 
@@ -73,8 +73,10 @@ def _effects(compared: Iterable[tuple[tuple[str, ...], str, Metric, Floats]]) ->
     effects = []
     for factors, contrast, metric, differences in compared:
         if len(differences):
-            low, high = mean_interval(differences.tolist()) if len(differences) >= MIN_PAIRS else (math.nan, math.nan)
-            p_value = math.nan if metric.is_cost else sign_flip_p(differences)  # costs follow from the factors
+            is_enough = len(differences) >= MIN_PAIRS
+            low, high = mean_interval(differences.tolist()) if is_enough else (math.nan, math.nan)
+            # Costs follow from the factors: there is nothing to test.
+            p_value = sign_flip_p(differences) if is_enough and not metric.is_cost else math.nan
             mean = float(differences.mean())
             effects.append(Effect(factors, contrast, metric, mean, low, high, len(differences), p_value))
     corrected = holm([effect.p_value for effect in effects])

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reports.page.figure_style import factor_text, measured_text
-from reports.paper.paper_rows import ACCURACIES, MINUTES, PaperRow, inconsistencies, printed_row, rows_of
+from reports.paper.paper_names import paper_name
+from reports.paper.paper_rows import ACCURACIES, MINUTES, PaperRow, inconsistencies, paper_rows, printed_row, rows_of
 from study.record.intervals import t_975
 from study.record.measures import examples_behind, interval_of
 from study.record.trials import TrialTable, spread_of
@@ -31,6 +32,16 @@ class RowPair:
     def name(self) -> str:
         """The factor values, as the study names them."""
         return ", ".join(factor_text(value) for value in self.params.values())
+
+    @property
+    def printed_name(self) -> str:
+        """The row's name as the paper writes it; the study's name if the paper has no such row."""
+        printed = self.printed
+        if printed is None:
+            return self.name
+        return paper_name(
+            printed, [r for r in paper_rows() if (r.table, r.dataset) == (printed.table, printed.dataset)]
+        )
 
     @property
     def configuration(self) -> str:

@@ -2,11 +2,12 @@
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
+import plotly.graph_objects as go
 
 from reports.page.page import Section
 from reports.page.report_table import ReportTable
@@ -18,11 +19,15 @@ from reports.paper.paper_comparison import (
     accuracies,
     pairs_of,
     relative_costs,
+    seed_interval,
 )
-from reports.paper.paper_rows import DATASETS, ITEMS, item_of, printed_row, rows_of, space_of
+from reports.paper.paper_figure import Beside, dumbbells
+from reports.paper.paper_names import MEASURES
+from reports.paper.paper_rows import ACCURACIES, DATASETS, ITEMS, item_of, paper_rows, printed_row, rows_of, space_of
 from study.record.identity import as_meant
-from study.record.measures import in_words, short_label
-from study.record.trials import TrialTable
+from study.record.measures import in_words, interval_of, short_label
+from study.record.trials import TrialTable, spread_of
+from study.trainable import Metric
 from trainables.robust_ssl import ROBUST_SSL
 
 TITLE = "Beside the paper"
@@ -54,17 +59,85 @@ def paper_sections(table: TrialTable, study_dir: Path) -> list[Section]:
         figure = item.replace("figure", "Figure ")
         return [Section(TITLE, f"The paper draws {figure} and prints no number of it: there is nothing to compare.")]
     dataset = _dataset(table, item, number)
-    pairs = list(pairs_of(table, item, number, dataset))
+    pairs = _in_the_papers_order(list(pairs_of(table, item, number, dataset)))
     reasons = incomparable(table, dataset)
     compared = [*accuracies(pairs, table), *relative_costs(pairs)]
-    title, caption = f"Table {number} of the paper, {DATASET_WORDS[dataset]}, beside ours", "Ours beside the paper's."
+    title = f"Table {number} of the paper, {DATASET_WORDS[dataset]}, beside ours"
+    caption = f"{title}: accuracies of ours with their intervals, and where there is none yet, the paper's alone."
     if reasons:
         compared = [one.without_difference() for one in compared]
-        caption = f"Not comparable: {'; '.join(reasons)}. No difference is given."
+        caption = f"Different scales, not comparable: {'; '.join(reasons)}."
         title = f"{title}. Not comparable: {'; '.join(reasons)}"
     elif changed := deviations(table, pairs):
         caption = f"Differs from the shipped space in: {', '.join(changed)}."
-    return [Section(TITLE, caption, tables=(_table(f"paper_{item}", title, table, compared),), method=METHOD)]
+    names = {pair.name: pair.printed_name for pair in pairs}
+    figures = _figures(table, item, dataset, pairs, is_one_scale=not reasons)
+    uids = tuple(pair.ours.get("uid") for pair in pairs)
+    tables = (replace(_layout_table(f"paper_{item}_layout", title, names, compared), uids=uids),)
+    exports = (_table(f"paper_{item}", title, table, compared),)
+    return [Section(TITLE, caption, figures=figures, tables=tables, exports=exports, method=METHOD)]
+
+
+def _in_the_papers_order(pairs: list[RowPair]) -> list[RowPair]:
+    places = {id(row): place for place, row in enumerate(paper_rows())}
+    return sorted(pairs, key=lambda pair: places.get(id(pair.printed), len(places)))
+
+
+def _figures(
+    table: TrialTable, item: str, dataset: str, pairs: Sequence[RowPair], *, is_one_scale: bool
+) -> dict[str, go.Figure]:
+    """Clean and robust accuracy, the latter at the middle radius, as dumbbells."""
+    printed = [name for name in ACCURACIES if any(math.isfinite(pair.prints(name)) for pair in pairs)]
+    robust = [name for name in printed if name != "clean"]
+    ours = table.study.spec["base"]["dataset"]
+    our_words = f"ours: {DATASET_WORDS.get(ours, ours)}, preset {table.study.spec.get('preset', 'paper')}"
+    paper_words = f"paper: {DATASET_WORDS[dataset]}, full size"
+    figures = {}
+    for name in [*(["clean"] if "clean" in printed else []), *robust[(len(robust) - 1) // 2 :][:1]]:
+        metric = table.metric(f"test_{name}")
+        rows = [
+            Beside(pair.printed_name, pair.prints(name), *_ours(pair, metric), pair.ours.get("uid")) for pair in pairs
+        ]
+        scale = "" if is_one_scale else ": different scales"
+        title = f"{MEASURES[name]}, test accuracy (%){scale}"
+        figures[f"paper_{item}_{name}"] = dumbbells(title, rows, paper_words, our_words, is_one_scale=is_one_scale)
+    return figures
+
+
+def _ours(pair: RowPair, metric: Metric) -> tuple[float, float, float]:
+    """Our mean, and the ends of its interval as in ``Comparison``."""
+    mean = float(pair.ours.get(metric.name, math.nan))
+    spread, seeds = spread_of(pair.ours, metric.name)
+    interval = seed_interval(mean, spread, seeds) if seeds > 1 else interval_of(pair.ours, metric)
+    return mean, *(interval or (math.nan, math.nan))
+
+
+def _layout_table(name: str, title: str, names: Mapping[str, str], compared: Sequence[Comparison]) -> ReportTable:
+    """A row for each row of the paper's table, a column for each of its accuracies: the paper's, then ours."""
+    rows: dict[str, dict[str, str]] = {}
+    data: dict[str, dict[str, object]] = {}
+    for one in compared:
+        measure = one.measure.removeprefix("test_")
+        text, numbers = rows.setdefault(one.row, {"Models": names[one.row]}), data.setdefault(one.row, {"row": one.row})
+        if measure in MEASURES:
+            text[MEASURES[measure]] = f"{one.paper_text} | {one.ours_text}"
+            numbers |= {f"{measure}_paper": one.paper, f"{measure}_ours": one.ours}
+            numbers |= {f"{measure}_low": one.low + one.paper, f"{measure}_high": one.high + one.paper}
+        elif one.measure == "view_passes_ratio":
+            text["Time | view passes"] = f"{one.paper_text} | {one.ours_text}"
+            numbers |= {"time_paper": one.paper, "view_passes_ours": one.ours}
+    notes = {
+        row: [
+            f"{MEASURES[one.measure.removeprefix('test_')]}: {one.note}"
+            for one in compared
+            if one.row == row and one.note and one.measure.removeprefix("test_") in MEASURES
+        ]
+        for row in rows
+    }
+    if any(notes.values()):
+        rows = {row: text | {"note": "; ".join(notes[row]) or "–"} for row, text in rows.items()}
+    title = f"{title}: paper | ours, in percent"
+    return ReportTable(name, title, pd.DataFrame(data.values()), pd.DataFrame(rows.values()), is_stacked=True)
 
 
 def incomparable(table: TrialTable, dataset: str) -> list[str]:

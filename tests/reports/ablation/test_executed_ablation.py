@@ -139,7 +139,10 @@ def test_a_path_that_breaks_off_says_where_and_why() -> None:
         "view_scale_min": "seed 0 stopped: rung 10: rank 4 of 4",
     }
     found = waterfall(ablation, path, ROBUST)
-    assert found is not None and [bar.name for bar in found.bars] == ["+ method", "the rest: view_scale_min, adversary"]
+    assert found is not None and [bar.name for bar in found.bars] == [
+        "method: simclr → emp_ssl, num_views 2 → 4",
+        "the rest: view_scale_min, adversary",
+    ]
     assert [bar.is_step for bar in found.bars] == [True, False] and found.bars[1].change.mean == pytest.approx(9.0)
 
 

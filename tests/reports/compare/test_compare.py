@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports.compare.__main__ import as_markdown, compare, main
+from reports.compare.__main__ import compare, main
 from reports.compare.compared_studies import chosen_configuration, front_shares
 from reports.compare.compared_trials import EvaluatedTrial, config_differences, paired_test, read_trial, why_unpaired
 from reports.page.page import Section
@@ -75,9 +75,9 @@ def test_accuracies_with_intervals_and_paired_tests(tmp_path: Path) -> None:
     sections = compare(first, second)
     clean, pgd, aa = rows_of(sections, "compared_accuracies")
     assert clean["A"] == "87.5 [52.9, 97.8], n=8" and clean["B"] == "12.5 [2.2, 47.1], n=8"  # (p + z²/2n ± ...) by hand
-    assert (clean["B - A"], clean["only A"], clean["only B"], clean["p"]) == ("-75.0", "7", "1", "0.07")
-    assert clean["p (Holm)"] == "0.21" and (pgd["p"], pgd["p (Holm)"]) == ("0.5", "1")
-    assert (aa["common images"], aa["only A"], aa["only B"], aa["p"]) == ("3", "2", "0", "0.5")
+    assert (clean["B - A"], clean["test"]) == ("-75.0", "of 8 images only A 7, only B 1; p = 0.07")
+    assert clean["p (Holm)"] == "0.21" and pgd["p (Holm)"] == "1" and pgd["test"].endswith("p = 0.5")
+    assert aa["test"] == "of 3 images only A 2, only B 0; p = 0.5"
     # A has all of its three images, B three of five, but of the common three a single one.
     assert (aa["A"][:5], aa["B"][:4], aa["B - A"]) == ("100.0", "60.0", "-66.7")
     (compute,) = (row for row in rows_of(sections, "compared_costs") if row["metric"] == "training compute")
@@ -96,7 +96,7 @@ def test_only_effective_fields_differ(tmp_path: Path) -> None:
     assert found["adversary"] == ("none", "pgd") and found["pgd_steps"] == (None, 5) and "replays" not in found
     assert differences(base, base.replace(data_root="elsewhere")) == []
     same = compare(save(tmp_path / "a", {"val_clean": "10"}), save(tmp_path / "b", {"val_clean": "10"}))
-    assert "equal in every field that has an effect" in same[0].caption and same[0].tables == ()
+    assert "equal in every field that has an effect" in same[1].caption and same[1].tables == ()
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_other_images_have_no_paired_test_and_the_reason_is_said(
     assert {name for name, reason in reasons.items() if reason} == unpaired
     for row in rows_of(compare(tmp_path / "a", tmp_path / "b"), "compared_accuracies"):
         field = next(iter(changes)).replace("dataset", "probed_dataset")
-        is_paired = row["remark"] == "–"
-        assert is_paired == (row["p"] != "–") == (row["only A"] != "–")
-        assert is_paired or row["remark"].startswith(f"no paired test: other images: {field} is ")
+        is_paired = row["test"].startswith("of 4 images")
+        assert is_paired == (row["p (Holm)"] != "–")
+        assert is_paired or row["test"].startswith(f"no paired test: other images: {field} is ")
 
 
 def test_folders_of_images_are_the_same_by_checksum_or_by_place(tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ def test_folders_of_images_are_the_same_by_checksum_or_by_place(tmp_path: Path) 
     assert why_unpaired(here, other, METRICS["test_clean"]) == "other images: the checksums of the data differ"
     assert "data_root differs" in why_unpaired(here, lone, METRICS["test_clean"])
     assert why_unpaired(moved, lone, METRICS["test_clean"]) == ""
-    assert "inferred from the configs" in compare(moved.folder, lone.folder)[1].caption
-    assert "inferred from the configs" not in compare(here.folder, moved.folder)[1].caption
+    assert "inferred from the configs" in compare(moved.folder, lone.folder)[2].method
+    assert "inferred from the configs" not in compare(here.folder, moved.folder)[2].method
 
 
 def test_encoders_of_other_images_are_compared_on_those_of_the_probe(tmp_path: Path) -> None:
@@ -171,17 +171,17 @@ def test_missing_flags_and_accuracies_are_said(tmp_path: Path) -> None:
     )
     clean, pgd = rows_of(compare(first, second), "compared_accuracies")
     assert clean["B"].startswith("50.0 [") and clean["B - A"] == "-25.0"
-    assert clean["remark"] == "no paired test: B: no flags.npz that says it of each example"
-    assert pgd["B"] == "–" and pgd["B - A"] == "–" and pgd["remark"] == "no paired test: only A has it"
+    assert clean["test"] == "no paired test: B: no flags.npz that says it of each example"
+    assert pgd["B"] == "–" and pgd["B - A"] == "–" and pgd["test"] == "no paired test: only A has it"
     third = save(tmp_path / "c", {"test_clean": "11100"})
-    assert "4 and 5 of them" in rows_of(compare(first, third), "compared_accuracies")[0]["remark"]
+    assert "4 and 5 of them" in rows_of(compare(first, third), "compared_accuracies")[0]["test"]
 
 
 def test_doubts_and_unlike_attacks_are_said(tmp_path: Path) -> None:
     first = save(tmp_path / "a", {"val_clean": "10"}, {"validity": ["collapsed"]})
     shared = {"is_encoder_shared": True, "hardware": "a GPU elsewhere"}
     second = save(tmp_path / "b", {"val_clean": "10"}, shared, eval_pgd_steps=7)
-    _, accuracies, cost = compare(first, second)
+    _, _, accuracies, cost = compare(first, second)
     assert "A failed a check: collapsed." in accuracies.caption and "(eval_pgd_steps)" in accuracies.caption
     assert "B reused what another trial had trained" in cost.caption
     assert "A on unknown hardware; B on a GPU elsewhere." in cost.caption
@@ -210,17 +210,17 @@ def study_with_trials(new_study: NewStudy, gain: float = 0.0) -> Path:
 
 def test_studies_are_compared_by_their_knees_or_best(new_study: NewStudy) -> None:
     first, second = study_with_trials(new_study), study_with_trials(new_study, gain=4.0)
-    studies = rows_of(compare(first, second), "compared_studies")
+    studies = rows_of(compare(first, second, "knee"), "compared_studies")
     assert [row["configuration"] for row in studies] == ["t001", "t001"]
     assert studies[0]["chosen as"] == "the knee of its front" and studies[0]["seeds"] == "2"
     assert (
-        studies[1]["val PGD-20 (cross-entropy and margin) at 8/255 (%)"] == "44.0 ± 0.0"
+        studies[1]["test PGD-20 (cross-entropy and margin) at 8/255 (%)"] == "43.0 ± 0.0"
         and studies[0]["on the front"] == "5"
     )
-    best = compare(first, second, "best")
+    best = compare(first, second)
     assert [row["configuration"] for row in rows_of(best, "compared_studies")] == ["t004", "t004"]
     assert "best of its front in val_pgd_8" in rows_of(best, "compared_studies")[0]["chosen as"]
-    assert f"A is {first / 'trials' / 't004'} (seed 1)" in best[1].caption
+    assert f"A is {first / 'trials' / 't004'} (seed 1)" in best[2].caption
     # Both in one box: robust accuracy to 100, cost to 2.2. The second front lies 4 points higher everywhere.
     shares = front_shares(*(chosen_configuration(folder, "knee").table for folder in (first, second)))
     assert 0 < shares[0] < shares[1] < 1
@@ -245,21 +245,35 @@ def test_a_front_without_a_knee_gives_its_best_and_a_trial_may_meet_a_study(
     study = new_study()
     uid = study.complete(60.0, 30.0, 1.0)
     save(study.study_dir / "trials" / uid, {"test_clean": "1100"})
-    (row,) = rows_of(compare(save(tmp_path / "lone", {"test_clean": "1110"}), study.study_dir), "compared_studies")
+    (row,) = rows_of(
+        compare(save(tmp_path / "lone", {"test_clean": "1110"}), study.study_dir, "knee"), "compared_studies"
+    )
     assert row["study"] == "B: constructed" and row["hypervolume (%)"] == "–"
     assert row["chosen as"] == "the best of its front in val_pgd_8, as the front has no knee"
 
 
-def test_markdown_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_verdict_in_the_terminal_and_all_else_in_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = save(tmp_path / "<a>", {"test_clean": "11111110"})
     second = save(tmp_path / "b", {"test_clean": "00000001"}, adversary="none")
-    assert main([str(first), str(second), "--html", str(tmp_path / "page.html")]) == 0
-    printed = capsys.readouterr().out
-    assert printed.strip() == as_markdown(compare(first, second)).strip()
-    assert "| adversary | free | none |" in printed and re.search(r"\| test clean .*\| 7 \| 1 \| 0.07 \|", printed)
-    page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "<h1>&lt;a&gt; against b</h1>" in page and "compared_accuracies" in page and "<a>" not in page
-    assert 'src="' not in page and "plotly.js v" not in page
+    page, tables = tmp_path / "page.html", tmp_path / "tables.md"
+    assert main([str(first), str(second), "--html", str(page), "--markdown", str(tables)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Not decided in test clean: A 87.5%, B 12.5%, B - A = -75.0 points [")
+    assert "p = 0.07; B has × 1.00 the training compute of A." in " ".join(lines)
+    assert lines[-1] == f"All figures and tables: {page}" and all(len(line) <= 100 for line in lines[:-1])
+    written = tables.read_text(encoding="utf-8")
+    assert "| adversary | free | none |" in written and re.search(
+        r"\| test clean .*only A 7, only B 1; p = 0.07 \|", written
+    )
+    source = page.read_text(encoding="utf-8")
+    assert "<h1>&lt;a&gt; against b</h1>" in source and "compared_accuracies" in source and "<a>" not in source
+    assert "<h2>Verdict</h2>" in source and 'class="figure-data"' in source and "<script src=" not in source
+
+
+def test_a_page_has_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = save(tmp_path / "a", {"test_clean": "10"}), save(tmp_path / "b", {"test_clean": "10"})
+    monkeypatch.chdir(tmp_path)
+    assert main([str(first), str(second)]) == 0 and (tmp_path / "a_against_b.html").is_file()
 
 
 def broken(folder: Path, name: str, content: str) -> Path:
@@ -283,7 +297,8 @@ def test_bad_input_is_one_line_and_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], Path], words: str
 ) -> None:
     good = save(tmp_path / "good", {"test_clean": "10"})
-    assert main([str(good), str(make(tmp_path / "bad"))]) == 2
+    page = tmp_path / "page.html"
+    assert main([str(good), str(make(tmp_path / "bad")), "--html", str(page)]) == 2 and not page.exists()
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.count("\n") == 1 and re.search(words, printed.err)
 
@@ -319,12 +334,12 @@ def test_any_trainable_can_be_compared(tmp_path: Path) -> None:
         result = {"trainable": f"{tmp_path / 'toy.py'}:fit", "config": config, "metrics": metrics}
         (tmp_path / name / "result.json").write_text(json.dumps(result))
     sections = compare(tmp_path / "a", tmp_path / "b")
-    assert [section.title for section in sections] == ["Configs", "Other metrics", "Cost"]
+    assert [section.title for section in sections] == ["Verdict", "Configs", "Other metrics", "Cost"]
     assert rows_of(sections, "config_differences") == [{"field": "depth", "A": "3", "B": "4"}]
     assert rows_of(sections, "compared_metrics") == [{"metric": "error", "A": "0.5", "B": "0.25", "B - A": "-0.25"}]
     assert rows_of(sections, "compared_costs") == [{"metric": "hours (h)", "A": "2 h", "B": "3 h", "B / A": "× 1.50"}]
     other = compare(tmp_path / "a", save(tmp_path / "c", {"test_clean": "10"}))
-    assert rows_of(other, "compared_accuracies")[0]["remark"] == "no paired test: only B has it"
+    assert rows_of(other, "compared_accuracies")[0]["test"] == "no paired test: only B has it"
     (tmp_path / "toy.py").unlink()
     (tmp_path / "a" / "result.json").write_text(json.dumps({"trainable": "nowhere:x", "config": {}, "metrics": {}}))
     with pytest.raises(ValueError, match="no trainable 'nowhere:x'"):
@@ -334,9 +349,10 @@ def test_any_trainable_can_be_compared(tmp_path: Path) -> None:
 def test_a_reader_that_has_enough_causes_no_traceback(tmp_path: Path) -> None:
     flags = {f"test_{name}": "10" * 50 for name in ("clean", "pgd_4", "pgd_8", "pgd_16")}
     first, second = save(tmp_path / "a", flags), save(tmp_path / "b", flags, num_views=8)
-    command = f"{sys.executable} -m reports.compare {first} {second} | true"
-    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert ended.stderr == ""
+    command = f"{sys.executable} -m reports.compare {first} {second} --html {tmp_path / 'page.html'}"
+    for reader in ("true", "head -1"):
+        ended = subprocess.run(["bash", "-c", f"{command} | {reader}"], capture_output=True, text=True, check=True)
+        assert ended.stderr == ""
 
 
 def test_two_trials_are_compared_without_slow_imports(tmp_path: Path) -> None:
@@ -344,7 +360,7 @@ def test_two_trials_are_compared_without_slow_imports(tmp_path: Path) -> None:
     first, second = save(tmp_path / "a", flags), save(tmp_path / "b", flags)
     script = (
         "import sys; from reports.compare.__main__ import main; "
-        f"main([{str(first)!r}, {str(second)!r}]); "
+        f"main([{str(first)!r}, {str(second)!r}, '--html', {str(tmp_path / 'page.html')!r}]); "
         "print(sorted({'torch', 'ray', 'optuna', 'scipy'} & set(sys.modules)))"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -57,7 +57,7 @@ class PaperStudy:
 
     def line(self, row: int, measure: str) -> dict[str, Any]:
         """One line of the table: its numbers, and its text by head."""
-        (table,) = self.section().tables
+        (table,) = self.section().exports
         name = ", ".join(self.params[row].values())
         (index,) = [i for i, one in enumerate(table.data.to_dict("records"))
                     if (one["row"], one["measure"]) == (name, measure)]  # fmt: skip
@@ -88,6 +88,53 @@ def test_a_row_of_one_seed_has_the_interval_of_its_images(new_study: NewStudy) -
     assert (found["low"], found["high"]) == pytest.approx((100 * interval.low - 75.78, 100 * interval.high - 75.78))
 
 
+def test_a_dumbbell_for_each_row_of_the_paper_with_our_interval(new_study: NewStudy) -> None:
+    study = PaperStudy(new_study, "table4")
+    for seed, clean in enumerate((74.0, 75.0, 76.0)):
+        study.end(CF_3, metrics(clean), seed=seed)
+    figures = study.section().figures
+    assert list(figures) == ["paper_table4_clean", "paper_table4_pgd_8"]
+    *lines, paper, ours = figures["paper_table4_clean"].data
+    assert paper.name == "paper: CIFAR-10, full size" and ours.name == "ours: CIFAR-10, preset paper"
+    assert [name.replace("<br>", " ") for name in paper.y[:2]] == [
+        "Crop-based EMP-SSL (16 crops, 5-step PGD, 30 epochs)", "CF-AMC-SSL (16 crops, m=3, 10 epochs)",
+    ]  # fmt: skip
+    assert len(paper.y) == len(lines) == 10 and list(paper.x[:2]) == [76.55, 75.78]
+    assert list(ours.x[:2]) == [None, 75.0] and ours.error_x.array[1] == pytest.approx(4.968, abs=1e-3)
+    assert list(ours.customdata[:3]) == [None, "t000", None]
+    assert list(lines[1].x) == [75.78, 75.0]
+
+
+def test_a_table_in_the_layout_of_the_paper(new_study: NewStudy) -> None:
+    study = PaperStudy(new_study, "table4")
+    for seed, clean in enumerate((74.0, 75.0, 76.0)):
+        study.end(CF_3, metrics(clean), seed=seed)
+    (table,) = study.section().tables
+    assert list(table.text) == [
+        "Models",
+        "Clean",
+        "PGD (4/255)",
+        "PGD (8/255)",
+        "PGD (16/255)",
+        "Time | view passes",
+        "note",
+    ]
+    row = table.text.iloc[1]
+    assert row["Models"] == "CF-AMC-SSL (16 crops, m=3, 10 epochs)" and row["Clean"] == "75.78 | 75.0 ± 1.0"
+    assert row["note"] == "Clean: the paper: Table 1 prints 75.88 for the same run"
+    numbers = table.data.iloc[1]
+    assert (numbers["clean_low"], numbers["clean_high"]) == pytest.approx((75 - 4.968, 75 + 4.968), abs=1e-3)
+
+
+@pytest.mark.parametrize("item", ["table1", "table2", "table3", "table4", "table5", "table6"])
+def test_rows_have_names_of_their_own_in_the_order_of_the_paper(new_study: NewStudy, item: str) -> None:
+    (table,) = PaperStudy(new_study, item).section().tables
+    names = list(table.text["Models"])
+    assert len(set(names)) == len(names)
+    if item == "table4":
+        assert names[4] == "SimCLR-FreeAdv (2 crops, m=3, 167 epochs)" and names[-1].startswith("Supervised-FreeAdv (")
+
+
 @pytest.mark.parametrize("state", ["failed", "stopped", "running", None])
 def test_what_is_not_complete_is_never_a_number(new_study: NewStudy, state: str | None) -> None:
     study = PaperStudy(new_study, "table4")
@@ -116,7 +163,7 @@ def test_autoattack_of_table_6(new_study: NewStudy) -> None:
     found = study.line(0, "test_aa_16")
     assert (found["paper"], found["ours"], found["ours_images"]) == (7.81, 2.0, 1000)
     assert "impossible for a sound AutoAttack" in found["note"]
-    measures = set(study.section().tables[0].data["measure"])
+    measures = set(study.section().exports[0].data["measure"])
     assert measures == {"test_clean", "test_aa_4", "test_aa_8", "test_aa_16"}
 
 
@@ -148,7 +195,7 @@ def test_costs_are_relative_to_a_row_that_both_have(new_study: NewStudy) -> None
 def test_tables_without_minutes_have_no_costs(new_study: NewStudy) -> None:
     study = PaperStudy(new_study, "table5")
     study.end(0, metrics(70.0))
-    assert set(study.section().tables[0].data["measure"]) == {"test_clean", "test_pgd_4", "test_pgd_8", "test_pgd_16"}
+    assert set(study.section().exports[0].data["measure"]) == {"test_clean", "test_pgd_4", "test_pgd_8", "test_pgd_16"}
 
 
 def test_the_data_set_decides_on_the_column(new_study: NewStudy) -> None:
@@ -158,7 +205,7 @@ def test_the_data_set_decides_on_the_column(new_study: NewStudy) -> None:
     photographs = PaperStudy(new_study, "table4_imagenet100", data_root="elsewhere")
     photographs.end(0, metrics(30.0))
     assert photographs.line(0, "test_clean")["difference"] == pytest.approx(30 - 34.38)
-    assert "Not" not in photographs.section().tables[0].title + photographs.section().caption.partition(". Ours")[0]
+    assert "Not" not in photographs.section().tables[0].title + photographs.section().caption
 
 
 def test_a_laptop_is_not_compared(new_study: NewStudy) -> None:
@@ -171,8 +218,10 @@ def test_a_laptop_is_not_compared(new_study: NewStudy) -> None:
     assert all(math.isnan(found[name]) for name in ("difference", "low", "high", "factor"))
     assert math.isnan(study.line(CF_3, "view_passes_ratio")["factor"]) and found["text ours − paper"] == "–"
     section = study.section()
-    why = "Not comparable: the study ran under the preset laptop; ours are of digits, the paper's of CIFAR-10"
-    assert section.caption.startswith(why) and why in section.tables[0].title
+    why = "ot comparable: the study ran under the preset laptop; ours are of digits, the paper's of CIFAR-10"
+    assert section.caption.startswith(f"Different scales, n{why}") and why in section.tables[0].title
+    figure = section.figures["paper_table4_clean"]
+    assert "different scales" in figure.layout.title.text and len(figure.data) == 2  # no lines between the two
 
 
 def test_preset_authors_is_compared_and_what_it_sets_is_said(new_study: NewStudy) -> None:
@@ -203,7 +252,7 @@ def test_what_was_set_otherwise_is_said(new_study: NewStudy) -> None:
 
 def test_every_table_has_all_rows_before_anything_ran(new_study: NewStudy) -> None:
     for item, rows, measures in (("table1", 7, 5), ("table2", 6, 4), ("table3", 4, 4), ("table4", 10, 6)):
-        (table,) = PaperStudy(new_study, item).section().tables
+        (table,) = PaperStudy(new_study, item).section().exports
         assert len(table.text) == rows * measures
         assert set(table.text["ours"]) == {"not run"} and table.data["paper"].notna().all()
 
@@ -233,8 +282,8 @@ def test_the_page_and_its_files(new_study: NewStudy) -> None:
         study.end(PGD, metrics(75.0 + seed), seed=seed)
     folder = build_report(study.writer.study_dir, lambda line: None, asked=["paper"]).parent
     page = (folder / "index.html").read_text(encoding="utf-8")
-    assert "Beside the paper" in page and 'id="paper_table4"' in page and "not run" in page
-    (table,) = study.section().tables
+    assert "Beside the paper" in page and 'id="paper_table4_layout"' in page and "not run" in page
+    (table,) = study.section().exports
     for suffix, written_as in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
         assert (folder / "tables" / f"paper_table4.{suffix}").read_text(encoding="utf-8") == written_as(table)
     lines = list(csv.DictReader(to_csv(table).splitlines()))

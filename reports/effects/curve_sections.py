@@ -1,0 +1,40 @@
+"""The section of the report with the curves of trials."""
+
+from pathlib import Path
+
+from reports.effects.curve_figures import MANY, MOST_OF_FRONT, curves_figure, is_in_bands
+from reports.effects.learning_curves import LEAST_TRIALS, curves_info, read_curves
+from reports.page.page import Section
+from study.record.trials import TrialTable
+
+TITLE = "Learning curves"
+MISSING = (
+    "no trial measured anything before its end: trials of this version write a curve while they train, and early "
+    "stopping evaluates them at rungs."
+)
+
+
+def curve_sections(table: TrialTable, study_dir: Path | None) -> list[Section]:
+    """What trials measured while they trained; nothing for a study without trials."""
+    if table.frame.empty:
+        return []
+    found = curves_info(table, read_curves(table, study_dir))
+    if not found:
+        return [Section(TITLE, "", missing=MISSING)]
+    has_bands = any(is_in_bands(table, measured) for measured in found)
+    stopped = len(table.study.with_state("stopped"))
+    if has_bands:
+        caption = f"Medians over complete trials with the middle 80%, and up to {MOST_OF_FRONT} trials on the front."
+    elif len(table.frame) > MANY:
+        caption = f"A line for each complete trial; the {stopped} stopped ones are left out where there are many."
+    else:
+        caption = f"A line for each trial that did not fail; {stopped} stopped ones are dashed and end in a cross."
+    method = (
+        f"Interim evaluations may use fewer {table.examples} than the full one, which ends the line of a complete "
+        "trial where it came later than the last rung. Training measures are of whole epochs or reports, from the file "
+        "curve.csv in each trial's folder; speeds depend on what else ran on the machine."
+    )
+    if has_bands:
+        method += f" Medians are of at least {LEAST_TRIALS} trials; what was stopped early takes no part in them."
+    figures = {f"curve_{measured.metric.name}": curves_figure(table, measured) for measured in found}
+    return [Section(TITLE, caption, figures=figures, method=method)]
