@@ -1,4 +1,4 @@
-"""Writes the report of a finished or running study: one HTML page that opens offline.
+"""Writes the report of a finished or running study: one HTML page that opens offline, and its answer as plain text.
 
     python -m reports.build runs/tradeoff
     python -m reports.build runs/tradeoff --export
@@ -21,7 +21,9 @@ REPORT_FOLDER = "report"  # of a study, in its folder
 
 
 def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, asked: Sequence[str] = ()) -> Path:
-    """Writes ``<study_dir>/report/index.html`` and returns its path; the study itself is only read.
+    """Writes ``<study_dir>/report/index.html``, whose path it returns, and beside it the answer as ``answer.txt``.
+
+    The study itself is only read.
 
     Args:
         study_dir: the study's folder.
@@ -31,6 +33,9 @@ def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, ask
     Raises:
         ValueError: if ``study_dir`` holds no study or a damaged one, or one that has no such sections.
     """
+    from reports.answer.answer import answer_of
+    from reports.answer.answer_text import write_answer
+    from reports.page.about import closing_sections, interrupted_note
     from reports.page.export import export_report
     from reports.page.page import render_page, write_page
     from reports.page.running import running_note, running_section
@@ -42,15 +47,17 @@ def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, ask
     began = time.monotonic()
     status = read_status(study_dir)
     table = tabulate(status.record)
-    sections = sections_of(table)
+    sections, answer = sections_of(table, study_dir), answer_of(table)
     sections[-1:-1] = sections_of_trainable(table, study_dir, asked)
-    note, reload_seconds = "", None
+    note, reload_seconds = interrupted_note(table), None
     if status.is_at_work:
         if status.record.with_state("running"):
             sections.insert(-1, running_section(status))
         note, reload_seconds = running_note(status), pause_seconds(time.monotonic() - began)
+    sections += closing_sections(table)
     path = study_dir / REPORT_FOLDER / "index.html"
-    write_page(render_page(table, sections, note, reload_seconds), path)
+    write_page(render_page(table.study.name, answer, sections, [note] if note else [], reload_seconds), path)
+    write_answer(answer, study_dir)
     if tell is not None:
         for line in export_report(sections, path.parent):
             tell(line)

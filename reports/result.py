@@ -57,7 +57,11 @@ class StudyResult:
     @cached_property
     def figures(self) -> dict[str, go.Figure]:
         """The figures of the report by name; each shows in a notebook."""
-        return {name: figure for section in sections_of(self.table) for name, figure in section.figures.items()}
+        return {
+            name: figure
+            for section in sections_of(self.table, self.study_dir)
+            for name, figure in section.figures.items()
+        }
 
 
 def open_study(study_dir: str | Path) -> StudyResult:

@@ -20,6 +20,8 @@ TEXT_COLOR = "#1d2329"
 def export_report(sections: list[Section], folder: Path) -> list[str]:
     """Writes every table as CSV, Markdown and LaTeX and every figure as HTML, SVG and PNG below ``folder``.
 
+    The HTML files share one copy of plotly.js, which lies beside them.
+
     Returns:
         One line for each kind of file: how many were written and where, or why none were.
     """
@@ -31,10 +33,10 @@ def export_report(sections: list[Section], folder: Path) -> list[str]:
         for suffix, written_as in FORMATS.items():
             (folder / "tables" / f"{name}.{suffix}").write_text(written_as(table), encoding="utf-8")
     for name, figure in figures.items():
-        figure.write_html(folder / "figures" / f"{name}.html", include_plotlyjs=True, config=FIGURE_CONFIG)
+        figure.write_html(folder / "figures" / f"{name}.html", include_plotlyjs="directory", config=FIGURE_CONFIG)
     return [
         f"{len(tables)} tables as CSV, Markdown and LaTeX in {folder / 'tables'}",
-        f"{len(figures)} figures as HTML in {folder / 'figures'}",
+        f"{len(figures)} figures as HTML in {folder / 'figures'}, which open offline beside their plotly.min.js",
         _write_images(figures, folder / "figures"),
     ]
 
@@ -71,7 +73,7 @@ def _write_images(figures: Mapping[str, go.Figure], folder: Path) -> str:
 def image_views(name: str, figure: go.Figure) -> dict[str, go.Figure]:
     """The figure as images: ``<name>``, on validation if it has buttons for both splits, and then ``<name>_test``.
 
-    Buttons are removed, and so are traces that are only shown after a click in the legend, as paper has no clicks.
+    Buttons are removed, as paper has no clicks.
     """
     names = {0: name, 1: f"{name}_test"} if figure.layout.updatemenus else {None: name}
     views = {}
@@ -96,6 +98,4 @@ def _for_paper(figure: go.Figure) -> go.Figure:
     """The figure with dark text on a white background."""
     paper = go.Figure(figure)
     paper.update_layout(paper_bgcolor="white", plot_bgcolor="white", font={"color": TEXT_COLOR})
-    if paper.layout.scene.to_plotly_json():
-        paper.update_scenes({f"{axis}axis": {"color": TEXT_COLOR} for axis in "xyz"})
     return paper

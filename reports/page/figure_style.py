@@ -1,4 +1,4 @@
-"""The common style of all figures: colours, transparent backgrounds, and the hover texts of marks."""
+"""The common style of all figures: colours, transparent backgrounds, and how values are written."""
 
 import html
 import json
@@ -10,20 +10,16 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.page.rerun import rerun_command
 from study.record.measures import (
     Row,
     Scale,
     examples_behind,
-    in_words,
     interval_of,
     log_ticks,
-    on_its_split,
-    on_split,
     short_number,
     value_text,
 )
-from study.record.trials import FACTOR_PREFIX, TrialTable, spread_of
+from study.record.trials import spread_of
 from study.trainable import Metric
 
 # Okabe and Ito's palette, distinguishable with every common form of colour blindness.
@@ -32,7 +28,7 @@ GRAY = "#808890"  # legible on white and on near-black; the page's script sharpe
 INK = "#1d2329"  # behind white lines and text, so that they stand out on any background
 FAINT = "rgba(128,136,144,0.28)"
 COST_COLORSCALE = "Viridis"
-HOVER_WIDTH = 90  # characters per line of a command in a hover box
+SMALL = 1e-3  # numbers below are written with an exponent
 
 
 def styled(figure: go.Figure, height: int) -> go.Figure:
@@ -57,14 +53,19 @@ def styled(figure: go.Figure, height: int) -> go.Figure:
     return figure
 
 
-def split_buttons(per_split: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
-    """Two buttons, validation and test, from split -> (changes to the traces, changes to the layout)."""
+def split_buttons(
+    per_split: dict[str, tuple[dict[str, Any], dict[str, Any]]], left: float = 0, above: float = 6
+) -> dict[str, Any]:
+    """Two buttons, validation and test, from split -> (changes to the traces, changes to the layout).
+
+    ``left`` and ``above`` move them from the upper left corner of the plot, in pixels.
+    """
     words = {"val": "validation (selection)", "test": "test (reported)"}
     return {
         "type": "buttons",
         "direction": "right",
-        "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom",
-        "pad": {"t": 0, "r": 0, "l": 0, "b": 6},
+        "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom",
+        "pad": {"t": 0, "r": 0, "l": left, "b": above},
         "showactive": True,
         "bordercolor": GRAY,
         "bgcolor": "rgba(0,0,0,0)",
@@ -76,11 +77,43 @@ def split_buttons(per_split: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -
     }  # fmt: skip
 
 
+def titled(figure: go.Figure, text: str, width: int = 42) -> go.Figure:
+    """Puts what a figure shows above it, in lines that fit a phone, instead of a title beside an axis."""
+    lines = [html.escape(line) for line in textwrap.wrap(text, width)]
+    title = {"text": "<br>".join(lines), "x": 0, "xref": "container", "xanchor": "left", "y": 1, "yref": "container",
+             "yanchor": "top", "pad": {"t": 10 * len(lines), "l": 8}, "font": {"size": 14}}  # fmt: skip
+    figure.update_layout(title=title, margin={"t": 26 + 19 * len(lines)})
+    return figure
+
+
+def row_label(*texts: str, width: int = 26) -> str:
+    """The label of a row, each text in lines of its own that a phone has room for, escaped for Plotly."""
+    return "<br>".join(html.escape(line) for text in texts for line in textwrap.wrap(text, width))
+
+
 def factor_text(value: Any) -> str:
-    """A factor's value as readable text; '–' if a conditional factor is not active."""
+    """A factor's value as a person would write it; '–' if a conditional factor is not active.
+
+    Example:
+        >>> [factor_text(value) for value in (0.1 + 0.2, 1e-05, 0.00025, 300000.0, True, "free", [0.1, 8], None)]
+        ['0.3', '1e-5', '2.5e-4', '300000', 'true', 'free', '[0.1, 8]', '–']
+    """
     if value is None or value != value:
         return "–"
+    if isinstance(value, float):
+        return _number_text(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(factor_text(item) for item in value)}]"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _number_text(value: float) -> str:
+    """Up to six significant digits, small and large numbers as '1.5e-4'."""
+    is_small = 0 < abs(value) < SMALL
+    mantissa, sign, exponent = f"{value:{'.5e' if is_small else '.6g'}}".partition("e")
+    if not sign:
+        return mantissa
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
 
 
 def measured_text(row: Row, metric: Metric) -> str:
@@ -105,30 +138,6 @@ def full_text(row: Row, metric: Metric) -> str:
     return f"{text}{over}, {'n unknown' if count is None else f'n={count:,}'}"
 
 
-def hover_text(row: Row, table: TrialTable) -> str:
-    """All details of one configuration, one per line, escaped for Plotly's hover box."""
-    several = f", seeds {', '.join(str(seed) for seed in row['seeds'])}" if row["num_seeds"] > 1 else ""
-    lines = [f"trial {', '.join(row['uids'])}{several}" + (", on the front" if row["on_front"] else "")]
-    lines.append(f"probability of being on the front: {row['front_probability']:.2f}")
-    lines += [f"{name} = {factor_text(row[FACTOR_PREFIX + name])}" for name in table.factors]
-    measured = [on_split(metric, "test") for metric in table.shares("val")]
-    measured += [metric.name for split in ("test", "") for metric in table.shares(split)]
-    for name in dict.fromkeys(measured):
-        for metric in (table.metric(on_split(table.metric(name), "val")), table.metric(name)):
-            text = full_text(row, metric)
-            line = f"{on_its_split(metric)}: {text}"
-            if text != "–" and line not in lines:
-                lines.append(line)
-    others = sorted((m for m in table.measured if not m.is_share), key=lambda m: m.is_cost)
-    lines += [f"{in_words(metric)}: {value_text(metric, row[metric.name])}" for metric in others]
-    if row["num_lost"]:
-        lines.append(f"⚠ {row['state']}: {row['num_lost']} of its trials were stopped or failed, so it is on no front")
-    lines += [f"⚠ {warning}" for warning in row["validity"]]
-    command = rerun_command(table, row["uid"])
-    lines += textwrap.wrap(command, HOVER_WIDTH, break_on_hyphens=False) if command else []
-    return "<br>".join(html.escape(line) for line in lines)
-
-
 def plain_numbers(values: Iterable[float]) -> list[float | None]:
     """Numbers rounded to five significant digits, as stored in the page; None for non-finite ones."""
     return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
@@ -140,13 +149,6 @@ def maybe_log(values: pd.Series, scale: Scale) -> list[float | None]:
     if not scale.is_log:
         return plain_numbers(sized)
     return plain_numbers(math.log10(value) if value > 0 else math.nan for value in sized)
-
-
-def color_axis(values: pd.Series, scale: Scale) -> dict[str, Any]:
-    """A colour axis for values converted by ``maybe_log``."""
-    ticks = decade_ticks(values, scale) if scale.is_log else {}
-    bar = {"title": {"text": scale.label, "side": "right"}, "thickness": 12, "outlinewidth": 0, "len": 1.0} | ticks
-    return {"colorscale": COST_COLORSCALE, "colorbar": bar}
 
 
 def decade_ticks(values: pd.Series, scale: Scale) -> dict[str, Any]:

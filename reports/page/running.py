@@ -35,7 +35,7 @@ def running_section(status: StudyStatus) -> Section:
             "attempt": trial.attempt,
             "at work for": clock(trial.seconds or 0.0),
             "done": _done(trial) or "–",
-            "factors": trial.factors,
+            "recipe": trial.recipe,
             "last rung": trial.rung or "–",
         }
         for trial in running_trials(status.record, status.now)

@@ -5,64 +5,30 @@ import math
 import pandas as pd
 from markupsafe import Markup
 
-from reports.front.front_tables import sorted_front
 from reports.page.figure_style import factor_text
 from reports.page.html_templates import filled
 from reports.page.report_table import ReportTable
-from reports.page.rerun import rerun_command
-from study.record.measures import (
-    Row,
-    examples_behind,
-    examples_text,
-    interval_of,
-    on_its_split,
-    on_split,
-    short_label,
-    value_text,
-)
-from study.record.trials import FACTOR_PREFIX, TrialTable, spread_of
+from study.record.measures import Row, examples_text, short_label, value_text
+from study.record.trials import FACTOR_PREFIX, TrialTable
 from study.trainable import Metric
 
 KINDS, SPLITS = ("share", "number", "cost"), ("val", "test", "")  # in the order of columns
+UID_COLUMN = "trial"
 LONG_REASON = 90
 MANY_ROWS = 100  # tables this long overflow their frame in any browser, and are laid out only when nearly visible
 TALL_ROWS = 12
 
 
 def html_table(table: ReportTable) -> Markup:
-    """Any table of the report, below its title."""
-    rows = table.text.to_numpy().tolist()
-    frame = _frame(len(rows), "scroll tall" if len(rows) > TALL_ROWS else "scroll")
-    return filled("page/templates/table.html", table=table, columns=list(table.text.columns), rows=rows, frame=frame)
-
-
-def front_table(table: TrialTable) -> Markup:
-    """The configurations on the front: factors, what is reported, probability, and the command to rerun each."""
-    metrics = reported(table)
-    rows = [
-        row
-        | {
-            "factors": [(name, factor_text(row[FACTOR_PREFIX + name])) for name in table.factors],
-            "measured": [_measured(row, metric) for metric in metrics],
-            "command": rerun_command(table, row["uid"]),
-        }
-        for row in sorted_front(table).to_dict("records")
-    ]
-    columns = ["trial", "factors", *map(on_its_split, metrics), "P(front)"]
-    return filled("page/templates/front_table.html", columns=columns, rows=rows, frame=_frame(len(rows)))
-
-
-def _measured(row: Row, metric: Metric) -> tuple[str, list[str]]:
-    """A measurement of a configuration, and what its uncertainty is over, line by line."""
-    text = value_text(metric, row[metric.name])
-    if text == "–" or metric.is_cost:
-        return text, []
-    (spread, seeds), interval = spread_of(row, metric.name), interval_of(row, metric)
-    details = [f"{interval[0]:.1f} to {interval[1]:.1f}"] if interval else []
-    if seeds > 1:
-        details = [f"± {value_text(metric, spread)}, {seeds} seeds"]
-    count = examples_behind(row, metric)
-    return text, [*details, *([f"n = {count:,}" if count else "n unknown"] if metric.is_share else [])]
+    """Any table of the report, below its title; rows about a trial name it and are laid out one by one on a phone."""
+    rows, columns = table.text.to_numpy().tolist(), list(table.text.columns)
+    named = table.text[UID_COLUMN].tolist() if UID_COLUMN in columns else [""] * len(rows)
+    uids = [uid or "" for uid in table.uids] or named
+    title, _, notes = table.title.partition(". ")
+    shown = {"name": table.name, "title": title, "notes": notes, "columns": columns}
+    stack = " stack" if table.is_stacked or any(uids) else ""
+    frame = frame_of(len(rows), f"scroll{' tall' if len(rows) > TALL_ROWS else ''}{stack}")
+    return filled("page/templates/table.html", **shown, rows=list(zip(uids, rows, strict=True)), frame=frame)
 
 
 def trials_table(table: TrialTable) -> Markup:
@@ -78,7 +44,7 @@ def trials_table(table: TrialTable) -> Markup:
         }
         for row in table.frame.to_dict("records")
     ]
-    frame = _frame(len(rows), "scroll tall")
+    frame = frame_of(len(rows), "scroll tall")
     return filled("page/templates/trials_table.html", columns=columns, rows=rows, frame=frame)
 
 
@@ -119,11 +85,6 @@ def all_measured(table: TrialTable) -> list[Metric]:
     return sorted(table.measured, key=lambda metric: (KINDS.index(metric.kind), SPLITS.index(metric.split)))
 
 
-def reported(table: TrialTable) -> list[Metric]:
-    """``all_measured`` without those on validation that were measured on test as well."""
-    on_test = {metric.name for metric in table.measured if metric.split == "test"}
-    return [m for m in all_measured(table) if m.split != "val" or on_split(m, "test") not in on_test]
-
-
-def _frame(num_rows: int, classes: str = "scroll") -> str:
+def frame_of(num_rows: int, classes: str) -> str:
+    """The classes of the element around a table."""
     return f"{classes} long" if num_rows >= MANY_ROWS else classes

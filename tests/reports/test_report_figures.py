@@ -1,5 +1,6 @@
 """What the figures draw, and what they leave out."""
 
+import html
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +10,16 @@ import plotly.graph_objects as go
 import pytest
 from written_studies import results
 
-from reports.effects.learning_curves import learning_curves
-from reports.effects.space_figures import traded_fields
+from reports.effects.curve_figures import curves_figure
+from reports.effects.learning_curves import curves_info
+from reports.effects.traded_figure import traded_fields
 from reports.front.axis import drawable_pairs
-from reports.front.front_3d import three_objectives
-from reports.front.front_figures import MAX_WITH_WHISKERS, front_figure
+from reports.front.front_figures import front_figure
+from reports.front.front_labels import MAX_LABELLED
 from reports.front.front_progress import attainment_figure, attainment_in, growth_figure, growth_of
+from reports.front.front_sections import front_sections
+from reports.page.export import image_views
+from reports.page.figure_style import GRAY, VERMILLION
 from reports.page.sections import sections_of
 from study.record.intervals import wilson_95
 from study.record.trials import TrialTable, tabulate
@@ -46,59 +51,73 @@ def table(new_study: NewStudy) -> TrialTable:
 
 
 def press(figure: go.Figure, button: int) -> dict[str, Any]:
-    """The traces by name after a press, those in the legend alone left out."""
+    """The marks and lines by name after a press, without entries of the legend alone."""
     pressed = go.Figure(figure)
     traces, layout = pressed.layout.updatemenus[0].buttons[button].args
     for index, trace in enumerate(pressed.data):
         # As plotly.js does: one entry of a list for each trace.
         trace.update({name.replace(".", "_"): values[index] for name, values in traces.items() if values[index] != []})
     pressed.update_layout(layout)
-    return {trace.name: trace for trace in pressed.data if trace.visible in (True, None)}
+    return {trace.name: trace for trace in pressed.data if trace.visible in (True, None) and trace.x != (None,)}
+
+
+def legend(figure: go.Figure) -> list[str]:
+    """The entries of the legend in the first view."""
+    return [trace.name for trace in figure.data if trace.visible in (True, None) and trace.showlegend is not False]
+
+
+def labels(figure: go.Figure, button: int = 0) -> dict[str, Any]:
+    """Visible annotations by text after a press, without the titles."""
+    found = figure.layout.updatemenus[0].buttons[button].args[1]["annotations"]
+    return {label["text"]: label for label in found if label["visible"] and label["showarrow"]}
 
 
 def test_the_first_view_is_validation_with_the_staircase(table: TrialTable) -> None:
     figure = front_figure(table, CLEAN, ROBUST, color_by_cost=True)
     shown = press(figure, 0)
-    assert list(shown) == [
-        "front of these two",
-        "behind, one seed",
-        "front, one seed",
-        "⚠ a check failed",
-        "knee of the line",
-    ]
-    assert [trace.name for trace in figure.data if trace.visible is True] == list(shown)
-    line, front = shown["front of these two"], shown["front, one seed"]
+    assert list(shown) == ["front of these two", "⚠ a check failed", "on the front"]
+    assert legend(figure) == list(shown)
+    line, front = shown["front of these two"], shown["on the front"]
     assert (list(line.x), list(line.y), line.line.shape) == ([70, 80, 90], [50, 40, 20], "vh")
-    assert sorted(front.x) == [70, 80, 90]
-    assert list(shown["behind, one seed"].x) == list(shown["⚠ a check failed"].x) == [60]
-    assert (
-        figure.layout.yaxis.title.text
-        == "validation robust accuracy,<br>PGD-20 (cross-entropy and margin) at 8/255 (%)"
-    )
+    assert sorted(front.x) == [70, 80, 90] and list(shown["⚠ a check failed"].x) == [60]
+    title = "validation robust accuracy,<br>PGD-20 (cross-entropy and margin) at 8/255 (%)"
+    assert figure.layout.annotations[0].text == title
+
+
+def test_marks_name_their_configurations_and_legends_have_no_numbers_for_colours(table: TrialTable) -> None:
+    figure = front_figure(table, CLEAN, ROBUST, color_by_cost=True)
+    marks = [trace for trace in figure.data if trace.customdata is not None]
+    assert [list(trace.customdata) for trace in marks] == [["t003"], ["t000", "t001", "t002"]]
+    assert all(len(trace.customdata) == len(trace.x) for trace in marks)
+    assert list(marks[1].marker.color) == pytest.approx([0, 1.301, 1.699], abs=1e-3)  # log10 of TFLOP
+    named = [trace for trace in figure.data if trace.showlegend is not False and trace.mode == "markers"]
+    assert [trace.marker.color for trace in named] == [VERMILLION, GRAY]  # plotly.js warns of a number there
 
 
 def test_the_second_view_is_test_at_its_own_place_and_intervals(table: TrialTable) -> None:
     figure = front_figure(table, CLEAN, ROBUST, color_by_cost=True)
     shown = press(figure, 1)
     assert "front of these two" not in shown
-    front = shown["front, one seed"]
+    front = shown["on the front"]
     assert list(front.x) == [89, 79, 69]
     assert front.error_x.array[1] == pytest.approx(82.79 - 79, abs=0.01)  # Wilson, 284 of 360 correct
-    assert figure.layout.updatemenus[0].buttons[1].args[1]["xaxis.title.text"] == "test clean accuracy (%)"
-    back = press(front_figure(table, CLEAN, ROBUST), 0)["front, one seed"]
+    layout = figure.layout.updatemenus[0].buttons[1].args[1]
+    assert layout["xaxis.title.text"] == "test clean accuracy (%)"
+    assert layout["annotations"][0]["text"].startswith("test robust accuracy,")
+    back = press(front_figure(table, CLEAN, ROBUST), 0)["on the front"]
     assert back.error_x.array[1] == pytest.approx(wilson_95(80.0, 144)[1] - 80, abs=1e-4)
 
 
-def test_a_mean_of_seeds_has_its_spread_as_bar_and_its_own_name(new_study: NewStudy) -> None:
+def test_a_mean_of_seeds_has_its_spread_as_bar_and_one_seed_a_dot(new_study: NewStudy) -> None:
     study = new_study()
     for seed, clean in enumerate((70.0, 72.0, 77.0)):
         study.complete(clean, 40.0, 2.0, {"num_views": 4}, seed=seed)
     study.complete(90.0, 20.0, 3.0, {"num_views": 8})
-    shown = press(front_figure(tabulate(study.read()), CLEAN, ROBUST), 0)
-    several, one = shown["front, mean of seeds"], shown["front, one seed"]
-    assert list(several.x) == [73.0] and list(several.error_x.array) == list(several.error_x.arrayminus) == [3.6056]
-    assert (several.marker.symbol, one.marker.symbol) == ("diamond", "diamond-dot")
-    assert "73.0 ± 3.6 (sd, 3 seeds)" in several.hovertext[0] and "90.0 [84.3, 94.1]" in one.hovertext[0]
+    front = press(front_figure(tabulate(study.read()), CLEAN, ROBUST), 0)["on the front"]
+    assert list(front.x) == [73.0, 90.0] and list(front.customdata) == ["t000", "t003"]
+    assert front.error_x.array[0] == front.error_x.arrayminus[0] == 3.6056
+    assert list(front.marker.symbol) == ["diamond", "diamond-dot"]
+    assert "73.0 ± 3.6" in front.hovertext[0] and "90.0 [84.3, 94.1]" in front.hovertext[1]
 
 
 def test_a_configuration_that_lost_a_seed_is_gray_and_on_no_line(new_study: NewStudy) -> None:
@@ -108,66 +127,81 @@ def test_a_configuration_that_lost_a_seed_is_gray_and_on_no_line(new_study: NewS
     study.complete(70.0, 40.0, 0.02, {"num_views": 8}, seed=0)
     table = tabulate(study.read())
     shown = press(front_figure(table, CLEAN, ROBUST), 0)
-    lost = shown["failed in a seed, mean of the others"]
-    assert (
-        list(lost.x) == [90]
-        and "failed: 1 of its trials were stopped or failed, so it is on no front" in lost.hovertext[0]
-    )
-    assert list(shown["front of these two"].x) == list(shown["front, one seed"].x) == [70]
-    in_space = three_objectives(table, table.objectives).data
-    assert [(trace.name, len(trace.x)) for trace in in_space] == [
-        ("behind the front", 0), ("on the front", 1), ("a seed failed or stopped", 1),
-    ]  # fmt: skip
+    lost = shown["lost a seed"]
+    assert list(lost.x) == [90] and "on no front: ⚠ 1 failed" in lost.hovertext[0]
+    assert list(shown["front of these two"].x) == list(shown["on the front"].x) == [70]
     (front,) = (section for section in sections_of(table) if section.title == "The front")
-    assert "1 configurations failed or were stopped in a seed" in front.caption
-
-
-def test_in_a_crowd_only_the_front_has_whiskers(new_study: NewStudy) -> None:
-    study = new_study()
-    study.complete(90.0, 90.0, 0.1)
-    for _ in range(MAX_WITH_WHISKERS):
-        study.complete(50.0, 50.0, 1.0)
-    shown = press(front_figure(tabulate(study.read()), CLEAN, ROBUST), 0)
-    assert shown["front, one seed"].error_x.array is not None and shown["behind, one seed"].error_x.array is None
+    assert "Kept off the front: 1 that lost a seed" in front.caption
 
 
 def test_against_cost_the_staircase_rises_on_a_log_axis_in_a_fitting_unit(table: TrialTable) -> None:
     figure = front_figure(table, COST, ROBUST)
     line = press(figure, 0)["front of these two"]
-    assert list(line.x) == pytest.approx([1, 20, 50, 50]) and list(line.y) == [20, 40, 50, 50]
+    assert list(line.x[:3]) == pytest.approx([1, 20, 50]) and list(line.y) == [20, 40, 50, 50]
     assert (figure.layout.xaxis.type, figure.layout.xaxis.title.text) == ("log", "training compute (TFLOP)")
+    low, high = figure.layout.xaxis.range
+    assert low < 0 and 10**high == pytest.approx(line.x[3], rel=1e-3), "the line ends at the edge"
 
 
-def test_budgets_and_knee_are_marked(table: TrialTable) -> None:
-    shown = press(front_figure(table, COST, ROBUST), 0)
-    budgets = shown["best within a budget"]
-    assert list(budgets.text) == ["≤ 1", "≤ 20", "≤ 50"] and list(budgets.y) == [20, 40, 50]
-    assert "knee of the line" not in shown  # in decades of cost the second lies behind the line through the ends
-    knee = press(front_figure(table, CLEAN, ROBUST), 1)["knee of the line"]
-    assert (list(knee.x), list(knee.y)) == ([79], [39])  # chosen on validation, drawn where test has it
+def test_members_and_budgets_have_labels(table: TrialTable) -> None:
+    figure = front_figure(table, COST, ROBUST)
+    texts = ["t000<br>≤ 1", "t001<br>≤ 20", "t002<br>≤ 50"]
+    assert list(labels(figure)) == texts
+    assert labels(figure)[texts[1]]["x"] == pytest.approx(np.log10(20), abs=1e-4), "annotations lie at logarithms"
 
 
-def test_stopped_and_failed_trials_wait_in_the_legend_and_are_on_no_line(table: TrialTable) -> None:
-    for pair in ((CLEAN, ROBUST), (COST, CLEAN)):
-        figure = front_figure(table, *pair)
-        hidden = {trace.name: trace for trace in figure.data if trace.visible == "legendonly"}
-        assert list(hidden) == ["stopped, not comparable", "failed, not comparable"]
-        stopped = hidden["stopped, not comparable"]
-        assert (
-            stopped.marker.symbol == "circle-open" and "not comparable: this is its last report" in stopped.hovertext[0]
-        )
-        assert (stopped.x[0], stopped.y[0]) == ((99.0, 98.0) if pair[0] is CLEAN else (2.0, 99.0))
-        visible = [list(trace.x) + list(trace.y) for trace in figure.data if trace.visible is True]
-        assert visible and all(99.0 not in values and 98.0 not in values for values in visible)
-        on_test = figure.layout.updatemenus[0].buttons[1].args[0]["visible"]
-        assert "legendonly" not in on_test
+def test_the_knee_of_all_objectives_is_the_same_in_every_figure(new_study: NewStudy) -> None:
+    study = new_study()
+    for clean, robust in ((90.0, 20.0), (85.0, 45.0), (70.0, 50.0), (60.0, 52.0)):
+        study.complete(clean, robust, 0.1)
+    table = tabulate(study.read())
+    figure = front_figure(table, CLEAN, ROBUST)
+    assert list(labels(figure)) == list(labels(figure, 1)) == ["t001<br>knee", "t000", "t002", "t003"]
+    knee = labels(figure, 1)["t001<br>knee"]
+    assert (knee["x"], knee["y"]) == (84, 44)  # chosen on validation, drawn where test has it
+    assert "t001<br>knee" in labels(front_figure(table, COST, CLEAN))
 
 
-def test_three_objectives_have_every_complete_configuration(table: TrialTable) -> None:
-    shown = press(three_objectives(table, [CLEAN, ROBUST, COST]), 0)
-    assert len(shown["behind the front"].x) == 1
-    assert list(shown["on the front"].z) == pytest.approx(np.log10([1, 20, 50]), abs=1e-4)
-    assert list(press(three_objectives(table, [CLEAN, ROBUST, COST]), 1)["on the front"].x) == [89, 79, 69]
+def test_of_a_large_front_only_notable_members_have_labels(new_study: NewStudy) -> None:
+    study = new_study()
+    for step in range(MAX_LABELLED + 1):
+        study.complete(50.0 + step, 50.0 - step - step**2 / 50, 1.0)
+    found = labels(front_figure(tabulate(study.read()), CLEAN, ROBUST))
+    assert [text.partition("<br>")[2] for text in found] == ["knee"]
+
+
+def far_study(new_study: NewStudy) -> Any:
+    """A front in 3 points of clean accuracy, ten near it, and one collapsed trial far away, but for its test value."""
+    study = new_study()
+    for step in range(4):
+        study.complete(90.0 + step, 60.0 - step, 0.02)
+    for step in range(6):
+        study.complete(89.0 + step / 4, 50.0 + step, 0.03)
+    study.complete(10.0, 52.0, 0.03, test_clean=92.0)
+    return study
+
+
+def test_a_collapsed_trial_is_an_arrow_at_the_edge_with_its_value(new_study: NewStudy) -> None:
+    figure = front_figure(tabulate(far_study(new_study).read()), CLEAN, ROBUST)
+    low, high = figure.layout.xaxis.range
+    assert low > 80 and high < 100
+    behind = press(figure, 0)["behind the front"]
+    place = list(behind.customdata).index("t010")
+    assert behind.marker.symbol[place] == "triangle-left" and low < behind.x[place] < low + 0.03 * (high - low)
+    assert set(behind.marker.symbol) == {"triangle-left", "circle-dot"}
+    assert "val clean (%): 10.0" in behind.hovertext[place]
+    assert labels(figure)["10"]["x"] == pytest.approx(behind.x[place], abs=1e-3)
+    assert "beyond the axes: 1" in legend(figure)
+    on_test = press(figure, 1)["behind the front"]
+    assert on_test.x[place] == 92 and set(on_test.marker.symbol) == {"circle-dot"}
+    buttons = figure.layout.updatemenus[0].buttons
+    assert len(buttons[0].args[1]["annotations"]) == len(buttons[1].args[1]["annotations"])
+
+
+def test_an_image_for_a_paper_has_the_arrow_of_its_split(new_study: NewStudy) -> None:
+    views = image_views("front", front_figure(tabulate(far_study(new_study).read()), CLEAN, ROBUST))
+    texts = {name: [label.text for label in view.layout.annotations if label.visible] for name, view in views.items()}
+    assert "10" in texts["front"] and "10" not in texts["front_test"] and "t000" in texts["front_test"]
 
 
 def test_every_two_objectives_are_drawn_with_cost_across(table: TrialTable) -> None:
@@ -182,49 +216,63 @@ def test_growth_is_drawn_over_the_compute_of_all_trials(table: TrialTable) -> No
     assert found is not None
     line, complete, stopped, failed = growth_figure(table, found).data
     assert list(line.x) == pytest.approx([1, 21, 71, 121, 123, 125]) and len(complete.x) == 4
-    assert list(stopped.x) == [123] and list(failed.x) == [125]
+    assert list(stopped.x) == [123] and list(failed.x) == [125] and list(stopped.customdata) == ["t004"]
 
 
 def test_attainment_is_one_line_a_level(new_study: NewStudy) -> None:
     study = new_study()
-    for seed in range(3):
+    for seed in range(5):
         study.complete(70.0 + seed, 40.0, 2.0, {"num_views": 4}, seed=seed)
         study.complete(80.0 + seed, 30.0, 3.0, {"num_views": 8}, seed=seed)
     table = tabulate(study.read())
     found = attainment_in(table, (COST, CLEAN))
     assert found is not None
     lines = attainment_figure(table, (COST, CLEAN), found).data
-    assert [line.name for line in lines] == ["20% (1 of 3 seeds)", "50% (2 of 3 seeds)", "80% (3 of 3 seeds)"]
-    assert [list(line.y) for line in lines] == [[72, 82, 82], [71, 81, 81], [70, 80, 80]]
+    assert [line.name for line in lines] == ["20% (1 of 5 seeds)", "50% (3 of 5 seeds)", "80% (4 of 5 seeds)"]
+    assert [list(line.y) for line in lines] == [[74, 84, 84], [72, 82, 82], [71, 81, 81]]
+
+
+def test_what_is_missing_is_said_instead_of_drawn(new_study: NewStudy) -> None:
+    study = new_study()
+    study.complete(90.0, 20.0, 1.0)
+    sections = {section.title: section for section in front_sections(tabulate(study.read()))}
+    assert {title for title, section in sections.items() if section.missing} == set(sections) - {"The front"}
+    assert len(sections) == 5 and not any(section.figures for section in sections.values())
 
 
 def test_learning_curves_draw_stopped_trials_dashed(table: TrialTable) -> None:
-    figure = learning_curves(table, [CLEAN, ROBUST])
-    stopped = [trace for trace in figure.data if trace.name == "stopped early"]
+    figures = [curves_figure(table, measured) for measured in curves_info(table, {})]
+    drawn = [trace for figure in figures for trace in figure.data]
+    stopped = [trace for trace in drawn if trace.name == "stopped early"]
     assert [(trace.line.dash, trace.y[0]) for trace in stopped] == [("dash", 99.0), ("dash", 98.0)]
-    assert all(trace.line.dash is None for trace in figure.data if trace.name.startswith("complete"))
+    others = [trace for trace in drawn if trace.name in ("complete", "on the front")]
+    assert len(others) == 8 and all(trace.line.dash is None for trace in others), "a result is a point of its own"
 
 
-def test_hover_says_all_one_thing_a_line(table: TrialTable) -> None:
-    front = press(front_figure(table, CLEAN, ROBUST, color_by_cost=True), 0)["front, one seed"]
-    lines = front.hovertext[0].split("<br>")
-    assert lines[0] == "trial t000, on the front"
-    assert "num_views = –" in lines
-    assert "validation clean accuracy (%): 90.0 [84.3, 94.1], n=144" in lines
-    assert "training compute: 1 TFLOP" in lines
-    assert lines[-1] == "python -m trainables.run_trial --preset laptop --set epochs=1"
+def test_hover_says_name_recipe_and_the_shown_values(table: TrialTable) -> None:
+    front = press(front_figure(table, CLEAN, ROBUST, color_by_cost=True), 0)["on the front"]
+    assert front.hovertext[0].split("<br>") == [
+        "t000, on the front",
+        "1 epoch",
+        "val clean (%): 90.0 [84.3, 94.1]",
+        "test clean (%): 89.0 [85.2, 91.7]",
+        "val PGD-20 at 8/255 (%): 20.0 [14.4, 27.4]",
+        "test PGD-20 at 8/255 (%): 19.0 [15.2, 23.3]",
+    ]
 
 
 def test_hover_escapes_what_plotly_would_read_as_markup(new_study: NewStudy) -> None:
-    study = new_study()
-    study.complete(90.0, 20.0, 1.0, {"kind": "<b>crop</b>", "eval_autoattack_samples": 50}, test_aa_8=12.0)
+    study = new_study(factors=[{"name": "<b>kind"}])
+    study.complete(90.0, 20.0, 1.0, {"<b>kind": "<i>crop " * 30})
     study.finish(study.start([REPORT]), "stopped", reason="<i>rung</i>")
     table = tabulate(study.read())
-    figure = front_figure(table, CLEAN, ROBUST)
-    text = press(figure, 0)["front, one seed"].hovertext[0]
-    assert "kind = &lt;b&gt;crop&lt;/b&gt;" in text and "test robust accuracy, AutoAttack at 8/255 (%): 12.0" in text
-    assert "&lt;i&gt;rung" in learning_curves(table, [CLEAN]).data[0].hovertext[0]
-    assert "&lt;i&gt;rung" in figure.data[-1].hovertext[0]
+    text = press(front_figure(table, CLEAN, ROBUST), 0)["on the front"].hovertext[0]
+    assert "&lt;b&gt;kind &lt;i&gt;crop" in text and "<b>" not in text and "<i>" not in text
+    lines = text.split("<br>")
+    assert len(lines) == 6 and max(len(html.unescape(line)) for line in lines) <= 60
+    (stopped, *_) = curves_figure(table, curves_info(table, {})[0]).data
+    assert stopped.customdata == ("t001",) and stopped.hovertemplate.startswith("t001, stopped early<br>")
+    assert "&lt;b&gt;kind" in curves_figure(table, curves_info(table, {})[0]).data[1].hovertemplate
 
 
 @pytest.mark.parametrize(("levels", "expected"), [(("from", "to"), None), ((2, 4), ("num_views", "epochs"))])

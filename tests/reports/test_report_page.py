@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from reports.build import build_report
+from reports.front.front_sections import front_sections
 from reports.page.page import Section, write_page
 from reports.page.rerun import rerun_command
 from reports.page.tables import MANY_ROWS
@@ -69,10 +70,11 @@ def test_nothing_is_loaded_from_outside(new_study: NewStudy) -> None:
     study = new_study()
     fill(study)
     page = page_of(study)
-    assert page.loads == ["data:,"]
+    assert [load for load in page.loads if not load.startswith("#")] == ["data:,"]
+    assert set(re.findall('href="#([^"=]*)"', page.source)) <= set(re.findall(' id="([^"]*)"', page.source))
     assert "@import" not in page.source.partition("<body>")[0].partition("</style>")[0]
     assert page.source.count("plotly.js v") == 1
-    assert page.source.count(FIGURE) == 9 and '"showSendToCloud": false' in page.source
+    assert page.source.count(FIGURE) == 7 and '"showSendToCloud": false' in page.source
 
 
 def test_front_table_is_the_front(new_study: NewStudy) -> None:
@@ -82,7 +84,13 @@ def test_front_table_is_the_front(new_study: NewStudy) -> None:
     assert page.front == tabulate(study.read()).front["uid"].tolist() == ["t000", "t001"]
     command = rerun_command(tabulate(study.read()), "t001")
     assert command is not None and "--set num_views=8" in command and command in page.text
+    assert f'data-copy="{command}"' in page.source and '<a href="#trial=t001">t001</a>' in page.source
+    budgets = page.source.partition('<table id="best_within_budget_train_pflop">')[2]
+    assert re.findall('<tr data-uid="(t[0-9]+)">', budgets.partition("</table>")[0]) == ["t000", "t001"]
     assert "79.0" in page.text and "74.4 to 82.8" in page.text and "n = 360" in page.text
+    assert "the best validation clean accuracy (%) first" in page.text
+    heads = re.findall('<th scope="col"([^>]*)>([^<]*)<', page.source.partition('<table id="front">')[2])
+    assert [name for attributes, name in heads if "aria-sort" in attributes] == ["val clean (%)"]
 
 
 def test_every_trial_is_listed_with_state_and_reason(new_study: NewStudy) -> None:
@@ -124,6 +132,7 @@ def test_all_text_is_escaped(new_study: NewStudy) -> None:
     evil = "</script><img src=x onerror=alert(1)>"
     study = new_study(name=evil, question=evil, preset=evil, factors=[{"name": evil}])
     study.complete(90.0, 20.0, 1.0, {evil: evil}, validity=[evil])
+    study.complete(90.0, 20.0, 1.0, {evil: f"{evil}!"})
     report = {"milestone": 10, "view_passes": 10, "val_clean": 50.0, "val_pgd_8": 9.0}
     study.finish(study.start([report], **{evil: evil}), "stopped", reason=evil)
     page = page_of(study)
@@ -131,7 +140,7 @@ def test_all_text_is_escaped(new_study: NewStudy) -> None:
         r"<script>.*?</script>", "", page.source, flags=re.S
     )
     assert evil in page.text
-    assert page.source.count(FIGURE) == 5
+    assert page.source.count(FIGURE) >= 4  # three fronts and the growth
 
 
 def test_a_doubtful_trial_carries_a_sign(new_study: NewStudy) -> None:
@@ -179,7 +188,12 @@ def test_two_objectives_without_cost(new_study: NewStudy) -> None:
     study.complete(90.0, 20.0, 1.0, train_pflop=None, train_seconds=None, view_passes=None)
     page = page_of(study)
     assert page.front == ["t000"]
-    assert page.source.count(FIGURE) == 2  # the front, and its growth with the number of trials
+    assert page.source.count(FIGURE) == 0
+    assert "only one configuration has a result; a front compares two or more." in page.text
+    study.complete(80.0, 30.0, 1.0, train_pflop=None, train_seconds=None, view_passes=None)
+    study.complete(70.0, 40.0, 1.0, train_pflop=None, train_seconds=None, view_passes=None)
+    figures = [name for section in front_sections(tabulate(study.read())) for name in section.figures]
+    assert figures == ["front_val_clean_val_pgd_4", "hypervolume"]
 
 
 def test_a_config_of_another_version_has_no_command(new_study: NewStudy) -> None:
@@ -231,7 +245,7 @@ def test_one_objective_of_another_training(new_study: NewStudy, tmp_path: Path) 
     study = one_objective(new_study, f"{tmp_path / 'square.py'}:square")
     page = page_of(study)
     assert page.front == ["t000"] and "squared error (m2)" in page.text and "1.05" in page.text
-    assert "± 0.07071, 2 seeds" in page.text and "n unknown" in page.text
+    assert "± 0.07071, 2 seeds" in page.text
     assert "error (minimised)" in page.text and "trace" not in page.text
     assert 'class="command"' not in page.source and "val_*" not in page.text and "test_*" not in page.text
 
@@ -241,13 +255,14 @@ def test_a_trainable_that_is_not_here(new_study: NewStudy) -> None:
     assert page.front == ["t000"] and 'class="command"' not in page.source and "hits" not in page.text
 
 
-def test_sections_of_the_trainable_are_before_the_last(new_study: NewStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sections_of_the_trainable_are_before_all_trials(new_study: NewStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(ROBUST_SSL), "sections", {"own": f"{__name__}:own_sections"})
     monkeypatch.setattr(type(ROBUST_SSL), "asked_sections", {"more": f"{__name__}:own_sections"})
     study = new_study()
     fill(study)
     titles = re.findall("<section[^>]*><h2>(.*?)</h2>", build_report(study.study_dir).read_text(encoding="utf-8"))
-    assert titles[-2:] == [f"Own of {study.study_dir.name}", "All trials"] and len(set(titles)) == len(titles)
+    last = [f"Own of {study.study_dir.name}", "All trials", "How to read this", "About this study"]
+    assert titles[-5:] == [*last, "Not enough evidence yet"] and len(set(titles)) == len(titles)
     asked = build_report(study.study_dir, asked=["more"]).read_text(encoding="utf-8")
     assert asked.count("<h2>Own of") == 2
     with pytest.raises(ValueError, match="no sections 'other' for this study's trials; there are: more"):
@@ -270,7 +285,7 @@ def test_the_command_prints_the_path(new_study: NewStudy) -> None:
     done = run_cli(study.study_dir)
     assert (done.returncode, done.stderr) == (0, "")
     assert Path(done.stdout.strip()) == study.study_dir / "report" / "index.html"
-    assert [path.name for path in (study.study_dir / "report").iterdir()] == ["index.html"]
+    assert {path.name for path in (study.study_dir / "report").iterdir()} == {"answer.txt", "index.html"}
 
 
 def test_without_a_study_the_command_says_so_in_a_line(tmp_path: Path) -> None:

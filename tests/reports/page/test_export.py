@@ -20,6 +20,7 @@ from reports.page.table_formats import to_csv, to_latex, to_markdown
 from study.record.trials import tabulate
 
 NewStudy = Callable[..., Any]
+PGD_20 = "PGD-20 (cross-entropy and margin) at 8/255 (%)"
 REPOSITORY = Path(__file__).parents[3]
 TABLE = ReportTable(
     "two_rows",
@@ -100,13 +101,17 @@ def test_every_table_and_figure_of_the_report_is_a_file(new_study: NewStudy, mon
     for name in ("front", "trials", "best_within_budget_train_pflop"):
         text = (folder / "tables" / f"{name}.tex").read_text(encoding="utf-8")
         assert "test n = 360" in text and ("validation n = 144" in text) == (name != "front")
-    assert {"front_val_clean_val_pgd_8", "hypervolume", "slices"} <= figures
+    assert {"front_val_clean_val_pgd_8", "hypervolume", "parallel_coordinates"} <= figures
     expected = {f"{name}.{suffix}" for name in tables for suffix in ("csv", "md", "tex")}
     assert {path.name for path in (folder / "tables").iterdir()} == expected
-    assert {path.name for path in (folder / "figures").iterdir()} == {f"{name}.html" for name in figures}
+    assert {path.name for path in (folder / "figures").iterdir()} == {
+        "plotly.min.js",
+        *(f"{name}.html" for name in figures),
+    }
     assert "pip install 'kaleido>=1'" in said[-1] and len(said) == 3
-    page = (folder / "figures" / "slices.html").read_text(encoding="utf-8")
-    assert "plotly.js v" in page and '<script src="http' not in page
+    page = (folder / "figures" / "parallel_coordinates.html").read_text(encoding="utf-8")
+    assert 'src="plotly.min.js"' in page and '<script src="http' not in page and len(page) < 1e6
+    assert "plotly.js v" in (folder / "figures" / "plotly.min.js").read_text(encoding="utf-8")[:200]
 
 
 def test_each_cost_has_a_budget_table_of_its_own(new_study: NewStudy) -> None:
@@ -158,27 +163,27 @@ def test_images_are_asked_for_in_both_formats(new_study: NewStudy, monkeypatch: 
     said: list[str] = []
     folder = build_report(study.study_dir, said.append).parent / "figures"
     names = {path.name for path in asked}
-    assert {path.stem for path in folder.iterdir()} <= {path.stem for path in asked}
+    assert {path.stem for path in folder.glob("*.html")} <= {path.stem for path in asked}
     assert {"front_val_clean_val_pgd_8.svg", "front_val_clean_val_pgd_8_test.png", "hypervolume.png"} <= names
     assert "hypervolume_test.svg" not in names and len(names) == len(asked)
     assert said[-1] == f"{len(asked) // 2} images as SVG and PNG in {folder}"
 
 
-def test_an_image_shows_one_split_and_nothing_that_needs_a_click(new_study: NewStudy) -> None:
+def test_an_image_shows_one_split(new_study: NewStudy) -> None:
     study = new_study()
     fill(study)
-    report = {"milestone": 10, "view_passes": 10, "val_clean": 99.0, "val_pgd_8": 98.0}
-    study.finish(study.start([report]), "stopped", reason="rung")
     table = tabulate(study.read())
     views = image_views("front", front_figure(table, *table.objectives[:2]))
     (validation, test) = views["front"], views["front_test"]
     assert list(validation.data[1].x) == [71, 81] and list(test.data[0].x) == [70, 80]
-    assert [trace.name for trace in test.data] == ["front, mean of seeds"]
-    assert "stopped, not comparable" not in [trace.name for trace in validation.data]
+    assert [trace.name for trace in validation.data] == ["front of these two", "on the front", "on the front"]
+    assert [trace.name for trace in test.data] == ["on the front", "on the front"], "marks, and their legend"
+    assert validation.layout.annotations[0].text == "validation robust accuracy,<br>" + PGD_20
+    assert test.layout.annotations[0].text == "test robust accuracy,<br>" + PGD_20
     assert test.layout.xaxis.title.text == "test clean accuracy (%)" and not test.layout.updatemenus
 
 
 def test_without_export_there_is_the_page_alone(new_study: NewStudy) -> None:
     study = new_study()
     fill(study)
-    assert [path.name for path in build_report(study.study_dir).parent.iterdir()] == ["index.html"]
+    assert {path.name for path in build_report(study.study_dir).parent.iterdir()} == {"answer.txt", "index.html"}

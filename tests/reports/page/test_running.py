@@ -35,9 +35,9 @@ def test_trials_at_work_are_listed_with_how_far_they_are(study: Any) -> None:
     (table,) = running_section(status_of(study, seconds=151)).tables
     assert table.text.to_dict("records") == [
         {"trial": "t001", "attempt": "1", "at work for": "2:31", "done": "≥ 50%",
-         "factors": "num_views=2, epochs=10, adversary=none", "last rung": "place 1 of 2"},
+         "recipe": "2 views, 10 epochs, standard training", "last rung": "place 1 of 2"},
         {"trial": "t002", "attempt": "1", "at work for": "2:31", "done": "–",
-         "factors": "num_views=2, epochs=20", "last rung": "–"},
+         "recipe": "2 views, 20 epochs", "last rung": "–"},
     ]  # fmt: skip
 
 
