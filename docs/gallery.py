@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, FloatRect, Page
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.append(str(REPOSITORY))  # so that the script also runs if the project is not installed
@@ -36,7 +36,6 @@ ARGUMENTS = (
 SERVER_SECONDS = 120  # timeout for MLflow to answer; it takes a few seconds on an idle machine
 WAIT_MS = 60_000
 WIDTH, HEIGHT = 1200, 900
-FRONTS = ("Clean accuracy against robust accuracy, PGD-20 (cross-entropy and margin) at 8/255", "What it costs")
 # The first of these sections in a report is pictured; ablations have the first, searches some of the others.
 EFFECTS = ("What makes the difference", "num_views against epochs", "What mattered", "Parallel coordinates")
 COLUMNS = ("val_clean", "val_pgd_8", "train_pflop")
@@ -78,7 +77,7 @@ def serve_mlflow(output: Path) -> Iterator[str]:
     Raises:
         RuntimeError: if the server ends or does not answer.
     """
-    from study.tracking.projection import tracking_uri
+    from study.tracking.stores import tracking_uri
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -117,7 +116,7 @@ def runs_address(server: str, study_dir: Path, order_by: str = "", ascending: bo
     """
     from mlflow import MlflowClient
 
-    from study.tracking.projection import tracking_uri
+    from study.tracking.stores import tracking_uri
 
     experiment = MlflowClient(tracking_uri(study_dir.parent)).get_experiment_by_name(study_dir.name)
     if experiment is None:
@@ -143,35 +142,36 @@ def show_columns(page: "Page", names: tuple[str, ...], unticked: tuple[str, ...]
 
 
 def picture_report(browser: "Browser", study_dir: Path, output: Path) -> Iterator[Path]:
-    """``report.png`` (the fronts) and ``effects.png`` (what mattered), each if the report has such sections."""
+    """``report.png``, from the question to the first chart, and ``effects.png``, what mattered, if it is there."""
     page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
     page.goto((study_dir / "report" / "index.html").resolve().as_uri())
     titles = page.locator("section > h2").all_inner_texts()
-    effects = [title for title in EFFECTS if title in titles][:1]
-    for name, wanted in (("report.png", FRONTS), ("effects.png", effects)):
-        shown = [title for title in wanted if title in titles]
-        if not shown:
-            continue
-        boxes = []
-        for title in shown:
-            section = page.locator("section").filter(has=page.get_by_role("heading", name=title, exact=True))
-            for figure in section.locator(".plotly-graph-div").all():
-                figure.scroll_into_view_if_needed()
-                figure.locator(".main-svg").first.wait_for(timeout=WAIT_MS)
-            section.scroll_into_view_if_needed()
-            boxes.append(section.evaluate(
-                """section => {
-                  const [top, last] = [section, [...section.querySelectorAll(".figure, .pair")].at(-1) ?? section]
-                    .map((element) => element.getBoundingClientRect());
-                  return {x: top.x, width: top.width, top: top.top + scrollY, bottom: last.bottom + scrollY};
-                }"""
-            ))  # fmt: skip
-        first, last = boxes[0], boxes[-1]
-        clip = {"x": first["x"] - 12, "width": first["width"] + 24, "y": first["top"] - 12}
+    first = page.locator(".figure").first
+    first.locator(".main-svg").first.wait_for(timeout=WAIT_MS)
+    end = first.evaluate("figure => figure.getBoundingClientRect().bottom + scrollY")
+    page.screenshot(path=output / "report.png", full_page=True, clip=_clip(0, 0, WIDTH, end + 2))
+    yield output / "report.png"
+    for title in [title for title in EFFECTS if title in titles][:1]:
+        section = page.locator("section").filter(has=page.get_by_role("heading", name=title, exact=True))
+        for figure in section.locator(".plotly-graph-div").all():
+            figure.scroll_into_view_if_needed()
+            figure.locator(".main-svg").first.wait_for(timeout=WAIT_MS)
+        x, top, width, bottom = section.evaluate(
+            """section => {
+              const [head, last] = [section, [...section.querySelectorAll(".figure, .pair")].at(-1) ?? section]
+                .map((element) => element.getBoundingClientRect());
+              return [head.x, head.top + scrollY, head.width, last.bottom + scrollY];
+            }"""
+        )
         page.evaluate("scrollTo(0, 0)")
-        page.screenshot(path=output / name, full_page=True, clip=clip | {"height": last["bottom"] + 12 - clip["y"]})  # type: ignore[arg-type]
-        yield output / name
+        clip = _clip(x - 12, top - 12, width + 24, bottom - top + 24)
+        page.screenshot(path=output / "effects.png", full_page=True, clip=clip)
+        yield output / "effects.png"
     page.close()
+
+
+def _clip(x: float, y: float, width: float, height: float) -> "FloatRect":
+    return {"x": x, "y": y, "width": width, "height": height}
 
 
 def picture_mlflow(browser: "Browser", study_dir: Path, output: Path) -> Iterator[Path]:
