@@ -9,11 +9,16 @@ import pytest
 MODULES = [
     "study",
     "study.api",
+    "study.record.curves",
     "study.spec.designs",
     "study.spec.factors",
     "study.spec.stopping",
     "study.spec.study_spec",
     "study.trainable",
+    "reports.front.axis",
+    "reports.front.label_places",
+    "reports.front.robust_axis",
+    "reports.page.figure_style",
     "reports.result",
     "trainables.recorded_table",
 ]
