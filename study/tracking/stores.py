@@ -119,13 +119,11 @@ def make_store(path: Path) -> None:
     MLflow takes seconds to create its tables, step by step, and cannot open a store whose creation was cut short by a
     kill.
     """
-    from mlflow import MlflowClient
-
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+    open_client(f"sqlite:///{unfinished}").search_experiments(max_results=1)  # not a word of it in the terminal
     try:
         os.link(unfinished, path)
         unfinished.unlink()

@@ -13,7 +13,7 @@ import pytest
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_MS = 60_000
-WIDTHS = (390, 900, 1440)
+WIDTHS = (390, 1440)
 # The uids that stand out, by id of chart or table: of marks, of points of lines, of rows.
 LIT = """() => {
   const found = {};
