@@ -147,9 +147,7 @@ class Plan:
 
     def _proposal(self, record: StudyRecord, num_known: int, seed_offset: int) -> Upcoming | None:
         if self._search is None:
-            from study.decisions.optuna_search import OptunaSearch  # Optuna's samplers take a second to import
-
-            self._search = OptunaSearch(self._spec, self._seed)
+            self._search = _search_of(self._spec, self._seed)
         proposal = self._search.propose(record)
         if proposal is None:
             self._num_when_exhausted = num_known
@@ -170,6 +168,16 @@ class Plan:
         assert isinstance(self._spec.design, Ablation)
         name = self._spec.design.objective
         return outcomes(known, name, any(o.name == name and o.direction == "maximize" for o in self._spec.objectives))
+
+
+def _search_of(spec, seed):
+    if spec.design.sampler == "ehvi":
+        from study.decisions.search.surrogate_search import SurrogateSearch
+
+        return SurrogateSearch(spec, seed)
+    from study.decisions.optuna_search import OptunaSearch  # Optuna's samplers take a second to import
+
+    return OptunaSearch(spec, seed)
 
 
 def is_spent(record: StudyRecord, budget: Budget, reused: str) -> bool:

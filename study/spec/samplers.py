@@ -26,6 +26,7 @@ SAMPLERS = {
     "nsga2": SamplerEntry("study.decisions.samplers.genetic:nsga2"),
     "nsga3": SamplerEntry("study.decisions.samplers.genetic:nsga3"),
     "gp": SamplerEntry("study.decisions.samplers.gaussian_process:sampler", learns_from_priors=True),
+    "ehvi": SamplerEntry("study.decisions.search.surrogate_search:SurrogateSearch", learns_from_priors=True),
     "qmc": SamplerEntry("study.decisions.samplers.quasi_random:sampler", history="sequence", draws_evenly=True),
     "random": SamplerEntry("study.decisions.samplers.uniform:sampler", history="none", draws_evenly=True),
 }
