@@ -62,7 +62,9 @@ class Nodes:
         return total
 
 
-def expected_improvement(marginals: Sequence[Marginal], num_candidates: int, front: Floats, reference: Floats) -> Floats:
+def expected_improvement(
+    marginals: Sequence[Marginal], num_candidates: int, front: Floats, reference: Floats
+) -> Floats:
     """By how much the hypervolume that ``front`` dominates within ``reference`` is expected to grow.
 
     Args:
@@ -99,6 +101,7 @@ def _heights(front: Floats, reference: Floats, edges: Sequence[Floats]) -> Float
     """For each cell of the grid, the value of the last objective from which on it is dominated."""
     heights = np.full([len(axis) - 1 for axis in edges], reference[-1])
     for point in front:
-        beyond = tuple(slice(int(np.searchsorted(axis, value)), None) for axis, value in zip(edges, point, strict=False))
+        starts = [int(np.searchsorted(axis, value)) for axis, value in zip(edges, point[:-1], strict=True)]
+        beyond = tuple(slice(start, None) for start in starts)
         heights[beyond] = np.minimum(heights[beyond], point[-1])
     return heights

@@ -1,17 +1,14 @@
 """What a record tells the model: results, interim reports, failures, and what is under way."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from study.record.configurations import Configuration
 from study.spec import Params
 from study.trainable import Metric
 
-Floats = npt.NDArray[np.float64]
 MAX_ROWS = 150  # that a model is fitted to
 
 
@@ -35,35 +32,42 @@ class Row:
 
 
 def rows_of(
-    configuration: Configuration, metrics: Sequence[Metric], share_of: Callable[[Params, Mapping[str, Any]], float]
+    configuration: Configuration,
+    metrics: Sequence[Metric],
+    objectives: Collection[str],
+    share_of: Callable[[Params, Mapping[str, Any]], float],
 ) -> list[Row]:
     """The observations of a configuration: its result, if there is one, and the reports of its first trial.
 
     Args:
-        metrics: those that a model is made of.
+        configuration: a snapshot of it.
+        metrics: those that models are made of.
+        objectives: the names of those without which a result is a failure.
         share_of: the share of the training that a report of these factor values was made at.
     """
     params = configuration.params
-    means = {metric.name: configuration.mean(metric.name) for metric in metrics}
-    finite = {name: value for name, value in means.items() if value is not None}
-    rows = []
     if configuration.state == "failed" or configuration.validity:
         return [Row(params, {}, is_failure=True)]
+    rows = []
     if configuration.completed:
-        rows.append(Row(params, finite, is_failure=len(finite) < len(metrics)))
+        means = {metric.name: configuration.mean(metric.name) for metric in metrics}
+        finite = {name: value for name, value in means.items() if value is not None}
+        if not set(objectives) <= set(finite):
+            return [Row(params, {}, is_failure=True)]
+        rows.append(Row(params, finite))
     for report in configuration.trials[0].reports:
         share = share_of(params, report)
         values = {}
         for metric in metrics:
             value = report.get(metric.name)
-            if isinstance(value, int | float) and np.isfinite(value):
+            if isinstance(value, int | float) and math.isfinite(value):
                 values[metric.name] = value / share if metric.is_cost else float(value)
         rows.append(Row(params, values, share, is_interim=True))
     return rows
 
 
 def bounded(rows: Sequence[Row], limit: int = MAX_ROWS) -> list[Row]:
-    """At most ``limit`` rows: results before reports, the last report of a configuration before the others, then the newest."""
+    """At most ``limit`` rows: results before reports, last reports before the others, newer ones before older ones."""
     last = {id(row.params): row for row in rows}
     order = sorted(
         range(len(rows)),

@@ -1,11 +1,14 @@
 """The searched space: points drawn from it, and what is known of them before anything is trained."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from study.decisions.search.positions import columns, params_at, units_of, unordered_choices
+from study.decisions.search.results import Row
 from study.record.journal import configuration_name
 from study.spec import Params, StudySpec
 from study.trainable import trainable_of
@@ -14,6 +17,7 @@ Floats = npt.NDArray[np.float64]
 STEPS = (0.05, 0.15, 0.3)  # of a mutation, in units of a factor's range
 FRESH = 0.2  # the share of mutated values that are drawn anew
 JUST_BELOW_ONE = 1 - 1e-9
+T = TypeVar("T")
 
 
 class Space:
@@ -60,16 +64,24 @@ class Space:
         """The metrics that are known before training."""
         return _remembered(self._known, params, lambda: self.trainable.known_metrics(self._config(params)))
 
+    def unit(self, metric: str, done: Sequence[Row]) -> float | None:
+        """By what a known metric must be multiplied to be as it is measured; None without results."""
+        ratios = [
+            row.values[metric] / value
+            for row in done
+            if metric in row.values and (value := self.known(row.params)[metric]) > 0
+        ]
+        return float(np.median(ratios)) if ratios else None
+
     def columns(self, many: Sequence[Params]) -> Floats:
         """What a model sees (points, columns)."""
-        rows = [_remembered(self._columns, params, lambda: columns(params, self.spec)) for params in many]  # noqa: B023
-        return np.array(rows)
+        return np.array([_remembered(self._columns, params, partial(columns, params, self.spec)) for params in many])
 
     def _config(self, params: Params) -> object:
         return self.spec.config(params, seed=0)
 
 
-def _remembered[T](memory: dict[str, T], params: Params, compute: Callable[[], T]) -> T:
+def _remembered(memory: dict[str, T], params: Params, compute: Callable[[], T]) -> T:
     name = configuration_name(params)
     if name not in memory:
         memory[name] = compute()

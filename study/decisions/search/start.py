@@ -16,7 +16,7 @@ SPREAD = 0.5  # of them about the middle where no cost is known: the ends of a r
 MOST_LEVELS = 8  # of which the cheapest config is tried
 
 
-def start(space: Space, seed: int, cost: Callable[[Params], float] | None) -> list[Params]:
+def start(space: Space, seed: int, known_cost: str | None) -> list[Params]:
     """Points that cover the space, cheap ones where costs are known.
 
     First the cheapest config with each level of each factor whose values have no order, so that no level is left out
@@ -25,13 +25,17 @@ def start(space: Space, seed: int, cost: Callable[[Params], float] | None) -> li
 
     Args:
         seed: of the sequence.
-        cost: what a config costs, if that is known before training.
+        known_cost: the name of a cost, if one is known before training.
     """
     width = len(space.names)
-    wanted = NUM_SPREAD if cost is None else 2 * NUM_SPREAD
+    wanted = NUM_SPREAD if known_cost is None else 2 * NUM_SPREAD
     points = qmc.Sobol(width, seed=seed % 2**32).random_base2(int(np.ceil(np.log2(wanted))))[:wanted]
-    if cost is None:
+    if known_cost is None:
         return [space.at(units) for units in np.where(space.is_unordered, points, 0.5 + SPREAD * (points - 0.5))]
+
+    def cost(params: Params) -> float:
+        return space.known(params)[known_cost]
+
     cheapest = [space.at(units) for units in _cheapest_of_levels(space, points, cost)]
     covering = sorted((space.at(units) for units in points), key=cost)[:NUM_SPREAD]
     return cheapest + covering
@@ -42,7 +46,7 @@ def _cheapest_of_levels(space: Space, points: Floats, cost: Callable[[Params], f
 
     Factors that do not influence the cost keep the values of ``points``.
     """
-    found = []
+    found: list[Floats] = []
     for place, factor in enumerate(space.spec.factors):
         choices = unordered_choices(factor)
         for level in range(len(choices)):
