@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from study.decisions.search.model import Model
-from study.decisions.search.results import Row
-from study.decisions.search.space import Space
-from study.spec import Constraint, Params
+from study.decisions.search.model import Model, Prediction
+from study.decisions.search.results import Row, unit_of
+from study.decisions.search.space import Point
+from study.spec import Constraint
 
 Floats = npt.NDArray[np.float64]
 
@@ -20,10 +20,10 @@ def is_feasible(row: Row, constraints: Sequence[Constraint]) -> bool:
 
 
 def probability_of_feasibility(
-    candidates: Sequence[Params],
+    candidates: Sequence[Point],
     constraints: Sequence[Constraint],
     models: Mapping[str, Model],
-    space: Space,
+    predicted: Mapping[str, Prediction],
     done: Sequence[Row],
 ) -> Floats:
     """The probability that each candidate satisfies all constraints, which are taken to be independent.
@@ -32,18 +32,18 @@ def probability_of_feasibility(
         candidates: configurations.
         constraints: of the study.
         models: of the metrics that are not known before training.
-        space: knows the others, up to a factor.
-        done: results, by which that factor is known.
+        predicted: what they say of the candidates.
+        done: results, by which the unit of the others is known.
     """
     likely = np.ones(len(candidates))
     for constraint in constraints:
         if constraint.name in models:
             model = models[constraint.name]
-            mean, deviation = model.predict(candidates)
+            mean, deviation = predicted[constraint.name].mean, predicted[constraint.name].deviation
             bound = model.scores(np.array([constraint.at_most]))
             # The scores of a metric that is maximised fall with its values.
             likely *= ndtr((bound - mean) / deviation) if not model.maximise else ndtr((mean - bound) / deviation)
-        elif (unit := space.unit(constraint.name, done)) is not None:
-            known = np.array([space.known(params)[constraint.name] for params in candidates])
+        elif (unit := unit_of(constraint.name, done)) is not None:
+            known = np.array([point.known[constraint.name] for point in candidates])
             likely *= known * unit <= constraint.at_most
     return likely

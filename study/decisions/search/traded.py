@@ -6,61 +6,58 @@ import numpy as np
 import numpy.typing as npt
 
 from study.decisions.search.improvement import Gaussian, Marginal, Nodes
-from study.decisions.search.model import Model
-from study.decisions.search.results import Row
+from study.decisions.search.model import Model, Prediction
+from study.decisions.search.results import Row, unit_of
 from study.decisions.search.scores import NODE_WEIGHTS, NODES, Ranks
-from study.decisions.search.space import Space
-from study.spec import Objective, Params
+from study.decisions.search.space import Point
+from study.spec import Objective
 
 Floats = npt.NDArray[np.float64]
 
 
-class KnownObjective:
-    """An objective that is known before training.
+class Traded:
+    """An objective: known before training, or predicted by a model. Smaller scores are better.
 
     Args:
         objective: which one.
-        space: which knows it, up to a factor.
-        pool: points drawn evenly from the space.
-        done: results, by which the factor is known.
+        model: that predicts it; None if it is known.
+        done: results.
+        pending: what is under way.
     """
 
-    def __init__(self, objective: Objective, space: Space, pool: Sequence[Params], done: Sequence[Row]) -> None:
-        self._name, self._sign, self._space = objective.name, -1.0 if objective.maximise else 1.0, space
-        self._ranks = Ranks(self._values(pool), np.zeros(len(pool)), np.zeros(0))
-        self.reference = 1.0
-        unit = space.unit(objective.name, done)
-        if objective.bound is not None and unit is not None:
-            self.reference = float(self._ranks(np.array([self._sign * objective.bound / unit]))[0])
+    def __init__(
+        self, objective: Objective, model: Model | None, done: Sequence[Row], pending: Sequence[Point]
+    ) -> None:
+        self.name, self._objective, self._model, self._done = objective.name, objective, model, done
+        self._sign = -1.0 if objective.maximise else 1.0
+        if model is None:
+            self.scores = self._known([*(row.point for row in done), *pending])
+        else:
+            measured = np.array([row.values[objective.name] for row in done])
+            self.scores = np.r_[model.scores(measured), model.predict(pending).mean]
 
-    def points(self, done: Sequence[Row], pending: Sequence[Params]) -> Floats:
-        """The shares of results and of what is under way."""
-        return self._ranks(self._values([*(row.params for row in done), *pending]))
+    def ranks(self, pool: Sequence[Point], predicted: Prediction | None) -> Ranks:
+        """Scores as shares of the space, of which ``pool`` was drawn evenly and ``predicted`` by the model."""
+        if predicted is None:
+            return Ranks(self._known(pool), np.zeros(len(pool)), self.scores)
+        return Ranks(predicted.mean, predicted.deviation, self.scores)
 
-    def marginal(self, candidates: Sequence[Params]) -> Marginal:
-        """The shares of candidates."""
-        return Gaussian(self._ranks(self._values(candidates)), np.zeros(len(candidates)))
+    def reference(self, ranks: Ranks) -> float:
+        """The worst share that counts: where the region of interest ends, else the whole space."""
+        bound = self._objective.bound
+        if bound is None:
+            return 1.0
+        if self._model is not None:
+            return float(ranks(self._model.scores(np.array([bound])))[0])
+        unit = unit_of(self._objective.name, self._done)
+        return 1.0 if unit is None else float(ranks(np.array([self._sign * bound / unit]))[0])
 
-    def _values(self, many: Sequence[Params]) -> Floats:
-        return self._sign * np.array([self._space.known(params)[self._name] for params in many], dtype=float)
+    def marginal(self, ranks: Ranks, candidates: Sequence[Point], predicted: Prediction | None) -> Marginal:
+        """What is believed of the shares of candidates, of which the model has ``predicted`` the scores."""
+        if predicted is None:
+            return Gaussian(ranks(self._known(candidates)), np.zeros(len(candidates)))
+        scores = predicted.mean[:, None] + predicted.deviation[:, None] * NODES
+        return Nodes(ranks(scores), NODE_WEIGHTS / NODE_WEIGHTS.sum())
 
-
-class ModelledObjective:
-    """An objective that a model predicts; ``pool`` as above."""
-
-    def __init__(self, objective: Objective, model: Model, pool: Sequence[Params], done: Sequence[Row]) -> None:
-        self._model = model
-        self._done = model.scores(np.array([row.values[objective.name] for row in done]))
-        self._ranks = Ranks(*model.predict(pool), self._done)
-        self.reference = 1.0
-        if objective.bound is not None:
-            self.reference = float(self._ranks(model.scores(np.array([objective.bound])))[0])
-
-    def points(self, done: Sequence[Row], pending: Sequence[Params]) -> Floats:
-        """The shares of results, as they were measured, and those that are expected of what is under way."""
-        return self._ranks(np.r_[self._done, self._model.predict(pending)[0]])
-
-    def marginal(self, candidates: Sequence[Params]) -> Marginal:
-        """What is believed of the shares of candidates."""
-        mean, deviation = self._model.predict(candidates)
-        return Nodes(self._ranks(mean[:, None] + deviation[:, None] * NODES), NODE_WEIGHTS / NODE_WEIGHTS.sum())
+    def _known(self, many: Sequence[Point]) -> Floats:
+        return self._sign * np.array([point.known[self._objective.name] for point in many], dtype=float)
