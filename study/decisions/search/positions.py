@@ -44,9 +44,8 @@ class Position:
         unit = self._units[name]
         if step is not None:
             return low + step * self.suggest_int(name, 0, round((high - low) / step))
-        if log:
-            return math.exp(math.log(low) + unit * (math.log(high) - math.log(low)))
-        return low + unit * (high - low)
+        value = low * (high / low) ** unit if log else low + unit * (high - low)
+        return min(high, max(low, value))
 
 
 def params_at(units: Mapping[str, float], spec: StudySpec) -> Params:
