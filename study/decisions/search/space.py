@@ -20,13 +20,13 @@ JUST_BELOW_ONE = 1 - 1e-9
 class Point:
     """A choice of factor values, and what follows from it alone; computed when asked for, once."""
 
-    def __init__(self, params: Params, spec: StudySpec) -> None:
-        self.params, self._spec = params, spec
+    def __init__(self, params: Params, spec: StudySpec, seed: int) -> None:
+        self.params, self._spec, self._seed = params, spec, seed
 
     @cached_property
     def config(self) -> object:
-        """Its config, of no seed in particular."""
-        return self._spec.config(self.params, seed=0)
+        """The config of its first trial."""
+        return self._spec.config(self.params, self._seed)
 
     @cached_property
     def identity(self) -> str:
@@ -54,21 +54,22 @@ class Space:
 
     Args:
         spec: the study.
+        seed: of the first trial of each configuration.
     """
 
-    def __init__(self, spec: StudySpec) -> None:
-        self.spec = spec
+    def __init__(self, spec: StudySpec, seed: int) -> None:
+        self.spec, self._seed = spec, seed
         self.names = [factor.name for factor in spec.factors]
         self.is_unordered = np.array([bool(unordered_choices(factor)) for factor in spec.factors])
         self._points: dict[str, Point] = {}
 
     def point(self, params: Params) -> Point:
         """The point of a configuration of the study; remembered."""
-        return self._points.setdefault(configuration_name(params), Point(params, self.spec))
+        return self._points.setdefault(configuration_name(params), Point(params, self.spec, self._seed))
 
     def at(self, units: Iterable[float]) -> Point:
         """The point at a place in the unit cube."""
-        return Point(params_at(dict(zip(self.names, units, strict=True)), self.spec), self.spec)
+        return Point(params_at(dict(zip(self.names, units, strict=True)), self.spec), self.spec, self._seed)
 
     def drawn(self, count: int, rng: np.random.Generator) -> Iterable[Point]:
         """Points drawn from the distributions of the factors."""

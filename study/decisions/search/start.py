@@ -10,8 +10,8 @@ from study.decisions.search.positions import unordered_choices
 from study.decisions.search.space import JUST_BELOW_ONE, Point, Space
 
 Floats = npt.NDArray[np.float64]
-NUM_SPREAD = 6  # points that cover the space
-NUM_POINTS = 16  # that are there in case results are late
+NUM_SPREAD = 4  # points that cover the space
+NUM_POINTS = 16  # of the sequence, in case results are late
 SPREAD = 0.5  # of them about the middle where no cost is known: the ends of a range are dear
 MOST_LEVELS = 8  # of which the cheapest config is tried
 

@@ -9,18 +9,16 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 Floats = npt.NDArray[np.float64]
 MAX_ITERATIONS = 40
-LENGTH, LENGTH_SPREAD = 0.5, 1.0
-NOISE, NOISE_SPREAD = -4.0, 1.5
-USE_LINEAR = True
-LINEAR = -1.0
+LENGTH, LENGTH_SPREAD = 0.0, 1.0  # of the logarithm of a length scale, for one column; and its standard deviation
+NOISE, NOISE_SPREAD = -2.5, 1.5  # of the logarithm of the variance of the noise
 
 
 class Surrogate:
-    """Matern 5/2 with a length scale for each column, a linear trend and noise; parameters at their posterior mode.
+    """Matern 5/2 with a length scale for each column, and noise; parameters at the mode of their posterior.
 
     Args:
         columns: (results, columns), each about in [0, 1].
@@ -29,19 +27,13 @@ class Surrogate:
 
     def __init__(self, columns: Floats, values: Floats) -> None:
         width = columns.shape[1]
-        # Of d columns, each is believed to matter less the more there are (Hvarfner et al. 2024, arXiv:2402.02229).
-        center = LENGTH + np.log(width) / 2
-        means = [0.0, *([center] * width)]
-        spreads = [1.0, *([LENGTH_SPREAD] * width)]
-        kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(np.full(width, np.exp(center)), (5e-2, 1e2), nu=2.5)
-        if USE_LINEAR:
-            kernel += ConstantKernel(np.exp(LINEAR), (1e-3, 1e2)) * DotProduct(1.0, "fixed")
-            means.append(LINEAR)
-            spreads.append(1.5)
-        kernel += WhiteKernel(np.exp(NOISE), (1e-5, 2.0))
-        means.append(NOISE)
-        spreads.append(NOISE_SPREAD)
-        self._fitted = GaussianProcessRegressor(kernel, optimizer=_posterior_mode(np.array(means), np.array(spreads)))
+        # The more columns there are, the less each is believed to matter (Hvarfner et al. 2024, arXiv:2402.02229).
+        length = LENGTH + np.log(width) / 2
+        means = np.array([0.0, *([length] * width), NOISE])
+        spreads = np.array([1.0, *([LENGTH_SPREAD] * width), NOISE_SPREAD])
+        smooth = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(np.full(width, np.exp(length)), (5e-2, 1e2), nu=2.5)
+        kernel = smooth + WhiteKernel(np.exp(NOISE), (1e-5, 2.0))
+        self._fitted = GaussianProcessRegressor(kernel, optimizer=_posterior_mode(means, spreads))
         self._set(columns, values)
         self.kernel = self._fitted.kernel_
 
@@ -49,7 +41,7 @@ class Surrogate:
         self._columns, self._values = columns, values
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self._fitted.fit(columns - 0.5, values)
+            self._fitted.fit(columns, values)
 
     def told(self, columns: Floats, values: Floats) -> None:
         """Learns further results, with the parameters as they are."""
@@ -58,7 +50,7 @@ class Surrogate:
 
     def predict(self, columns: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation without noise."""
-        mean, deviation = self._fitted.predict(columns - 0.5, return_std=True)
+        mean, deviation = self._fitted.predict(columns, return_std=True)
         noise = self.kernel.k2.noise_level
         return mean, np.sqrt(np.maximum(deviation**2 - noise, 1e-8))
 

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from study.decisions.optuna_search import Proposal
 from study.decisions.search.feasibility import is_feasible, probability_of_feasibility
 from study.decisions.search.improvement import expected_improvement
-from study.decisions.search.model import Model, Prediction
+from study.decisions.search.model import Model
 from study.decisions.search.results import Row, rows_of
 from study.decisions.search.space import Point, Space
 from study.decisions.search.start import start
@@ -26,12 +26,14 @@ from study.record.front import nondominated
 from study.record.journal import StudyRecord
 from study.spec import Search, StudySpec
 from study.streams import stream_seed
-from study.trainable import Metric, trainable_of
+from study.trainable import Metric, Trainable, trainable_of
 
 Floats = npt.NDArray[np.float64]
 POOL, MUTANTS = 1000, 300  # candidates: drawn from the space once, and changed from the best so far
 COST_EXPONENT = 1.0  # of the cost by which an improvement is divided
-FEWEST_RESULTS = 3  # for a model
+SHORTLIST = 100  # candidates of which it is asked what they could reuse
+LEAST_SPENT = 0.05  # of its cost by a trial that reuses most of another: evaluation costs, too
+FEWEST_RESULTS = 1  # for a model
 MAX_DRAWS = 500  # without one that is new: then the space counts as exhausted
 
 
@@ -46,7 +48,8 @@ class SurrogateSearch:
 
     def __init__(self, spec: StudySpec, seed: int, scale: int = 1) -> None:
         assert isinstance(spec.design, Search)
-        self._spec, self._seed, self._scale, self._space = spec, seed, scale, Space(spec)
+        self._spec, self._seed, self._scale = spec, seed, scale
+        self._space = Space(spec, seed + spec.seeds[0])
         self._trainable = trainable_of(spec.base)
         described = {metric.name: metric for metric in self._trainable.metrics(spec.base)}
         self._objectives = [objective.name for objective in spec.objectives]
@@ -113,20 +116,34 @@ class SurrogateSearch:
             reference.append(one.reference(ranks))
             marginals.append(one.marginal(ranks, candidates, its))
         gain = expected_improvement(marginals, len(candidates), np.column_stack(front), np.array(reference))
+        if not gain.any():  # as where a region of interest is out of reach: towards it
+            far = [one.shortfall(np.array([1.0]), slice(None))[:, 0] for one in marginals]
+            gain = np.exp(np.sum(far, axis=0) - len(far))
         gain *= probability_of_feasibility(candidates, constraints, models, predicted, done)
-        cost = self._costs(candidates, models, predicted)
-        score = np.log(np.maximum(gain, 1e-300)) - COST_EXPONENT * np.log(np.maximum(cost, 1e-300))
+        if self._modelled_cost is not None:
+            cost = models[self._modelled_cost].size(predicted[self._modelled_cost].mean)
+        else:
+            cost = self._spent(candidates, gain, done)
+        score = per_cost(gain, cost)
         return [candidates[place] for place in np.argsort(-score, kind="stable")]
 
-    def _costs(
-        self, candidates: Sequence[Point], models: Mapping[str, Model], predicted: Mapping[str, Prediction]
-    ) -> Floats:
-        """What each candidate costs, or is expected to; 1 where costs are no objective and are not known."""
-        if self._modelled_cost is not None:
-            return models[self._modelled_cost].size(predicted[self._modelled_cost].mean)
-        if self._known_cost is None:
+    def _spent(self, candidates: Sequence[Point], gain: Floats, done: Sequence[Row]) -> Floats:
+        """What each candidate would cost, less what others have left for it to reuse; 1 where costs are not known.
+
+        What can be reused is asked for the most promising ones alone.
+        """
+        name = self._known_cost
+        if name is None:
             return np.ones(len(candidates))
-        return np.array([point.known[self._known_cost] for point in candidates], dtype=float)
+        cost = np.array([point.known[name] for point in candidates], dtype=float)
+        if type(self._trainable).reusable is Trainable.reusable:
+            return cost
+        others = [row.point.config for row in done]
+        promising = {*np.argsort(-gain)[:SHORTLIST], *np.argsort(-per_cost(gain, cost))[:SHORTLIST]}
+        for place in promising:
+            saved = self._trainable.reusable(candidates[place].config, others).get(name, 0.0)
+            cost[place] = max(cost[place] - saved, LEAST_SPENT * cost[place])
+        return cost
 
     def _rows(self, configuration: Configuration) -> list[Row]:
         point = self._space.point(configuration.params)
@@ -137,3 +154,8 @@ class SurrogateSearch:
         total = self._trainable.total_progress(point.config, self._scale)
         done = report.get(self._trainable.progress, report["milestone"])
         return min(1.0, max(1e-3, done / total)) if total else 1.0
+
+
+def per_cost(gain: Floats, cost: Floats) -> Floats:
+    """The logarithm of gain per cost, by which candidates are ordered."""
+    return np.log(np.maximum(gain, 1e-300)) - COST_EXPONENT * np.log(np.maximum(cost, 1e-300))
