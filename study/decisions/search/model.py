@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from study.decisions.search.results import Row, bounded
+from study.decisions.search.results import Row, as_results, bounded
 from study.decisions.search.scores import Kind, Scores
 from study.decisions.search.space import Point
 from study.decisions.search.surrogate import Surrogate
 from study.trainable import Metric
 
 Floats = npt.NDArray[np.float64]
-SHORTEST_SHARE = 1 / 16  # of a training, one unit from its end for the model
+SHORTEST_SHARE = 1 / 16  # of a training, two steps from its result for the model
+STEP = 0.25  # that a report is from a result of the same training, in units of a column
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Inputs:
     """Configurations as columns of a model, at the end of their training or at a rung.
 
     Args:
-        has_rungs: whether the model learns from interim reports; else there are no columns for them.
+        has_rungs: whether the model learns from interim reports; else there is no column for them.
     """
 
     def __init__(self, has_rungs: bool) -> None:
@@ -54,7 +55,7 @@ class Inputs:
     def _with_shares(self, columns: Floats, shares: Floats, interim: Floats) -> Floats:
         if not self._has_rungs or not len(columns):
             return columns
-        return np.c_[columns, 1 - np.log(shares) / math.log(SHORTEST_SHARE), interim]
+        return np.c_[columns, STEP * interim * (1 + np.log(shares) / math.log(SHORTEST_SHARE))]
 
 
 class Model:
@@ -80,9 +81,10 @@ class Model:
         own = [row for row in rows if metric.name in row.values or (row.is_failure and not metric.is_cost)]
         self._rows = bounded(own)
         self.inputs = Inputs(any(row.is_interim for row in self._rows))
-        known = [row.values[metric.name] for row in self._rows if metric.name in row.values]
+        known = [value for value in as_results(self._rows, metric) if value is not None]
         worst = min(known) if maximise else max(known)
-        values = self._sign * np.array([row.values.get(metric.name, worst) for row in self._rows])
+        measured = [worst if value is None else value for value in as_results(self._rows, metric)]
+        values = self._sign * np.array(measured)
         is_positive = metric.is_cost and min(known) > 0
         self._scores = Scores(values, "logarithms" if is_positive else kind)
         self._surrogate = Surrogate(self.inputs.of_rows(self._rows), self._scores(values))
