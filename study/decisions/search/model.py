@@ -75,7 +75,7 @@ class Model:
         maximise: bool,
         rows: Sequence[Row],
         pending: Sequence[Point],
-        kind: Kind = "normal scores",
+        kind: Kind = "powers",
     ) -> None:
         self.name, self.maximise, self._sign = metric.name, maximise, -1.0 if maximise else 1.0
         own = [row for row in rows if metric.name in row.values or (row.is_failure and not metric.is_cost)]

@@ -34,12 +34,20 @@ def test_of_equal_results_nothing_is_divided_by_zero() -> None:
 
 
 def test_ranks_are_the_distribution_function_of_the_space() -> None:
-    """Means from N(0, 1) with a deviation of 1 are together N(0, 2)."""
+    """Means from N(0, 1) with a deviation of 1 are together N(0, 2); a tenth of the scale is even from end to end."""
     means = np.random.default_rng(0).normal(size=4000)
-    ranks = Ranks(means, np.ones(4000), np.zeros(0))
-    np.testing.assert_allclose(ranks(np.array([-2.0, 0.0, 1.0])), [0.0786, 0.5, 0.7602], atol=0.02)
+    scores = np.array([-2.0, 0.0, 1.0])
+    even = (scores - (means.min() - 4)) / (np.ptp(means) + 8)
+    expected = 0.9 * np.array([0.0786, 0.5, 0.7602]) + 0.1 * even
+    np.testing.assert_allclose(Ranks(means, np.ones(4000), np.zeros(0))(scores), expected, atol=0.02)
 
 
 def test_ranks_of_known_values_are_the_share_below() -> None:
     ranks = Ranks(np.array([4.0, 1.0, 2.0, 2.0]), np.zeros(4), np.zeros(0))
-    np.testing.assert_allclose(ranks(np.array([0.0, 1.0, 2.0, 4.0, 5.0])), [0, 0.125, 0.5, 0.875, 1], atol=1e-6)
+    found = ranks(np.array([0.0, 1.0, 2.0, 4.0, 5.0]))
+    np.testing.assert_allclose(found, [0, 0.9 * 0.125, 0.9 * 0.5 + 0.1 / 3, 0.9 * 0.875 + 0.1, 1], atol=1e-6)
+
+
+def test_beyond_the_best_of_the_space_better_is_better() -> None:
+    ranks = Ranks(np.array([0.0, 1.0]), np.full(2, 0.01), np.array([-3.0]))
+    assert ranks(np.array([-3.0])) < ranks(np.array([-2.0])) < ranks(np.array([-1.0]))
