@@ -20,9 +20,9 @@ NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
 class Scores:
     """An increasing map of results to about standard normal ones.
 
-    ``logarithms`` are for costs. ``powers`` is the transformation of Yeo and Johnson (2000, doi:10.1093/biomet/87.4.954)
-    that makes the results most like a normal sample: a few very bad ones do not make all others look alike, and equally
-    good ones do not look different, as they would by their ranks.
+    ``logarithms`` are for costs. ``powers`` is the transformation of Yeo and Johnson (doi:10.1093/biomet/87.4.954) that
+    makes the results most like a normal sample, so that a few very bad ones do not make all others look alike. Normal
+    quantiles of ranks do that, too, but to them equally good results, of which a search finds many, look different.
 
     Args:
         values: the results, which fit the map.
