@@ -77,12 +77,11 @@ def as_results(rows: Sequence[Row], metric: Metric) -> list[float | None]:
     that are twice or half as large count half. Costs are in reports as if they grew evenly already (``rows_of``).
     """
     values = [row.values.get(metric.name) for row in rows]
-    final = {
-        row.point: value for row, value in zip(rows, values, strict=True) if not row.is_interim and not row.is_prior
-    }
+    own = [(row, value) for row, value in zip(rows, values, strict=True) if not row.is_prior]
+    final = {row.point: value for row, value in own if not row.is_interim}
     gains = [
         (row.share, end - value)
-        for row, value in zip(rows, values, strict=True)
+        for row, value in own
         if row.is_interim and value is not None and (end := final.get(row.point)) is not None
     ]
     if metric.is_cost or not gains:
@@ -99,7 +98,7 @@ def as_results(rows: Sequence[Row], metric: Metric) -> list[float | None]:
 
 
 def bounded(rows: Sequence[Row], limit: int = MAX_ROWS) -> list[Row]:
-    """At most ``limit`` rows, own ones first: results before reports, last reports before the others, newer ones before older ones."""
+    """At most ``limit`` rows: own results, then reports, the last of each trial first; newer ones before older ones."""
     last = {id(row.point): row for row in rows}
     order = sorted(
         range(len(rows)),

@@ -24,7 +24,7 @@ from study.decisions.search.traded import Traded
 from study.record.configurations import Configuration, configurations
 from study.record.front import nondominated
 from study.record.journal import StudyRecord
-from study.spec import Search, StudySpec
+from study.spec import PriorTrial, Search, StudySpec
 from study.streams import stream_seed
 from study.trainable import Metric, Trainable, trainable_of
 
@@ -61,14 +61,7 @@ class SurrogateSearch:
         self._known_cost = next((name for name in [*self._objectives, *known] if name in known), None)
         costs = [metric.name for metric in self._unknown if metric.is_cost and metric.name in self._objectives]
         self._modelled_cost = costs[0] if costs and self._known_cost is None else None
-        self._priors = [
-            Row(
-                self._space.point(dict(prior.params)),
-                dict(zip(self._objectives, prior.values, strict=True)),
-                is_prior=True,
-            )
-            for prior in spec.warm_start
-        ]
+        self._priors = [_as_row(prior, self._space, self._objectives) for prior in spec.warm_start]
         self._num_start, self._start = 0, list[Point]()
         self._pool: list[Point] = []
 
@@ -102,7 +95,11 @@ class SurrogateSearch:
         rows = self._priors + rows
         pending = [self._space.point(one.params) for one in earlier if one.state == "running" and not one.completed]
         directions = {objective.name: objective.maximise for objective in self._spec.objectives}
-        models = {m.name: Model(m, directions.get(m.name, False), rows, pending) for m in self._unknown}
+        models = {
+            metric.name: Model(metric, directions.get(metric.name, False), rows, pending)
+            for metric in self._unknown
+            if any(metric.name in row.values for row in rows)  # a constraint may be on what nothing has reported yet
+        }
         return self._ordered(models, done, pending, rng)
 
     def _ordered(
@@ -163,6 +160,11 @@ class SurrogateSearch:
         total = self._trainable.total_progress(point.config, self._scale)
         done = report.get(self._trainable.progress, report["milestone"])
         return min(1.0, max(1e-3, done / total)) if total else 1.0
+
+
+def _as_row(prior: PriorTrial, space: Space, objectives: Sequence[str]) -> Row:
+    values = dict(zip(objectives, prior.values, strict=True))
+    return Row(space.point(dict(prior.params)), values, is_prior=True)
 
 
 def per_cost(gain: Floats, cost: Floats) -> Floats:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from study.decisions.planning import search_of
 from study.record.journal import Journal, State, StudyRecord, TrialRecord
-from study.spec import Constraint, Factor, Objective, Params, Search, StudySpec
+from study.spec import Constraint, Factor, Objective, Params, PriorTrial, Search, StudySpec
 from study.trainable import Metric, Trainable
 
 Answer = Callable[[Params], tuple[State, dict[str, Any]]]
@@ -268,6 +268,24 @@ def test_what_others_left_to_reuse_is_not_paid_for(monkeypatch: pytest.MonkeyPat
     assert alone is not None and continued is not None
     assert continued.params["size"] > 32 >= alone.params["size"]
     assert 100 <= len(asked) <= 200 and [other.size for other in asked[0]] == [4, 2, 8, 2, 16]
+
+
+def prior_at(best: float) -> tuple[PriorTrial, ...]:
+    """Results of an earlier study, which are best at ``x = best``."""
+    return tuple(PriorTrial({"x": x}, (50 - 60 * (x - best) ** 2,)) for x in np.linspace(0.02, 0.98, 13))
+
+
+def test_a_search_begins_where_an_earlier_one_was_good() -> None:
+    for best in (0.2, 0.8):
+        proposal = search_of(spec_of(X, objectives=[QUALITY], warm_start=prior_at(best)), 0).propose(StudyRecord())
+        assert proposal is not None and abs(proposal.params["x"] - best) < 0.1
+
+
+def test_an_earlier_search_of_something_else_is_seen_through() -> None:
+    """It says that x is best at 0.1, where this one is worst; its optimum is found nevertheless."""
+    spec = spec_of(X, objectives=[QUALITY], warm_start=prior_at(0.1))
+    record = searched(spec, lambda params: ("complete", {"quality": 50 - 60 * (params["x"] - 0.9) ** 2}), 12)
+    assert min(abs(params["x"] - 0.9) for params in proposed(record)) < 0.03
 
 
 @pytest.mark.parametrize("factors", [(X, Y, SIZE, METHOD), (METHOD, SIZE)])
