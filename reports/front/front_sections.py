@@ -140,12 +140,20 @@ def _front_caption(table: TrialTable) -> str:
     shown = [metric for metric in brief_metrics(table) if not metric.is_cost]
     words = [
         f"{count} of {total} configurations{'' if order is None else f', the best {on_its_split(order)} first'}.",
+        _inside(table),
         "A front of a lone configuration compares nothing." if total == 1 else "",
         examples_text(table.front_configurations.to_dict("records"), shown, table.examples),
         _left_out(table),
         _shared_hardware(table),
     ]
     return " ".join(text for text in words if text)
+
+
+def _inside(table: TrialTable) -> str:
+    if not table.region:
+        return ""
+    inside = len(table.recommended)
+    return f"In the region of interest ({table.region}): {inside}; P(front) is that of being in it, too."
 
 
 def _left_out(table: TrialTable) -> str:

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study.record.configurations import Configuration, configurations
 from study.record.journal import StudyRecord
+from study.record.region import region_in
 from study.spec import SAMPLERS, Params, PriorTrial, Search, StudySpec
 from study.spec.choices import draw
 from study.streams import stream_seed
@@ -163,6 +164,7 @@ def _as_optuna_trial(configuration: Configuration, spec: StudySpec) -> FrozenTri
             is_usable = configuration.is_trustworthy and len(finite) == len(means)
             state, values = (TrialState.COMPLETE, finite) if is_usable else (TrialState.FAIL, None)
             constraints = configuration.excess([(c.name, c.at_most) for c in spec.constraints])
+            constraints |= _misses(configuration, spec)
         case "stopped":
             # No values: those of a truncated trial must not pass for a result. The last report is kept for the reader.
             state = TrialState.PRUNED
@@ -178,6 +180,13 @@ def _as_optuna_trial(configuration: Configuration, spec: StudySpec) -> FrozenTri
         system_attrs=configuration.trials[0].sampler_attrs,
         constraints=constraints,
     )
+
+
+def _misses(configuration: Configuration, spec: StudySpec) -> dict[str, float]:
+    """By what share of its bound each objective misses the region of interest, which samplers take as constraints."""
+    region = region_in([objective.__dict__ for objective in spec.objectives])
+    means = {bound.name: configuration.mean(bound.name) for bound in region.bounds}
+    return {f"region {name}": miss for name, miss in region.misses(means).items()}
 
 
 def _from_prior(prior: PriorTrial, spec: StudySpec) -> FrozenTrial:

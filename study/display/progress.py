@@ -19,9 +19,10 @@ from study.display.trial_tables import (
     rows_that_fit,
 )
 from study.record.configurations import Configuration
-from study.record.front import front_of
+from study.record.front import front_inside, front_of, nearest_to_region
 from study.record.journal import FINISHED, Event
 from study.record.metrics import objectives_of
+from study.record.region import region_in
 from study.spec import Search
 
 FRONT_SECONDS = 10.0  # between two computations of the front, which take longer the more trials there are
@@ -87,6 +88,18 @@ class ProgressDisplay:
             uids = [one.uid for one in front]
             more = f" and {len(uids) - MOST_NAMED} more" if len(uids) > MOST_NAMED else ""
             self._console.print(f"{what}: {', '.join(uids[:MOST_NAMED])}{more}", highlight=False)
+            self._print_region(front)
+
+    def _print_region(self, front: list[Configuration]) -> None:
+        """Prints which members of the front are in the region of interest, or the one nearest to it."""
+        record = self._engine.record
+        region = region_in(record.spec.get("objectives", []))
+        if not region:
+            return
+        inside, nearest = [one.uid for one in front_inside(record, front)], nearest_to_region(record, front)
+        more = f" and {len(inside) - MOST_NAMED} more" if len(inside) > MOST_NAMED else ""
+        found = ", ".join(inside[:MOST_NAMED]) + more if inside else f"none; nearest {nearest.uid if nearest else ''}"
+        self._console.print(f"Of these inside {region}: {found}", highlight=False)
 
     def seconds_left(self) -> float | None:
         """The estimated time left, from the trials that ended since this start; None while there are none."""

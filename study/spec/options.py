@@ -1,12 +1,14 @@
 """Turns the options of ``python -m study.run`` into the requested study."""
 
 import argparse
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from study.settings import parse_settings
-from study.spec import SAMPLERS, STOPPING, Ablation, Budget, Confirmation, Grid, NoStopping, Rungs, StudySpec
+from study.spec import SAMPLERS, STOPPING, Ablation, Budget, Confirmation, Grid, NoStopping, Objective, Rungs, StudySpec
 from study.spec.load_space import load_space
 from study.spec.stopping import Stopping
 from study.trainable import trainable_of
@@ -27,6 +29,8 @@ class StudyCommand:
     sampler: str | None = None
     warm_start: Path | None = None
     budget: list[str]
+    at_least: Sequence[str] = ()
+    at_most: Sequence[str] = ()
     stopping: str | None = None
     audit: float | None = None
     seed: int = 0
@@ -72,6 +76,14 @@ def study_parser() -> argparse.ArgumentParser:
         metavar="COST=N",
         help="no further configs once trials have together cost this much: train_pflop=3, view_passes=1e9, hours=8",
     )
+    for bound, direction in (("least", "maximized"), ("most", "minimized")):
+        add(
+            f"--at-{bound}",
+            action="append",
+            default=[],
+            metavar="OBJECTIVE=N",
+            help=f"the region of interest in an objective that is {direction}, in its unit; none: everywhere",
+        )
     add("--stopping", choices=STOPPING, help="multi-objective ASHA, Ray's ASHA for one objective, or none")
     add(
         "--audit",
@@ -134,6 +146,8 @@ def requested_spec(command: StudyCommand) -> StudySpec:
     moved = {name: value for name, value in located.items() if value != getattr(spec.base, name)}
     spec = spec.with_settings(moved) if moved else spec
     spec = _with_design(spec, command).replace(stopping=_stopping(spec, command))
+    if command.at_least or command.at_most:
+        spec = spec.replace(objectives=_bounded(spec.objectives, command))
     if command.seeds is not None:
         spec = spec.replace(seeds=tuple(command.seeds))
     if command.pairs is not None:
@@ -147,6 +161,23 @@ def requested_spec(command: StudyCommand) -> StudySpec:
 
         spec = spec.replace(warm_start=prior_trials(command.warm_start, spec))
     return spec if command.deterministic is None else spec.replace(window=command.deterministic)
+
+
+def _bounded(objectives: tuple[Objective, ...], command: StudyCommand) -> tuple[Objective, ...]:
+    """The objectives with the bounds that the command gives; others stay as they are."""
+    names = [one.name for one in objectives]
+    bounds: dict[str, dict[str, Any]] = {}
+    for field, texts in (("at_least", command.at_least), ("at_most", command.at_most)):
+        option = f"--{field.replace('_', '-')}"
+        for text in texts:
+            name, _, value = text.partition("=")
+            if name not in names:
+                raise ValueError(f"{option} {text}: no objective {name!r}; there are {', '.join(names)}")
+            try:
+                bounds.setdefault(name, {})[field] = None if value in ("none", "null") else float(value)
+            except ValueError:
+                raise ValueError(f"{option} takes OBJECTIVE=NUMBER, not {text!r}") from None
+    return tuple(dataclasses.replace(one, **bounds.get(one.name, {})) for one in objectives)
 
 
 def _with_design(spec: StudySpec, command: StudyCommand) -> StudySpec:

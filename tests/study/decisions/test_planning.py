@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution
 from study.decisions.optuna_search import as_optuna_study
 from study.record.configurations import configurations
 from study.record.journal import JOURNAL_NAME, Journal, read_study
-from study.spec import Budget, Confirmation, Constraint, Factor, Grid, MoAsha, RayAsha, Search, StudySpec
+from study.spec import Budget, Confirmation, Constraint, Factor, Grid, MoAsha, Objective, RayAsha, Search, StudySpec
 from trainables.trial_config import TrialConfig
 
 MakeSpec = Callable[..., StudySpec]
@@ -205,6 +205,20 @@ def test_confirmations_leave_out_what_cannot_be_trusted(make_spec: MakeSpec, tmp
     run_study(tmp_path, spec, made_up=best_is_broken)
     confirmed = [trial for trial in read_study(tmp_path).trials.values() if trial.purpose == "confirmation"]
     assert len(confirmed) == 4 and all(trial.params["num_views"] != 8 for trial in confirmed)
+
+
+def test_confirmations_are_spent_inside_the_region(make_spec: MakeSpec, tmp_path: Path) -> None:
+    objectives = (
+        Objective("val_clean", "maximize", at_least=60),
+        Objective("val_pgd_8", "maximize"),
+        Objective("train_pflop", "minimize"),
+    )
+    spec = make_spec(factors=FACTORS, design=Grid(), confirmation=Confirmation(runs=4, settings={}))
+    for place, region, views in (("everywhere", spec.objectives, {2, 4, 8}), ("inside", objectives, {8})):
+        run_study(tmp_path / place, spec.replace(objectives=region), made_up=steady)
+        trials = read_study(tmp_path / place).trials.values()
+        confirmed = [trial.params["num_views"] for trial in trials if trial.purpose == "confirmation"]
+        assert confirmed and set(confirmed) <= views and (place == "inside" or min(confirmed) < 8)
 
 
 # Audits.
