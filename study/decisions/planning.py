@@ -1,6 +1,7 @@
 """Which trial a study runs next, as a function of its journal: comparison, seeds, new configurations, confirmations."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from study.decisions.ablation import Choice, Outcome, as_params, outcomes, wante
 from study.decisions.confirmation import next_confirmation
 from study.record.configurations import Configuration, configurations, spent
 from study.record.journal import FINISHED, Purpose, StudyRecord, TrialRecord, configuration_name
+from study.record.plateau import front_gain
 from study.spec import Ablation, Budget, Grid, Params, Rungs, Search, StudySpec
 from study.spec.choices import enumerate_grid
 from study.trainable import trainable_of
@@ -39,6 +41,7 @@ class Plan:
     def __init__(self, spec: StudySpec, seed: int) -> None:
         self._spec, self._seed = spec, seed
         self._reused = trainable_of(spec.base).reused
+        self._plain_design = spec.design.model_dump(mode="json")
         self._grid = enumerate_grid(spec) if isinstance(spec.design, Grid) else []
         self._search: OptunaSearch | None = None
         self._num_when_exhausted: int | None = None  # number of configurations when the search found no new one
@@ -104,7 +107,7 @@ class Plan:
             return len(known)
         match self._spec.design:
             case Search(trials=trials, budget=budget):
-                return len(known) if is_spent(record, budget, self._reused) else trials
+                return len(known) if self._end(record, budget) else trials
             case Grid():
                 return len(self._grid)
             case Ablation():
@@ -138,12 +141,15 @@ class Plan:
                     return Upcoming(as_params(wanted[0], spec), seed_offset)
                 return WAIT if any(configuration.state == "running" for configuration in known) else None
             case Search(trials=trials, budget=budget):
-                is_over = is_spent(record, budget, self._reused) or self._num_when_exhausted == len(known)
+                is_over = self._end(record, budget) or self._num_when_exhausted == len(known)
                 if len(known) >= trials or is_over:
                     return None
                 if len(known) < len(spec.references):
                     return Upcoming(dict(spec.references[len(known)]), seed_offset)
                 return self._proposal(record, len(known), seed_offset)
+
+    def _end(self, record: StudyRecord, budget: Budget) -> bool:
+        return end_of_search(record, budget, self._reused, self._plain_design) is not None
 
     def _proposal(self, record: StudyRecord, num_known: int, seed_offset: int) -> Upcoming | None:
         if self._search is None:
@@ -170,6 +176,23 @@ class Plan:
         assert isinstance(self._spec.design, Ablation)
         name = self._spec.design.objective
         return outcomes(known, name, any(o.name == name and o.direction == "maximize" for o in self._spec.objectives))
+
+
+def end_of_search(
+    record: StudyRecord, budget: Budget, reused: str, design: Mapping[str, Any] | None = None
+) -> str | None:
+    """Why a search proposes nothing more before it has all of its trials; None if it goes on.
+
+    Args:
+        record: the study.
+        budget: of its search.
+        reused: as in ``Trainable.reused``.
+        design: the plain design, if it may not be recorded yet.
+    """
+    if is_spent(record, budget, reused):
+        return "the budget is spent"
+    gain = None if budget.plateau is None else front_gain(record, design)
+    return str(gain) if gain is not None and gain.is_plateau else None
 
 
 def is_spent(record: StudyRecord, budget: Budget, reused: str) -> bool:

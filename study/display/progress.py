@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 from study.decisions.engine import StudyEngine
-from study.decisions.planning import is_spent
+from study.decisions.planning import end_of_search
 from study.display.running import running_table, running_trials
 from study.display.trial_tables import (
     LINES_BESIDES,
@@ -22,6 +22,7 @@ from study.record.configurations import Configuration
 from study.record.front import front_inside, front_of, nearest_to_region
 from study.record.journal import FINISHED, Event
 from study.record.metrics import objectives_of
+from study.record.plateau import front_gain
 from study.record.region import region_in
 from study.spec import Search
 
@@ -76,12 +77,10 @@ class ProgressDisplay:
         self._console.print(f"{len(record.trials)} trials: {words}", highlight=False)
         design = self._engine.spec.design
         if record.ended and isinstance(design, Search) and len(record.searched) < design.trials:
-            reason = (
-                "the budget is spent"
-                if is_spent(record, design.budget, self._engine.trainable.reused)
-                else "the space has no more"
-            )
+            reason = end_of_search(record, design.budget, self._engine.trainable.reused) or "the space has no more"
             self._console.print(f"{len(record.searched)} of {design.trials} configs: {reason}.", highlight=False)
+        elif (gain := front_gain(record)) is not None:
+            self._console.print(f"{str(gain).capitalize()}.", highlight=False)
         front = front_of(record)
         if front:
             what = "Best" if len(objectives_of(record)) == 1 else "On the front"

@@ -107,6 +107,7 @@ class StudyRecord:
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     decisions: list[Event] = field(default_factory=list)  # of all trials, in the order in which they were made
     ended: bool = False
+    extended_at: int = 0  # how many trials there were when the number of trials was last raised
     last_event: str = ""  # its kind
     last_event_at: float | None = None
     active_seconds: float = 0.0  # wall time under a driver, over all starts
@@ -141,7 +142,9 @@ def apply(record: StudyRecord, event: Event) -> None:
             record.name, record.spec = event["study"], upgraded(event["spec"])
             record.environments.append(event["environment"])
         case "resumed":
-            record.spec = upgraded(event.get("spec", record.spec))
+            before, record.spec = record.spec, upgraded(event.get("spec", record.spec))
+            if _num_trials(record.spec) > _num_trials(before):
+                record.extended_at = len(record.trials)
             record.environments.append(event["environment"])
             record.ended = False
         case "proposed":
@@ -173,6 +176,10 @@ def apply(record: StudyRecord, event: Event) -> None:
         case "finished":
             trial.state, trial.reason, trial.ended_at = event["state"], event.get("reason", ""), event["time"]
             trial.metrics = event.get("metrics", {})
+
+
+def _num_trials(spec: dict[str, Any]) -> int:
+    return int(spec.get("design", {}).get("trials", 0))
 
 
 def upgraded(spec: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from study.settings import parse_settings
-from study.spec import SAMPLERS, STOPPING, Ablation, Budget, Confirmation, Grid, NoStopping, Objective, Rungs, StudySpec
+from study.spec import (
+    SAMPLERS,
+    STOPPING,
+    Ablation,
+    Budget,
+    Confirmation,
+    Grid,
+    NoStopping,
+    Objective,
+    Plateau,
+    Rungs,
+    StudySpec,
+)
 from study.spec.load_space import load_space
 from study.spec.stopping import Stopping
 from study.trainable import trainable_of
@@ -29,6 +41,7 @@ class StudyCommand:
     sampler: str | None = None
     warm_start: Path | None = None
     budget: list[str]
+    plateau: Sequence[float] | None = None
     at_least: Sequence[str] = ()
     at_most: Sequence[str] = ()
     stopping: str | None = None
@@ -75,6 +88,14 @@ def study_parser() -> argparse.ArgumentParser:
         default=[],
         metavar="COST=N",
         help="no further configs once trials have together cost this much: train_pflop=3, view_passes=1e9, hours=8",
+    )
+    add(
+        "--plateau",
+        nargs="*",
+        type=float,
+        metavar="N",
+        help="no further configs once the last N (20) complete ones added less than a share (second number, 0.01) to "
+        "the front's hypervolume; 0: never",
     )
     for bound, direction in (("least", "maximized"), ("most", "minimized")):
         add(
@@ -183,16 +204,20 @@ def _bounded(objectives: tuple[Objective, ...], command: StudyCommand) -> tuple[
 def _with_design(spec: StudySpec, command: StudyCommand) -> StudySpec:
     if command.sampler == "grid":
         spec = spec.replace(design=Grid())
-    is_for_search = (command.trials, command.warm_start) != (None, None) or command.budget
+    is_for_search = (command.trials, command.warm_start, command.plateau) != (None, None, None) or command.budget
     if not is_for_search and command.sampler in (None, "grid"):
         return spec
     if isinstance(spec.design, Grid | Ablation):
         raise ValueError(
-            f"--trials, --sampler, --warm-start and budgets are for a search; {spec.name} is a {spec.design.kind}"
+            "--trials, --sampler, --warm-start, --plateau and budgets are for a search; "
+            f"{spec.name} is a {spec.design.kind}"
         )
     changes = {"trials": command.trials, "sampler": command.sampler}
     design = spec.design.replace(**{name: value for name, value in changes.items() if value is not None})
-    return spec.replace(design=design.replace(budget=_budget(design.budget, command.budget)))
+    budget = _budget(design.budget, command.budget)
+    if command.plateau is not None:
+        budget = budget.replace(plateau=_plateau(command.plateau))
+    return spec.replace(design=design.replace(budget=budget))
 
 
 def _budget(budget: Budget, given: list[str]) -> Budget:
@@ -204,7 +229,16 @@ def _budget(budget: Budget, given: list[str]) -> Budget:
         except ValueError:
             raise ValueError(f"--budget takes COST=NUMBER, not {text!r}") from None
     hours = limits.pop("hours", budget.hours)
-    return Budget(spent={**budget.spent, **limits}, hours=hours)
+    return budget.replace(spent={**budget.spent, **limits}, hours=hours)
+
+
+def _plateau(given: Sequence[float]) -> Plateau | None:
+    """The plateau of ``--plateau [N [GAIN]]``; None for N=0."""
+    if len(given) > 2 or any(not number.is_integer() for number in map(float, given[:1])):
+        raise ValueError(f"--plateau takes how many configurations and a share, not {' '.join(map(str, given))}")
+    if given and given[0] == 0:
+        return None
+    return Plateau(**dict(zip(("configurations", "gain"), given, strict=False)))
 
 
 def _stopping(spec: StudySpec, command: StudyCommand) -> Stopping:

@@ -230,7 +230,7 @@ def test_the_search_concentrates_on_the_region(make_spec: MakeSpec) -> None:
     factors = (Factor(name="view_scale_min", distribution=FloatDistribution(0.0, 1.0)),)
 
     def inside(objectives: tuple[Objective, ...]) -> int:
-        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40, sampler=sampler))
+        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40))
         record, search = StudyRecord(), OptunaSearch(spec, seed=0)
         for number in range(40):
             proposal = search.propose(record)
