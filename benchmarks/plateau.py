@@ -3,9 +3,9 @@
     python -m benchmarks.plateau --runs plateau.jsonl --tables credit_g phoneme --seeds 20
 
 Each search runs to its last trial, one trial at a time, and is kept in ``--runs``, so that the command resumes. Every
-rule of a grid of ``Plateau`` is then applied to it afterwards. What had been found where it stops is measured
-in another way than by the rule: the hypervolume over the ranks of the objectives among all trials on the table, which no monotone
-change of an objective alters, as a share of what the same search has found with its last trial.
+rule of a grid of ``Plateau`` is then applied to it afterwards. What had been found where it stops is measured in
+another way than by the rule: the hypervolume over the ranks of the objectives among all trials on the table, which no
+monotone change of an objective alters, as a share of what the same search has found with its last trial.
 """
 
 import argparse

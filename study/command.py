@@ -18,8 +18,8 @@ from study.record.environment import describe_environment
 from study.record.identity import continued, require_same_study
 from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal
 from study.record.metrics import merged
-from study.spec import StudySpec
-from study.spec.choices import check_space, extreme_configs
+from study.spec import Ablation, Grid, StudySpec
+from study.spec.choices import check_space, extreme_configs, share_excluded, whole_grid
 from study.spec.options import StudyCommand, requested_spec
 from study.tracking.stores import opening_command, requested_uri, tracking_uri, without_password
 from study.trainable import Trainable, trainable_of
@@ -221,7 +221,19 @@ def _announcement(spec: StudySpec, trainable: Trainable) -> str:
     what = trainable.describe(spec.base) or trainable.path
     others = [name for name in trainable.presets if name != spec.preset]
     also = f" (also: {', '.join(f'--preset {name}' for name in others)})" if others else ""
-    return f"Preset {spec.preset}: {what}{also}" if spec.preset else f"Study {spec.name}: {what}"
+    first = f"Preset {spec.preset}: {what}{also}" if spec.preset else f"Study {spec.name}: {what}"
+    return f"{first}\n{_exclusions(spec)}" if spec.excluded else first
+
+
+def _exclusions(spec: StudySpec) -> str:
+    """What is excluded, and how much of the space that is."""
+    conditions = " or ".join(spec.excluded)
+    if isinstance(spec.design, Grid):
+        total = len(whole_grid(spec))
+        return f"Excluded: {conditions} ({round(total * share_excluded(spec))} of {total} combinations)"
+    if isinstance(spec.design, Ablation):
+        return f"Excluded: {conditions}"
+    return f"Excluded: {conditions} (about {share_excluded(spec):.0%} of the space)"
 
 
 def _load_with_progress(spec: StudySpec, trainable: Trainable, console: Console) -> Any:

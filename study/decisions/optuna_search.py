@@ -24,6 +24,7 @@ from study.streams import stream_seed
 from study.trainable import trainable_of
 
 GUIDED_REDRAWS, MAX_REDRAWS = 10, 500
+MAX_EXCLUDED = 5000  # draws of excluded combinations, which do not count as redraws
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ class OptunaSearch:
         """The factor values of the next configuration, or None if the space seems exhausted.
 
         A config that equals an earlier one (``Trainable.identity``) is not proposed again: its result would be the
-        same. If the sampler keeps proposing known configs, further draws are uniform; after 500 draws in all, the space
-        counts as exhausted. Running trials are reported to the sampler as running. See ``Search.cheapest_of`` for the
-        choice among several proposals.
+        same. Nor is an excluded combination (``StudySpec.excluded``). If the sampler keeps proposing such, further
+        draws are uniform; after 500 draws of known configs, or 5,000 of excluded ones, the space counts as exhausted.
+        Points of a sequence are drawn for as long as that. Running trials are reported to the sampler as running. See
+        ``Search.cheapest_of`` for the choice among several proposals.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         earlier = configurations(record, len(self._spec.seeds))
@@ -69,20 +71,25 @@ class OptunaSearch:
         several = self._knows_cost and not self._entry.draws_evenly
         num_candidates = self._design.cheapest_of if several else 1
         candidates: list[Proposal] = []
-        for redraw in range(MAX_REDRAWS):
+        num_guided = MAX_REDRAWS if self._spec.excluded and self._entry.history == "sequence" else GUIDED_REDRAWS
+        num_excluded, redraw = 0, -1
+        while redraw + 1 - num_excluded < MAX_REDRAWS and num_excluded < MAX_EXCLUDED:
+            redraw += 1
             draw_seed = stream_seed(self._seed, "proposal", len(earlier), redraw) % 2**32
-            if redraw >= GUIDED_REDRAWS:
+            if redraw >= num_guided:
                 study.sampler = RandomSampler(seed=draw_seed)
             elif self._entry.history != "sequence":
                 study.sampler = self._sampler(draw_seed, len(earlier))
             trial = study.ask()
             params = draw(trial, self._spec)
-            if self._identity(params) not in known:
+            if self._spec.is_excluded(params) is not None:
+                num_excluded += 1
+            elif self._identity(params) not in known:
                 notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
                 generation = {key: value for key, value in notes.items() if key.endswith(":generation")}
                 candidates.append(Proposal(params, generation))
             study.tell(trial, state=TrialState.FAIL)
-            if len(candidates) == num_candidates or (candidates and redraw >= GUIDED_REDRAWS):
+            if len(candidates) == num_candidates or (candidates and redraw >= num_guided):
                 break
         return min(candidates, key=self._cost, default=None) if several else next(iter(candidates), None)
 

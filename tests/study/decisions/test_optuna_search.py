@@ -242,3 +242,35 @@ def test_the_search_concentrates_on_the_region(make_spec: MakeSpec) -> None:
 
     anywhere = inside((Objective("val_clean", "maximize"), Objective("train_pflop", "minimize")))
     assert inside(bounds) >= 2 * anywhere > 0
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "gp"])
+def test_nothing_excluded_is_proposed(make_spec: MakeSpec, sampler: str) -> None:
+    excluded = ("num_views * epochs > 8", "adversary == 'none' and view_scale_min < 0.3")
+    spec = make_spec(design=Search(trials=25, sampler=sampler), excluded=excluded)
+    free = run_search(spec.replace(excluded=()), seed=1, num_trials=25)
+    proposed = run_search(spec, seed=1, num_trials=25)
+    assert len(proposed) == 25 and not any(spec.is_excluded(params) for params in proposed)
+    assert sum(spec.is_excluded(params) is not None for params in free) > 5
+
+
+def test_a_small_rest_is_found_and_used_up(make_spec: MakeSpec) -> None:
+    """Two of 3,000 configurations are left."""
+    factors = (
+        Factor(name="epochs", distribution=IntDistribution(1, 1000)),
+        Factor(name="num_views", distribution=CategoricalDistribution([2, 4, 8])),
+    )
+    spec = make_spec(
+        factors=factors, design=Search(trials=5, sampler="random"), excluded=("epochs != 7 or num_views == 2",)
+    )
+    found = run_search(spec, seed=0, num_trials=5)
+    assert sorted(params["num_views"] for params in found) == [4, 8] and {params["epochs"] for params in found} == {7}
+
+
+def test_a_sequence_goes_on_behind_what_is_excluded(make_spec: MakeSpec) -> None:
+    factors = (Factor(name="view_scale_min", distribution=FloatDistribution(0.0, 1.0)),)
+    design = Search(trials=64, sampler="qmc")
+    spec = make_spec(factors=factors, design=design, excluded=("view_scale_min > 0.5",))
+    proposed = [params["view_scale_min"] for params in run_search(spec, seed=0, num_trials=64)]
+    whole = [params["view_scale_min"] for params in run_search(spec.replace(excluded=()), seed=0, num_trials=128)]
+    assert proposed == [value for value in whole if value <= 0.5][:64]

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,25 @@ def test_optuna_knows_which_results_break_a_constraint(make_spec: MakeSpec, tmp_
     assert all(trial.values[2] <= 0.05 for trial in told.best_trials)
 
 
+# Exclusions.
+
+
+def test_a_grid_leaves_out_what_is_excluded_and_keeps_to_it(make_spec: MakeSpec, tmp_path: Path) -> None:
+    spec = make_spec(factors=FACTORS, design=Grid(), excluded=("num_views * epochs > 12",))
+    driver = run_study(tmp_path, spec, made_up=steady)
+    record = read_study(tmp_path)
+    run = {(trial.params["num_views"], trial.params["epochs"]) for trial in record.trials.values()}
+    assert run == {(2, 2), (2, 3), (2, 4), (4, 2), (4, 3)} and driver.engine.num_planned == 5 and record.ended
+    other = spec.replace(excluded=("num_views * epochs > 8",))
+    with pytest.raises(
+        ValueError, match=r"excluded\[0\]: 'num_views \* epochs > 12' there, 'num_views \* epochs > 8' now"
+    ):
+        require_same_study(tmp_path, other.model_dump(mode="json"), trainable_of(other.base), other.base)
+    with pytest.raises(ValueError, match="excluded: "):
+        none = spec.replace(excluded=())
+        require_same_study(tmp_path, none.model_dump(mode="json"), trainable_of(none.base), none.base)
+
+
 # Plateau.
 
 
@@ -261,6 +281,28 @@ def test_ending_earlier_than_before_is_another_study(make_spec: MakeSpec, tmp_pa
     other = search_to_plateau(make_spec, Budget(plateau=plateau), 6)
     with pytest.raises(ValueError, match=r"design\.budget\.plateau"):
         require_same_study(tmp_path, other.model_dump(mode="json"), trainable_of(other.base), other.base)
+
+
+# Region of interest.
+
+
+def test_a_region_may_change_between_starts(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """It changes what is proposed and recommended from then on, and nothing that was measured."""
+    spec = make_spec(design=Search(trials=6))
+    run_study(tmp_path, spec, made_up=steady)
+
+    def resumed(**changes: Any) -> StudySpec:
+        return spec.replace(objectives=(replace(spec.objectives[0], **changes), *spec.objectives[1:]))
+
+    for other in (resumed(at_least=60), resumed()):
+        require_same_study(tmp_path, other.model_dump(mode="json"), trainable_of(other.base), other.base)
+        journal = Journal(tmp_path)
+        journal.write("resumed", spec=other.model_dump(mode="json"), environment={})
+        journal.close()
+        assert read_study(tmp_path).spec["objectives"][0]["at_least"] == other.objectives[0].at_least
+    plain = resumed(direction="minimize").model_dump(mode="json")
+    with pytest.raises(ValueError, match=r"objectives\[0\]\.direction"):
+        require_same_study(tmp_path, plain, trainable_of(spec.base), spec.base)
 
 
 # Confirmation.
