@@ -16,10 +16,11 @@ from study.files import make_folder
 from study.record.answer import ANSWER_WIDTH, read_answer
 from study.record.environment import describe_environment
 from study.record.identity import continued, require_same_study
-from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal
+from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal, StudyRecord, read_study
 from study.record.metrics import merged
 from study.spec import Ablation, Grid, StudySpec
 from study.spec.choices import check_space, extreme_configs, share_excluded, whole_grid
+from study.spec.ineffective import ineffective_factor
 from study.spec.options import StudyCommand, requested_spec
 from study.tracking.stores import opening_command, requested_uri, tracking_uri, without_password
 from study.trainable import Trainable, trainable_of
@@ -79,6 +80,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     require_device(command.device, command.gpus_per_trial if command.address is None else None)
     study_dir = (command.output / name).resolve()
     _require_free(study_dir)
+    _require_effective(spec, study_dir, console)
     uri, source = requested_uri(command.tracking_uri, command.output)
     spec = continued(spec, study_dir)
     say(console, _announcement(spec, trainable))
@@ -105,6 +107,27 @@ def _require_free(study_dir: Path) -> None:
         raise ValueError(f"{study_dir} cannot be a folder: a file is in its place; choose another --name or --output")
     if study_dir.exists() and any(study_dir.iterdir()):
         raise ValueError(f"{study_dir} is not empty and holds no study; choose another with --name or --output")
+
+
+def _require_effective(spec: StudySpec, study_dir: Path, console: Console) -> None:
+    """Refuses a factor that changes nothing somewhere; of a study that an earlier version began, it only warns."""
+    found = ineffective_factor(spec)
+    if found is None:
+        return
+    if not (study_dir / JOURNAL_NAME).exists():
+        raise ValueError(str(found))
+    say(console, f"warning: {found}")
+
+
+def planned(prepared: PreparedStudy) -> str:
+    """How many trials the study has, as far as is known, and how many of them are done."""
+    from study.decisions.planning import Plan
+
+    is_begun = (prepared.study_dir / JOURNAL_NAME).exists()
+    record = read_study(prepared.study_dir) if is_begun else StudyRecord(spec=prepared.recorded)
+    total = Plan(prepared.spec, prepared.command.seed).num_planned(record)
+    done = len(record.with_state(*FINISHED))
+    return f"{total} trials, {done} of them done. Nothing was started (--dry-run)."
 
 
 def start(prepared: PreparedStudy, console: Console) -> RunningStudy:

@@ -72,6 +72,7 @@ def study_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--space", type=Path, help="a file that exports STUDY, or the name of a packaged space: crops_vs_epochs")
     add("--list-spaces", action="store_true", help="name the packaged spaces with their questions, and end")
+    add("--dry-run", action="store_true", help="check everything, say how much would run, and end")
     add(
         "--preset",
         help="what the trainable offers; robust SSL: laptop (default), paper, authors (as their code)",
