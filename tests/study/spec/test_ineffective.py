@@ -2,17 +2,18 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from pydantic import BaseModel
 
 from study.spec import Ablation, Factor, Grid, Search, StudySpec
 from study.spec.ineffective import ineffective_factor
 from study.spec.load_space import load_space, packaged_spaces
-from study.trainable import trainable_of
+from study.trainable import Context, Metric, as_trainable, trainable_of
 from trainables.presets import LAPTOP
 from trainables.recorded_table import recorded_table
 from trainables.trial_config import TrialConfig
@@ -123,6 +124,39 @@ def test_two_conditions_are_both_named() -> None:
 )
 def test_what_has_an_effect_is_not_refused(factors: tuple[Factor, ...]) -> None:
     assert ineffective_factor(spec_of(*factors)) is None
+
+
+class Attack(BaseModel, frozen=True):
+    kind: str = "none"
+    strength: float = 1.0
+    seed: int = 0
+
+
+@as_trainable(config=Attack, metrics=[Metric("loss", "minimize")])
+def attacked(config: Attack, context: Context) -> Iterator[dict[str, float]]:
+    yield {"loss": config.strength}
+
+
+@pytest.mark.parametrize("values", [CategoricalDistribution([0.0, 1.0]), FloatDistribution(0.0, 1.0)])
+@pytest.mark.parametrize("kinds", [["none", "near", "far"], ["near", "far"]])
+def test_a_control_at_zero_is_no_reason_to_refuse(
+    monkeypatch: pytest.MonkeyPatch, values: Any, kinds: list[str]
+) -> None:
+    """A strength of 0 makes all kinds equal; it is conditional on the kind, so the kind cannot be on it."""
+    monkeypatch.setattr(
+        attacked, "identity", lambda c: f"{c.kind} {c.strength}" if c.kind != "none" and c.strength else ""
+    )
+    kind = Factor(name="kind", distribution=CategoricalDistribution(kinds))
+    strength = Factor(name="strength", distribution=values, when={"kind": ("near", "far")})
+
+    def found(*factors: Factor) -> Any:
+        return ineffective_factor(
+            StudySpec(name="a", question="?", base=Attack(), factors=factors, design=Search(trials=3))
+        )
+
+    assert found(kind, strength) is None
+    if kinds[0] == "none":
+        assert found(kind, strength.replace(when={})).when == {"kind": ("near", "far")}
 
 
 def test_a_combination_that_is_excluded_or_impossible_is_no_evidence() -> None:
