@@ -72,7 +72,11 @@ def study_parser() -> argparse.ArgumentParser:
         metavar="COST=N",
         help="no further configs once trials have together cost this much: train_pflop=3, view_passes=1e9, hours=8",
     )
-    add("--stopping", choices=STOPPING, help="multi-objective ASHA, Ray's ASHA for one objective, or none")
+    add(
+        "--stopping",
+        choices=STOPPING,
+        help="multi-objective ASHA, which stops or pauses, Ray's ASHA for one objective, or none",
+    )
     add(
         "--audit",
         type=float,
