@@ -1,8 +1,8 @@
 """The decisions of a study, each written to the journal before it takes effect. Knows nothing of Ray's executor.
 
 The engine hands out trials (interrupted ones first, then what ``planning`` wants next, which may be a paused one),
-receives their reports, decides whether they may continue, and records how they ended or that they are paused. All of its
-state follows from the journal, so a study can be resumed from its journal at any moment.
+receives their reports, decides whether they may continue, and records how they ended or that they are paused. All of
+its state follows from the journal, so a study can be resumed from its journal at any moment.
 """
 
 import random
@@ -13,7 +13,7 @@ from typing import Any
 from study.decisions.early_stopping import early_stopping
 from study.decisions.planning import Plan, Upcoming
 from study.decisions.promotion import Promotion, decision_at_rung
-from study.record.journal import FINISHED, SETTLED, Event, Journal, StudyRecord, TrialRecord
+from study.record.journal import SETTLED, Event, Journal, StudyRecord, TrialRecord
 from study.settings import replaced
 from study.spec import Rungs, StudySpec
 from study.streams import stream_seed
@@ -141,7 +141,7 @@ class StudyEngine:
             self._write("decided", uid=uid, milestone=milestone, decision=decision, reason=reason)
             known = trial.decisions[-1:]
         # A promoted trial that starts afresh comes again to the rung at which it was paused.
-        return trial.decisions[-1] is not known[0] or not trial.is_leaving
+        return known[0]["decision"] != "stop" and trial.state != "paused" and not trial.is_leaving
 
     def complete(self, uid: str, metrics: Metrics) -> None:
         """Records the result of a trial that ran to the end."""
@@ -149,7 +149,7 @@ class StudyEngine:
         self._trained.add(self._prefix_of(self.record.trials[uid]))
 
     def stop(self, uid: str) -> None:
-        """Records that a trial was stopped or paused by the decision at its last rung, and that its worker has ended."""
+        """Records that a trial was stopped or paused by the decision at its last rung; its worker has ended."""
         trial = self.record.trials[uid]
         if trial.decisions[-1]["decision"] == "stop":
             self._finish(uid, "stopped", trial.decisions[-1]["reason"], {})
@@ -173,7 +173,7 @@ class StudyEngine:
             self._finish(uid, "failed", f"{memory}{reason}", {})
 
     def requeue(self, uid: str) -> None:
-        """Queues a trial whose worker died to run again, before anything new, unless it was to end or to pause anyway."""
+        """Queues a trial whose worker died to run again, before anything new, unless it was to stop or pause."""
         if self.record.trials[uid].is_leaving:
             self.stop(uid)
             return

@@ -47,7 +47,7 @@ class Configuration:
 
     @cached_property
     def state(self) -> State:
-        """``failed``, ``stopped`` or ``paused`` as soon as one trial is, ``complete`` once all seeds are, or ``running``."""
+        """``failed``, ``stopped`` or ``paused`` if one trial is, ``complete`` once all seeds are, else ``running``."""
         states = {trial.state for trial in self.trials}
         for state in LOST:
             if state in states:
@@ -56,7 +56,7 @@ class Configuration:
 
     @property
     def is_lost(self) -> bool:
-        """Whether a trial failed, was stopped or is paused: the mean of the others is optimistic, so it is on no front."""
+        """Whether a trial failed, was stopped or is paused: the mean of others is optimistic, so it is on no front."""
         return self.state in LOST
 
     @property
@@ -135,8 +135,8 @@ def spent(trial: TrialRecord, cost: str, reused: str) -> float:
     """What a trial has cost so far: from its result, else from its last report that says so, else 0.
 
     What it reports as ``reused_<cost>`` was spent by another trial. Where the metric ``reused`` is true and nothing
-    says how much, all of it was. What it had trained before a pause and, without a checkpoint, trained once more, counts
-    twice.
+    says how much, all of it was. What it had trained before a pause and, without a checkpoint, trained once more,
+    counts twice.
     """
     own = [_own_cost(metrics, cost, reused) for metrics in (*trial.reports, trial.metrics)]
     last = max((index for index, value in enumerate(own) if value is not None), default=-1)
