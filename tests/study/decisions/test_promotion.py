@@ -250,8 +250,8 @@ def test_without_a_window_the_order_matters(pausing: Callable[..., StudySpec], t
 
 
 def test_further_seeds_are_for_what_ran_to_its_end(pausing: Callable[..., StudySpec], tmp_path: Path) -> None:
-    spec = pausing(seeds=(0, 1, 2), confirmation=Confirmation(runs=2, settings={}))
-    driver = run_study(tmp_path, spec, concurrency=3)
+    spec = pausing(trials=24, seeds=(0, 1, 2), confirmation=Confirmation(runs=2, settings={}))
+    driver = run_study(tmp_path, spec, concurrency=3, made_up=coarse)
     record = read_study(tmp_path)
     states = Counter(one.state for one in configurations(record, 3))
     assert states["paused"] > 2 and states["complete"] > 2
@@ -288,16 +288,16 @@ def test_what_paused_trials_spent_counts_and_a_spent_budget_promotes_nobody(
 
 
 def test_more_trials_or_a_wish_finish_what_is_paused(pausing: Callable[..., StudySpec], tmp_path: Path) -> None:
-    run_study(tmp_path, pausing())
+    run_study(tmp_path, pausing(), made_up=coarse)
     before = read_events(tmp_path)
     few = {trial.uid for trial in read_study(tmp_path).with_state("paused")}
-    run_study(tmp_path, pausing(trials=28))
+    run_study(tmp_path, pausing(trials=28), made_up=coarse)
     after, record = read_events(tmp_path), read_study(tmp_path)
     assert after[: len(before)] == before
     assert any(e["event"] == "promoted" and e["uid"] in few for e in after[len(before) :])
     assert check_against_definition(tmp_path, 2).promotable() is None
     paused = [trial.uid for trial in record.with_state("paused")]
-    driver = run_study(tmp_path, pausing(trials=28), finishes_paused=True)
+    driver = run_study(tmp_path, pausing(trials=28), made_up=coarse, finishes_paused=True)
     assert [assignment.uid for assignment in driver.assigned] == paused
     assert all(assignment.milestones == [] for assignment in driver.assigned)
     record, events = read_study(tmp_path), read_events(tmp_path)
@@ -337,7 +337,7 @@ def test_what_is_trained_once_more_is_spent_twice_and_counts_once(
     costs = {}
     for keeps in (True, False):
         study_dir = tmp_path / str(keeps)
-        run_study(study_dir, pausing(), has_checkpoint=lambda uid, keeps=keeps: keeps)
+        run_study(study_dir, pausing(trials=24), made_up=coarse, has_checkpoint=lambda uid, keeps=keeps: keeps)
         record = read_study(study_dir)
         costs[keeps] = {uid: spent(trial, "train_pflop", "") for uid, trial in record.trials.items()}
         promoted = [t for t in record.with_state("complete") if t.paused_at]
