@@ -76,7 +76,8 @@ class ReportProcess:
 class LiveReport:
     """Follows a study's events; a context manager that refreshes the report. Nothing is written after it exits.
 
-    The report is due once a trial has ended or was paused since the last build began, and a pause has passed since that build ended.
+    The report is due once a trial has ended or was paused since the last build began, and some time has passed since
+    that build ended.
 
     Args:
         builder: builds the report.

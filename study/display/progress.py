@@ -75,7 +75,7 @@ class ProgressDisplay:
         self._console.print(f"{len(record.trials)} trials: {words}", highlight=False)
         if record.ended and counts["paused"]:
             how = "more --trials may continue them, --finish-paused runs them to their end"
-            self._console.print(f"{counts['paused']} are paused: {how}.", highlight=False)
+            self._console.print(f"{counts['paused']} are paused: {how}.", highlight=False, soft_wrap=True)
         design = self._engine.spec.design
         if record.ended and isinstance(design, Search) and len(record.searched) < design.trials:
             reason = (

@@ -75,8 +75,8 @@ class Growing:
 
     A configuration counts with the mean of the seeds that were complete by then, so its point can get worse when a
     further seed corrects a lucky one, and goes when a seed does not complete or fails a check. Stopped, paused and
-    failed trials add no point, but their cost up to their last report counts as spent; what they spent after that is not known
-    and is left out.
+    failed trials add no point, but their cost up to their last report counts as spent; what they spent after that is
+    not known and is left out.
 
     Args:
         cost: what is added up; if None, the trials are counted.
