@@ -170,18 +170,20 @@ def test_the_best_of_the_highest_rung_goes_first(pausing: Callable[..., StudySpe
         assert assignment is not None
         return assignment.uid
 
-    first, second, third, fourth = (start() for _ in range(4))
-    assert not report(first, 2000, 50.0), "one of two may go on, and there is but one"
-    assert report(second, 2000, 60.0)
-    assert not report(third, 2000, 40.0)
-    assert not report(second, 4000, 60.0)
-    assert not report(fourth, 2000, 10.0), "with four at the rung, two may go on, but this is none of them"
-    assert start() == first
-    assert not report(first, 4000, 50.0), "of the two on the second rung the other one is better"
-    fifth = "t0004"
-    assert start() == second and start() == fifth
-    assert engine.record.trials[second].attempts == 2
-    assert engine.record.trials[fifth].attempts == 1
+    a, b, c, d, e, f = (start() for _ in range(6))
+    assert not report(a, 2000, 50.0), "one of two may go on, and there is but one"
+    assert report(b, 2000, 60.0)
+    assert not report(c, 2000, 55.0), "one of three, and that is b"
+    assert report(d, 2000, 70.0)
+    assert not report(e, 2000, 10.0)
+    assert not report(f, 2000, 5.0), "three of six: c goes on before it"
+    assert engine.record.trials[c].state == "paused", "no worker has asked yet"
+    assert not report(b, 4000, 60.0)
+    assert not report(d, 4000, 40.0), "on the second rung, b goes on before it"
+    assert [start(), start(), start()] == [b, c, "t0006"], "the higher rung, the lower one, a new config"
+    assert engine.record.trials[b].attempts == engine.record.trials[c].attempts == 2
+    events = [event for event in read_events(tmp_path) if event["event"] == "promoted"]
+    assert [(event["uid"], event["milestone"]) for event in events] == [(b, 4000), (c, 2000)]
 
 
 def test_every_prefix_of_a_journal_leads_to_the_same_study(pausing: Callable[..., StudySpec], tmp_path: Path) -> None:
