@@ -18,6 +18,7 @@ from study.record.environment import describe_environment
 from study.record.identity import continued, require_same_study
 from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal, StudyRecord, read_study
 from study.record.metrics import merged
+from study.record.trial_folder import has_checkpoint
 from study.spec import Ablation, Grid, StudySpec
 from study.spec.choices import check_space, extreme_configs, share_excluded, whole_grid
 from study.spec.ineffective import ineffective_factor
@@ -125,7 +126,8 @@ def planned(prepared: PreparedStudy) -> str:
 
     is_begun = (prepared.study_dir / JOURNAL_NAME).exists()
     record = read_study(prepared.study_dir) if is_begun else StudyRecord(spec=prepared.recorded)
-    total = Plan(prepared.spec, prepared.command.seed).num_planned(record)
+    plan = Plan(prepared.spec, prepared.command.seed, finishes_paused=prepared.command.finish_paused)
+    total = plan.num_planned(record)
     done = len(record.with_state(*FINISHED))
     return f"{total} trials, {done} of them done. Nothing was started (--dry-run)."
 
@@ -147,7 +149,15 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
     make_folder(prepared.study_dir)
     journal = _open_journal(prepared, console)
     scale = prepared.trainable.scale(prepared.data)
-    engine = StudyEngine(journal, prepared.spec, prepared.command.seed, scale, on_event)
+    engine = StudyEngine(
+        journal,
+        prepared.spec,
+        prepared.command.seed,
+        scale,
+        on_event,
+        partial(has_checkpoint, prepared.study_dir),
+        finishes_paused=prepared.command.finish_paused,
+    )
     resources = None
     if journal.is_new or not engine.is_complete():
         try:

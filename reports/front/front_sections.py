@@ -137,7 +137,7 @@ def _growth_sections(table: TrialTable) -> list[Section]:
         caption += f" {str(gain).capitalize()}."
         method += (
             " Whether the front still moves is judged in a box from a tenth of its range beyond its worst values to "
-            "its best, costs as logarithms, over configurations in the order in which they were proposed."
+            "its best, costs as logarithms, over configurations in the order in which they were handed out."
         )
     return [Section(title, caption, figures=figures, method=method)]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from study.record.configurations import configurations
+from study.record.configurations import Configuration, configurations
 from study.record.front import comparable_means, nondominated
 from study.record.front_probability import as_drawn
 from study.record.hypervolume import MARGIN, ReferenceBox
@@ -55,9 +55,10 @@ class FrontGain:
 def front_gain(record: StudyRecord, design: Mapping[str, Any] | None = None) -> FrontGain | None:
     """The gain by which a search is judged; None if it has no such criterion.
 
-    A function of the record alone: configurations count in the order in which they were proposed, whichever ended
-    first. Confirmations and arms of a comparison do not count. Where the number of trials was raised, only what was
-    proposed since then is judged, so that asking for more gives more.
+    A function of the record alone: configurations count in the order in which their last jobs began, whichever ended
+    first; unless trials are paused, that is the order in which they were proposed. Confirmations and arms of a
+    comparison do not count. Where the number of trials was raised, only what was begun since then is judged, so that
+    asking for more gives more.
 
     Args:
         record: the study.
@@ -68,15 +69,20 @@ def front_gain(record: StudyRecord, design: Mapping[str, Any] | None = None) -> 
     if not rule:
         return None
     is_raised = design.get("trials", 0) > record.spec.get("design", {}).get("trials", 0)
-    since = len(record.trials) if is_raised else record.extended_at
+    since = record.num_jobs if is_raised else record.extended_at
     complete = [one for one in configurations(record, len(record.spec.get("seeds", [0]))) if one.state == "complete"]
-    judged = sum(one.trials[0].number >= since for one in complete)
+    complete.sort(key=_last_job)
+    judged = sum(_last_job(one) >= since for one in complete)
     count, least = rule["configurations"], rule["gain"]
     if judged < count or len(complete) == count:
         return FrontGain(None, count, min(judged, count), least)
     objectives = objectives_of(record)
     points = comparable_means(complete, objectives, record)
     return FrontGain(_gain(points, count, objectives, record), count, count, least)
+
+
+def _last_job(one: Configuration) -> int:
+    return max(trial.jobs[-1] if trial.jobs else trial.number for trial in one.trials)
 
 
 def _gain(points: Floats, last: int, objectives: Sequence[Metric], record: StudyRecord) -> float | None:

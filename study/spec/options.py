@@ -46,6 +46,7 @@ class StudyCommand:
     at_most: Sequence[str] = ()
     stopping: str | None = None
     audit: float | None = None
+    finish_paused: bool = False
     seed: int = 0
     seeds: list[int] | None = None
     pairs: int | None = None
@@ -106,7 +107,12 @@ def study_parser() -> argparse.ArgumentParser:
             metavar="OBJECTIVE=N",
             help=f"the region of interest in an objective that is {direction}, in its unit; none: everywhere",
         )
-    add("--stopping", choices=STOPPING, help="multi-objective ASHA, Ray's ASHA for one objective, or none")
+    add(
+        "--stopping",
+        choices=STOPPING,
+        help="multi-objective ASHA that stops trials or pauses them, Ray's ASHA for one objective, or none",
+    )
+    add("--finish-paused", action="store_true", help="once the search is over, run paused trials to their end")
     add(
         "--audit",
         type=float,
@@ -170,6 +176,8 @@ def requested_spec(command: StudyCommand) -> StudySpec:
     spec = _with_design(spec, command).replace(stopping=_stopping(spec, command))
     if command.at_least or command.at_most:
         spec = spec.replace(objectives=_bounded(spec.objectives, command))
+    if command.finish_paused and not spec.stopping.pauses:
+        raise ValueError(f"--finish-paused is for a study that pauses trials: stopping={spec.stopping.kind}")
     if command.seeds is not None:
         spec = spec.replace(seeds=tuple(command.seeds))
     if command.pairs is not None:

@@ -92,6 +92,25 @@ def test_the_order_is_that_of_the_proposals(new_study: NewStudy) -> None:
     assert orders[0] == orders[1] and orders[0] is not None and (orders[0].share or 0) > 0.1
 
 
+def test_a_trial_that_went_on_after_a_pause_counts_when_it_went_on(new_study: NewStudy) -> None:
+    """The third configuration is paused and promoted after the others, so that its gain is the last."""
+    design = {"kind": "Search", "trials": 99, "budget": {"plateau": {"configurations": 2, "gain": 0.01}}}
+    study = new_study(objectives=OBJECTIVES, design=design)
+    for clean, cost in CORNERS:
+        study.complete(clean, 30.0, cost)
+    uid = study.start([{"milestone": 1, "val_clean": 1.0}])
+    study.journal.write("decided", uid=uid, milestone=1, decision="pause", reason="")
+    study.journal.write("paused", uid=uid, milestone=1, reason="")
+    for _ in range(3):
+        study.complete(BEHIND[0], 30.0, BEHIND[1])
+    assert front_gain(study.read()).is_plateau  # type: ignore[union-attr]
+    study.journal.write("promoted", uid=uid, milestone=1, reason="")
+    study.journal.write("launched", uid=uid, attempt=2)
+    metrics = {"val_clean": MIDDLE[0], "val_pgd_8": 1.0, "train_pflop": MIDDLE[1]}
+    study.finish(uid, "complete", metrics)
+    assert not front_gain(study.read()).is_plateau  # type: ignore[union-attr]
+
+
 def test_confirmations_arms_and_the_unfinished_do_not_count(new_study: NewStudy) -> None:
     design = {"kind": "Search", "trials": 99, "budget": {"plateau": {"configurations": 3, "gain": 0.01}}}
     study = new_study(objectives=OBJECTIVES, design=design)
