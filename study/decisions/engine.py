@@ -60,7 +60,7 @@ class StudyEngine:
         self.journal, self.spec, self.seed, self.on_event = journal, spec, seed, on_event
         self._scale, self.trainable, self._has_checkpoint = scale, trainable_of(spec.base), has_checkpoint
         self.share_done: dict[str, float] = {}  # of running trials, for display only
-        self._plan = Plan(spec, seed, finishes_paused=finishes_paused)
+        self._plan = Plan(spec, seed, scale, finishes_paused=finishes_paused)
         self._upcoming: tuple[int, Upcoming | Promotion | str | None] | None = (
             None  # number of events when asked, and the answer
         )

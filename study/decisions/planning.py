@@ -10,12 +10,13 @@ from study.decisions.promotion import Promotion, as_known_at, has_ended_up_to, n
 from study.record.configurations import Configuration, configurations, spent
 from study.record.journal import SETTLED, Purpose, StudyRecord, configuration_name
 from study.record.plateau import front_gain
-from study.spec import Ablation, Budget, Grid, Params, Rungs, Search, StudySpec
+from study.spec import SAMPLERS, Ablation, Budget, Grid, Params, Rungs, Search, StudySpec
 from study.spec.choices import enumerate_grid
 from study.trainable import trainable_of
 
 if TYPE_CHECKING:
     from study.decisions.optuna_search import OptunaSearch
+    from study.decisions.search.surrogate_search import SurrogateSearch
 
 WAIT = "wait"  # more trials will follow, but which ones depends on trials under way
 
@@ -36,15 +37,16 @@ class Plan:
     Args:
         spec: the study.
         seed: of the search.
+        scale: how much progress ``first_rung=1`` means (``Trainable.scale``).
         finishes_paused: whether trials that are still paused when the search is over go on to their end.
     """
 
-    def __init__(self, spec: StudySpec, seed: int, *, finishes_paused: bool = False) -> None:
-        self._spec, self._seed, self._finishes_paused = spec, seed, finishes_paused
+    def __init__(self, spec: StudySpec, seed: int, scale: int = 1, *, finishes_paused: bool = False) -> None:
+        self._spec, self._seed, self._scale, self._finishes_paused = spec, seed, scale, finishes_paused
         self._reused = trainable_of(spec.base).reused
         self._plain_design = spec.design.model_dump(mode="json")
         self._grid = enumerate_grid(spec) if isinstance(spec.design, Grid) else []
-        self._search: OptunaSearch | None = None
+        self._search: OptunaSearch | SurrogateSearch | None = None
         self._num_when_exhausted: int | None = None  # number of configurations when the search found no new one
 
     def next(self, record: StudyRecord) -> Upcoming | Promotion | str | None:
@@ -166,9 +168,7 @@ class Plan:
 
     def _proposal(self, record: StudyRecord, num_known: int, seed_offset: int) -> Upcoming | None:
         if self._search is None:
-            from study.decisions.optuna_search import OptunaSearch  # Optuna's samplers take a second to import
-
-            self._search = OptunaSearch(self._spec, self._seed)
+            self._search = search_of(self._spec, self._seed, self._scale)
         proposal = self._search.propose(record)
         if proposal is None:
             self._num_when_exhausted = num_known
@@ -206,6 +206,18 @@ def end_of_search(
         return "the budget is spent"
     gain = None if budget.plateau is None else front_gain(record, design)
     return str(gain) if gain is not None and gain.is_plateau else None
+
+
+def search_of(spec: StudySpec, seed: int, scale: int = 1) -> "OptunaSearch | SurrogateSearch":
+    """What proposes configurations; imported here, as Optuna's samplers take a second to import."""
+    assert isinstance(spec.design, Search)
+    if SAMPLERS[spec.design.sampler].is_optuna:
+        from study.decisions.optuna_search import OptunaSearch
+
+        return OptunaSearch(spec, seed)
+    from study.decisions.search.surrogate_search import SurrogateSearch
+
+    return SurrogateSearch(spec, seed, scale)
 
 
 def is_spent(record: StudyRecord, budget: Budget, reused: str) -> bool:
