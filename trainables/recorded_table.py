@@ -72,13 +72,16 @@ class RecordedTable(Trainable):
         return self.table.metrics
 
     def run(self, config: Any, data: Any, context: Context) -> Iterator[Report]:
-        """Looks the trial up, and waits as long as the clock says."""
-        curve, pending, started = self._curve(config), [*context.milestones], monotonic()
+        """Looks the trial up, and waits as long as the clock says, but not again for what it has waited before."""
+        curve, pending, speed = self._curve(config), [*context.milestones], getattr(config, CLOCK_FIELD)
+        started = monotonic() - speed * _seconds_done(context)
         total = curve[-1].get(self.progress, 1)
         for report in curve:
             done = report.get(self.progress, 1)
-            yield from _wait(started, report, curve[-1], getattr(config, CLOCK_FIELD))
+            yield from _wait(started, report, curve[-1], speed)
             yield Measured({self.progress: done} | report)
+            if pending and pending[0] <= done < total and _has_folder(context):
+                context.checkpoint_path.write_text(str(report.get("train_seconds", 0.0)))
             while pending and pending[0] <= done < total:
                 yield Interim({"milestone": pending.pop(0)} | report)
             yield Progress(min(1.0, done / total))
@@ -158,6 +161,17 @@ def __getattr__(name: str) -> RecordedTable:
     if "/" not in name:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return recorded_table(name)
+
+
+def _has_folder(context: Context) -> bool:
+    """Whether there is a place for a checkpoint; a replay in a benchmark has none."""
+    return context.folder != Path() and context.folder.is_dir()
+
+
+def _seconds_done(context: Context) -> float:
+    """The recorded seconds that an earlier attempt has waited for."""
+    is_kept = _has_folder(context) and context.checkpoint_path.is_file()
+    return float(context.checkpoint_path.read_text()) if is_kept else 0.0
 
 
 def _wait(started: float, report: Mapping[str, Any], result: Mapping[str, Any], speed: float) -> Iterator[Progress]:
