@@ -1,9 +1,9 @@
 """Trials of robust SSL that are measured after every epoch, to be kept as a table of learning curves.
 
-``EVERY_EPOCH`` trains and evaluates as ``ROBUST_SSL`` does, with three differences. The short probe of rungs looks at the
-encoder after every epoch, although no rung decides anything there; what it finds is a row of the trial's curve. Nothing
-is taken over from other trials or from an attempt that was interrupted, so that each trial's cost is its own. And
-seconds of the processor are reported beside those of the clock, as these say little on cores that are shared.
+``EVERY_EPOCH`` trains and evaluates as ``ROBUST_SSL`` does, with three differences. The short probe of rungs looks at
+the encoder after every epoch, although no rung decides anything there; what it finds is a row of the trial's curve.
+Nothing is taken over from other trials or from an attempt that was interrupted, so that each trial's cost is its own.
+And seconds of the processor are reported beside those of the clock, as these say little on cores that are shared.
 """
 
 import time
@@ -28,8 +28,8 @@ class EveryEpochConfig(TrialConfig):
 class EveryEpoch(RobustSSL):
     """Each row of the curve that has ``epochs_done`` holds an interim evaluation, as rungs make it.
 
-    Such a row, and the result, have ``train_cpu_seconds``: of the training so far and its set-up; and ``evaluation_cpu_seconds``: of
-    the probe and all attacks of this one evaluation.
+    Such a row, and the result, have ``train_cpu_seconds``: of the training so far and its set-up; and
+    ``evaluation_cpu_seconds``: of the probe and all attacks of this one evaluation.
     """
 
     path = EveryEpochConfig.trainable

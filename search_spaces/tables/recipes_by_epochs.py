@@ -1,12 +1,12 @@
-"""Recipes of continuous factors, each trained for 1, 2 and 4 epochs: what ``benchmarks/data/digits_curves.csv.gz`` holds.
+"""Recipes of continuous factors, each trained for 1, 2 and 4 epochs: what ``digits_curves.csv.gz`` holds.
 
     python -m study.run --space search_spaces/tables/recipes_by_epochs.py --concurrency 1
     python -m benchmarks.record_curves --study runs/recipes_by_epochs --table benchmarks/data/digits_curves.csv.gz
 
-The numbers of views and the adversaries, which decide what an epoch costs, are crossed. Within each of their cells, the
-continuous factors are points of a scrambled Sobol' sequence of the cell's own. Consecutive recipes are of different cells,
-so that the first ones are balanced, too. The rate is constant up to its cooldown: a recipe's longer trials begin with the
-training of its shorter ones.
+The numbers of views and the adversaries, which decide what an epoch costs, are crossed. Within each of their cells,
+the continuous factors are points of a scrambled Sobol' sequence of the cell's own. Consecutive recipes are of
+different cells, so that the first ones are balanced, too. The rate is constant up to its cooldown: a recipe's longer
+trials begin with the training of its shorter ones.
 """
 
 from itertools import product
