@@ -18,6 +18,7 @@ from study.record.environment import describe_environment
 from study.record.identity import continued, require_same_study
 from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal
 from study.record.metrics import merged
+from study.record.trial_folder import has_checkpoint
 from study.spec import StudySpec
 from study.spec.choices import check_space, extreme_configs
 from study.spec.options import StudyCommand, requested_spec
@@ -124,7 +125,15 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
     make_folder(prepared.study_dir)
     journal = _open_journal(prepared, console)
     scale = prepared.trainable.scale(prepared.data)
-    engine = StudyEngine(journal, prepared.spec, prepared.command.seed, scale, on_event)
+    engine = StudyEngine(
+        journal,
+        prepared.spec,
+        prepared.command.seed,
+        scale,
+        on_event,
+        partial(has_checkpoint, prepared.study_dir),
+        finishes_paused=prepared.command.finish_paused,
+    )
     resources = None
     if journal.is_new or not engine.is_complete():
         try:

@@ -19,7 +19,7 @@ from rich.text import Text
 from study.display.running import running_table, running_trials
 from study.display.trial_tables import LINES_BESIDES, clock, front_table, rows_that_fit
 from study.record.front import front_of
-from study.record.journal import FINISHED, StudyRecord, has_driver, read_study
+from study.record.journal import SETTLED, StudyRecord, has_driver, read_study
 
 WATCH_SECONDS = 2.0
 PLAIN_WIDTH = 1000  # line width in a file or a pipe, so that nothing is wrapped or cut
@@ -81,11 +81,11 @@ def render(status: StudyStatus, lines: int | None = None) -> Group:
     record = status.record
     running = "running" if status.is_driven else "unfinished"
     counts = {"waiting": len(record.with_state("proposed")), running: len(record.with_state("running"))}
-    counts |= {state: len(record.with_state(state)) for state in FINISHED}
+    counts |= {state: len(record.with_state(state)) for state in SETTLED}
     heading = Text.assemble(
         (record.name, "bold"),
         f"  {status.what_it_does}\n{record.spec.get('question', '')}\n",
-        ", ".join(f"{count} {state}" for state, count in counts.items() if count or state != "waiting"),
+        ", ".join(f"{count} {state}" for state, count in counts.items() if count or state not in ("waiting", "paused")),
         f"; {clock(status.active_seconds)} of running time",
     )
     trials = running_trials(record, status.now if status.is_driven else None)

@@ -62,7 +62,7 @@ def curves_info(table: TrialTable, read: Mapping[str, Columns]) -> list[Measured
     A counter, such as of epochs, has none. Where there are no objectives among the metrics of rungs, or fewer than
     ``LEAST_OF_RUNGS``, further ones follow in the declared order.
     """
-    trials = table.study.with_state("running", "complete", "stopped")
+    trials = table.study.with_state("running", "complete", "stopped", "paused")
     at_rungs = metrics_at_rungs(table, read)
     names = [metric.name for metric in at_rungs]
     known = {table.progress, *table.metrics}

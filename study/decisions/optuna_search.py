@@ -122,7 +122,9 @@ class OptunaSearch:
 
 
 def as_optuna_study(record: StudyRecord, spec: StudySpec, ended: dict[str, FrozenTrial] | None = None) -> optuna.Study:
-    """The configurations as an in-memory Optuna study: complete with mean values, stopped as PRUNED, failed as FAIL.
+    """The configurations as an in-memory Optuna study.
+
+    Complete ones have mean values, stopped and paused ones are PRUNED, failed ones are FAIL.
 
     A complete configuration whose validity checks failed is also reported as FAIL: a broken attack must not attract the
     search. The trials of a warm start come first. ``ended`` caches trials that will not change between calls.
@@ -163,7 +165,7 @@ def _as_optuna_trial(configuration: Configuration, spec: StudySpec) -> FrozenTri
             is_usable = configuration.is_trustworthy and len(finite) == len(means)
             state, values = (TrialState.COMPLETE, finite) if is_usable else (TrialState.FAIL, None)
             constraints = configuration.excess([(c.name, c.at_most) for c in spec.constraints])
-        case "stopped":
+        case "stopped" | "paused":
             # No values: those of a truncated trial must not pass for a result. The last report is kept for the reader.
             state = TrialState.PRUNED
             user_attributes["last_report"] = configuration.last_report()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from study.record.configurations import Configuration, measured_configurations, rounded
+from study.record.configurations import LOST, Configuration, measured_configurations, rounded
 from study.record.front import comparable_means, nondominated
 from study.record.front_probability import front_certainty
 from study.record.journal import StudyRecord, TrialRecord
@@ -84,7 +84,7 @@ class TrialTable:
 
     @property
     def whole(self) -> pd.DataFrame:
-        """The configurations without stopped or failed trials; further seeds may still be under way."""
+        """The configurations without stopped, paused or failed trials; further seeds may still be under way."""
         return self.configurations[~self.configurations["is_lost"]]
 
     @property
@@ -187,7 +187,7 @@ def configuration_frame(
 
     Returns:
         Columns ``configuration``, ``uid`` (of the first complete trial), ``uids`` and ``seeds`` (of the complete
-        trials), ``num_seeds``, ``num_lost`` (number of stopped or failed trials, which the mean excludes), ``is_lost``,
+        trials), ``num_seeds``, ``num_lost`` (number of stopped, paused or failed trials, not in the mean), ``is_lost``,
         ``purposes``, ``state`` and ``validity`` (as ``Configuration`` has them, broken constraints included), the
         ``factor_*`` columns, and for each measure its mean over seeds under its own name, ``sd_<measure>`` (sample
         standard deviation over seeds, NaN for fewer than two) and ``seeds_of_<measure>`` (number of seeds that have
@@ -198,7 +198,7 @@ def configuration_frame(
     needed = {objective.name for objective in objectives}
     rows = []
     for one in groups:
-        lost = [trial for trial in one.trials if trial.state in ("failed", "stopped")]
+        lost = [trial for trial in one.trials if trial.state in LOST]
         row: dict[str, Any] = {
             "configuration": one.name,
             "uid": one.completed[0].uid,

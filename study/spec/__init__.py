@@ -3,7 +3,7 @@
 from study.spec.designs import Ablation, Budget, Comparison, Confirmation, Design, Grid, Search
 from study.spec.factors import Constraint, Factor, Objective, Params, PriorTrial
 from study.spec.samplers import SAMPLERS
-from study.spec.stopping import STOPPING, MoAsha, NoStopping, RayAsha, Rungs, Stopping
+from study.spec.stopping import STOPPING, MoAsha, NoStopping, PausingMoAsha, RayAsha, Rungs, Stopping
 from study.spec.study_spec import LaptopPreset, StudySpec
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "NoStopping",
     "Objective",
     "Params",
+    "PausingMoAsha",
     "PriorTrial",
     "RayAsha",
     "Rungs",

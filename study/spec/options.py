@@ -29,6 +29,7 @@ class StudyCommand:
     budget: list[str]
     stopping: str | None = None
     audit: float | None = None
+    finish_paused: bool = False
     seed: int = 0
     seeds: list[int] | None = None
     pairs: int | None = None
@@ -72,7 +73,12 @@ def study_parser() -> argparse.ArgumentParser:
         metavar="COST=N",
         help="no further configs once trials have together cost this much: train_pflop=3, view_passes=1e9, hours=8",
     )
-    add("--stopping", choices=STOPPING, help="multi-objective ASHA, Ray's ASHA for one objective, or none")
+    add(
+        "--stopping",
+        choices=STOPPING,
+        help="multi-objective ASHA that stops trials or pauses them, Ray's ASHA for one objective, or none",
+    )
+    add("--finish-paused", action="store_true", help="once the search is over, run paused trials to their end")
     add(
         "--audit",
         type=float,
@@ -134,6 +140,8 @@ def requested_spec(command: StudyCommand) -> StudySpec:
     moved = {name: value for name, value in located.items() if value != getattr(spec.base, name)}
     spec = spec.with_settings(moved) if moved else spec
     spec = _with_design(spec, command).replace(stopping=_stopping(spec, command))
+    if command.finish_paused and not spec.stopping.pauses:
+        raise ValueError(f"--finish-paused is for a study that pauses trials: stopping={spec.stopping.kind}")
     if command.seeds is not None:
         spec = spec.replace(seeds=tuple(command.seeds))
     if command.pairs is not None:
