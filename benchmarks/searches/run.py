@@ -33,6 +33,11 @@ PEERS = {  # name -> which Python, its script, which of its searches
     "optuna_tpe": ("optuna", "optuna_search", "tpe"),
     "optuna_gp": ("optuna", "optuna_search", "gp"),
     "optuna_nsga2": ("optuna", "optuna_search", "nsga2"),
+    "ax": ("ax", "ax_search", "default"),
+    "botorch_qlognehvi": ("botorch", "botorch_search", "qlognehvi"),
+    "syne_tune_ehvi": ("syne_tune", "syne_tune_search", "ehvi"),
+    "syne_tune_moasha": ("syne_tune", "syne_tune_search", "moasha"),
+    "neps_primo": ("neps", "neps_search", "primo"),
 }
 OWN = {f"ours_{sampler}": sampler for sampler in SAMPLERS}
 

@@ -1,4 +1,4 @@
-"""Searches on tables: the clock and the ranks against hand-computed ones, the protocol with a real process, resuming."""
+"""Searches on tables: clock and ranks against hand-computed ones, the protocol with a real process, resuming."""
 
 import itertools
 import json
