@@ -27,7 +27,7 @@ from study.spec import SAMPLERS
 from trainables.table_files import TABLES
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "searches.csv.gz"
-LEAST_TRIALS, MOST_TRIALS = 40, 200
+LEAST, MOST = 40, 200  # trials of a run
 PEERS = {  # name -> which Python, its script, which of its searches
     "random": ("random", "random_search", "random"),
     "optuna_tpe": ("optuna", "optuna_search", "tpe"),
@@ -81,9 +81,15 @@ class Timed:
 
 
 def run(
-    name: str, table: str, seed: int, pythons: Mapping[str, str], trials: int = MOST_TRIALS, target: float | None = None
+    name: str,
+    table: str,
+    seed: int,
+    pythons: Mapping[str, str],
+    least: int = LEAST,
+    trials: int = MOST,
+    target: float | None = None,
 ) -> Run:
-    """One run; it ends once it has reached ``target`` and ``LEAST_TRIALS`` have ended, or after ``trials``."""
+    """One run; it ends once it has reached ``target`` and ``least`` trials have ended, or after ``trials``."""
     problem = search_problem(table)
     repetition = seed % problem.num_repetitions
     if target is None:
@@ -92,7 +98,7 @@ def run(
     with opened(name, table, seed, trials, pythons) as search:
         timed = Timed(search, problem.row)
         for number, completion in enumerate(simulate(timed, problem, repetition, trials), start=1):
-            if judged.add(completion.row) >= target and number >= LEAST_TRIALS:
+            if judged.add(completion.row) >= target and number >= least:
                 break
         return Run(name, table, seed, trials, search.version, timed.seconds, tuple(timed.rows))
 
@@ -106,6 +112,8 @@ def main() -> None:
     parser.add_argument("--searches", nargs="+", choices=names, default=[*PEERS, "ours_tpe"], metavar="SEARCH")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES, metavar="TABLE")
     parser.add_argument("--seeds", type=int, default=30, help="0 to this, less one")
+    parser.add_argument("--least", type=int, default=LEAST, help="trials of a run that has reached its target")
+    parser.add_argument("--trials", type=int, default=MOST, help="trials of a run that has not")
     parser.add_argument("--python", action="append", default=[], metavar="PEER=PATH", help="where a peer is installed")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing new after this time")
@@ -115,7 +123,7 @@ def main() -> None:
     known = {run.key for run in read_runs(options.results)}
     for key in [(s, t, seed) for seed in range(options.seeds) for t in options.tables for s in options.searches]:
         if key not in known and time.monotonic() < until:
-            done = run(*key, pythons)
+            done = run(*key, pythons, options.least, options.trials)
             add_runs(options.results, [done])
             print(*key, len(done.rows), f"trials, {done.proposing_seconds:.1f} s", flush=True)
 

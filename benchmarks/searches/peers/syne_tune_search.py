@@ -28,7 +28,9 @@ class SyneTuneSearch:
         random.seed(task.seed)
         np.random.seed(task.seed)  # domains are sampled from the global generator
         torch.manual_seed(task.seed)
-        space = {d.name: randint(0, d.size - 1) if d.is_ordered else choice(list(range(d.size))) for d in task.dimensions}
+        space = {
+            d.name: randint(0, d.size - 1) if d.is_ordered else choice(list(range(d.size))) for d in task.dimensions
+        }
         self._names = [f"objective_{number}" for number in range(len(task.directions))]
         if task.search == "ehvi":
             self._scheduler = EHVI(space, metrics=self._names, do_minimize=True, random_seed=task.seed)
