@@ -40,7 +40,7 @@ class AxSearch:
         trials = self._client.get_next_trials(max_trials=1)
         for index, parameters in trials.items():
             self._indices[number] = index
-            return {name: int(value) for name, value in parameters.items()}  # type: ignore[arg-type]
+            return {name: int(value) for name, value in parameters.items()}
         return None
 
     def tell(self, number: int, values: list[float]) -> None:
