@@ -284,6 +284,19 @@ class Trainable:
         """The metrics with ``is_known``, up to a factor that is common to all configs of a study."""
         return {}
 
+    def reusable(self, config: Any, others: Sequence[Any]) -> Mapping[str, float]:
+        """What a trial of ``config`` would not spend because trials of ``others`` have left a part of its training.
+
+        Args:
+            config: of a trial that is to run.
+            others: configs of trials that have run to their ends.
+
+        Returns:
+            Known cost -> how much of it is saved, in the unit of ``known_metrics``, which stays that of the trial
+            alone; a cost that is not named is spent whole.
+        """
+        return {}
+
     def located(self, config: Any) -> Any:
         """``config`` with absolute paths, as workers run in other folders."""
         return config

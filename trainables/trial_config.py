@@ -139,7 +139,14 @@ class TrialConfig(BaseModel):
     # Optimisation.
     epochs: int = Field(10, ge=1, description="data epochs: walks over the training images")
     batch_size: int = Field(100, ge=2, description="images per batch")
-    learning_rate: float = Field(0.3, gt=0)
+    learning_rate: float = Field(0.3, gt=0, description="at its peak, which is the first update")
+    schedule: Literal["cosine", "cooldown"] = Field(
+        "cosine",
+        description="of the learning rate: a cosine to 0, or constant and then linear to 0; cooldown shares trunks",
+    )
+    cooldown_share: float = Field(
+        0.3, gt=0, le=1, description="share of the batches, the last ones, in which the rate of cooldown falls to 0"
+    )
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
     lars_trust_coefficient: float = Field(0.005, gt=0)
@@ -531,6 +538,8 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
         "attack_step_255", "pgd_steps", "replays", "lr_horizon", "free_step", "perturbation",
     ),
     ("gradient_leak", False): ("simclr_anchor_leak",),
+    ("schedule", "cosine"): ("cooldown_share",),
+    ("schedule", "cooldown"): ("lr_horizon",),  # its horizon is always the updates
     **{("method", name): fields_of_others(name) for name in METHODS},
     ("encoder", "resnet_narrow"): ("stem",),
     ("probe", "central"): (*PROBE_ATTACK, *PROBE_LOSS, *PROBE_VIEWS),
@@ -565,6 +574,8 @@ EARLIER: dict[str, Any] = {
     "eval_l2_radii_255": [],
     "eval_autoattack_split": "test",
     "eval_corruptions": "none",
+    "schedule": "cosine",
+    "cooldown_share": 0.3,
 }
 
 

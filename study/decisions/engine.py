@@ -54,7 +54,7 @@ class StudyEngine:
         self.journal, self.spec, self.seed, self.on_event = journal, spec, seed, on_event
         self._scale, self.trainable = scale, trainable_of(spec.base)
         self.share_done: dict[str, float] = {}  # of running trials, for display only
-        self._plan = Plan(spec, seed)
+        self._plan = Plan(spec, seed, scale)
         self._upcoming: tuple[int, Upcoming | str | None] | None = None  # number of events when asked, and the answer
         self._num_events = 0
         self._prefixes: dict[str, str] = {}  # uid -> what the trial begins with

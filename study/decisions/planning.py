@@ -8,12 +8,13 @@ from study.decisions.ablation import Choice, Outcome, as_params, outcomes, wante
 from study.decisions.confirmation import next_confirmation
 from study.record.configurations import Configuration, configurations, spent
 from study.record.journal import FINISHED, Purpose, StudyRecord, TrialRecord, configuration_name
-from study.spec import Ablation, Budget, Grid, Params, Rungs, Search, StudySpec
+from study.spec import SAMPLERS, Ablation, Budget, Grid, Params, Rungs, Search, StudySpec
 from study.spec.choices import enumerate_grid
 from study.trainable import trainable_of
 
 if TYPE_CHECKING:
     from study.decisions.optuna_search import OptunaSearch
+    from study.decisions.search.surrogate_search import SurrogateSearch
 
 WAIT = "wait"  # more trials will follow, but which ones depends on trials under way
 
@@ -34,13 +35,14 @@ class Plan:
     Args:
         spec: the study.
         seed: of the search.
+        scale: how much progress ``first_rung=1`` means (``Trainable.scale``).
     """
 
-    def __init__(self, spec: StudySpec, seed: int) -> None:
-        self._spec, self._seed = spec, seed
+    def __init__(self, spec: StudySpec, seed: int, scale: int = 1) -> None:
+        self._spec, self._seed, self._scale = spec, seed, scale
         self._reused = trainable_of(spec.base).reused
         self._grid = enumerate_grid(spec) if isinstance(spec.design, Grid) else []
-        self._search: OptunaSearch | None = None
+        self._search: OptunaSearch | SurrogateSearch | None = None
         self._num_when_exhausted: int | None = None  # number of configurations when the search found no new one
 
     def next(self, record: StudyRecord) -> Upcoming | str | None:
@@ -147,9 +149,7 @@ class Plan:
 
     def _proposal(self, record: StudyRecord, num_known: int, seed_offset: int) -> Upcoming | None:
         if self._search is None:
-            from study.decisions.optuna_search import OptunaSearch  # Optuna's samplers take a second to import
-
-            self._search = OptunaSearch(self._spec, self._seed)
+            self._search = search_of(self._spec, self._seed, self._scale)
         proposal = self._search.propose(record)
         if proposal is None:
             self._num_when_exhausted = num_known
@@ -170,6 +170,18 @@ class Plan:
         assert isinstance(self._spec.design, Ablation)
         name = self._spec.design.objective
         return outcomes(known, name, any(o.name == name and o.direction == "maximize" for o in self._spec.objectives))
+
+
+def search_of(spec: StudySpec, seed: int, scale: int = 1) -> "OptunaSearch | SurrogateSearch":
+    """What proposes configurations; imported here, as Optuna's samplers take a second to import."""
+    assert isinstance(spec.design, Search)
+    if SAMPLERS[spec.design.sampler].is_optuna:
+        from study.decisions.optuna_search import OptunaSearch
+
+        return OptunaSearch(spec, seed)
+    from study.decisions.search.surrogate_search import SurrogateSearch
+
+    return SurrogateSearch(spec, seed, scale)
 
 
 def is_spent(record: StudyRecord, budget: Budget, reused: str) -> bool:

@@ -72,12 +72,19 @@ def _defining_part(spec: Mapping[str, Any], unimportant: tuple[str, ...], traina
     path = Path(spec["trainable"]).name  # a file may have been moved
     base = as_meant(spec["base"], trainable) | nowhere
     compares = spec.get("compares") and dict(spec["compares"]) | {"means": None}
-    changes = {"trainable": path, "design": design, "base": base, "compares": compares}
+    excluded = list(spec.get("excluded") or ())  # earlier versions had none
+    changes = {"trainable": path, "design": design, "base": base, "compares": compares, "excluded": excluded}
     return dict(spec) | dict.fromkeys(("question", "metrics", "asks", "smallest_difference")) | changes
 
 
 def _is_extension(path: str, old: Any, new: Any) -> bool:
-    """Whether a difference only extends the study: more trials, pairs or budget, a comparison, or appended seeds."""
+    """Whether a difference only extends the study: more trials, pairs or budget, a comparison, or appended seeds.
+
+    Or another region of interest: it changes what is proposed and recommended from here on, nothing that was measured,
+    and is often known only once there are results. The journal keeps the region of each start.
+    """
+    if path.startswith("objectives[") and path.endswith((".at_least", ".at_most")):
+        return True
     if path == "seeds":
         return bool(new[: len(old)] == old)
     if path.startswith("design.budget."):

@@ -1,6 +1,7 @@
 """What varies in a study, and what it is judged by: factors, objectives, constraints, results to start from."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -124,10 +125,52 @@ class Factor(Part):
 
 @validated(frozen=True)
 class Objective:
-    """One metric that trials report, and whether it is maximized or minimized."""
+    """One metric that trials report, whether it is maximized or minimized, and from where on it is of interest.
+
+    The bounds of all objectives together are the study's region of interest: search and confirmation concentrate on
+    it, and only configurations inside are recommended. Unlike a constraint, it keeps nothing off the front.
+
+    Args:
+        name: of the metric.
+        direction: whether larger or smaller values are better.
+        at_least: the least value of interest, in the metric's unit; for an objective that is maximized.
+        at_most: the largest value of interest; for one that is minimized.
+
+    Example:
+        >>> Objective("val_clean", "maximize", at_least=80).excess(75.0)
+        5.0
+        >>> Objective("train_pflop", "minimize", at_most=3).excess(2.5)
+        -0.5
+    """
 
     name: str
     direction: Direction
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        wrong = "at_most" if self.maximise else "at_least"
+        value = getattr(self, wrong)
+        if value is not None:  # better values are never of less interest, so a front inside is a part of the front
+            raise ValueError(f"objective {self.name!r}: {self.direction} takes no {wrong}, got {wrong}={value:g}")
+        if self.bound is not None and not math.isfinite(self.bound):
+            raise ValueError(f"objective {self.name!r}: a bound must be a finite number, got {self.bound}")
+
+    @property
+    def maximise(self) -> bool:
+        """Whether larger values are better."""
+        return self.direction == "maximize"
+
+    @property
+    def bound(self) -> float | None:
+        """Where the region of interest ends; None if the objective has no bound."""
+        return self.at_least if self.maximise else self.at_most
+
+    def excess(self, value: float) -> float:
+        """How far ``value`` is outside the bound, in the metric's unit; negative inside. 0 without a bound."""
+        if self.bound is None:
+            return 0.0
+        return self.bound - value if self.maximise else value - self.bound
 
 
 @validated(frozen=True)

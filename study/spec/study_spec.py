@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_va
 
 from study.settings import COLUMN_NAMES, explain, replaced, require_known_field
 from study.spec.designs import Ablation, Budget, Comparison, Confirmation, Design, Search
+from study.spec.exclusions import holds, require_condition
 from study.spec.factors import Constraint, Factor, Objective, Params, PriorTrial
 from study.spec.part import Part
 from study.spec.samplers import SAMPLERS
@@ -46,6 +47,8 @@ class StudySpec(Part):
     Args:
         base: the config that factors change; its class says which trainable runs it.
         objectives: metrics, or their names alone; by default those of the trainable.
+        excluded: conditions over fields of the config, such as ``"num_views * epochs > 64"``, and over names of factors
+            that are no fields; a combination for which one of them holds is never run.
         seeds: offsets added to the study's seed; each config is run with each of them. With early stopping, rungs
             decide only about the first seed; the others start once it has completed, and run to the end.
         window: None, or how many trials may be under way at once without being learned from: every decision then
@@ -76,7 +79,7 @@ class StudySpec(Part):
         ...     design=Search(trials=8),
         ... )
         >>> spec.objectives
-        (Objective(name='accuracy', direction='maximize'),)
+        (Objective(name='accuracy', direction='maximize', at_least=None, at_most=None),)
         >>> spec.config({"rate": 0.5}, seed=1)
         Config(rate=0.5, seed=1)
     """
@@ -88,6 +91,7 @@ class StudySpec(Part):
     factors: tuple[Factor, ...] = ()
     objectives: tuple[Objective, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    excluded: tuple[str, ...] = ()
     stopping: Stopping = NoStopping()
     seeds: tuple[int, ...] = (0,)
     confirmation: Confirmation = Confirmation()
@@ -140,6 +144,8 @@ class StudySpec(Part):
             self.__dict__["confirmation"] = self.confirmation.replace(settings=settings)
         self._check_fields(set(by_name))
         self._check_names()
+        for condition in self.excluded:
+            require_condition(condition, [*type(self.base).model_fields, *(factor.name for factor in self.factors)])
         self._check_window({name for name, metric in by_name.items() if metric.is_clocked})
         return self
 
@@ -287,6 +293,17 @@ class StudySpec(Part):
             if factor.name in params:
                 changes |= factor.changes(params[factor.name])
         return replaced(self.base, changes)
+
+    def is_excluded(self, params: Params) -> str | None:
+        """The first of ``excluded`` that holds for a choice of factor values, with the values it names; else None."""
+        if not self.excluded:
+            return None
+        fields = self.base.model_dump()
+        for factor in self.factors:
+            if factor.name in params:
+                fields |= factor.changes(params[factor.name])
+        levels = {factor.name: params.get(factor.name) for factor in self.factors}
+        return next((condition for condition in self.excluded if holds(condition, levels | fields)), None)
 
 
 def _with_configs(plain: dict[str, Any]) -> dict[str, Any]:

@@ -253,6 +253,12 @@ def make_spec(**changes: Any) -> StudySpec:
     return StudySpec(**(parts | changes))
 
 
+@BOTH
+def test_nothing_is_reusable_unless_a_trainable_says_so(style: FunctionTrainable) -> None:
+    config = style.config()
+    assert style.reusable(config, [config, config]) == {}
+
+
 def test_a_study_of_a_function_is_about_its_first_metric() -> None:
     spec = make_spec()
     assert spec.objectives == (Objective("score", "maximize"),)

@@ -8,7 +8,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from study.decisions.optuna_search import OptunaSearch, as_optuna_study
+from study.decisions.optuna_search import as_optuna_study
+from study.decisions.planning import search_of
 from study.decisions.samplers.genetic import nsga2, nsga3
 from study.decisions.samplers.start import NUM_STARTUP_TRIALS
 from study.record.journal import State, StudyRecord, TrialRecord
@@ -26,7 +27,7 @@ def trial(number: int, params: Params, state: State = "complete", **fields: Any)
 def run_search(spec: StudySpec, seed: int, num_trials: int) -> list[Params]:
     """Proposals one after the other, each answered by made-up results of all kinds."""
     record = StudyRecord()
-    search = OptunaSearch(spec, seed)
+    search = search_of(spec, seed)
     for number in range(num_trials):
         proposal = search.propose(record)
         if proposal is None:
@@ -107,7 +108,7 @@ def test_tpe_learns_from_results(make_spec: MakeSpec) -> None:
         spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40, sampler=sampler))
         record = StudyRecord()
         for number in range(40):
-            proposal = OptunaSearch(spec, 3).propose(record)
+            proposal = search_of(spec, 3).propose(record)
             assert proposal is not None
             params = proposal.params
             metrics = {"val_clean": float(params["epochs"]), "val_pgd_8": float(params["epochs"]) / 3}
@@ -139,13 +140,13 @@ def test_a_sampler_that_insists_on_its_best_guess_still_covers_the_space(make_sp
     spec = make_spec(base=make_spec().base.replace(adversary="pgd"), factors=factors, design=Search(trials=36))
     record = StudyRecord()
     for number in range(36):
-        proposal = OptunaSearch(spec, 0).propose(record)
+        proposal = search_of(spec, 0).propose(record)
         assert proposal is not None, number
         params = proposal.params
         clean = 10.0 * params["num_views"] - params["epochs"]
         metrics = {"val_clean": clean, "val_pgd_8": clean / 2, "train_pflop": float(params["epochs"])}
         record.add(trial(number, params, metrics=metrics))
-    assert OptunaSearch(spec, 0).propose(record) is None
+    assert search_of(spec, 0).propose(record) is None
 
 
 def test_equal_configs_under_other_names_are_one(make_spec: MakeSpec) -> None:
@@ -163,7 +164,7 @@ def test_bounds_of_many_digits_are_kept_to(make_spec: MakeSpec, sampler: str) ->
     spec = make_spec(factors=factors, objectives=ACCURACIES, design=Search(trials=14, sampler=sampler))
     record = StudyRecord()
     for number in range(14):
-        proposal = OptunaSearch(spec, 0).propose(record)
+        proposal = search_of(spec, 0).propose(record)
         assert proposal is not None
         scale = proposal.params["view_scale_min"]
         assert 1 / 3 <= scale <= 2 / 3

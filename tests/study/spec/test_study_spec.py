@@ -143,6 +143,20 @@ def test_an_objective_by_name_has_the_direction_that_its_trainable_gives_it(make
     assert [objective.name for objective in make_spec(objectives=("val_clean",)).objectives] == ["val_clean"]
 
 
+@pytest.mark.parametrize(
+    ("direction", "bounds", "message"),
+    [
+        ("maximize", {"at_most": 90}, "objective 'val_clean': maximize takes no at_most, got at_most=90"),
+        ("minimize", {"at_least": 3}, "objective 'val_clean': minimize takes no at_least, got at_least=3"),
+        ("maximize", {"at_least": float("nan")}, "a bound must be a finite number, got nan"),
+        ("minimize", {"at_most": float("inf")}, "a bound must be a finite number, got inf"),
+    ],
+)
+def test_a_region_ends_on_the_worse_side(direction: str, bounds: dict[str, float], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Objective("val_clean", direction, **bounds)  # type: ignore[arg-type]
+
+
 def test_the_preset_replaces_what_it_names(make_spec: MakeSpec) -> None:
     factors = (Factor(name="epochs", distribution=CHOICES),)
     laptop = LaptopPreset(
@@ -265,6 +279,7 @@ def test_every_packaged_space_comes_back_from_its_journal(name: str, preset: str
         {"constraints": (Constraint("train_seconds", at_most=60),)},
         {"warm_start": (PriorTrial({"num_views": 2}, (50.0, 20.0, 0.5)),)},
         {"objectives": (Objective("val_pgd_8", "maximize"),)},
+        {"objectives": (Objective("val_clean", "maximize", at_least=80), Objective("train_pflop", "minimize"))},
         {"references": ({"num_views": 2, "epochs": 1, "adversary": "none", "view_scale_min": 0.1},)},
         {"confirmation": Confirmation(runs=3, settings={"eval_restarts": 2})},
         {"confirmation": Confirmation(runs=3)},

@@ -55,7 +55,9 @@ def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
         assert not store_path(tmp_path).exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(MlflowClient, "__init__", lambda client, uri, **given: Path(uri.removeprefix("sqlite:///")).touch())
+    monkeypatch.setattr(
+        MlflowClient, "__init__", lambda client, uri, **given: Path(uri.removeprefix("sqlite:///")).touch()
+    )
     monkeypatch.setattr(MlflowClient, "search_experiments", killed)
     with pytest.raises(KeyboardInterrupt):
         make_store(store_path(tmp_path))
@@ -67,7 +69,9 @@ def test_the_store_of_another_study_that_was_faster_stays(tmp_path: Path, monkey
         next(tmp_path.glob("*.tmp")).write_text("mine")
         store_path(tmp_path).write_text("theirs")
 
-    monkeypatch.setattr(MlflowClient, "__init__", lambda client, uri, **given: Path(uri.removeprefix("sqlite:///")).touch())
+    monkeypatch.setattr(
+        MlflowClient, "__init__", lambda client, uri, **given: Path(uri.removeprefix("sqlite:///")).touch()
+    )
     monkeypatch.setattr(MlflowClient, "search_experiments", overtaken)
     make_store(store_path(tmp_path))
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"mlflow.db": "theirs"}

@@ -15,7 +15,13 @@ from torch._dynamo.backends.common import aot_autograd
 
 from trainables.pretraining import methods
 from trainables.pretraining.encoders import ProjectedEncoder
-from trainables.pretraining.pretrain import Pretraining, TrialDiverged, build_optimiser, learning_rate_at
+from trainables.pretraining.pretrain import (
+    Pretraining,
+    TrialDiverged,
+    build_optimiser,
+    cooldown_start,
+    learning_rate_at,
+)
 from trainables.pretraining.ssl_losses import ssl_loss
 from trainables.pretraining.views import make_views
 from trainables.streams import stream
@@ -102,6 +108,22 @@ def test_learning_rate_with_batches_horizon_swings_up_again(tiny: Callable[..., 
 def test_learning_rate_of_pgd_ignores_replays(tiny: Callable[..., TrialConfig]) -> None:
     config = tiny(adversary="pgd", replays=12, learning_rate=0.3)
     assert learning_rate_at(20, 40, config) == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize("adversary", ["free", "pgd"])
+@pytest.mark.parametrize(("share", "num_batches", "start"), [(0.3, 40, 28), (0.2, 7, 6), (0.1, 3, 2), (1.0, 5, 0)])
+def test_cooldown_is_constant_and_then_linear(
+    tiny: Callable[..., TrialConfig], adversary: str, share: float, num_batches: int, start: int
+) -> None:
+    config = tiny(adversary=adversary, replays=3, schedule="cooldown", cooldown_share=share, learning_rate=0.2)
+    updates = config.updates_per_batch()
+    rates = [learning_rate_at(update, num_batches, config) for update in range(num_batches * updates)]
+    assert cooldown_start(num_batches, config) == start, "a whole number of batches"
+    falling = (num_batches - start) * updates
+    expected = [0.2] * (start * updates) + [0.2 * (1 - k / falling) for k in range(falling)]
+    assert rates == pytest.approx(expected, abs=1e-12)
+    assert learning_rate_at(num_batches * updates, num_batches, config) == 0
+    assert set(rates[: start * updates]) <= {0.2}, "exactly, as trials of other lengths begin with these updates"
 
 
 @pytest.mark.parametrize("lr_horizon", ["updates", "batches"])
