@@ -89,6 +89,8 @@ class Ratio:
     pairs: int
 
     def __str__(self) -> str:
+        if np.isnan(self.low):
+            return f"{self.mean:.2f} (one seed)"
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
