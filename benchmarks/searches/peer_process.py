@@ -1,7 +1,7 @@
 """A search by another package, in a process of its own with a Python of its own: one JSON message a line.
 
     we send                                                       it answers
-    {"search", "dimensions", "directions", "seed", "trials", "workers"}     {"version": "optuna 5.0.0"}
+    {"begin": {"search": ..., "dimensions": ..., ...}}            {"version": "optuna 5.0.0"}
     {"ask": 0}                                                    {"place": {"width": 3, ...}}, or null for nothing left
     {"tell": 0, "values": [93.1, 1.2]}                            {"told": 0}
 
@@ -9,17 +9,22 @@ The end of its input ends it. ``peers/json_lines.py`` is the other side.
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from benchmarks.searches.tables import Place, SearchProblem
 
 SCRIPTS = Path(__file__).parent / "peers"
+ALWAYS = {
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONWARNINGS": "ignore",
+}  # the same run, whatever the machine
 
 
 class PeerError(RuntimeError):
@@ -27,24 +32,34 @@ class PeerError(RuntimeError):
 
 
 class PeerProcess:
-    """A search of ``problem`` by the script of a peer.
+    """A process of a peer, which searches one problem after another, as importing a package can take longer than a run.
 
     Args:
         python: the interpreter in which the peer is installed.
         script: in ``peers/``, without ``.py``.
-        search: which of the script's searches.
-        problem: what it searches; it is told the space and the directions, not the values.
-        seed: of the search.
-        trials: how many trials it may propose.
-        workers: how many run at a time.
     """
 
-    def __init__(
-        self, python: str, script: str, search: str, problem: SearchProblem, seed: int, trials: int, workers: int
-    ) -> None:
+    version = ""
+
+    def __init__(self, python: str, script: str) -> None:
         self._process = subprocess.Popen(
-            [python, str(SCRIPTS / f"{script}.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [python, str(SCRIPTS / f"{script}.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | ALWAYS,
         )
+
+    def begin(self, search: str, problem: SearchProblem, seed: int, trials: int, workers: int) -> None:
+        """Begins a search; the peer is told the space and the directions, not the values.
+
+        Args:
+            search: which of the script's searches.
+            problem: what it searches.
+            seed: of the search.
+            trials: how many trials it may propose.
+            workers: how many run at a time.
+        """
         begin = {
             "search": search,
             "dimensions": [asdict(dimension) for dimension in problem.dimensions],
@@ -53,20 +68,21 @@ class PeerProcess:
             "trials": trials,
             "workers": workers,
         }
-        self.version = str(self._answer(begin, "version"))
+        self.version = str(self._answer({"begin": begin}, "version"))
 
     def __enter__(self) -> "PeerProcess":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process."""
         assert self._process.stdin is not None and self._process.stdout is not None
         with suppress(BrokenPipeError):  # the peer has ended, and a message was left in the buffer
             self._process.stdin.close()
         self._process.stdout.close()
-        if kind is not None:
-            self._process.kill()
+        self._process.kill()
         self._process.wait()
 
     def ask(self, number: int) -> Place | None:

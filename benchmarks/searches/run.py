@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,17 +42,38 @@ PEERS = {  # name -> which Python, its script, which of its searches
 OWN = {f"ours_{sampler}": sampler for sampler in SAMPLERS}
 
 
+class Peers(AbstractContextManager["Peers"]):
+    """The processes of peers, started when first needed.
+
+    Args:
+        pythons: which -> interpreter; this one for those that are not there.
+    """
+
+    def __init__(self, pythons: Mapping[str, str]) -> None:
+        self._pythons, self._started = pythons, dict[str, PeerProcess]()
+
+    def __exit__(self, *error: object) -> None:
+        while self._started:
+            self._started.popitem()[1].close()
+
+    def process(self, which: str, script: str) -> PeerProcess:
+        """That of a script."""
+        if script not in self._started:
+            self._started[script] = PeerProcess(self._pythons.get(which, sys.executable), script)
+        return self._started[script]
+
+
 @contextmanager
-def opened(name: str, table: str, seed: int, trials: int, pythons: Mapping[str, str]) -> Iterator[Any]:
-    """A search of ``table`` by its name, with a ``version``; its process or study ends with the context."""
+def opened(name: str, table: str, seed: int, trials: int, peers: Peers) -> Iterator[OwnSearch | PeerProcess]:
+    """A search of ``table`` by its name."""
     if name in OWN:
         with OwnSearch(table, OWN[name], seed, trials) as own:
             yield own
     else:
         which, script, search = PEERS[name]
-        python = pythons.get(which, sys.executable)
-        with PeerProcess(python, script, search, search_problem(table), seed, trials, WORKERS) as peer:
-            yield peer
+        process = peers.process(which, script)
+        process.begin(search, search_problem(table), seed, trials, WORKERS)
+        yield process
 
 
 @dataclass
@@ -84,7 +105,7 @@ def run(
     name: str,
     table: str,
     seed: int,
-    pythons: Mapping[str, str],
+    peers: Peers,
     least: int = LEAST,
     trials: int = MOST,
     target: float | None = None,
@@ -95,7 +116,7 @@ def run(
     if target is None:
         target = targets()[table][repetition].hypervolume
     judged = Judged(problem, repetition)
-    with opened(name, table, seed, trials, pythons) as search:
+    with opened(name, table, seed, trials, peers) as search:
         timed = Timed(search, problem.row)
         for number, completion in enumerate(simulate(timed, problem, repetition, trials), start=1):
             if judged.add(completion.row) >= target and number >= least:
@@ -121,11 +142,12 @@ def main() -> None:
     pythons = dict(given.split("=", 1) for given in options.python)
     until = time.monotonic() + 60 * options.minutes
     known = {run.key for run in read_runs(options.results)}
-    for key in [(s, t, seed) for seed in range(options.seeds) for t in options.tables for s in options.searches]:
-        if key not in known and time.monotonic() < until:
-            done = run(*key, pythons, options.least, options.trials)
-            add_runs(options.results, [done])
-            print(*key, len(done.rows), f"trials, {done.proposing_seconds:.1f} s", flush=True)
+    with Peers(pythons) as peers:
+        for key in [(s, t, seed) for seed in range(options.seeds) for t in options.tables for s in options.searches]:
+            if key not in known and time.monotonic() < until:
+                done = run(*key, peers, options.least, options.trials)
+                add_runs(options.results, [done])
+                print(*key, len(done.rows), f"trials, {done.proposing_seconds:.1f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -51,12 +51,17 @@ def serve(make: Callable[[Task], Peer]) -> None:
     """Answers until the input ends; whatever else the package prints goes to the error stream."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    begin = json.loads(sys.stdin.readline())
-    begin["dimensions"] = [Dimension(**dimension) for dimension in begin["dimensions"]]
-    peer = make(Task(**begin))
-    answers.write(json.dumps({"version": peer.version}) + "\n")
+    peer: Peer | None = None
     for line in sys.stdin:
-        answers.write(json.dumps(_answer(peer, json.loads(line))) + "\n")
+        message = json.loads(line)
+        if "begin" in message:
+            dimensions = [Dimension(**dimension) for dimension in message["begin"].pop("dimensions")]
+            peer = make(Task(dimensions=dimensions, **message["begin"]))
+            answer: dict[str, Any] = {"version": peer.version}
+        else:
+            assert peer is not None
+            answer = _answer(peer, message)
+        answers.write(json.dumps(answer) + "\n")
 
 
 def _answer(peer: Peer, message: dict[str, Any]) -> dict[str, Any]:

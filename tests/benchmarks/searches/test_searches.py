@@ -12,7 +12,7 @@ import pytest
 from benchmarks.searches.own_search import OwnSearch
 from benchmarks.searches.peer_process import PeerError, PeerProcess
 from benchmarks.searches.results import Run, add_runs, read_runs
-from benchmarks.searches.run import PEERS, opened, run
+from benchmarks.searches.run import PEERS, Peers, opened, run
 from benchmarks.searches.simulation import Judged, RecordedSearch, curve_of, simulate
 from benchmarks.searches.tables import Dimension, SearchProblem, dominated, placed_table, search_problem
 from benchmarks.searches.targets import random_target
@@ -134,33 +134,36 @@ def test_the_table_of_places_is_the_recorded_one(table: str) -> None:
     assert [objective.name for objective in spec.objectives] == ["accuracy", "log_train_seconds"]
 
 
-def peer(script: str, seed: int = 0) -> PeerProcess:
-    return PeerProcess(sys.executable, script, "random", TINY, seed=seed, trials=9, workers=2)
+def begun(search: PeerProcess, seed: int = 0) -> PeerProcess:
+    search.begin("random", TINY, seed=seed, trials=9, workers=2)
+    return search
 
 
 def test_a_peer_answers_from_a_process_of_its_own() -> None:
-    def rows(seed: int) -> list[int]:
-        with peer("random_search", seed) as search:
-            assert search.version.startswith("python 3")
-            return [c.row for c in simulate(search, TINY, 0, trials=9, workers=2)]
+    def rows(search: PeerProcess, seed: int) -> list[int]:
+        return [c.row for c in simulate(begun(search, seed), TINY, 0, trials=9, workers=2)]
 
-    assert len(rows(0)) == 9
-    assert rows(0) == rows(0) != rows(1)
+    with PeerProcess(sys.executable, "random_search") as search:
+        first, second, again = rows(search, 0), rows(search, 1), rows(search, 0)
+        assert search.version.startswith("python 3")
+    assert len(first) == 9 and first == again != second
+    with PeerProcess(sys.executable, "random_search") as search:
+        assert rows(search, 0) == first  # what a process has searched before changes nothing
 
 
 def test_a_peer_that_does_not_answer_is_an_error() -> None:
-    with pytest.raises(PeerError, match="''"):
-        peer("no_such_script")
-    search = peer("random_search")
-    search._process.kill()
-    search._process.wait()
-    with pytest.raises(PeerError), search:
-        search.ask(0)
+    with pytest.raises(PeerError, match="''"), PeerProcess(sys.executable, "no_such_script") as search:
+        begun(search)
+    with PeerProcess(sys.executable, "random_search") as search:
+        search._process.kill()
+        search._process.wait()
+        with pytest.raises(PeerError):
+            begun(search)
 
 
 def test_optuna_as_a_peer_needs_nothing_of_this_project(table: str) -> None:
     problem = search_problem(table)
-    with opened("optuna_tpe", table, 0, 12, {"optuna": sys.executable}) as search:
+    with Peers({"optuna": sys.executable}) as peers, opened("optuna_tpe", table, 0, 12, peers) as search:
         rows = [completion.row for completion in simulate(search, problem, 0, trials=12)]
     assert search.version.startswith("optuna ") and len(rows) == 12
     assert all(which for which, _, _ in PEERS.values())
@@ -172,7 +175,8 @@ def test_a_cut_series_of_runs_continues_to_the_same_file(table: str, tmp_path: P
     def add(path: Path, most: int) -> None:
         known = {found.key for found in read_runs(path)}
         for key in [key for key in keys if key not in known][:most]:
-            add_runs(path, [run(*key, {}, trials=7, target=2.0)])
+            with Peers({}) as peers:
+                add_runs(path, [run(*key, peers, trials=7, target=2.0)])
 
     def without_time(path: Path) -> list[Run]:
         return [Run(**{**vars(found), "proposing_seconds": 0.0}) for found in read_runs(path)]
@@ -190,5 +194,6 @@ def test_a_cut_series_of_runs_continues_to_the_same_file(table: str, tmp_path: P
 
 
 def test_a_run_ends_at_its_target_but_not_before_forty_trials(table: str) -> None:
-    assert len(run("random", table, 0, {}, trials=60, target=0.0).rows) in range(40, 44)
-    assert len(run("random", table, 0, {}, trials=60, target=2.0).rows) == 60
+    with Peers({}) as peers:
+        assert len(run("random", table, 0, peers, trials=60, target=0.0).rows) in range(40, 44)
+        assert len(run("random", table, 0, peers, trials=60, target=2.0).rows) == 60
