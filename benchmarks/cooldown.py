@@ -8,8 +8,8 @@
 on digits and on the image folder ``--data-root`` at 16x16, and exits with 1 if any bit differs but for clocked numbers.
 
 ``compare`` trains every schedule over the same seeds and appends each result to ``--output``; what is there is not
-trained again. Peak rate and share of the cooldown are chosen by the validation images of ``CHOOSING``, and judged beside
-the default ones by the test images of ``JUDGING``: means of differences in pairs by seed, with Student's t 90%
+trained again. Peak rate and share of the cooldown are chosen by the validation images of ``CHOOSING`` and judged,
+beside the default ones, by the test images of ``JUDGING``: means of differences in pairs by seed, with Student's t 90%
 intervals. Two one-sided tests at 5% each find schedules equivalent where the interval lies within ``MARGINS``.
 """
 

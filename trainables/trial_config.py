@@ -594,6 +594,16 @@ EARLIER: dict[str, Any] = {
 }
 
 
+def kept_lengths(epochs: int) -> list[int]:
+    """The lengths, in epochs and increasing, of trials at whose branch points a trial of ``epochs`` keeps its trunk.
+
+    Example:
+        >>> kept_lengths(6)
+        [1, 2, 4, 6]
+    """
+    return sorted({2**n for n in range(epochs.bit_length())} | {epochs})
+
+
 def resolve_paths(config: TrialConfig) -> TrialConfig:
     """Returns the config with absolute paths, as workers run in other directories."""
     paths = {name: getattr(config, name) for name in ("data_root", "probe_data_root")}

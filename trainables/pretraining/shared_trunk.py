@@ -5,7 +5,6 @@ state of the trunk where its cooldown begins, and where those of trials of 1, 2,
 next trial goes on from the latest of these states that is not after the start of its own cooldown.
 """
 
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,10 @@ from study.files import replacing
 from trainables.pretraining.pretrain import Pretraining, cooldown_start
 from trainables.pretraining.shared_encoder import circumstances_digest
 from trainables.pretraining.stages import Stages
-from trainables.trial_config import TrialConfig
+from trainables.trial_config import TrialConfig, kept_lengths
 from trainables.whole_files import DamagedFile, load_state
 
 FOLDER_NAME = "trunks"  # beside the shared encoders
-
-
-def kept_lengths(epochs: int) -> list[int]:
-    """The lengths, in epochs and increasing, of the trials whose branch points a trial of ``epochs`` epochs keeps.
-
-    Example:
-        >>> kept_lengths(6)
-        [1, 2, 4, 6]
-    """
-    powers = takewhile(lambda length: length < epochs, (2**n for n in range(epochs.bit_length())))
-    return [*powers, epochs]
 
 
 def branch_points(config: TrialConfig, batches_per_epoch: int) -> list[int]:

@@ -10,9 +10,9 @@ import torch
 
 from trainables.data.datasets import TrialData, load_data
 from trainables.pretraining.pretrain import TrialDiverged
-from trainables.pretraining.shared_trunk import branch_points, kept_lengths
+from trainables.pretraining.shared_trunk import branch_points
 from trainables.trial import FinalReport, InterimReport, Progress, run_trial
-from trainables.trial_config import TrialConfig
+from trainables.trial_config import TrialConfig, kept_lengths
 
 CPU = torch.device("cpu")
 BATCHES = 5  # in an epoch
