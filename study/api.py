@@ -27,7 +27,8 @@ def run_study(
         output: the folder of all studies.
         quiet: print nothing.
         options: as of ``python -m study.run``, with underscores: ``trials=20``, ``seeds=[0, 1]``, ``preset="laptop"``,
-            ``set={"epochs": 2}``, ``budget={"hours": 1}``, ``concurrency=2`` (see ``StudyCommand``).
+            ``set={"epochs": 2}``, ``budget={"hours": 1}``, ``at_least={"val_clean": 80}``, ``concurrency=2`` (see
+            ``StudyCommand``).
 
     Returns:
         The result (``open_study``), also if the study was interrupted.
@@ -53,7 +54,7 @@ def run_study(
         raise ValueError(f"unknown option {unknown[0]!r}; options are {', '.join(known)}")
     if options.get("warm_start") is not None:
         options["warm_start"] = Path(options["warm_start"])
-    for name in ("set", "budget"):
+    for name in ("set", "budget", "at_least", "at_most"):
         given = options.get(name, {})
         options[name] = [
             f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in given.items()

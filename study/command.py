@@ -16,10 +16,12 @@ from study.files import make_folder
 from study.record.answer import ANSWER_WIDTH, read_answer
 from study.record.environment import describe_environment
 from study.record.identity import continued, require_same_study
-from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal
+from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal, StudyRecord, read_study
 from study.record.metrics import merged
-from study.spec import StudySpec
-from study.spec.choices import check_space, extreme_configs
+from study.record.trial_folder import has_checkpoint
+from study.spec import Ablation, Grid, StudySpec
+from study.spec.choices import check_space, extreme_configs, share_excluded, whole_grid
+from study.spec.ineffective import ineffective_factor
 from study.spec.options import StudyCommand, requested_spec
 from study.tracking.stores import opening_command, requested_uri, tracking_uri, without_password
 from study.trainable import Trainable, trainable_of
@@ -79,6 +81,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     require_device(command.device, command.gpus_per_trial if command.address is None else None)
     study_dir = (command.output / name).resolve()
     _require_free(study_dir)
+    _require_effective(spec, study_dir, console)
     uri, source = requested_uri(command.tracking_uri, command.output)
     spec = continued(spec, study_dir)
     say(console, _announcement(spec, trainable))
@@ -107,6 +110,28 @@ def _require_free(study_dir: Path) -> None:
         raise ValueError(f"{study_dir} is not empty and holds no study; choose another with --name or --output")
 
 
+def _require_effective(spec: StudySpec, study_dir: Path, console: Console) -> None:
+    """Refuses a factor that changes nothing somewhere; of a study that an earlier version began, it only warns."""
+    found = ineffective_factor(spec)
+    if found is None:
+        return
+    if not (study_dir / JOURNAL_NAME).exists():
+        raise ValueError(str(found))
+    say(console, f"warning: {found}")
+
+
+def planned(prepared: PreparedStudy) -> str:
+    """How many trials the study has, as far as is known, and how many of them are done."""
+    from study.decisions.planning import Plan
+
+    is_begun = (prepared.study_dir / JOURNAL_NAME).exists()
+    record = read_study(prepared.study_dir) if is_begun else StudyRecord(spec=prepared.recorded)
+    plan = Plan(prepared.spec, prepared.command.seed, finishes_paused=prepared.command.finish_paused)
+    total = plan.num_planned(record)
+    done = len(record.with_state(*FINISHED))
+    return f"{total} trials, {done} of them done. Nothing was started (--dry-run)."
+
+
 def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
     """Opens the journal and, unless the study is done, starts Ray and determines how many trials fit.
 
@@ -124,7 +149,15 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
     make_folder(prepared.study_dir)
     journal = _open_journal(prepared, console)
     scale = prepared.trainable.scale(prepared.data)
-    engine = StudyEngine(journal, prepared.spec, prepared.command.seed, scale, on_event)
+    engine = StudyEngine(
+        journal,
+        prepared.spec,
+        prepared.command.seed,
+        scale,
+        on_event,
+        partial(has_checkpoint, prepared.study_dir),
+        finishes_paused=prepared.command.finish_paused,
+    )
     resources = None
     if journal.is_new or not engine.is_complete():
         try:
@@ -221,7 +254,19 @@ def _announcement(spec: StudySpec, trainable: Trainable) -> str:
     what = trainable.describe(spec.base) or trainable.path
     others = [name for name in trainable.presets if name != spec.preset]
     also = f" (also: {', '.join(f'--preset {name}' for name in others)})" if others else ""
-    return f"Preset {spec.preset}: {what}{also}" if spec.preset else f"Study {spec.name}: {what}"
+    first = f"Preset {spec.preset}: {what}{also}" if spec.preset else f"Study {spec.name}: {what}"
+    return f"{first}\n{_exclusions(spec)}" if spec.excluded else first
+
+
+def _exclusions(spec: StudySpec) -> str:
+    """What is excluded, and how much of the space that is."""
+    conditions = " or ".join(spec.excluded)
+    if isinstance(spec.design, Grid):
+        total = len(whole_grid(spec))
+        return f"Excluded: {conditions} ({round(total * share_excluded(spec))} of {total} combinations)"
+    if isinstance(spec.design, Ablation):
+        return f"Excluded: {conditions}"
+    return f"Excluded: {conditions} (about {share_excluded(spec):.0%} of the space)"
 
 
 def _load_with_progress(spec: StudySpec, trainable: Trainable, console: Console) -> Any:

@@ -6,7 +6,8 @@ needs no further options, no GPU and no download. Ctrl-C ends cleanly; the same 
 """
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -14,10 +15,7 @@ from study.settings import explain
 from study.spec.load_space import list_spaces
 from study.spec.options import StudyCommand, study_parser
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from study.command import RunningStudy
+Result = TypeVar("Result")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,23 +30,26 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--space is required (--list-spaces names those that come with the project)")
     from rich.console import Console
 
-    from study.command import run
+    from study.command import planned, prepare, run, say, start
 
     console = Console()
+    is_dry_run = options.pop("dry_run")
     try:
-        study = _start(StudyCommand(**options), console)
+        prepared = _told(lambda: prepare(StudyCommand(**options), console))
+        if prepared is not None and is_dry_run:
+            say(console, planned(prepared))
+            return 0
+        study = None if prepared is None else _told(lambda: start(prepared, console))
         return run(study, console) if study is not None else 2
     except KeyboardInterrupt:
         print("Interrupted; the same command resumes.", file=sys.stderr)
         return 130
 
 
-def _start(command: StudyCommand, console: "Console") -> "RunningStudy | None":
-    """The study, ready to run; None if something is wrong, in which case one line says what."""
-    from study.command import prepare, start
-
+def _told(step: Callable[[], Result]) -> Result | None:
+    """What ``step`` returns; None if something is wrong, in which case one line says what."""
     try:
-        return start(prepare(command, console), console)
+        return step()
     except ValidationError as error:
         print(f"error: {explain(error)}", file=sys.stderr)
     except (ValueError, OSError) as error:  # OSErrors: no cluster to connect to, folders that cannot be written

@@ -19,7 +19,8 @@ from rich.text import Text
 from study.display.running import running_table, running_trials
 from study.display.trial_tables import LINES_BESIDES, clock, front_table, rows_that_fit
 from study.record.front import front_of
-from study.record.journal import FINISHED, StudyRecord, has_driver, read_study
+from study.record.journal import SETTLED, StudyRecord, has_driver, read_study
+from study.record.plateau import front_gain
 
 WATCH_SECONDS = 2.0
 PLAIN_WIDTH = 1000  # line width in a file or a pipe, so that nothing is wrapped or cut
@@ -79,18 +80,20 @@ def render(status: StudyStatus, lines: int | None = None) -> Group:
     With ``lines``, those of a screen, tables have no more rows than fit, and the last line says how to leave.
     """
     record = status.record
-    running = "running" if status.is_driven else "unfinished"
+    running, gain = "running" if status.is_driven else "unfinished", front_gain(record)
     counts = {"waiting": len(record.with_state("proposed")), running: len(record.with_state("running"))}
-    counts |= {state: len(record.with_state(state)) for state in FINISHED}
+    counts |= {state: len(record.with_state(state)) for state in SETTLED}
     heading = Text.assemble(
         (record.name, "bold"),
         f"  {status.what_it_does}\n{record.spec.get('question', '')}\n",
-        ", ".join(f"{count} {state}" for state, count in counts.items() if count or state != "waiting"),
+        ", ".join(f"{count} {state}" for state, count in counts.items() if count or state not in ("waiting", "paused")),
         f"; {clock(status.active_seconds)} of running time",
+        "" if gain is None else f"\n{gain}",
     )
     trials = running_trials(record, status.now if status.is_driven else None)
     front = front_of(record)
-    most = None if lines is None else rows_that_fit(lines - LINES_BESIDES, len(trials), len(front))
+    besides = LINES_BESIDES + (gain is not None)
+    most = None if lines is None else rows_that_fit(lines - besides, len(trials), len(front))
     parts = [running_table(trials, running, is_live=False, most=most and most[0])] if trials else []
     if front:
         parts.append(front_table(record, front, most=most and most[1]))

@@ -169,7 +169,14 @@ class Context:
 
     @property
     def checkpoint_path(self) -> Path:
-        """Where the trial may keep its state; it resumes from there if the file exists when it begins."""
+        """Where the trial may keep its state; it resumes from there if the file exists when it begins.
+
+        Write it before a report at a milestone: a trial that is paused there goes on from it, perhaps much later, on
+        another machine and after the study's folder was moved. Do not write it while being closed, as in a ``finally``:
+        by then the trial may have gone on elsewhere. A trial that keeps none starts afresh when it is promoted. Its
+        reports at milestones that it had reported do not count again, its result costs what it costs alone, and what
+        it trained twice was spent twice.
+        """
         return self.folder / CHECKPOINT_NAME
 
 

@@ -24,7 +24,9 @@ from study.checks.projection_checks import (
     optuna_disagreements,
     rung_disagreements,
 )
-from study.record.journal import StudyRecord, has_driver, read_journal, replay
+from study.checks.promotion_checks import paused_without_checkpoint, promotion_disagreements
+from study.record.journal import Event, StudyRecord, has_driver, read_journal, replay
+from study.record.trial_folder import has_checkpoint
 from study.spec import StudySpec
 from study.tracking.runs import RunSummary, read_runs
 from study.tracking.stores import sqlite_path, uri_in, without_password
@@ -83,10 +85,14 @@ def verify(study_dir: Path, tracking_uri: str | None = None) -> Iterator[Check]:
     record = replay(events)
     yield Check(f"journal: results of {len(record.with_state('complete'))} trials", result_disagreements(record))
     yield Check(f"journal: {len(record.trials)} configs, none of them run twice", repetition_disagreements(record))
-    yield from _rule_checks(record)
+    yield from _rule_checks(record, events)
     has_closed = events[-1]["event"] in ("ended", "interrupted")
     yield _mlflow_check(record, runs, is_running=is_running, is_settled=has_closed and not is_running)
     yield Check("files: results of complete trials", file_disagreements(record, study_dir))
+    if paused := record.with_state("paused"):
+        kept = [trial.uid for trial in paused if has_checkpoint(study_dir, trial.uid)]
+        notes = paused_without_checkpoint(paused, kept)
+        yield Check(f"files: checkpoints of {len(kept)} of {len(paused)} paused trials", notes=notes)
 
 
 def _mlflow_runs(study_dir: Path, given: str | None) -> list[RunSummary] | str | None:
@@ -103,14 +109,15 @@ def _mlflow_runs(study_dir: Path, given: str | None) -> list[RunSummary] | str |
         return f"MLflow at {without_password(uri)} cannot be read: {str(error).partition(chr(10))[0]}"
 
 
-def _rule_checks(record: StudyRecord) -> Iterator[Check]:
+def _rule_checks(record: StudyRecord, events: list[Event]) -> Iterator[Check]:
     try:
         spec = StudySpec.recorded(record.spec)
     except ValueError as error:
         yield Check("spec", [str(error)])
         return
     yield Check("Optuna: states and values of all configurations", optuna_disagreements(record, spec))
-    yield Check(f"rungs: {len(record.decisions)} decisions", rung_disagreements(record, spec))
+    rungs = promotion_disagreements(events, spec) if spec.stopping.pauses else rung_disagreements(record, spec)
+    yield Check(f"rungs: {len(record.decisions)} decisions", rungs)
 
 
 def _mlflow_check(

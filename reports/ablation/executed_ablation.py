@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from reports.page.figure_style import factor_text
 from study.decisions.ablation import Choice, Outcome, as_choice, as_params, greedy_path, outcomes, wanted_choices
-from study.record.configurations import Configuration, configurations
+from study.record.configurations import LOST, Configuration, configurations
 from study.record.intervals import mean_interval, share_difference_95
 from study.record.journal import StudyRecord
 from study.settings import explain
@@ -185,7 +185,7 @@ def standing(ablation: ExecutedAblation, choice: Choice) -> str:
     configuration = ablation.trained.get(choice)
     if configuration is None:
         return "not trained yet" if choice in wanted_choices(ablation.spec, ablation.outcomes) else "not trained"
-    lost = [trial for trial in configuration.trials if trial.state in ("stopped", "failed")]
+    lost = [trial for trial in configuration.trials if trial.state in LOST]
     reasons = [trial.reason.strip().partition("\n")[0] or "no reason given" for trial in lost]
     words = [f"seed {trial.seed} {trial.state}: {reason}" for trial, reason in zip(lost, reasons, strict=True)]
     words += ["still being trained"] if configuration.state == "running" else []

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from reports.answer.comparisons import Compared, compared_in, comparison_of, reported_objectives, short_names
 from reports.answer.more_trials import more_trials
-from reports.answer.notable import Notable, absent_in, notable_in
+from reports.answer.notable import Notable, absent_in, nearest_to, notable_in
 from reports.answer.paired import PairedDifference, Verdict
 from reports.page.figure_style import measured_text
 from reports.page.recipe import recipe_text
-from study.record.measures import difference_text
+from study.record.measures import SPLIT_WORDS, difference_text, in_words, value_text
 from study.record.trials import TrialTable
 from study.spec import Comparison
 from study.trainable import Metric
@@ -55,6 +55,7 @@ class Answer:
         chance: what a probability of being on the front is called: P(front), or P(best) for one objective.
         statements: from matched comparisons, the most important first; may be empty.
         found: what was found otherwise, where there are no statements.
+        region: the study's region of interest and how much of the front is inside; '' without one.
         notable: configurations to choose.
         absent: why there is no knee or no best within a budget; may be empty.
         how: how the statements come about; '' without any.
@@ -64,6 +65,7 @@ class Answer:
     chance: str
     statements: tuple[Statement, ...]
     found: str
+    region: str
     notable: tuple[Notable, ...]
     absent: str
     how: str
@@ -79,6 +81,7 @@ def answer_of(table: TrialTable) -> Answer:
         "P(best)" if len(table.objectives) == 1 else "P(front)",
         tuple(_statement(one, comparison, table) for one in compared),
         "" if compared else _found(table),
+        region_text(table),
         tuple(notable),
         absent_in(table, notable),
         how,
@@ -113,9 +116,45 @@ def _difference(name: str, metric: Metric, found: PairedDifference) -> str:
     return f"{name} {value}{unit}{bracket}{rest}"
 
 
+def region_text(table: TrialTable) -> str:
+    """The region of interest, and how many members of the front are inside; by how much the nearest misses it."""
+    if not table.region:
+        return ""
+    where = f"Region of interest: {_bounds_in_words(table)}"
+    front = table.front_configurations
+    if len(table.recommended):
+        members = "the best" if len(table.objectives) == 1 else f"the {len(front)} members of the front"
+        return f"{where}; {len(table.recommended)} of {members} are inside, and only those are recommended."
+    if front.empty:
+        return f"{where}; nothing is inside yet."
+    nearest = front.iloc[nearest_to(table.region, front, table.objectives)]
+    missed = [table.metric(name) for name, miss in table.region.misses(nearest.to_dict()).items() if miss > 0]
+    values = ", ".join(f"{_named(metric)} {_valued(metric, nearest[metric.name])}" for metric in missed)
+    return f"{where}; nothing is inside. The nearest is {nearest['uid']}: {values}."
+
+
+def _bounds_in_words(table: TrialTable) -> str:
+    parts = []
+    for bound in table.region.bounds:
+        metric, words = table.metric(bound.name), "at least" if bound.direction == "maximize" else "at most"
+        parts.append(f"{_named(metric)} {words} {_valued(metric, bound.value)}")
+    return ", ".join(parts)
+
+
+def _named(metric: Metric) -> str:
+    return f"{SPLIT_WORDS.get(metric.split, '')} {in_words(metric)}".strip()
+
+
+def _valued(metric: Metric, value: float) -> str:
+    unit = "" if metric.is_cost or not metric.unit else metric.unit if metric.unit == "%" else f" {metric.unit}"
+    return f"{value_text(metric, value)}{unit}"
+
+
 def _found(table: TrialTable) -> str:
     """What was found where no two trials match."""
-    front, metrics = table.front_configurations, reported_objectives(table)
+    front, metrics = table.recommended, reported_objectives(table)
+    if front.empty and len(table.front_configurations):
+        return ""
     total = len(table.configurations)
     if total and table.headline is None:
         return "The study has no objective but costs, and no two pairs of trials that differ in one factor alone."

@@ -14,7 +14,7 @@ def answer_text(answer: Answer) -> str:
     paragraphs = [answer.question]
     for one in answer.statements:
         paragraphs.append(" ".join(part for part in (f"{one.lead}:", one.text, one.more, one.beside) if part))
-    paragraphs += [answer.found, *(_recipe(one, answer.chance) for one in answer.notable)]
+    paragraphs += [answer.found, answer.region, *(_recipe(one, answer.chance) for one in answer.notable)]
     return "\n\n".join(_filled(text) for text in paragraphs if text) + "\n"
 
 

@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from reports.answer.comparisons import reported_objectives, short_names
-from reports.front.front_marks import front_in, knee_of
+from reports.front.front_marks import front_inside, knee_of
 from reports.page.figure_style import measured_text
 from reports.page.recipe import recipe_text
 from reports.page.rerun import rerun_command
 from study.record.measures import Row, axis_scale, in_words, on_its_split, value_text
+from study.record.region import Region
 from study.record.trials import TrialTable, spread_of
 from study.trainable import Metric
 
@@ -56,7 +57,10 @@ class Notable:
 
 
 def notable_in(table: TrialTable) -> list[Notable]:
-    """The best by the headline objective, the knee, and the best within a budget, as far as the study has them."""
+    """The best by the headline objective, the knee, and the best within a budget, as far as the study has them.
+
+    All of them are in the study's region of interest; where nothing is, the member of the front nearest to it.
+    """
     if table.front_configurations.empty:
         return []
     frame = table.certainty[0]
@@ -69,7 +73,9 @@ def notable_in(table: TrialTable) -> list[Notable]:
 def absent_in(table: TrialTable, notable: Sequence[Notable]) -> str:
     """Why there is no knee or nothing within a budget; '' if both are there, or no configuration at all."""
     titles = [title for one in notable for title in one.titles]
-    reasons = []
+    reasons: list[str] = []
+    if table.region and table.recommended.empty:
+        return ""
     if titles and len(table.objectives) > 1 and not any(title.startswith("Knee") for title in titles):
         reasons.append("No knee: the front has too few members, or none lies beyond the line through its ends.")
     metric = table.headline
@@ -84,13 +90,17 @@ def _places(table: TrialTable, frame: pd.DataFrame) -> Iterator[tuple[str, int]]
     metric, cost = table.headline, table.cost
     if metric is None or metric.name not in frame:
         return
+    if table.recommended.empty:
+        yield "Nearest to the region of interest", nearest_to(table.region, frame, table.objectives)
+        return
     ranked = frame.reset_index(drop=True).sort_values(metric.name, ascending=not metric.maximise, kind="stable")
-    best = int(ranked.index[ranked["on_front"]][0])
+    best = int(ranked.index[ranked["on_front"] & ranked["is_inside"]][0])
     yield f"Best {in_words(metric).partition(',')[0]}", best
     knee = knee_of(frame, table.objectives)
     if knee is not None:
         yield "Knee: the best balance", knee
-    eligible = ranked.index[~ranked["is_lost"] & (ranked["validity"].map(len) == 0) & ranked[metric.name].notna()]
+    sound = ~ranked["is_lost"] & (ranked["validity"].map(len) == 0) & ranked[metric.name].notna()
+    eligible = ranked.index[sound & ranked["is_inside"]]
     if len(table.objectives) == 1 and len(eligible) > 1:
         yield "Second best", int(eligible[eligible != best][0])
     if cost is None or cost == metric:
@@ -103,10 +113,16 @@ def _places(table: TrialTable, frame: pd.DataFrame) -> Iterator[tuple[str, int]]
         yield f"Best within {value_text(cost, budget)}", cheaper
 
 
+def nearest_to(region: Region, frame: pd.DataFrame, objectives: Sequence[Metric]) -> int:
+    """The position in ``frame`` of the member of the front that misses ``region`` by the least."""
+    rows, names = np.flatnonzero(frame["on_front"]), [objective.name for objective in objectives]
+    return int(rows[np.argmin(region.distances(frame[names].to_numpy(dtype=float)[rows], names))])
+
+
 def _best_of_the_cheaper(frame: pd.DataFrame, metric: Metric, cost: Metric, best: int) -> int | None:
     """The best of what costs less than the ``best`` one, as a position; of equal ones, one on the front of all."""
     is_cheaper = frame[cost.name].to_numpy(dtype=float) < frame[cost.name].iloc[best]
-    is_offered = front_in(frame, [replace(cost, direction="minimize"), metric]) & is_cheaper
+    is_offered = front_inside(frame, [replace(cost, direction="minimize"), metric]) & is_cheaper
     rows = np.flatnonzero(is_offered & _is_useful(frame[metric.name], metric))
     gains = frame[metric.name].to_numpy(dtype=float) * (1 if metric.maximise else -1)
     return max(map(int, rows), key=lambda row: (gains[row], frame["on_front"].iloc[row]), default=None)

@@ -53,7 +53,7 @@ def chosen_configuration(study_dir: Path, rule: str) -> ChosenConfiguration:
     if place is None:
         if headline is None:
             raise ValueError(f"{study_dir} has no metric but costs to choose a configuration by")
-        values = rows[headline.name].where(rows["on_front"]).to_numpy(dtype=float)
+        values = rows[headline.name].where(rows["on_front"] & rows["is_inside"]).to_numpy(dtype=float)
         if np.isnan(values).all():
             raise ValueError(f"{study_dir} has no {headline.name} on its front to choose a configuration by")
         place = int(np.nanargmax(values if headline.maximise else -values))

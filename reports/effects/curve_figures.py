@@ -21,10 +21,12 @@ MOST_OF_FRONT = 10  # lines on top of medians
 # Group -> (name in the legend, line style).
 GROUPS: dict[str, tuple[str, dict[str, Any]]] = {
     "stopped": ("stopped early", {"color": VERMILLION, "dash": "dash", "width": 1.5}),
+    "paused": ("paused", {"color": PURPLE, "dash": "dashdot", "width": 1.5}),
     "running": ("running", {"color": GRAY, "dash": "dot", "width": 1.5}),
     "complete": ("complete", {"color": BLUE, "width": 1.5}),
     "front": ("on the front", {"color": ORANGE, "width": 2}),
 }
+ENDS = {"stopped": "x", "paused": "square"}
 COLOURS = (BLUE, GREEN, PURPLE, VERMILLION, GRAY)  # of medians
 BAND_OPACITY = 0.18
 SHARE = Scale(1.0, "share of the training (%)", is_log=False)
@@ -85,7 +87,7 @@ def _draw_line(
     said = "<br>".join(html.escape(text).replace("%{", "%&#123;") for text in words)
     figure.add_scatter(
         x=_short(curve.x / scale.size), y=_short(curve.y), mode="lines+markers", line=line,
-        marker={"size": 3 if len(curve.x) > 10 else 6, "symbol": "x" if group == "stopped" else "circle"},
+        marker={"size": 3 if len(curve.x) > 10 else 6, "symbol": ENDS.get(group, "circle")},
         name=name, legendgroup=group, showlegend=in_legend, customdata=[curve.uid] * len(curve.x),
         hovertemplate=f"{said}<br>%{{y:.4~g}} at %{{x:.4~g}}<extra></extra>",
     )  # fmt: skip

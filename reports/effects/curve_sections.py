@@ -22,19 +22,21 @@ def curve_sections(table: TrialTable, study_dir: Path | None) -> list[Section]:
     if not found:
         return [Section(TITLE, "", missing=MISSING)]
     has_bands = any(is_in_bands(table, measured) for measured in found)
-    stopped = len(table.study.with_state("stopped"))
+    stopped, paused = len(table.study.with_state("stopped")), len(table.study.with_state("paused"))
     if has_bands:
         caption = f"Medians over complete trials with the middle 80%, and up to {MOST_OF_FRONT} trials on the front."
     elif len(table.frame) > MANY:
-        caption = f"A line for each complete trial; the {stopped} stopped ones are left out where there are many."
+        others = f"{stopped} stopped" + (f" and {paused} paused" if paused else "")
+        caption = f"A line for each complete trial; the {others} ones are left out where there are many."
     else:
-        caption = f"A line for each trial that did not fail; {stopped} stopped ones are dashed and end in a cross."
+        caption = f"A line for each trial that did not fail; {stopped} stopped ones are dashed and end in a cross"
+        caption += f", {paused} paused ones end in a square." if paused else "."
     method = (
         f"Interim evaluations may use fewer {table.examples} than the full one, which ends the line of a complete "
         "trial where it came later than the last rung. Training measures are of whole epochs or reports, from the file "
         "curve.csv in each trial's folder; speeds depend on what else ran on the machine."
     )
     if has_bands:
-        method += f" Medians are of at least {LEAST_TRIALS} trials; what was stopped early takes no part in them."
+        method += f" Medians are of at least {LEAST_TRIALS} trials; what was stopped or paused takes no part in them."
     figures = {f"curve_{measured.metric.name}": curves_figure(table, measured) for measured in found}
     return [Section(TITLE, caption, figures=figures, method=method)]

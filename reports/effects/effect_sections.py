@@ -46,33 +46,34 @@ def effect_sections(table: TrialTable) -> list[Section]:
 def stopping_sections(table: TrialTable) -> list[Section]:
     """How far early stopping can be trusted; nothing for a study without rungs."""
     agreement, audit = rank_agreement(table), audit_of(table)
-    stopped = len(table.study.with_state("stopped"))
-    if agreement.empty and not stopped and not audit.num_audited:
+    stopped, paused = len(table.study.with_state("stopped")), len(table.study.with_state("paused"))
+    ended = f"{stopped} trials were stopped" + (f" and {paused} are paused" if paused else "")
+    if agreement.empty and not stopped and not paused and not audit.num_audited:
         return []
     agreement = agreement[agreement["low"].notna()]
     if agreement.empty and audit.interval is None:
         missing = (
-            f"{stopped} trials were stopped, none that a rung would have stopped ran on for an audit, and agreement of "
+            f"{ended}, none that a rung would have ended ran on for an audit, and agreement of "
             f"rankings needs {MIN_FOR_INTERVAL} configurations that reported at a rung and ran to their end."
         )
         return [Section(STOPPING, "", missing=missing)]
     tables = () if agreement.empty else (_agreement_table(table, agreement),)
     method = (
-        "An audited trial is one that a rung would have stopped but that ran on; its interval is Wilson's. Agreement "
-        "of rankings is among trials that ran to their end; those stopped are not in it."
+        "An audited trial is one that a rung would have stopped or paused but that ran on; its interval is Wilson's. "
+        "Agreement of rankings is among trials that ran to their end."
     )
-    return [Section(STOPPING, _audit_words(audit, stopped), tables=tables, method=method)]
+    return [Section(STOPPING, _audit_words(audit, ended), tables=tables, method=method)]
 
 
-def _audit_words(audit: Audit, stopped: int) -> str:
+def _audit_words(audit: Audit, ended: str) -> str:
     if audit.interval is None:
-        return f"{stopped} trials were stopped; how often that costs a member of the front is not known without audits."
+        return f"{ended}; how often that costs a member of the front is not known without audits."
     low, high = audit.interval
     unfinished = f"; {audit.num_unfinished} more are running, failed or in doubt" if audit.num_unfinished else ""
     return (
         f"Of {audit.num_audited} audited trials, {audit.num_on_front} are on the final front "
         f"({', '.join(audit.uids_on_front) or 'none'}): stopping costs a front member in {low:.0f} to {high:.0f}% of "
-        f"cases, and {stopped} trials were stopped{unfinished}."
+        f"cases, and {ended}{unfinished}."
     )
 
 

@@ -34,9 +34,11 @@ LOOKS = {
     "lost a seed": ("circle-x-open", 9, GRAY),
     "⚠ a check failed": ("x", 9, VERMILLION),
     "behind the front": ("circle", 9, BLUE),
+    "on the front, outside the region": ("diamond-open", 11, ORANGE),
     "on the front": ("diamond", 13, ORANGE),
 }
-DOTTED = ("behind the front", "on the front")  # have a dot in the mark if they are of one seed
+# Have a dot in the mark if they are of one seed.
+DOTTED = ("behind the front", "on the front, outside the region", "on the front")
 # Left or right of the axes, below or above them -> the symbol that points there.
 ARROWS = {(-1, 0): "triangle-left", (1, 0): "triangle-right", (0, -1): "triangle-down", (0, 1): "triangle-up",
           (-1, -1): "triangle-sw", (1, -1): "triangle-se", (-1, 1): "triangle-nw", (1, 1): "triangle-ne"}  # fmt: skip
@@ -57,7 +59,7 @@ def front_figure(table: TrialTable, x: Metric, y: Metric, color_by_cost: bool = 
     selected on validation. ``color_by_cost`` colours the marks by the study's cost.
     """
     pair, color = pair_of(table, x, y), table.cost if color_by_cost else None
-    layers = [_staircase(pair), *_configurations(pair, color), *_legend(pair, color is not None)]
+    layers = [_staircase(pair), *_region(pair), *_configurations(pair, color), *_legend(pair, color is not None)]
     first, *others = pair.splits
     figure = go.Figure([_shown(layer, first) for layer in layers])
     entries = max((_entries(layers, split) for split in pair.splits), key=len)
@@ -104,9 +106,10 @@ def _changes(layers: list[Layer], split: str) -> dict[str, Any]:
 
 def _kinds(rows: pd.DataFrame) -> pd.Series:
     """What each configuration is; a key of ``LOOKS``."""
-    lost, doubt, behind, front = LOOKS
-    doubtful = rows["validity"].map(len) > 0
-    return pd.Series(np.select([rows["is_lost"], doubtful, rows["on_front"]], [lost, doubt, front], behind), rows.index)
+    lost, doubt, behind, outside, front = LOOKS
+    doubtful, is_out = rows["validity"].map(len) > 0, rows["on_front"] & ~rows["is_inside"]
+    conditions = [rows["is_lost"], doubtful, is_out, rows["on_front"]]
+    return pd.Series(np.select(conditions, [lost, doubt, outside, front], behind), rows.index)
 
 
 def _configurations(pair: Pair, color: Metric | None) -> list[Layer]:
@@ -172,6 +175,27 @@ def _staircase(pair: Pair) -> Layer:
     line = {"shape": "vh" if x.maximise else "hv", "color": GRAY, "width": 2}
     trace = go.Scatter(name="front of these two", mode="lines", line=line, hoverinfo="skip")
     return Layer(trace, {split: {"x": xs, "y": ys}})
+
+
+def _region(pair: Pair) -> list[Layer]:
+    """The edge of the study's region of interest in these two objectives; none where it bounds neither."""
+    split = pair.splits[0]
+    axes, limits = (pair.x, pair.y), [drawn.limits for drawn in pair.drawn[split]]
+    ends = [axis.in_unit(np.array(limit)) for axis, limit in zip(axes, limits, strict=True)]
+    bounds = {bound.name: bound.value for bound in pair.table.region.bounds}
+    at_x, at_y = (bounds[a.metric.name] / a.scale.size if a.metric.name in bounds else None for a in axes)
+    best_x, best_y = (end[1] if axis.metric.maximise else end[0] for axis, end in zip(axes, ends, strict=True))
+    if at_x is not None and at_y is not None:
+        xs, ys = [at_x, at_x, best_x], [best_y, at_y, at_y]
+    elif at_x is not None:
+        xs, ys = [at_x, at_x], ends[1]
+    elif at_y is not None:
+        xs, ys = ends[0], [at_y, at_y]
+    else:
+        return []
+    line = {"color": ORANGE, "width": 1.5, "dash": "dash"}
+    trace = go.Scatter(name="region of interest", mode="lines", line=line, hoverinfo="skip")
+    return [Layer(trace, {split: {"x": xs, "y": ys}})]
 
 
 def _legend(pair: Pair, is_by_cost: bool) -> list[Layer]:

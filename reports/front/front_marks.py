@@ -22,19 +22,27 @@ def front_in(configurations: pd.DataFrame, metrics: Sequence[Metric]) -> npt.NDA
     return nondominated(values, [metric.maximise for metric in metrics])
 
 
+def front_inside(configurations: pd.DataFrame, metrics: Sequence[Metric]) -> npt.NDArray[np.bool_]:
+    """Marks the front of ``metrics`` alone among the configurations in the study's region of interest."""
+    rows = np.flatnonzero(configurations.get("is_inside", np.ones(len(configurations), dtype=bool)))
+    members = np.zeros(len(configurations), dtype=bool)
+    members[rows] = front_in(configurations.iloc[rows], metrics)
+    return members
+
+
 def knee_of(configurations: pd.DataFrame, objectives: Sequence[Metric]) -> int | None:
     """The position of the knee among the rows of ``configurations``.
 
-    Definition: each of ``objectives`` is scaled so that over the members of the front its worst value is 0 and its best
-    is 1 (costs that span more than a factor of 10 as logarithms); the knee is the member with the largest sum. For two
-    objectives that is the member farthest from the line through the two ends of the front (Das 1999,
-    doi:10.1007/s001580050111), on the side of the ideal point.
+    Only the front inside the study's region of interest counts. Each of ``objectives`` is scaled so that over it the
+    worst value is 0 and the best is 1 (costs that span more than a factor of 10 as logarithms); the knee is the member
+    with the largest sum. For two objectives that is the member farthest from the line through the two ends of the front
+    (Das 1999, doi:10.1007/s001580050111), on the side of the ideal point.
 
     Returns:
         None if the front has fewer members than objectives plus one, or if no member lies beyond the plane through the
         ends (that is, no sum exceeds 1): such a front has no knee. One objective has none either.
     """
-    rows = np.flatnonzero(front_in(configurations, objectives))
+    rows = np.flatnonzero(front_inside(configurations, objectives))
     if len(objectives) < 2 or len(rows) <= len(objectives):
         return None
     gains = np.column_stack([_gain(configurations[o.name].to_numpy(dtype=float)[rows], o) for o in objectives])
@@ -60,14 +68,14 @@ def _gain(values: Floats, objective: Metric) -> Floats:
 def best_within_budgets(configurations: pd.DataFrame, metric: Metric, cost: Metric) -> pd.DataFrame:
     """The best configuration within each round budget (1, 2, 5 times powers of ten in the cost's unit).
 
-    Only configurations eligible for a front are considered; of equal ones, one on the front of all objectives. A
-    budget that buys nothing better than the one before is left out; the last budget is the cost of the best
-    configuration overall, rounded up to a round number.
+    Only configurations in the region of interest that may be on a front are considered; of equal ones, one on the
+    front of all objectives. A budget that buys nothing better than the one before is left out; the last budget is the
+    cost of the best configuration overall, rounded up to a round number.
 
     Returns:
         Columns ``budget`` (in the unit of ``cost``) and ``row`` (position in ``configurations``), by increasing budget.
     """
-    rows = np.flatnonzero(front_in(configurations, [dataclasses.replace(cost, direction="minimize"), metric]))
+    rows = np.flatnonzero(front_inside(configurations, [dataclasses.replace(cost, direction="minimize"), metric]))
     costs = configurations[cost.name].to_numpy(dtype=float)[rows]
     gains = configurations[metric.name].to_numpy(dtype=float)[rows] * (1 if metric.maximise else -1)
     best: list[tuple[float, int]] = []

@@ -23,7 +23,12 @@ LEVEL_LINES = {
     80: {"color": VERMILLION, "width": 2, "dash": "dash"},
 }
 GROWTH_HEIGHT, ATTAINMENT_HEIGHT = 220, 300
-STATE_MARKS = {"complete": ("circle", BLUE), "stopped": ("circle-open", GRAY), "failed": ("x", GRAY)}
+STATE_MARKS = {
+    "complete": ("circle", BLUE),
+    "stopped": ("circle-open", GRAY),
+    "paused": ("diamond-open", GRAY),
+    "failed": ("x", GRAY),
+}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ def front_table(table: TrialTable) -> Markup:
         row
         | {
             "recipe": recipe_text(table, row["uid"]),
+            "standing": "" if row["is_inside"] else "outside the region of interest",
             "shown": [*(_measured(row, metric) for metric in metrics), (f"{row['front_probability']:.2f}", "")],
             "others": [(short_label(metric), *_measured(row, metric)) for metric in others],
             "command": rerun_command(table, row["uid"]),

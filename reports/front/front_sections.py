@@ -16,6 +16,7 @@ from reports.front.front_tables import (
 from reports.page.page import Section
 from study.record.front_probability import NUM_REPLICATES
 from study.record.measures import examples_text, in_words, on_its_split, value_text
+from study.record.plateau import front_gain
 from study.record.trials import TrialTable
 from study.trainable import Metric
 
@@ -131,7 +132,13 @@ def _growth_sections(table: TrialTable) -> list[Section]:
         "corrects a lucky one or does not complete."
     )
     figures = {name: growth_figure(table, growth)}
-    caption = f"{words}, {spent}."
+    caption, gain = f"{words}, {spent}.", front_gain(table.study)
+    if gain is not None:
+        caption += f" {str(gain).capitalize()}."
+        method += (
+            " Whether the front still moves is judged in a box from a tenth of its range beyond its worst values to "
+            "its best, costs as logarithms, over configurations in the order in which they were handed out."
+        )
     return [Section(title, caption, figures=figures, method=method)]
 
 
@@ -140,12 +147,20 @@ def _front_caption(table: TrialTable) -> str:
     shown = [metric for metric in brief_metrics(table) if not metric.is_cost]
     words = [
         f"{count} of {total} configurations{'' if order is None else f', the best {on_its_split(order)} first'}.",
+        _inside(table),
         "A front of a lone configuration compares nothing." if total == 1 else "",
         examples_text(table.front_configurations.to_dict("records"), shown, table.examples),
         _left_out(table),
         _shared_hardware(table),
     ]
     return " ".join(text for text in words if text)
+
+
+def _inside(table: TrialTable) -> str:
+    if not table.region:
+        return ""
+    inside = len(table.recommended)
+    return f"In the region of interest ({table.region}): {inside}; P(front) is that of being in it, too."
 
 
 def _left_out(table: TrialTable) -> str:

@@ -35,10 +35,15 @@ def ordering_metric(table: TrialTable) -> Metric | None:
 
 
 def sorted_front(table: TrialTable) -> pd.DataFrame:
-    """The configurations on the front with their probabilities, sorted by ``ordering_metric``, best first."""
+    """The configurations on the front with their probabilities, sorted by ``ordering_metric``, best first.
+
+    Those in the study's region of interest come before the others.
+    """
     frame, first = table.certainty[0], ordering_metric(table)
     front = frame[frame["on_front"]]
-    return front if first is None else front.sort_values(first.name, ascending=not first.maximise, kind="stable")
+    if first is not None:
+        front = front.sort_values(first.name, ascending=not first.maximise, kind="stable")
+    return front.sort_values("is_inside", ascending=False, kind="stable")
 
 
 def front_export(table: TrialTable) -> ReportTable:
@@ -146,4 +151,5 @@ def _numbers(row: Row, table: TrialTable) -> dict[str, Any]:
             plain |= {f"{name}_wilson_low": low, f"{name}_wilson_high": high}
     plain |= {cost.name: row[cost.name] for cost in table.costs}
     plain |= {"front_probability": row["front_probability"]}
+    plain |= {"is_inside": row["is_inside"]} if table.region else {}
     return plain | {"command": rerun_command(table, row["uid"]) or ""}

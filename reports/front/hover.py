@@ -31,7 +31,8 @@ def _standing(row: Row) -> str:
         return f"{seeds}, on no front: ⚠ {row['num_lost']} {row['state']}"
     if row["validity"]:
         return f"{seeds}, on no front: ⚠ {row['validity'][0]}"
-    return f"{', on the front' if row['on_front'] else ''}{seeds}"
+    where = "" if row["is_inside"] else ", outside the region"
+    return f"{', on the front' if row['on_front'] else ''}{where}{seeds}"
 
 
 def _brief(label: str) -> str:

@@ -9,7 +9,7 @@ from reports.page.page import Section, utc_text
 from study.record.journal import State
 from study.record.trials import TrialTable
 
-STATES: tuple[State, ...] = ("complete", "stopped", "failed", "running", "proposed")
+STATES: tuple[State, ...] = ("complete", "stopped", "paused", "failed", "running", "proposed")
 
 
 def closing_sections(table: TrialTable) -> list[Section]:
@@ -64,7 +64,7 @@ def _about(table: TrialTable) -> Section:
     names = ["Environment"] if len(starts) == 1 else [f"Start {number}" for number in range(1, len(starts) + 1)]
     body = filled(
         "page/templates/about.html",
-        states={state: count for state, count in counts.items() if count or state != "proposed"},
+        states={state: count for state, count in counts.items() if count or state not in ("paused", "proposed")},
         facts=_facts(table),
         environments={name: text for name, text in zip(names, starts, strict=True) if text},
     )

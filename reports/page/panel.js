@@ -65,6 +65,7 @@ function details(place) {
   return [
     make("p", {}, one.recipe),
     make("p", {}, make("span", {class: `state ${one.state}`}, one.state), one.isOnFront ? ", on the front" : "",
+      one.isOnFront && !one.isInside ? ", outside the region of interest" : "",
       one.probability === null ? "" : `; probability of being on the front ${one.probability.toFixed(2)}`),
     ...reasons, ...checks, passed ? make("p", {class: "caption"}, "No check failed.") : "",
     ...(measured.length ? [part("Measured", grid(["metric", "value"], rows(measured.filter((m) => m.isDescribed))),

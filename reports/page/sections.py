@@ -73,7 +73,9 @@ def _nothing(table: TrialTable) -> str:
         return "No trial has been proposed yet, so there is nothing to show."
     if failed == total:
         return f"All {total} trials failed, so there is no front. The reasons are in the table of all trials below."
-    return f"None of {total} trials is complete ({failed} failed, {stopped} stopped early), so there is no front yet."
+    paused = len(table.study.with_state("paused"))
+    lost = f"{failed} failed, {stopped} stopped early" + (f", {paused} paused" if paused else "")
+    return f"None of {total} trials is complete ({lost}), so there is no front yet."
 
 
 def _all_trials(table: TrialTable) -> Section:

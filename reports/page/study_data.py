@@ -134,6 +134,7 @@ def _configuration(table: TrialTable, one: Configuration, row: Mapping[str, Any]
         "state": one.state if one.completed or one.is_lost else one.trials[0].state,
         "recipe": recipe_text(table, one.uid),
         "isOnFront": bool(row.get("on_front", False)),
+        "isInside": bool(row.get("is_inside", True)),
         "probability": _number(row.get("front_probability")),
         "checks": row.get("validity", []),
     }

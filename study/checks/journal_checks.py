@@ -15,7 +15,7 @@ from study.record.metrics import trainable_path
 from study.settings import explain
 from study.trainable import load_trainable
 
-DECISIONS = ("continue", "stop", "audit")
+DECISIONS = ("continue", "stop", "pause", "audit")
 
 
 @dataclass
@@ -26,6 +26,8 @@ class _Seen:
     reported: list[int] = field(default_factory=list)  # milestones
     decided: list[int] = field(default_factory=list)
     is_stopped: bool = False  # by a decision
+    is_pausing: bool = False  # by a decision
+    is_paused: bool = False
     is_finished: bool = False
 
 
@@ -41,7 +43,8 @@ def order_disagreements(events: Sequence[Event]) -> list[str]:
             problems.append("a journal begins with 'created', once")
         if has_ended and kind in REQUIRED and kind != "resumed":
             problems.append(f"{kind!r} after the study had ended")
-        if kind == "ended" and (unfinished := [uid for uid, seen in trials.items() if not seen.is_finished]):
+        unfinished = [uid for uid, seen in trials.items() if not (seen.is_finished or seen.is_paused)]
+        if kind == "ended" and unfinished:
             problems.append(f"the study ended before {', '.join(unfinished)}")
         has_ended = kind == "ended" or (has_ended and kind != "resumed")
         if kind == "proposed":
@@ -76,6 +79,10 @@ def _trial_problems(event: Event, seen: _Seen) -> list[str]:
         problems.append(f"{kind!r} before it was launched")
     if kind != "finished" and seen.is_stopped:
         problems.append(f"{kind!r} after the decision to stop it")
+    if kind != "paused" and seen.is_pausing:
+        problems.append(f"{kind!r} after the decision to pause it")
+    if kind != "promoted" and seen.is_paused:
+        problems.append(f"{kind!r} while it was paused")
     match kind:
         case "launched":
             if event["attempt"] != seen.attempts + 1:
@@ -85,6 +92,15 @@ def _trial_problems(event: Event, seen: _Seen) -> list[str]:
             problems += _report_problems(event["metrics"]["milestone"], seen)
         case "decided":
             problems += _decision_problems(event, seen)
+        case "paused":
+            problems += [] if seen.is_pausing or seen.is_paused else ["paused without a decision to pause it"]
+            seen.is_pausing, seen.is_paused = False, True
+        case "promoted":
+            if not seen.is_paused:
+                problems.append("promoted while it was not paused")
+            elif event["milestone"] != seen.reported[-1]:
+                problems.append(f"promoted at {event['milestone']:,}, and paused at {seen.reported[-1]:,}")
+            seen.is_paused = False
         case "finished":
             problems += _end_problems(event["state"], seen)
     return problems
@@ -110,7 +126,7 @@ def _decision_problems(event: Event, seen: _Seen) -> list[str]:
     elif milestone not in seen.reported:
         problems.append(f"decided about at {milestone:,}, where it has not reported")
     seen.decided.append(milestone)
-    seen.is_stopped = decision == "stop"
+    seen.is_stopped, seen.is_pausing = decision == "stop", decision == "pause"
     return problems
 
 

@@ -24,7 +24,8 @@ from study.tracking.runs import RunSummary
 from study.tracking.trial_runs import mlflow_key
 from study.trainable import trainable_of
 
-MLFLOW_STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}  # for ended trials
+# Of trials that are not under way; others were killed.
+MLFLOW_STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "paused": "SCHEDULED", "failed": "FAILED"}
 
 
 def optuna_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
@@ -50,9 +51,9 @@ def optuna_disagreements(record: StudyRecord, spec: StudySpec) -> list[str]:
 
 def _as_told(one: Configuration, spec: StudySpec) -> tuple[TrialState, list[float]]:
     """The state and values that Optuna must have for a configuration; values are means over seeds, if all are valid."""
-    states = {"failed": TrialState.FAIL, "stopped": TrialState.PRUNED, "running": TrialState.RUNNING}
+    told = {"failed": TrialState.FAIL, "stopped": TrialState.PRUNED, "paused": TrialState.PRUNED}
     if one.state != "complete":
-        return states[one.state], []
+        return told.get(one.state, TrialState.RUNNING), []
     columns: list[list[Any]] = [[t.metrics.get(objective.name) for t in one.trials] for objective in spec.objectives]
     if one.validity or not all(map(_all_finite, columns)):
         return TrialState.FAIL, []

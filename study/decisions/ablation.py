@@ -51,7 +51,7 @@ def outcomes(configurations: Sequence[Configuration], objective: str, maximise: 
 def wanted_choices(spec: StudySpec, outcomes: Mapping[Choice, Outcome]) -> list[Choice]:
     """All choices that the ablation trains, as far as ``outcomes`` determine them, including those already trained.
 
-    Impossible configs, such as SimCLR with 16 views, are left out.
+    Impossible configs, such as SimCLR with 16 views, and excluded ones are left out.
     """
     design = _ablation(spec)
     names = [factor.name for factor in spec.factors]
@@ -87,12 +87,13 @@ def greedy_path(spec: StudySpec, outcomes: Mapping[Choice, Outcome]) -> list[Ste
 
 
 def is_possible(choice: Choice, spec: StudySpec) -> bool:
-    """Whether the config of ``choice`` is valid."""
+    """Whether the config of ``choice`` is valid and not excluded."""
+    params = as_params(choice, spec)
     try:
-        spec.config(as_params(choice, spec), seed=0)
+        spec.config(params, seed=0)
     except ValidationError:
         return False
-    return True
+    return spec.is_excluded(params) is None
 
 
 def as_params(choice: Choice, spec: StudySpec) -> Params:

@@ -20,8 +20,11 @@ class EarlyStopping(Protocol):
 
 
 def early_stopping(spec: StudySpec, first_rung: int) -> EarlyStopping | None:
-    """A fresh rule for ``spec``, whose first rung is at ``first_rung`` progress; None if no trial is stopped."""
-    if not isinstance(spec.stopping, Rungs):
+    """A fresh rule for ``spec``, whose first rung is at ``first_rung`` progress.
+
+    None if no trial is stopped, or if trials are paused instead (``study.decisions.promotion``).
+    """
+    if not isinstance(spec.stopping, Rungs) or spec.stopping.pauses:
         return None
     directions = {objective.name: objective.direction == "maximize" for objective in spec.objectives}
     module, _, name = spec.stopping.rule.partition(":")

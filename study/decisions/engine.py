@@ -1,8 +1,8 @@
 """The decisions of a study, each written to the journal before it takes effect. Knows nothing of Ray's executor.
 
-The engine hands out trials (interrupted ones first, then what ``planning`` wants next), receives their reports, decides
-whether they may continue, and records how they ended. All of its state follows from the journal, so a study can be
-resumed from its journal at any moment.
+The engine hands out trials (interrupted ones first, then what ``planning`` wants next, which may be a paused one),
+receives their reports, decides whether they may continue, and records how they ended or that they are paused. All of
+its state follows from the journal, so a study can be resumed from its journal at any moment.
 """
 
 import random
@@ -12,7 +12,8 @@ from typing import Any
 
 from study.decisions.early_stopping import early_stopping
 from study.decisions.planning import Plan, Upcoming
-from study.record.journal import FINISHED, Event, Journal, StudyRecord, TrialRecord
+from study.decisions.promotion import Promotion, decision_at_rung
+from study.record.journal import SETTLED, Event, Journal, StudyRecord, TrialRecord
 from study.settings import replaced
 from study.spec import Rungs, StudySpec
 from study.streams import stream_seed
@@ -41,6 +42,8 @@ class StudyEngine:
         seed: of the search; the seed offsets of the trials are added to it.
         scale: how much progress ``first_rung=1`` means (``Trainable.scale``).
         on_event: called with each event after it has been written.
+        has_checkpoint: whether a trial has kept something to go on from; asked when a paused one goes on.
+        finishes_paused: whether trials that are still paused when the search is over go on to their end.
     """
 
     def __init__(
@@ -50,23 +53,29 @@ class StudyEngine:
         seed: int,
         scale: int,
         on_event: Callable[[Event], None] = lambda event: None,
+        has_checkpoint: Callable[[str], bool] = lambda uid: True,
+        *,
+        finishes_paused: bool = False,
     ) -> None:
         self.journal, self.spec, self.seed, self.on_event = journal, spec, seed, on_event
-        self._scale, self.trainable = scale, trainable_of(spec.base)
+        self._scale, self.trainable, self._has_checkpoint = scale, trainable_of(spec.base), has_checkpoint
         self.share_done: dict[str, float] = {}  # of running trials, for display only
-        self._plan = Plan(spec, seed, scale)
-        self._upcoming: tuple[int, Upcoming | str | None] | None = None  # number of events when asked, and the answer
+        self._plan = Plan(spec, seed, scale, finishes_paused=finishes_paused)
+        self._upcoming: tuple[int, Upcoming | Promotion | str | None] | None = (
+            None  # number of events when asked, and the answer
+        )
         self._num_events = 0
+        self._configs: dict[str, Any] = {}  # by uid
         self._prefixes: dict[str, str] = {}  # uid -> what the trial begins with
         self._running: set[str] = set()
         self._trained: set[str] = {self._prefix_of(trial) for trial in self.record.with_state("complete")}
         rungs = spec.stopping
         self._stopping = early_stopping(spec, rungs.first_rung * scale) if isinstance(rungs, Rungs) else None
         self._restore_decisions()
-        unfinished = [trial for trial in self.record.trials.values() if trial.state not in FINISHED]
-        # The driver was killed between the decision to stop and the end of the trial: the decision stands.
-        self._to_be_stopped = [t.uid for t in unfinished if any(d["decision"] == "stop" for d in t.decisions)]
-        self._waiting = [trial.uid for trial in unfinished if trial.uid not in self._to_be_stopped]
+        unfinished = [trial for trial in self.record.trials.values() if trial.state not in SETTLED]
+        # The driver was killed between the decision to stop or pause and the end of the trial: the decision stands.
+        self._to_be_stopped = [trial.uid for trial in unfinished if trial.is_leaving]
+        self._waiting = [trial.uid for trial in unfinished if not trial.is_leaving]
 
     @property
     def record(self) -> StudyRecord:
@@ -79,8 +88,8 @@ class StudyEngine:
         return self._plan.num_planned(self.record)
 
     def is_complete(self) -> bool:
-        """Whether every trial has ended and none is left to propose."""
-        return all(trial.state in FINISHED for trial in self.record.trials.values()) and self._next() is None
+        """Whether every trial has ended or is paused, and none is left to propose or to promote."""
+        return all(trial.state in SETTLED for trial in self.record.trials.values()) and self._next() is None
 
     def is_exhausted(self) -> bool:
         """Whether no trial is left to hand out, now or later; False while trials run, as they may have to be rerun."""
@@ -92,20 +101,21 @@ class StudyEngine:
         trial = self._startable()
         while trial is None:
             upcoming = self._next()
-            if not isinstance(upcoming, Upcoming) or len(self._waiting) >= MAX_DEFERRED or self._one_is_to_run_alone():
+            if not isinstance(upcoming, Upcoming | Promotion) or self._starts_nothing_new():
                 return None
-            self._waiting.append(self._propose(upcoming).uid)
+            self._waiting.append(self._begin(upcoming))
             trial = self._startable()
         self._waiting.remove(trial.uid)
         self._running.add(trial.uid)
-        self._write("launched", uid=trial.uid, attempt=trial.attempts + 1)
+        afresh = {"is_afresh": True} if trial.paused_at and not self._has_checkpoint(trial.uid) else {}
+        self._write("launched", uid=trial.uid, attempt=trial.attempts + 1, **afresh)
         config = self.trainable.recorded(trial.config)
         decided = {decision["milestone"] for decision in trial.decisions}
         milestones = [m for m in self.milestones(config) if m not in decided] if self._is_compared(trial) else []
         return Assignment(trial.uid, config, milestones, trial.runs_alone)
 
     def end_stopped(self) -> None:
-        """Ends the trials whose decision to stop is all that an earlier driver, killed meanwhile, has written."""
+        """Ends or pauses the trials for which an earlier driver, killed meanwhile, has written only that decision."""
         while self._to_be_stopped:
             self.stop(self._to_be_stopped.pop(0))
 
@@ -131,7 +141,8 @@ class StudyEngine:
             decision, reason = self._decide(trial, milestone)
             self._write("decided", uid=uid, milestone=milestone, decision=decision, reason=reason)
             known = trial.decisions[-1:]
-        return bool(known[0]["decision"] != "stop")
+        # A promoted trial that starts afresh comes again to the rung at which it was paused.
+        return known[0]["decision"] != "stop" and trial.state != "paused" and not trial.is_leaving
 
     def complete(self, uid: str, metrics: Metrics) -> None:
         """Records the result of a trial that ran to the end."""
@@ -139,8 +150,14 @@ class StudyEngine:
         self._trained.add(self._prefix_of(self.record.trials[uid]))
 
     def stop(self, uid: str) -> None:
-        """Records that a trial was stopped by the decision at its last rung."""
-        self._finish(uid, "stopped", self.record.trials[uid].decisions[-1]["reason"], {})
+        """Records that a trial was stopped or paused by the decision at its last rung; its worker has ended."""
+        trial = self.record.trials[uid]
+        if trial.decisions[-1]["decision"] == "stop":
+            self._finish(uid, "stopped", trial.decisions[-1]["reason"], {})
+        elif trial.is_leaving:
+            self._running.discard(uid)
+            self.share_done.pop(uid, None)
+            self._write("paused", uid=uid)
 
     def fail(self, uid: str, reason: str, *, out_of_memory: bool = False, again_alone: bool = False) -> None:
         """Records that a trial diverged or crashed; its numbers are lost, and the study continues.
@@ -157,7 +174,10 @@ class StudyEngine:
             self._finish(uid, "failed", f"{memory}{reason}", {})
 
     def requeue(self, uid: str) -> None:
-        """Queues a trial whose worker died to run again, before anything new."""
+        """Queues a trial whose worker died to run again, before anything new, unless it was to stop or pause."""
+        if self.record.trials[uid].is_leaving:
+            self.stop(uid)
+            return
         self._running.discard(uid)
         self._waiting.insert(0, uid)
         self.share_done.pop(uid, None)
@@ -171,11 +191,11 @@ class StudyEngine:
 
     def _finish(self, uid: str, state: str, reason: str, metrics: Metrics) -> None:
         self._running.discard(uid)
-        if self.record.trials[uid].state not in FINISHED:
+        if self.record.trials[uid].state not in SETTLED:
             self._write("finished", uid=uid, state=state, reason=reason, metrics=metrics)
         self.share_done.pop(uid, None)
 
-    def _next(self) -> Upcoming | str | None:
+    def _next(self) -> Upcoming | Promotion | str | None:
         """What the plan wants next; computed once for each state of the journal."""
         if self._upcoming is None or self._upcoming[0] != self._num_events:
             self._upcoming = self._num_events, self._plan.next(self.record)
@@ -186,13 +206,38 @@ class StudyEngine:
         if any(self.record.trials[uid].runs_alone for uid in self._running):
             return None
         training = {self._prefix_of(self.record.trials[uid]) for uid in self._running} - self._trained
-        for uid in self._waiting:
+        for place, uid in enumerate(self._waiting):
             trial = self.record.trials[uid]
             if trial.runs_alone:
                 return None if self._running else trial  # nothing behind it in the queue starts before it
-            if self._prefix_of(trial) not in training:
+            if self._prefix_of(trial) not in training and not self._saves_by_waiting(trial, self._waiting[:place]):
                 return trial
         return None
+
+    def _starts_nothing_new(self) -> bool:
+        return len(self._waiting) >= MAX_DEFERRED or self._one_is_to_run_alone()
+
+    def _saves_by_waiting(self, trial: TrialRecord, before: list[str]) -> bool:
+        """Whether a trial under way will leave a part of this one's training that no complete trial has left.
+
+        In a deterministic study, trials that share anything run one after the other, in the order of the queue: what a
+        trial finds, and with it where it reports, must not depend on which of the others, ``before`` it, is faster.
+        """
+        config, reusable = self._config_of(trial), self.trainable.reusable
+        others = [self._config_of(self.record.trials[uid]) for uid in self._running]
+        if self.spec.window is not None:
+            others += [self._config_of(self.record.trials[uid]) for uid in before]
+            return any(reusable(config, [other]) or reusable(other, [config]) for other in others)
+        if not reusable(config, others):
+            return False
+        left = [self._config_of(other) for other in self.record.with_state("complete")]
+        already, later = reusable(config, left), reusable(config, [*left, *others])
+        return any(saved > already.get(cost, 0.0) for cost, saved in later.items())
+
+    def _config_of(self, trial: TrialRecord) -> Any:
+        if trial.uid not in self._configs:
+            self._configs[trial.uid] = self.trainable.recorded(trial.config)
+        return self._configs[trial.uid]
 
     def _one_is_to_run_alone(self) -> bool:
         """Whether a trial that must run alone is running or waiting; until it has ended, nothing new is proposed."""
@@ -204,13 +249,23 @@ class StudyEngine:
         Rungs decide about a configuration by its first trial. Further seeds and confirmations repeat a configuration
         that has survived; at the rungs they would compete with trials of their own configuration.
         """
-        return trial.purpose == "search" and self.record.searched[trial.configuration][0].uid == trial.uid
+        is_first = trial.purpose == "search" and self.record.searched[trial.configuration][0].uid == trial.uid
+        return is_first and not trial.runs_to_end
 
     def _prefix_of(self, trial: TrialRecord) -> str:
         """What other trials may begin with, too; its own uid if the trainable shares nothing."""
         if trial.uid not in self._prefixes:
-            self._prefixes[trial.uid] = self.trainable.prefix(self.trainable.recorded(trial.config)) or trial.uid
+            self._prefixes[trial.uid] = self.trainable.prefix(self._config_of(trial)) or trial.uid
         return self._prefixes[trial.uid]
+
+    def _begin(self, upcoming: Upcoming | Promotion) -> str:
+        """Writes what is run next; returns its uid."""
+        if isinstance(upcoming, Upcoming):
+            return self._propose(upcoming).uid
+        standing = f"place {upcoming.place} of {upcoming.count}"
+        how = {"reason": "all that is paused is run to its end", "to_end": True} if upcoming.to_end else {}
+        self._write("promoted", uid=upcoming.uid, milestone=upcoming.milestone, **{"reason": standing} | how)
+        return upcoming.uid
 
     def _propose(self, upcoming: Upcoming) -> TrialRecord:
         number = len(self.record.trials)
@@ -231,20 +286,26 @@ class StudyEngine:
 
     def _decide(self, trial: TrialRecord, milestone: int) -> tuple[str, str]:
         """The decision about a recorded report, and the reason for it."""
-        assert self._stopping is not None and isinstance(self.spec.stopping, Rungs)
+        assert isinstance(self.spec.stopping, Rungs)
         if trial.is_audited:
             return "continue", "audited"
         names = self.spec.stopping.compared
         values = self._values(trial, milestone)  # as recorded: a rerun trial may report slightly different values
-        kept = self._stopping.decide(trial.uid, milestone, values, self._comparable(trial))
+        decision, why = self._rule_says(trial, milestone, values)
         shown = ", ".join(f"{name} {'–' if v is None else f'{v:.1f}'}" for name, v in zip(names, values, strict=True))
         where = f"{milestone:,} {self.trainable.progress.replace('_', ' ')}"
-        reason = f"{self._stopping.explain(trial.uid, milestone)} at {where} ({shown})"
+        reason = f"{why} at {where} ({shown})"
         if trial.params in self.spec.references:
             return "continue", f"reference, {reason}"
-        if not kept and self._is_drawn_for_audit(trial):
+        if decision != "continue" and self._is_drawn_for_audit(trial):
             return "audit", f"audited, {reason}"
-        return ("continue" if kept else "stop"), reason
+        return decision, reason
+
+    def _rule_says(self, trial: TrialRecord, milestone: int, values: list[float | None]) -> tuple[str, str]:
+        if self._stopping is None:
+            return decision_at_rung(self.record, self.spec, trial.uid, milestone)
+        kept = self._stopping.decide(trial.uid, milestone, values, self._comparable(trial))
+        return ("continue" if kept else "stop"), self._stopping.explain(trial.uid, milestone)
 
     def _comparable(self, trial: TrialRecord) -> set[str] | None:
         """The trials that a decision may depend on: in a deterministic study, those that had ended when it began."""

@@ -17,12 +17,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study.record.configurations import Configuration, configurations
 from study.record.journal import StudyRecord
+from study.record.region import region_in
 from study.spec import SAMPLERS, Params, PriorTrial, Search, StudySpec
 from study.spec.choices import draw
 from study.streams import stream_seed
 from study.trainable import trainable_of
 
 GUIDED_REDRAWS, MAX_REDRAWS = 10, 500
+MAX_EXCLUDED = 5000  # draws of excluded combinations, which do not count as redraws
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,10 @@ class OptunaSearch:
         """The factor values of the next configuration, or None if the space seems exhausted.
 
         A config that equals an earlier one (``Trainable.identity``) is not proposed again: its result would be the
-        same. If the sampler keeps proposing known configs, further draws are uniform; after 500 draws in all, the space
-        counts as exhausted. Running trials are reported to the sampler as running. See ``Search.cheapest_of`` for the
-        choice among several proposals.
+        same. Nor is an excluded combination (``StudySpec.excluded``). If the sampler keeps proposing such, further
+        draws are uniform; after 500 draws of known configs, or 5,000 of excluded ones, the space counts as exhausted.
+        Points of a sequence are drawn for as long as that. Running trials are reported to the sampler as running. See
+        ``Search.cheapest_of`` for the choice among several proposals.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         earlier = configurations(record, len(self._spec.seeds))
@@ -68,20 +71,25 @@ class OptunaSearch:
         several = self._knows_cost and not self._entry.draws_evenly
         num_candidates = self._design.cheapest_of if several else 1
         candidates: list[Proposal] = []
-        for redraw in range(MAX_REDRAWS):
+        num_guided = MAX_REDRAWS if self._spec.excluded and self._entry.history == "sequence" else GUIDED_REDRAWS
+        num_excluded, redraw = 0, -1
+        while redraw + 1 - num_excluded < MAX_REDRAWS and num_excluded < MAX_EXCLUDED:
+            redraw += 1
             draw_seed = stream_seed(self._seed, "proposal", len(earlier), redraw) % 2**32
-            if redraw >= GUIDED_REDRAWS:
+            if redraw >= num_guided:
                 study.sampler = RandomSampler(seed=draw_seed)
             elif self._entry.history != "sequence":
                 study.sampler = self._sampler(draw_seed, len(earlier))
             trial = study.ask()
             params = draw(trial, self._spec)
-            if self._identity(params) not in known:
+            if self._spec.is_excluded(params) is not None:
+                num_excluded += 1
+            elif self._identity(params) not in known:
                 notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
                 generation = {key: value for key, value in notes.items() if key.endswith(":generation")}
                 candidates.append(Proposal(params, generation))
             study.tell(trial, state=TrialState.FAIL)
-            if len(candidates) == num_candidates or (candidates and redraw >= GUIDED_REDRAWS):
+            if len(candidates) == num_candidates or (candidates and redraw >= num_guided):
                 break
         return min(candidates, key=self._cost, default=None) if several else next(iter(candidates), None)
 
@@ -122,7 +130,9 @@ class OptunaSearch:
 
 
 def as_optuna_study(record: StudyRecord, spec: StudySpec, ended: dict[str, FrozenTrial] | None = None) -> optuna.Study:
-    """The configurations as an in-memory Optuna study: complete with mean values, stopped as PRUNED, failed as FAIL.
+    """The configurations as an in-memory Optuna study.
+
+    Complete ones have mean values, stopped and paused ones are PRUNED, failed ones are FAIL.
 
     A complete configuration whose validity checks failed is also reported as FAIL: a broken attack must not attract the
     search. The trials of a warm start come first. ``ended`` caches trials that will not change between calls.
@@ -163,7 +173,8 @@ def _as_optuna_trial(configuration: Configuration, spec: StudySpec) -> FrozenTri
             is_usable = configuration.is_trustworthy and len(finite) == len(means)
             state, values = (TrialState.COMPLETE, finite) if is_usable else (TrialState.FAIL, None)
             constraints = configuration.excess([(c.name, c.at_most) for c in spec.constraints])
-        case "stopped":
+            constraints |= _misses(configuration, spec)
+        case "stopped" | "paused":
             # No values: those of a truncated trial must not pass for a result. The last report is kept for the reader.
             state = TrialState.PRUNED
             user_attributes["last_report"] = configuration.last_report()
@@ -178,6 +189,13 @@ def _as_optuna_trial(configuration: Configuration, spec: StudySpec) -> FrozenTri
         system_attrs=configuration.trials[0].sampler_attrs,
         constraints=constraints,
     )
+
+
+def _misses(configuration: Configuration, spec: StudySpec) -> dict[str, float]:
+    """By what share of its bound each objective misses the region of interest, which samplers take as constraints."""
+    region = region_in([objective.__dict__ for objective in spec.objectives])
+    means = {bound.name: configuration.mean(bound.name) for bound in region.bounds}
+    return {f"region {name}": miss for name, miss in region.misses(means).items()}
 
 
 def _from_prior(prior: PriorTrial, spec: StudySpec) -> FrozenTrial:

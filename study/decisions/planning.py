@@ -1,13 +1,15 @@
-"""Which trial a study runs next, as a function of its journal: comparison, seeds, new configurations, confirmations."""
+"""What a study runs next, as a function of its journal: comparison, promotions, seeds, new configs, confirmations."""
 
-import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from study.decisions.ablation import Choice, Outcome, as_params, outcomes, wanted_choices
 from study.decisions.confirmation import next_confirmation
+from study.decisions.promotion import Promotion, as_known_at, has_ended_up_to, next_promotion
 from study.record.configurations import Configuration, configurations, spent
-from study.record.journal import FINISHED, Purpose, StudyRecord, TrialRecord, configuration_name
+from study.record.journal import SETTLED, Purpose, StudyRecord, configuration_name
+from study.record.plateau import front_gain
 from study.spec import SAMPLERS, Ablation, Budget, Grid, Params, Rungs, Search, StudySpec
 from study.spec.choices import enumerate_grid
 from study.trainable import trainable_of
@@ -36,30 +38,35 @@ class Plan:
         spec: the study.
         seed: of the search.
         scale: how much progress ``first_rung=1`` means (``Trainable.scale``).
+        finishes_paused: whether trials that are still paused when the search is over go on to their end.
     """
 
-    def __init__(self, spec: StudySpec, seed: int, scale: int = 1) -> None:
-        self._spec, self._seed, self._scale = spec, seed, scale
+    def __init__(self, spec: StudySpec, seed: int, scale: int = 1, *, finishes_paused: bool = False) -> None:
+        self._spec, self._seed, self._scale, self._finishes_paused = spec, seed, scale, finishes_paused
         self._reused = trainable_of(spec.base).reused
+        self._plain_design = spec.design.model_dump(mode="json")
         self._grid = enumerate_grid(spec) if isinstance(spec.design, Grid) else []
         self._search: OptunaSearch | SurrogateSearch | None = None
         self._num_when_exhausted: int | None = None  # number of configurations when the search found no new one
 
-    def next(self, record: StudyRecord) -> Upcoming | str | None:
-        """The next trial, WAIT if it depends on trials under way, or None if there is nothing left to do."""
+    def next(self, record: StudyRecord) -> Upcoming | Promotion | str | None:
+        """What is run next, WAIT if it depends on trials under way, or None if there is nothing left to do."""
         if self._spec.window is None:
             return self._next_given(record)
-        # Uses the results of trials at least ``window`` numbers back; if they do not suffice, adds one trial at a time.
-        for number in range(len(record.trials) - self._spec.window, len(record.trials)):
-            if not _has_ended_up_to(record, number):
+        # Uses the results of jobs at least ``window`` numbers back; if they do not suffice, adds one job at a time.
+        for number in range(record.num_jobs - self._spec.window, record.num_jobs):
+            if not has_ended_up_to(record, number):
                 return WAIT
-            upcoming = self._next_given(_as_known_at(record, number))
-            if isinstance(upcoming, Upcoming):
+            upcoming = self._next_given(as_known_at(record, number))
+            if isinstance(upcoming, Upcoming | Promotion):
                 return upcoming
         return upcoming
 
-    def _next_given(self, record: StudyRecord) -> Upcoming | str | None:
-        """The next trial as a function of ``record`` alone."""
+    def _next_given(self, record: StudyRecord) -> Upcoming | Promotion | str | None:
+        """What is run next as a function of ``record`` alone."""
+        promotion = next_promotion(record, self._spec) if self._may_promote(record) else None
+        if promotion is not None:
+            return promotion
         compared = next(iter(self._comparisons_left(record)), None)
         if compared is not None:
             return compared
@@ -72,7 +79,16 @@ class Plan:
             return fresh
         if further == WAIT or fresh == WAIT:
             return WAIT
+        paused = record.with_state("paused") if self._finishes_paused else []
+        if paused:
+            return Promotion(paused[0].uid, paused[0].reports[-1]["milestone"], to_end=True)
         return self._next_confirmation(record)
+
+    def _may_promote(self, record: StudyRecord) -> bool:
+        """Whether trials may be paused and there is something left to spend on them."""
+        design = self._spec.design
+        is_over = isinstance(design, Search) and self._end(record, design.budget)
+        return self._spec.stopping.pauses and not is_over
 
     def num_planned(self, record: StudyRecord) -> int:
         """How many trials the study will have, as far as ``record`` shows."""
@@ -106,7 +122,7 @@ class Plan:
             return len(known)
         match self._spec.design:
             case Search(trials=trials, budget=budget):
-                return len(known) if is_spent(record, budget, self._reused) else trials
+                return len(known) if self._end(record, budget) else trials
             case Grid():
                 return len(self._grid)
             case Ablation():
@@ -140,12 +156,15 @@ class Plan:
                     return Upcoming(as_params(wanted[0], spec), seed_offset)
                 return WAIT if any(configuration.state == "running" for configuration in known) else None
             case Search(trials=trials, budget=budget):
-                is_over = is_spent(record, budget, self._reused) or self._num_when_exhausted == len(known)
+                is_over = self._end(record, budget) or self._num_when_exhausted == len(known)
                 if len(known) >= trials or is_over:
                     return None
                 if len(known) < len(spec.references):
                     return Upcoming(dict(spec.references[len(known)]), seed_offset)
                 return self._proposal(record, len(known), seed_offset)
+
+    def _end(self, record: StudyRecord, budget: Budget) -> bool:
+        return end_of_search(record, budget, self._reused, self._plain_design) is not None
 
     def _proposal(self, record: StudyRecord, num_known: int, seed_offset: int) -> Upcoming | None:
         if self._search is None:
@@ -160,7 +179,7 @@ class Plan:
         if self._spec.confirmation.runs == 0:
             return None
         others = [trial for trial in record.trials.values() if trial.purpose != "confirmation"]
-        if any(trial.state not in FINISHED for trial in others):
+        if any(trial.state not in SETTLED for trial in others):
             return WAIT
         confirmation = next_confirmation(record, self._spec, self._seed)
         return None if confirmation is None else Upcoming(*confirmation, purpose="confirmation")
@@ -170,6 +189,23 @@ class Plan:
         assert isinstance(self._spec.design, Ablation)
         name = self._spec.design.objective
         return outcomes(known, name, any(o.name == name and o.direction == "maximize" for o in self._spec.objectives))
+
+
+def end_of_search(
+    record: StudyRecord, budget: Budget, reused: str, design: Mapping[str, Any] | None = None
+) -> str | None:
+    """Why a search proposes nothing more before it has all of its trials; None if it goes on.
+
+    Args:
+        record: the study.
+        budget: of its search.
+        reused: as in ``Trainable.reused``.
+        design: the plain design, if it may not be recorded yet.
+    """
+    if is_spent(record, budget, reused):
+        return "the budget is spent"
+    gain = None if budget.plateau is None else front_gain(record, design)
+    return str(gain) if gain is not None and gain.is_plateau else None
 
 
 def search_of(spec: StudySpec, seed: int, scale: int = 1) -> "OptunaSearch | SurrogateSearch":
@@ -190,16 +226,3 @@ def is_spent(record: StudyRecord, budget: Budget, reused: str) -> bool:
         if sum(spent(trial, name, reused) for trial in record.trials.values()) >= limit:
             return True
     return budget.hours is not None and record.active_seconds >= 3600 * budget.hours
-
-
-def _has_ended_up_to(record: StudyRecord, number: int) -> bool:
-    return all(trial.state in FINISHED for trial in record.trials.values() if trial.number <= number)
-
-
-def _as_known_at(record: StudyRecord, number: int) -> StudyRecord:
-    """The study as if the trials after ``number`` had been proposed but nothing else were known of them."""
-    known = dataclasses.replace(record, trials={})
-    for trial in record.trials.values():
-        blank = TrialRecord(trial.uid, trial.number, trial.params, trial.config, trial.purpose, trial.sampler_attrs)
-        known.add(trial if trial.number <= number else blank)
-    return known

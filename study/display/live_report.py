@@ -76,7 +76,8 @@ class ReportProcess:
 class LiveReport:
     """Follows a study's events; a context manager that refreshes the report. Nothing is written after it exits.
 
-    The report is due once a trial has ended since the last build began, and a pause has passed since that build ended.
+    The report is due once a trial has ended or was paused since the last build began, and some time has passed since
+    that build ended.
 
     Args:
         builder: builds the report.
@@ -110,7 +111,7 @@ class LiveReport:
 
     def on_event(self, event: Event) -> None:
         """Handles an event of the journal; returns at once."""
-        if event["event"] == "finished":
+        if event["event"] in ("finished", "paused"):
             self._has_news.set()
 
     def _work(self) -> None:

@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 from study.decisions.engine import StudyEngine
-from study.decisions.planning import is_spent
+from study.decisions.planning import end_of_search
 from study.display.running import running_table, running_trials
 from study.display.trial_tables import (
     LINES_BESIDES,
@@ -19,13 +19,15 @@ from study.display.trial_tables import (
     rows_that_fit,
 )
 from study.record.configurations import Configuration
-from study.record.front import front_of
-from study.record.journal import FINISHED, Event
+from study.record.front import front_inside, front_of, nearest_to_region
+from study.record.journal import SETTLED, Event
 from study.record.metrics import objectives_of
+from study.record.plateau import front_gain
+from study.record.region import region_in
 from study.spec import Search
 
 FRONT_SECONDS = 10.0  # between two computations of the front, which take longer the more trials there are
-STATES = ("running", "complete", "stopped", "failed")
+STATES = ("running", "complete", "stopped", "paused", "failed")
 MOST_NAMED = 10  # trials of the front in the summary
 
 
@@ -69,37 +71,52 @@ class ProgressDisplay:
     def print_summary(self) -> None:
         """Prints how many trials are in which state, and which are on the front."""
         record = self._engine.record
-        counts: dict[str, int] = {state: len(record.with_state(state)) for state in FINISHED}
+        counts: dict[str, int] = {state: len(record.with_state(state)) for state in SETTLED}
         counts["unfinished"] = len(record.trials) - sum(counts.values())
         words = ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "complete")
         self._console.print(f"{len(record.trials)} trials: {words}", highlight=False)
+        if record.ended and counts["paused"]:
+            how = "more --trials may continue them, --finish-paused runs them to their end"
+            self._console.print(f"{counts['paused']} are paused: {how}.", highlight=False, soft_wrap=True)
         design = self._engine.spec.design
         if record.ended and isinstance(design, Search) and len(record.searched) < design.trials:
-            reason = (
-                "the budget is spent"
-                if is_spent(record, design.budget, self._engine.trainable.reused)
-                else "the space has no more"
-            )
+            reason = end_of_search(record, design.budget, self._engine.trainable.reused) or "the space has no more"
             self._console.print(f"{len(record.searched)} of {design.trials} configs: {reason}.", highlight=False)
+        elif (gain := front_gain(record)) is not None:
+            self._console.print(f"{str(gain).capitalize()}.", highlight=False)
         front = front_of(record)
         if front:
             what = "Best" if len(objectives_of(record)) == 1 else "On the front"
             uids = [one.uid for one in front]
             more = f" and {len(uids) - MOST_NAMED} more" if len(uids) > MOST_NAMED else ""
             self._console.print(f"{what}: {', '.join(uids[:MOST_NAMED])}{more}", highlight=False)
+            self._print_region(front)
+
+    def _print_region(self, front: list[Configuration]) -> None:
+        """Prints which members of the front are in the region of interest, or the one nearest to it."""
+        record = self._engine.record
+        region = region_in(record.spec.get("objectives", []))
+        if not region:
+            return
+        inside, nearest = [one.uid for one in front_inside(record, front)], nearest_to_region(record, front)
+        more = f" and {len(inside) - MOST_NAMED} more" if len(inside) > MOST_NAMED else ""
+        found = ", ".join(inside[:MOST_NAMED]) + more if inside else f"none; nearest {nearest.uid if nearest else ''}"
+        self._console.print(f"Of these inside {region}: {found}", highlight=False)
 
     def seconds_left(self) -> float | None:
         """The estimated time left, from the trials that ended since this start; None while there are none."""
         record = self._engine.record
+        ends = {t.uid: t.ended_at or max(t.paused_at, default=None) for t in record.with_state(*SETTLED)}
         durations = [
-            trial.ended_at - max(trial.launched_at, self._started_at)  # excludes the pause before a resume
-            for trial in record.with_state(*FINISHED)
-            if trial.ended_at and trial.launched_at and trial.ended_at > self._started_at
+            end - max(trial.launched_at, self._started_at)  # excludes the pause before a resume
+            for trial in record.with_state(*SETTLED)
+            if (end := ends.get(trial.uid)) and trial.launched_at and end > self._started_at
+            if trial.relaunched_at == trial.launched_at or not trial.paused_at  # else it was not at work all the time
         ]
         if not durations:
             return None
         mean = sum(durations) / len(durations)
-        done = len(record.with_state(*FINISHED))
+        done = len(record.with_state(*SETTLED))
         under_way = sum(self._engine.share_done.get(trial.uid, 0.0) for trial in record.with_state("running"))
         return max(0.0, mean * (self._engine.num_planned - done - under_way) / self._concurrency)
 
@@ -117,10 +134,12 @@ class ProgressDisplay:
                 return f"[{elapsed}] {uid} started{again}: {describe_factors(record.trials[uid])}"
             case {"event": "decided", "uid": uid, "decision": decision, "reason": reason}:
                 return f"[{elapsed}] {uid} rung: {decision}, {reason}"
+            case {"event": "promoted", "uid": uid, "reason": reason}:
+                return f"[{elapsed}] {uid} goes on: {reason}"
             case {"event": "retried", "uid": uid, "reason": reason}:
                 return f"[{elapsed}] {uid} will run once more, alone: {reason}"
             case {"event": "finished", "uid": uid, "state": state}:
-                done = len(record.with_state(*FINISHED))
+                done = len(record.with_state(*SETTLED))
                 left = self.seconds_left()
                 estimate = f", about {clock(left)} left" if left else ""
                 trial = record.trials[uid]

@@ -9,10 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from study.record.configurations import Configuration, rounded
+from study.record.front import front_inside
 from study.record.journal import StudyRecord, TrialRecord
 from study.record.measures import in_words, value_text
 from study.record.metrics import objectives_of, trainable_in
 from study.record.recipe import recipe_words
+from study.record.region import region_in
 from study.trainable import Metric
 
 # Of a live display: heading, titles and heads of tables, and a last line. That is short, because a terminal prints ^C
@@ -34,7 +36,14 @@ def front_table(record: StudyRecord, front: list[Configuration], most: int | Non
         uids = ", ".join(trial.uid for trial in one.completed)
         rows.append([uids, *values, recipe_of(record, one.completed[0])])
     title = f"{what}{where}{'' if record.ended else ' so far'}{of_all(shown, front)}"
-    return titled_table(title, ["trials", *map(_label, objectives), "recipe"], rows, long=("recipe",))
+    heads = ["trials", *map(_label, objectives), "recipe"]
+    region = region_in(record.spec.get("objectives", []))
+    if region:
+        inside = [one.name for one in front_inside(record, front)]
+        rows = [[*row[:1], "yes" if one.name in inside else "", *row[1:]] for row, one in zip(rows, shown, strict=True)]
+        heads.insert(1, "inside")
+        title += f"; {len(inside)} inside {region}"
+    return titled_table(title, heads, rows, long=("recipe",))
 
 
 def titled_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], long: Sequence[str]) -> Group:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from study.record.journal import FINISHED, State, StudyRecord, TrialRecord
+from study.record.journal import FINISHED, SETTLED, State, StudyRecord, TrialRecord
 
 Params = dict[str, Any]
+LOST: tuple[State, ...] = ("failed", "stopped", "paused")
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,17 @@ class Configuration:
 
     @cached_property
     def state(self) -> State:
-        """``failed`` or ``stopped`` as soon as one trial is, ``complete`` once all seeds are, else ``running``."""
+        """``failed``, ``stopped`` or ``paused`` if one trial is, ``complete`` once all seeds are, else ``running``."""
         states = {trial.state for trial in self.trials}
-        for state in ("failed", "stopped"):
+        for state in LOST:
             if state in states:
                 return state
-        return "complete" if len(self.trials) >= self.num_seeds and states <= set(FINISHED) else "running"
+        return "complete" if len(self.trials) >= self.num_seeds and states <= set(SETTLED) else "running"
 
     @property
     def is_lost(self) -> bool:
-        """Whether a trial failed or was stopped: the mean of the others is optimistic, so it is on no front."""
-        return self.state in ("failed", "stopped")
+        """Whether a trial failed, was stopped or is paused: the mean of others is optimistic, so it is on no front."""
+        return self.state in LOST
 
     @property
     def is_final(self) -> bool:
@@ -134,10 +135,17 @@ def spent(trial: TrialRecord, cost: str, reused: str) -> float:
     """What a trial has cost so far: from its result, else from its last report that says so, else 0.
 
     What it reports as ``reused_<cost>`` was spent by another trial. Where the metric ``reused`` is true and nothing
-    says how much, all of it was.
+    says how much, all of it was. What it had trained before a pause and, without a checkpoint, trained once more,
+    counts twice.
     """
-    for metrics in (trial.metrics, *reversed(trial.reports)):
-        value = metrics.get(cost)
-        if value is not None and math.isfinite(value):
-            return float(value - metrics.get(f"reused_{cost}", value if metrics.get(reused) else 0.0))
-    return 0.0
+    own = [_own_cost(metrics, cost, reused) for metrics in (*trial.reports, trial.metrics)]
+    last = max((index for index, value in enumerate(own) if value is not None), default=-1)
+    lost = [own[index] or 0.0 for index in trial.repeated if index < last]
+    return sum(lost) + (own[last] or 0.0)
+
+
+def _own_cost(metrics: dict[str, Any], cost: str, reused: str) -> float | None:
+    value = metrics.get(cost)
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value - metrics.get(f"reused_{cost}", value if metrics.get(reused) else 0.0))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from study.record.configurations import Configuration, measured_configurations, rounded
 from study.record.journal import StudyRecord
 from study.record.metrics import objectives_of
+from study.record.region import region_in
 from study.trainable import Metric
 
 Floats = npt.NDArray[np.float64]
@@ -54,3 +55,21 @@ def front_of(record: StudyRecord) -> list[Configuration]:
     means = comparable_means(groups, objectives, record)
     members = nondominated(means, [objective.maximise for objective in objectives])
     return [one for one, is_member in zip(groups, members, strict=True) if is_member]
+
+
+def front_inside(record: StudyRecord, front: Sequence[Configuration]) -> list[Configuration]:
+    """Those of the members of ``front`` that are in the study's region of interest: all of them if it has none."""
+    distances = _distances(record, front)
+    return [one for one, distance in zip(front, distances, strict=True) if distance == 0]
+
+
+def nearest_to_region(record: StudyRecord, front: Sequence[Configuration]) -> Configuration | None:
+    """The member of ``front`` that misses the study's region of interest by the least; None of an empty front."""
+    distances = _distances(record, front)
+    return front[int(np.argmin(distances))] if len(front) else None
+
+
+def _distances(record: StudyRecord, front: Sequence[Configuration]) -> Floats:
+    objectives = objectives_of(record)
+    region = region_in(record.spec.get("objectives", []))
+    return region.distances(comparable_means(front, objectives, record), [objective.name for objective in objectives])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from study.record.configurations import Configuration, spent
 from study.record.front import comparable_means
-from study.record.journal import StudyRecord, TrialRecord
+from study.record.journal import SETTLED, StudyRecord, TrialRecord
 from study.trainable import Metric
 
 Floats = npt.NDArray[np.float64]
@@ -74,9 +74,9 @@ class Growing:
     """A study as it was after each trial that ended, one after the other.
 
     A configuration counts with the mean of the seeds that were complete by then, so its point can get worse when a
-    further seed corrects a lucky one, and goes when a seed does not complete or fails a check. Stopped and failed
-    trials add no point, but their cost up to their last report counts as spent; what they spent after that is not known
-    and is left out.
+    further seed corrects a lucky one, and goes when a seed does not complete or fails a check. Stopped, paused and
+    failed trials add no point, but their cost up to their last report counts as spent; what they spent after that is
+    not known and is left out.
 
     Args:
         cost: what is added up; if None, the trials are counted.
@@ -106,9 +106,10 @@ class Growing:
 
 
 def in_order(study: StudyRecord) -> list[TrialRecord]:
-    """The trials that have ended, in the order in which they did."""
-    ended = [trial for trial in study.with_state("complete", "stopped", "failed") if trial.ended_at is not None]
-    return sorted(ended, key=lambda trial: trial.ended_at or 0.0)
+    """The trials that have ended or are paused, in the order in which they did or were."""
+    times = {trial.uid: trial.ended_at or max(trial.paused_at, default=None) for trial in study.with_state(*SETTLED)}
+    settled = [trial for trial in study.with_state(*SETTLED) if times.get(trial.uid) is not None]
+    return sorted(settled, key=lambda trial: times[trial.uid] or 0.0)
 
 
 def stages(study: StudyRecord, objectives: Sequence[Metric], cost: Metric | None, reused: str) -> Iterator[Stage]:

@@ -87,6 +87,8 @@ def _is_extension(path: str, old: Any, new: Any) -> bool:
         return True
     if path == "seeds":
         return bool(new[: len(old)] == old)
+    if path == "design.budget.plateau.gain":
+        return bool(new <= old)
     if path.startswith("design.budget."):
         return new is None or (old is not None and old <= new)
     if path == "compares":

@@ -10,10 +10,14 @@ can be rebuilt from it. The events, each with ``time`` in Unix seconds:
 - ``proposed``: ``uid``, ``number``, ``params`` (factor -> value), ``config`` (every field of the trial's config),
   ``purpose`` (``search``, ``comparison`` of the arms of the question, or ``confirmation`` of a member of the front),
   ``sampler_attrs`` (notes of the sampler)
-- ``launched``: ``uid``, ``attempt`` (1, 2, ...)
+- ``launched``: ``uid``, ``attempt`` (1, 2, ...); ``is_afresh``: a promoted trial has no checkpoint and trains once more
+  what it had trained before it was paused
 - ``reported``: ``uid``, ``metrics`` at a milestone (``milestone``, the trainable's ``progress``, ``val_clean``, ...)
-- ``decided``: ``uid``, ``milestone``, ``decision`` (``continue``, ``stop``, or ``audit``: the rule would stop the
-  trial, but it continues so that the stopping can be judged), ``reason``
+- ``decided``: ``uid``, ``milestone``, ``decision`` (``continue``, ``stop``, ``pause``, or ``audit``: the rule would
+  stop or pause the trial, but it continues to its end so that the rule can be judged), ``reason``
+- ``paused``: ``uid``; its worker has ended after the decision to pause it, and its checkpoint is kept
+- ``promoted``: ``uid``, ``milestone`` (at which it was paused), ``reason``; a paused trial goes on; ``to_end``: to its
+  end, whatever the rungs would say, because the user asks for it
 - ``finished``: ``uid``, ``state`` (``complete``, ``stopped`` or ``failed``), ``metrics`` (if complete), ``reason``
 - ``retried``: ``uid``, ``reason``; the trial ran out of memory and will run once more, alone
 - ``interrupted``: ``reason``; the driver ended before the study did
@@ -43,15 +47,18 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "launched": ("uid", "attempt"),
     "reported": ("uid", "metrics"),
     "decided": ("uid", "milestone", "decision", "reason"),
+    "paused": ("uid",),
+    "promoted": ("uid", "milestone", "reason"),
     "retried": ("uid", "reason"),
     "finished": ("uid", "state"),
     "interrupted": ("reason",),
     "ended": (),
 }
 Event = dict[str, Any]
-State = Literal["proposed", "running", "complete", "stopped", "failed"]
+State = Literal["proposed", "running", "paused", "complete", "stopped", "failed"]
 Purpose = Literal["search", "comparison", "confirmation"]
 FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
+SETTLED: tuple[State, ...] = ("complete", "stopped", "failed", "paused")  # nothing is under way
 
 
 def configuration_name(params: dict[str, Any]) -> str:
@@ -74,12 +81,18 @@ class TrialRecord:
     reported_at: list[float] = field(default_factory=list)  # when each of them was made
     decisions: list[Event] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)  # of a complete trial: val_*, test_*, cost, checks
-    reason: str = ""  # why it was stopped or failed
+    reason: str = ""  # why it was stopped, paused or failed
     attempts: int = 0
     runs_alone: bool = False  # set once it has run out of memory
     launched_at: float | None = None  # first
     relaunched_at: float | None = None  # last
     ended_at: float | None = None
+    paused_at: list[float] = field(default_factory=list)  # each time that it was
+    runs_to_end: bool = False  # promoted because the user asks for it: no rung decides about it any more
+    # A job is what a worker does in one go: a trial up to its end or its pause. Numbered over the study.
+    jobs: list[int] = field(default_factory=list)
+    report_jobs: list[int] = field(default_factory=list)  # the job that made each report
+    repeated: list[int] = field(default_factory=list)  # reports, by index, up to which it has trained once more
 
     @property
     def seed(self) -> int:
@@ -96,6 +109,14 @@ class TrialRecord:
         """Whether the trial continued although a rung would have stopped it."""
         return any(decision["decision"] == "audit" for decision in self.decisions)
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it was decided to stop or pause the trial, and nothing yet says that its worker has ended."""
+        if self.state in SETTLED:
+            return False
+        decided = [decision["decision"] for decision in self.decisions]
+        return "stop" in decided or decided.count("pause") > len(self.paused_at)
+
 
 @dataclass
 class StudyRecord:
@@ -106,7 +127,9 @@ class StudyRecord:
     environments: list[dict[str, Any]] = field(default_factory=list)  # of the first start and of every resume
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     decisions: list[Event] = field(default_factory=list)  # of all trials, in the order in which they were made
+    num_jobs: int = 0  # see ``TrialRecord.jobs``
     ended: bool = False
+    extended_at: int = 0  # how many jobs had begun when the number of trials was last raised
     last_event: str = ""  # its kind
     last_event_at: float | None = None
     active_seconds: float = 0.0  # wall time under a driver, over all starts
@@ -141,7 +164,9 @@ def apply(record: StudyRecord, event: Event) -> None:
             record.name, record.spec = event["study"], upgraded(event["spec"])
             record.environments.append(event["environment"])
         case "resumed":
-            record.spec = upgraded(event.get("spec", record.spec))
+            before, record.spec = record.spec, upgraded(event.get("spec", record.spec))
+            if _num_trials(record.spec) > _num_trials(before):
+                record.extended_at = record.num_jobs
             record.environments.append(event["environment"])
             record.ended = False
         case "proposed":
@@ -154,6 +179,7 @@ def apply(record: StudyRecord, event: Event) -> None:
                 event.get("sampler_attrs", {}),
             )
             record.add(proposed)
+            _begin_job(record, proposed)
         case "ended":
             record.ended = True
     if trial is None:
@@ -161,18 +187,36 @@ def apply(record: StudyRecord, event: Event) -> None:
     match kind:
         case "launched":
             trial.state, trial.attempts = "running", event["attempt"]
+            if event.get("is_afresh") and trial.reports and len(trial.reports) - 1 not in trial.repeated:
+                trial.repeated.append(len(trial.reports) - 1)
             trial.launched_at, trial.relaunched_at = trial.launched_at or event["time"], event["time"]
         case "reported":
             trial.reports.append(event["metrics"])
             trial.reported_at.append(event["time"])
+            trial.report_jobs.append(trial.jobs[-1])
         case "decided":
             trial.decisions.append(event)
             record.decisions.append(event)
+        case "paused":
+            trial.state, trial.reason = "paused", trial.decisions[-1]["reason"]
+            trial.paused_at.append(event["time"])
+        case "promoted":
+            trial.state, trial.reason, trial.runs_to_end = "proposed", "", bool(event.get("to_end"))
+            _begin_job(record, trial)
         case "retried":
             trial.state, trial.runs_alone = "proposed", True
         case "finished":
             trial.state, trial.reason, trial.ended_at = event["state"], event.get("reason", ""), event["time"]
             trial.metrics = event.get("metrics", {})
+
+
+def _num_trials(spec: dict[str, Any]) -> int:
+    return int(spec.get("design", {}).get("trials", 0))
+
+
+def _begin_job(record: StudyRecord, trial: TrialRecord) -> None:
+    trial.jobs.append(record.num_jobs)
+    record.num_jobs += 1
 
 
 def upgraded(spec: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,11 @@ def trial_folder(study_dir: Path, uid: str) -> Path:
     return study_dir / "trials" / uid
 
 
+def has_checkpoint(study_dir: Path, uid: str) -> bool:
+    """Whether a trial has kept something to go on from."""
+    return any(trial_folder(study_dir, uid).glob("checkpoint.*"))
+
+
 def discard_checkpoints(folder: Path) -> None:
     """Removes what a trial kept in order to resume; to be called once its result is in the journal.
 

@@ -7,19 +7,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from study.record.configurations import Configuration, measured_configurations, rounded
+from study.record.configurations import LOST, Configuration, measured_configurations, rounded
 from study.record.front import comparable_means, nondominated
 from study.record.front_probability import front_certainty
 from study.record.journal import StudyRecord, TrialRecord
 from study.record.measures import Row, interval_of
 from study.record.metrics import metrics_of, trainable_in
 from study.record.recipe import varying
+from study.record.region import Region, region_in
 from study.record.seed_noise import SeedNoise
 from study.settings import COLUMN_NAMES
 from study.trainable import Metric, Trainable
 
 # The columns of both frames besides factors and metrics; a metric of such a name is left out.
-OWN_COLUMNS = ("configuration", "on_front", "is_audited", "validity", "uids", "purposes", "num_seeds")
+OWN_COLUMNS = ("configuration", "on_front", "is_audited", "validity", "uids", "purposes", "num_seeds", "is_inside")
 FACTOR_PREFIX, SPREAD_PREFIX, COUNT_PREFIX = "factor_", "sd_", "seeds_of_"
 
 
@@ -31,8 +32,9 @@ class TrialTable:
         study: the record.
         frame: one row per trial (``trial_frame``), with a column ``on_front`` that marks the complete trials of the
             configurations on the front.
-        configurations: one row per configuration with results (``configuration_frame``), with a column ``on_front``:
-            membership of the Pareto front of the means over seeds in all objectives of the study.
+        configurations: one row per configuration with results (``configuration_frame``), with columns ``on_front``:
+            membership of the Pareto front of the means over seeds in all objectives of the study; and ``is_inside``:
+            whether these means are in the study's region of interest.
         metrics: by name, of everything that is described (``metrics_of``).
         objectives: of the study, in its order.
         factors: the names of the factors, in the order of the spec.
@@ -82,9 +84,20 @@ class TrialTable:
         """The configurations on the front."""
         return self.configurations[self.configurations["on_front"]]
 
+    @cached_property
+    def region(self) -> Region:
+        """The study's region of interest."""
+        return region_in(self.study.spec.get("objectives", []))
+
+    @property
+    def recommended(self) -> pd.DataFrame:
+        """The configurations on the front that are in the region of interest."""
+        front = self.front_configurations
+        return front[front["is_inside"]]
+
     @property
     def whole(self) -> pd.DataFrame:
-        """The configurations without stopped or failed trials; further seeds may still be under way."""
+        """The configurations without stopped, paused or failed trials; further seeds may still be under way."""
         return self.configurations[~self.configurations["is_lost"]]
 
     @property
@@ -155,6 +168,8 @@ def tabulate(study: StudyRecord) -> TrialTable:
     configurations = configuration_frame(groups, study, factors, names, objectives)
     means = comparable_means(groups, objectives, study)
     configurations["on_front"] = nondominated(means, [o.maximise for o in objectives]) if objectives else False
+    region, values = region_in(study.spec.get("objectives", [])), [objective.name for objective in objectives]
+    configurations["is_inside"] = region.holds(configurations[values].to_numpy(dtype=float), values)
     on_front = frame["configuration"].isin(configurations.loc[configurations["on_front"], "configuration"])
     frame["on_front"] = on_front & (frame["state"] == "complete")
     return TrialTable(study, frame, configurations, metrics, objectives, factors, groups)
@@ -187,7 +202,7 @@ def configuration_frame(
 
     Returns:
         Columns ``configuration``, ``uid`` (of the first complete trial), ``uids`` and ``seeds`` (of the complete
-        trials), ``num_seeds``, ``num_lost`` (number of stopped or failed trials, which the mean excludes), ``is_lost``,
+        trials), ``num_seeds``, ``num_lost`` (number of stopped, paused or failed trials, not in the mean), ``is_lost``,
         ``purposes``, ``state`` and ``validity`` (as ``Configuration`` has them, broken constraints included), the
         ``factor_*`` columns, and for each measure its mean over seeds under its own name, ``sd_<measure>`` (sample
         standard deviation over seeds, NaN for fewer than two) and ``seeds_of_<measure>`` (number of seeds that have
@@ -198,7 +213,7 @@ def configuration_frame(
     needed = {objective.name for objective in objectives}
     rows = []
     for one in groups:
-        lost = [trial for trial in one.trials if trial.state in ("failed", "stopped")]
+        lost = [trial for trial in one.trials if trial.state in LOST]
         row: dict[str, Any] = {
             "configuration": one.name,
             "uid": one.completed[0].uid,

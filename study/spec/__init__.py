@@ -1,9 +1,9 @@
 """What a study is: base config, factors, objectives, search design and early stopping; imports no torch and no Ray."""
 
-from study.spec.designs import Ablation, Budget, Comparison, Confirmation, Design, Grid, Search
+from study.spec.designs import Ablation, Budget, Comparison, Confirmation, Design, Grid, Plateau, Search
 from study.spec.factors import Constraint, Factor, Objective, Params, PriorTrial
 from study.spec.samplers import SAMPLERS
-from study.spec.stopping import STOPPING, MoAsha, NoStopping, RayAsha, Rungs, Stopping
+from study.spec.stopping import STOPPING, MoAsha, NoStopping, PausingMoAsha, RayAsha, Rungs, Stopping
 from study.spec.study_spec import LaptopPreset, StudySpec
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "NoStopping",
     "Objective",
     "Params",
+    "PausingMoAsha",
+    "Plateau",
     "PriorTrial",
     "RayAsha",
     "Rungs",

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from pydantic import ValidationError
 from study.settings import explain, replaced
 from study.spec import Ablation, Factor, Grid, Params, Rungs, Search, StudySpec
 from study.trainable import Metric, trainable_of
+
+NUM_DRAWS = 1000
 
 if TYPE_CHECKING:
     from optuna.trial import Trial as OptunaTrial  # slow to import
@@ -28,22 +31,47 @@ def draw(trial: "OptunaTrial", spec: StudySpec) -> Params:
 
 
 def enumerate_grid(spec: StudySpec) -> list[Params]:
-    """The references, then every other choice of factor values.
+    """The references, then every other choice of factor values that is not excluded.
 
     Raises:
         ValueError: for a float factor without a step.
     """
-    grid = _combinations(spec, {factor.name: _grid_values(factor) for factor in spec.factors})
+    grid = [params for params in whole_grid(spec) if spec.is_excluded(params) is None]
     references = [dict(params) for params in spec.references]
     return references + [params for params in grid if params not in references]
+
+
+def whole_grid(spec: StudySpec) -> list[Params]:
+    """Every choice of factor values, excluded ones, too.
+
+    Raises:
+        ValueError: for a float factor without a step.
+    """
+    return _combinations(spec, {factor.name: _grid_values(factor) for factor in spec.factors})
+
+
+def share_excluded(spec: StudySpec) -> float:
+    """The share of uniform draws of factor values that is excluded: of a grid, of all its combinations.
+
+    An estimate over 1,000 draws for a search, the same at every call.
+    """
+    if isinstance(spec.design, Grid):
+        choices = whole_grid(spec)
+    else:
+        draws = random.Random(0)
+        values = [{factor.name: [_uniform(factor, draws)] for factor in spec.factors} for _ in range(NUM_DRAWS)]
+        choices = [params for drawn in values for params in _walk(spec, drawn)]
+    return sum(spec.is_excluded(params) is not None for params in choices) / len(choices)
 
 
 def check_space(spec: StudySpec) -> None:
     """Validates every combination of extreme factor values, and that trials report what objectives and rungs need.
 
     Raises:
-        ValueError: naming the impossible combination, or the objective that trials do not report.
+        ValueError: naming the impossible combination, the objective that trials do not report, or what excludes all.
     """
+    if spec.excluded and not isinstance(spec.design, Ablation) and share_excluded(spec) == 1:
+        raise ValueError(f"everything in the space is excluded: {' or '.join(spec.excluded)}")
     trainable = trainable_of(spec.base)
     for config in extreme_configs(spec):
         for name, value in config.model_dump().items():
@@ -83,6 +111,7 @@ def extreme_configs(spec: StudySpec) -> list[Any]:
     # Some combinations between the two ends of an ablation are impossible; the ablation skips them as it goes.
     is_ablation = isinstance(spec.design, Ablation)
     extremes = [] if is_ablation else _combinations(spec, {f.name: f.extremes() for f in spec.factors})
+    extremes = [params for params in extremes if spec.is_excluded(params) is None]
     for params in [*fixed, *extremes]:
         try:
             configs.append(spec.config(params, seed=0))
@@ -109,6 +138,8 @@ def require_choice(params: Params, spec: StudySpec) -> None:
                 fields |= factor.changes(params[factor.name])
     if sorted(params) != sorted(wanted):
         raise ValueError(f"reference or arm {params} must give values to exactly these factors: {', '.join(wanted)}")
+    if (condition := spec.is_excluded(params)) is not None:
+        raise ValueError(f"reference or arm {params} is excluded by {condition!r}")
 
 
 def _is_in_domain(value: Any, factor: Factor) -> bool:
@@ -152,6 +183,19 @@ def _suggest(trial: "OptunaTrial", factor: Factor) -> Any:
         case FloatDistribution(low=low, high=high, step=step, log=log):
             value = _without_noise(trial.suggest_float(factor.name, low, high, step=step, log=log))
             return min(max(value, low), high)  # rounding could exceed a bound such as 2 / 3
+    raise AssertionError(factor)
+
+
+def _uniform(factor: Factor, draws: random.Random) -> Any:
+    match factor.domain():
+        case CategoricalDistribution(choices=choices):
+            return draws.choice(choices)
+        case IntDistribution(low=low, high=high, log=log) | FloatDistribution(low=low, high=high, log=log) as domain:
+            ends = (math.log(low), math.log(high)) if log else (low, high)
+            value = math.exp(draws.uniform(*ends)) if log else draws.uniform(*ends)
+            if domain.step is not None and not log:
+                value = low + round((value - low) / domain.step) * domain.step
+            return min(max(round(value) if isinstance(domain, IntDistribution) else value, low), high)
     raise AssertionError(factor)
 
 

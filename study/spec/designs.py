@@ -12,6 +12,18 @@ from study.spec.samplers import SAMPLERS
 from study.trainable import trainable_of
 
 
+class Plateau(Part):
+    """Ends a search whose front no longer moves (``study.record.plateau`` says how that is measured).
+
+    Args:
+        configurations: how many of the last complete configurations are looked at.
+        gain: the share of the front's hypervolume that they must have added for the search to go on.
+    """
+
+    configurations: int = Field(20, ge=1)
+    gain: float = Field(0.01, gt=0, lt=1)
+
+
 class Budget(Part):
     """Limits on what a search may spend; once any of them is reached, no further config is proposed.
 
@@ -20,10 +32,12 @@ class Budget(Part):
     Args:
         spent: cost -> limit on its sum over all trials, including stopped ones, such as ``{"train_pflop": 3}``.
         hours: of wall time, summed over all starts of the study.
+        plateau: also ends once the front no longer moves; None: never for that reason.
     """
 
     spent: Mapping[str, float] = {}
     hours: float | None = None
+    plateau: Plateau | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "Budget":

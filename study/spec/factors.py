@@ -137,10 +137,10 @@ class Objective:
         at_most: the largest value of interest; for one that is minimized.
 
     Example:
-        >>> Objective("val_clean", "maximize", at_least=80).excess(75.0)
-        5.0
-        >>> Objective("train_pflop", "minimize", at_most=3).excess(2.5)
-        -0.5
+        >>> Objective("val_clean", "maximize", at_least=80).bound
+        80.0
+        >>> Objective("train_pflop", "minimize", at_most=3).bound
+        3.0
     """
 
     name: str
@@ -165,12 +165,6 @@ class Objective:
     def bound(self) -> float | None:
         """Where the region of interest ends; None if the objective has no bound."""
         return self.at_least if self.maximise else self.at_most
-
-    def excess(self, value: float) -> float:
-        """How far ``value`` is outside the bound, in the metric's unit; negative inside. 0 without a bound."""
-        if self.bound is None:
-            return 0.0
-        return self.bound - value if self.maximise else value - self.bound
 
 
 @validated(frozen=True)

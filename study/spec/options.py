@@ -1,12 +1,26 @@
 """Turns the options of ``python -m study.run`` into the requested study."""
 
 import argparse
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from study.settings import parse_settings
-from study.spec import SAMPLERS, STOPPING, Ablation, Budget, Confirmation, Grid, NoStopping, Rungs, StudySpec
+from study.spec import (
+    SAMPLERS,
+    STOPPING,
+    Ablation,
+    Budget,
+    Confirmation,
+    Grid,
+    NoStopping,
+    Objective,
+    Plateau,
+    Rungs,
+    StudySpec,
+)
 from study.spec.load_space import load_space
 from study.spec.stopping import Stopping
 from study.trainable import trainable_of
@@ -27,8 +41,12 @@ class StudyCommand:
     sampler: str | None = None
     warm_start: Path | None = None
     budget: list[str]
+    plateau: Sequence[float] | None = None
+    at_least: Sequence[str] = ()
+    at_most: Sequence[str] = ()
     stopping: str | None = None
     audit: float | None = None
+    finish_paused: bool = False
     seed: int = 0
     seeds: list[int] | None = None
     pairs: int | None = None
@@ -55,6 +73,7 @@ def study_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--space", type=Path, help="a file that exports STUDY, or the name of a packaged space: crops_vs_epochs")
     add("--list-spaces", action="store_true", help="name the packaged spaces with their questions, and end")
+    add("--dry-run", action="store_true", help="check everything, say how much would run, and end")
     add(
         "--preset",
         help="what the trainable offers; robust SSL: laptop (default), paper, authors (as their code)",
@@ -72,7 +91,28 @@ def study_parser() -> argparse.ArgumentParser:
         metavar="COST=N",
         help="no further configs once trials have together cost this much: train_pflop=3, view_passes=1e9, hours=8",
     )
-    add("--stopping", choices=STOPPING, help="multi-objective ASHA, Ray's ASHA for one objective, or none")
+    add(
+        "--plateau",
+        nargs="*",
+        type=float,
+        metavar="N",
+        help="no further configs once the last N (20) complete ones added less than a share (second number, 0.01) to "
+        "the front's hypervolume; 0: never",
+    )
+    for bound, direction in (("least", "maximized"), ("most", "minimized")):
+        add(
+            f"--at-{bound}",
+            action="append",
+            default=[],
+            metavar="OBJECTIVE=N",
+            help=f"the region of interest in an objective that is {direction}, in its unit; none: everywhere",
+        )
+    add(
+        "--stopping",
+        choices=STOPPING,
+        help="multi-objective ASHA that stops trials or pauses them, Ray's ASHA for one objective, or none",
+    )
+    add("--finish-paused", action="store_true", help="once the search is over, run paused trials to their end")
     add(
         "--audit",
         type=float,
@@ -134,6 +174,10 @@ def requested_spec(command: StudyCommand) -> StudySpec:
     moved = {name: value for name, value in located.items() if value != getattr(spec.base, name)}
     spec = spec.with_settings(moved) if moved else spec
     spec = _with_design(spec, command).replace(stopping=_stopping(spec, command))
+    if command.at_least or command.at_most:
+        spec = spec.replace(objectives=_bounded(spec.objectives, command))
+    if command.finish_paused and not spec.stopping.pauses:
+        raise ValueError(f"--finish-paused is for a study that pauses trials: stopping={spec.stopping.kind}")
     if command.seeds is not None:
         spec = spec.replace(seeds=tuple(command.seeds))
     if command.pairs is not None:
@@ -149,19 +193,40 @@ def requested_spec(command: StudyCommand) -> StudySpec:
     return spec if command.deterministic is None else spec.replace(window=command.deterministic)
 
 
+def _bounded(objectives: tuple[Objective, ...], command: StudyCommand) -> tuple[Objective, ...]:
+    """The objectives with the bounds that the command gives; others stay as they are."""
+    names = [one.name for one in objectives]
+    bounds: dict[str, dict[str, Any]] = {}
+    for field, texts in (("at_least", command.at_least), ("at_most", command.at_most)):
+        option = f"--{field.replace('_', '-')}"
+        for text in texts:
+            name, _, value = text.partition("=")
+            if name not in names:
+                raise ValueError(f"{option} {text}: no objective {name!r}; there are {', '.join(names)}")
+            try:
+                bounds.setdefault(name, {})[field] = None if value in ("none", "null") else float(value)
+            except ValueError:
+                raise ValueError(f"{option} takes OBJECTIVE=NUMBER, not {text!r}") from None
+    return tuple(dataclasses.replace(one, **bounds.get(one.name, {})) for one in objectives)
+
+
 def _with_design(spec: StudySpec, command: StudyCommand) -> StudySpec:
     if command.sampler == "grid":
         spec = spec.replace(design=Grid())
-    is_for_search = (command.trials, command.warm_start) != (None, None) or command.budget
+    is_for_search = (command.trials, command.warm_start, command.plateau) != (None, None, None) or command.budget
     if not is_for_search and command.sampler in (None, "grid"):
         return spec
     if isinstance(spec.design, Grid | Ablation):
         raise ValueError(
-            f"--trials, --sampler, --warm-start and budgets are for a search; {spec.name} is a {spec.design.kind}"
+            "--trials, --sampler, --warm-start, --plateau and budgets are for a search; "
+            f"{spec.name} is a {spec.design.kind}"
         )
     changes = {"trials": command.trials, "sampler": command.sampler}
     design = spec.design.replace(**{name: value for name, value in changes.items() if value is not None})
-    return spec.replace(design=design.replace(budget=_budget(design.budget, command.budget)))
+    budget = _budget(design.budget, command.budget)
+    if command.plateau is not None:
+        budget = budget.replace(plateau=_plateau(command.plateau))
+    return spec.replace(design=design.replace(budget=budget))
 
 
 def _budget(budget: Budget, given: list[str]) -> Budget:
@@ -173,7 +238,16 @@ def _budget(budget: Budget, given: list[str]) -> Budget:
         except ValueError:
             raise ValueError(f"--budget takes COST=NUMBER, not {text!r}") from None
     hours = limits.pop("hours", budget.hours)
-    return Budget(spent={**budget.spent, **limits}, hours=hours)
+    return budget.replace(spent={**budget.spent, **limits}, hours=hours)
+
+
+def _plateau(given: Sequence[float]) -> Plateau | None:
+    """The plateau of ``--plateau [N [GAIN]]``; None for N=0."""
+    if len(given) > 2 or any(not number.is_integer() for number in map(float, given[:1])):
+        raise ValueError(f"--plateau takes how many configurations and a share, not {' '.join(map(str, given))}")
+    if given and given[0] == 0:
+        return None
+    return Plateau(**dict(zip(("configurations", "gain"), given, strict=False)))
 
 
 def _stopping(spec: StudySpec, command: StudyCommand) -> Stopping:

@@ -10,6 +10,7 @@ from study.spec.part import Part
 class NoStopping(Part):
     """Every trial runs to its end."""
 
+    pauses: ClassVar[bool] = False
     kind: Literal["NoStopping"] = "NoStopping"
 
 
@@ -20,11 +21,16 @@ class Rungs(Part):
         first_rung: progress at the first rung (for robust SSL: view passes per training image); each later rung is at
             ``eta`` times the previous.
         eta: reduction factor.
-        audit: share of the trials due to be stopped that are run to the end instead, so that the report can estimate
-            how often stopping costs a member of the front.
+        audit: share of the trials due to be stopped, or paused, that are run to the end instead, so that the report
+            can estimate how often that costs a member of the front.
+
+    Attributes:
+        rule: the function that makes the rule, as ``module:name``; '' of a rule that ``pauses``.
+        pauses: whether trials that do not continue are paused, and may be continued later, instead of stopped.
     """
 
-    rule: ClassVar[str]  # the function that makes the rule, as ``module:name``
+    rule: ClassVar[str] = ""
+    pauses: ClassVar[bool] = False
     first_rung: int = Field(ge=1)
     eta: int = Field(3, ge=2)
     audit: float = Field(0.0, ge=0, le=1)
@@ -35,10 +41,22 @@ class Rungs(Part):
         raise NotImplementedError
 
 
-class MoAsha(Rungs):
-    """Multi-objective ASHA: at each rung the best ``1/eta`` of the trials seen there so far continue.
+class MultiObjectiveRungs(Rungs):
+    """Rungs that compare several objectives.
 
     ``objectives`` are compared; they must be reported before the end. Empty: all that are, but costs.
+    """
+
+    objectives: tuple[str, ...] = ()
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """All of ``objectives``."""
+        return self.objectives
+
+
+class MoAsha(MultiObjectiveRungs):
+    """Multi-objective ASHA: at each rung the best ``1/eta`` of the trials seen there so far continue.
 
     Example:
         >>> stopping = MoAsha(first_rung=1, objectives=("accuracy", "f1"))  # rungs at 1, 3, 9 ...
@@ -48,12 +66,23 @@ class MoAsha(Rungs):
 
     rule: ClassVar[str] = "study.decisions.moasha:rule"
     kind: Literal["MoAsha"] = "MoAsha"
-    objectives: tuple[str, ...] = ()
 
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """All of ``objectives``."""
-        return self.objectives
+
+class PausingMoAsha(MultiObjectiveRungs):
+    """Multi-objective ASHA with promotions: a trial that is not among the best ``1/eta`` at a rung is paused.
+
+    It goes on from its checkpoint as soon as it is among the best, because more trials have come to the rung. A free
+    worker first continues such a trial, on the highest rung first; else it starts a new config. See
+    ``study.decisions.promotion``.
+
+    Example:
+        >>> stopping = PausingMoAsha(first_rung=1, objectives=("accuracy", "f1"))
+        >>> stopping.pauses, stopping.compared
+        (True, ('accuracy', 'f1'))
+    """
+
+    pauses: ClassVar[bool] = True
+    kind: Literal["PausingMoAsha"] = "PausingMoAsha"
 
 
 class RayAsha(Rungs):
@@ -69,9 +98,10 @@ class RayAsha(Rungs):
         return (self.objective,)
 
 
-Stopping = Annotated[MoAsha | RayAsha | NoStopping, Field(discriminator="kind")]
-STOPPING: dict[str, type[MoAsha] | type[RayAsha] | type[NoStopping]] = {
+Stopping = Annotated[MoAsha | PausingMoAsha | RayAsha | NoStopping, Field(discriminator="kind")]
+STOPPING: dict[str, type[MoAsha] | type[PausingMoAsha] | type[RayAsha] | type[NoStopping]] = {
     "moasha": MoAsha,
+    "pausing": PausingMoAsha,
     "asha": RayAsha,
     "none": NoStopping,
 }

@@ -14,7 +14,7 @@ from study.spec.exclusions import holds, require_condition
 from study.spec.factors import Constraint, Factor, Objective, Params, PriorTrial
 from study.spec.part import Part
 from study.spec.samplers import SAMPLERS
-from study.spec.stopping import MoAsha, NoStopping, RayAsha, Rungs, Stopping
+from study.spec.stopping import MultiObjectiveRungs, NoStopping, RayAsha, Rungs, Stopping
 from study.spec.trimming import active_part, trimmed_comparison
 from study.trainable import FIRST_TRAINABLE, Metric, load_trainable, trainable_of
 
@@ -131,7 +131,7 @@ class StudySpec(Part):
         trainable = trainable_of(self.base)
         by_name = {metric.name: metric for metric in trainable.metrics(self.base)}
         headline = _headline([by_name.get(o.name, Metric(o.name, o.direction)) for o in self.objectives])
-        if isinstance(self.stopping, MoAsha) and not self.stopping.objectives:
+        if isinstance(self.stopping, MultiObjectiveRungs) and not self.stopping.objectives:
             known = [(o.name, by_name.get(o.name, Metric(o.name))) for o in self.objectives]
             names = [name for name, metric in known if metric.is_interim and not metric.is_cost]
             self.__dict__["stopping"] = self.stopping.replace(objectives=tuple(names))

@@ -1,5 +1,7 @@
 """How a study grew, as metrics of its parent run: step = trials that have ended. Nothing here talks to MLflow."""
 
+import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -35,18 +37,28 @@ class Growth:
     def news(self) -> Iterator[list[Point]]:
         """The points of each trial that has ended and was not yet seen, in the order in which they ended."""
         for trial in in_order(self._record):
-            if trial.uid in self._seen:
+            if trial.uid in self._seen or trial.state == "paused":
                 continue
             self._seen.add(trial.uid)
             self._counts[trial.state] += 1
             for cost in self._costs:
                 self._spent[cost.name] += spent(trial, cost.name, self._reused)
             values = {f"trials/{state}": float(count) for state, count in self._counts.items()}
-            values |= {f"spent/{name}": total for name, total in self._spent.items()}
+            paused = {name: self._spent_by_paused(name, trial.ended_at or 0.0) for name in self._spent}
+            values |= {f"spent/{name}": total + paused[name] for name, total in self._spent.items()}
             values |= self._found(self._growing.add(trial)) if self._objectives else {}
             step, time = len(self._seen), int(1000 * (trial.ended_at or 0.0))
             values[ENDED] = float(step)
             yield [Point(mlflow_key(name), value, time, step) for name, value in values.items()]
+
+    def _spent_by_paused(self, cost: str, time: float) -> float:
+        """What trials that had been paused and had not ended by ``time`` had cost by then."""
+        total = 0.0
+        for trial in list(self._record.trials.values()):
+            if trial.paused_at and trial.paused_at[0] <= time < (trial.ended_at or math.inf):
+                reports = trial.reports[: sum(reported <= time for reported in trial.reported_at)]
+                total += spent(dataclasses.replace(trial, reports=reports, metrics={}), cost, self._reused)
+        return total
 
     def _found(self, stage: Stage) -> dict[str, float]:
         """The front, its share of the box that the configurations so far span, and the best of each objective."""

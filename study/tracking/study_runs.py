@@ -52,6 +52,7 @@ class StudyRuns:
         self._id = study_id(study_dir)
         self._runs = {run.data.tags.get(UID_TAG, ""): run for run in self._existing()}
         self._written = {uid: run.data.tags.get(WRITTEN_TAG, "") for uid, run in self._runs.items() if uid}
+        self._status = {uid: run.info.status for uid, run in self._runs.items()}
         self._on_front = {uid: run.data.tags.get(FRONT_TAG, "") for uid, run in self._runs.items()}
         self._num_sent: dict[str, int] = {}  # points of a trial, by this connection
         if "" not in self._runs:
@@ -144,8 +145,9 @@ class StudyRuns:
         status = status_of(trial, is_over=False)
         if trial.ended_at is not None:
             self.client.set_terminated(run_id, status=status, end_time=int(trial.ended_at * 1000))
-        elif trial.uid not in self._num_sent:
+        elif self._status.get(trial.uid) != status:
             self.client.update_run(run_id, status=status)
+        self._status[trial.uid] = status
         # The tag comes last: now it is all there.
         tags = tags_of(trial, self.trainable) | {WRITTEN_TAG: current}
         self._log(run_id, points[self._num_sent.get(trial.uid, 0) :], params, tags)

@@ -15,6 +15,8 @@ from study.record.trial_folder import OUTCOMES_NAME, RESULT_NAME, trial_folder
 from study.settings import content_hash
 from study.trainable import Trainable
 
+# What is not shown, or shows in the state as well; runs of a study that an earlier version wrote are not written again.
+UNTOLD = ("reported_at", "configuration", "paused_at", "runs_to_end", "jobs", "report_jobs", "repeated")
 VERSION = 1  # of what is written; runs of an earlier one are written again
 LONGEST_NAME = 250
 MOST_OF_CURVE = 1000  # points of each measure: a store takes seconds for each ten thousand
@@ -37,7 +39,7 @@ def mlflow_key(name: str) -> str:
 
 def fingerprint(trial: TrialRecord, *files: Path) -> str:
     """Equal exactly if what MLflow has to show of ``trial`` is."""
-    told = {name: value for name, value in dict(vars(trial)).items() if name not in ("reported_at", "configuration")}
+    told = {name: value for name, value in dict(vars(trial)).items() if name not in UNTOLD}
     return content_hash(json.loads(json.dumps([VERSION, told, [path.name for path in files]])))
 
 
@@ -75,11 +77,13 @@ def _command(trial: TrialRecord, trainable: Trainable | None) -> str | None:
 
 
 def status_of(trial: TrialRecord, *, is_over: bool) -> str:
-    """In MLflow's words; what has not ended when the driver does was killed."""
+    """In MLflow's words: a paused trial is scheduled; what is under way when the driver ends was killed."""
     if trial.state in ("complete", "stopped"):
         return "FINISHED"
     if trial.state == "failed":
         return "FAILED"
+    if trial.state == "paused":
+        return "SCHEDULED"
     return "KILLED" if is_over else "RUNNING"
 
 

@@ -30,7 +30,7 @@ class EngineSearcher(WithoutState, Searcher):
         engine: decides what runs.
         concurrency: the number of trials at a time.
         as_ray_config: converts an assignment to the plain config of a ``StudyTrial``.
-        on_end: called with the uid of a trial when it has ended for good, in whatever state.
+        on_end: called with the uid of a trial when it has ended for good, in whatever state; not if it is paused.
     """
 
     def __init__(
@@ -66,7 +66,9 @@ class EngineSearcher(WithoutState, Searcher):
     def on_trial_complete(self, trial_id: str, result: Result | None = None, error: bool = False) -> None:
         """Called by Ray once a trial has ended; ``error``: it raised, or its worker or the worker's node has died."""
         uid, why = self._uids.pop(trial_id), self._errors.pop(trial_id, WorkerError("the worker process died"))
-        if (error and why.is_death) or (not error and "kind" not in (result or {})):
+        if self._engine.record.trials[uid].is_leaving:  # even if its worker has died meanwhile
+            self._engine.stop(uid)
+        elif (error and why.is_death) or (not error and "kind" not in (result or {})):
             self._lose_worker(uid, why)
         elif error or result is None:
             self._engine.fail(uid, why.reason, out_of_memory=why.out_of_memory)
@@ -89,8 +91,6 @@ class EngineSearcher(WithoutState, Searcher):
                 self._engine.complete(uid, report)
             case "failed":
                 self._engine.fail(uid, report["reason"], out_of_memory=report["out_of_memory"])
-            case "interim":
-                self._engine.stop(uid)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the journal holds all state."""
@@ -100,7 +100,7 @@ class EngineSearcher(WithoutState, Searcher):
 
 
 class EngineScheduler(WithoutState, FIFOScheduler):
-    """Runs trials in order and stops those that the engine decides to stop.
+    """Runs trials in order and ends the workers of those that the engine decides to stop or to pause.
 
     ``on_error`` gets each of Ray's trials that has failed.
     """

@@ -26,7 +26,8 @@ class CommandRun:
     def __init__(self, space: Path, output: Path, *options: str) -> None:
         self.mark = uuid.uuid4().hex
         self.log_path = space.parent / f"{self.mark}.log"
-        command = [sys.executable, "-m", "study.run", "--preset", "paper", "--space", str(space)]
+        preset = [] if "--preset=" in options else ["--preset", "paper"]
+        command = [sys.executable, "-m", "study.run", *preset, "--space", str(space)]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, "--output", str(output), *options],

@@ -31,6 +31,7 @@ class Driver:
         order_seed: of the order in which trials make progress; the study's by default.
         made_up: numbers from a config and view passes.
         is_real: whether trials are run by the trainable of the study, on the data that it loads.
+        of_engine: further arguments of the engine.
     """
 
     def __init__(
@@ -43,16 +44,19 @@ class Driver:
         order_seed: int | None = None,
         made_up: MakeUp | None = None,
         is_real: bool = False,
+        **of_engine: Any,
     ) -> None:
         self.study_dir, self.is_real = study_dir, is_real
         self.journal = Journal(study_dir)
         if self.journal.is_new:
             self.journal.write("created", study=spec.name, spec=spec.model_dump(mode="json"), environment={})
+        elif self.journal.record.ended:
+            self.journal.write("resumed", spec=spec.model_dump(mode="json"), environment={})
         self.events: list[Event] = []
         trainable = trainable_of(spec.base)
         self.data = trainable.load_data(spec.base) if is_real else None
         scale = trainable.scale(self.data) if is_real else NUM_TRAIN_IMAGES
-        self.engine = StudyEngine(self.journal, spec, seed, scale, self.events.append)
+        self.engine = StudyEngine(self.journal, spec, seed, scale, self.events.append, **of_engine)
         self.assigned: list[Assignment] = []
         self.most_at_a_time = 0
         self.concurrency = concurrency
@@ -61,18 +65,20 @@ class Driver:
 
     def run(self) -> None:
         """To the end of the study."""
-        running: list[Iterator[None]] = []
+        running: list[tuple[str, Iterator[None]]] = []
         while True:
             while len(running) < self.concurrency and (assignment := self.engine.next_assignment()):
                 self.assigned.append(assignment)
-                running.append(self._train(assignment) if self.is_real else self._run_trial(assignment))
+                assert assignment.uid not in [uid for uid, _ in running], "a trial runs once at a time"
+                work = self._train(assignment) if self.is_real else self._run_trial(assignment)
+                running.append((assignment.uid, work))
             if not running:
                 assert self.engine.is_exhausted(), "nothing runs and nothing can start: the study would hang"
                 break
             self.most_at_a_time = max(self.most_at_a_time, len(running))
-            trial = self.order.choice(running)
-            if next(trial, "ended") == "ended":
-                running.remove(trial)
+            chosen = self.order.choice(running)
+            if next(chosen[1], "ended") == "ended":
+                running.remove(chosen)
         self.engine.close()
 
     def _run_trial(self, assignment: Assignment) -> Iterator[None]:
@@ -140,7 +146,7 @@ def made_up_numbers(config: TrialConfig, milestone: int) -> dict[str, Any]:
 
 def story(events: list[Event]) -> list[Event]:
     """The events that make up a study, without times and starts."""
-    told = ("proposed", "reported", "decided", "finished")
+    told = ("proposed", "reported", "decided", "finished", "paused", "promoted")
     return [{k: v for k, v in event.items() if k != "time"} for event in events if event["event"] in told]
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from study.decisions.engine import StudyEngine
 from study.display.live_report import ReportProcess
 from study.record.journal import JOURNAL_NAME, Journal
 from study.run import main
-from study.spec import Budget, MoAsha, NoStopping, RayAsha, Search
+from study.spec import Budget, MoAsha, NoStopping, Plateau, RayAsha, Search
 from study.spec.options import StudyCommand, requested_spec, study_parser
 from study.workers.launch import Resources
 from trainables.data.datasets import TrialData, load_data
@@ -50,7 +51,7 @@ def prepared_command(tmp_path: Path, *options: str) -> StudyCommand:
 
 def as_command(arguments: list[str]) -> StudyCommand:
     options = vars(study_parser().parse_args(arguments))
-    assert not options.pop("list_spaces")
+    assert not options.pop("list_spaces") and not options.pop("dry_run")
     return StudyCommand(**options)
 
 
@@ -104,6 +105,17 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
         (["--trials", "-1"], "trials must be at least 1: trials=-1"),
         (["--trials", "0"], "trials must be at least 1: trials=0"),
         (["--preset", "desktop"], "--preset must be one of laptop, paper, authors: 'desktop'"),
+        (["--at-least", "val_clean"], "--at-least takes OBJECTIVE=NUMBER, not 'val_clean'"),
+        (
+            ["--at-least", "val_cleen=80"],
+            "--at-least val_cleen=80: no objective 'val_cleen'; there are val_clean, val_",
+        ),
+        (["--at-most", "val_clean=80"], "objective 'val_clean': maximize takes no at_most, got at_most=80"),
+        (["--at-least", "val_clean=nan"], "a bound must be a finite number, got nan"),
+        (["--plateau", "2.5"], "--plateau takes how many configurations and a share, not 2.5"),
+        (["--plateau", "5", "0.1", "3"], "--plateau takes how many configurations and a share, not 5.0 0.1 3.0"),
+        (["--plateau", "5", "2"], "gain: Input should be less than 1 (got 2.0)"),
+        (["--sampler", "grid", "--plateau"], "--plateau and budgets are for a search; crops_vs_epochs is a Grid"),
         (["--budget", "train_pflop"], "--budget takes COST=NUMBER, not 'train_pflop'"),
         (["--budget", "train_pflop=much"], "--budget takes COST=NUMBER, not 'train_pflop=much'"),
         (["--budget", "train_pflop=0"], "a budget must be positive: train_pflop=0"),
@@ -385,3 +397,75 @@ def test_the_report_is_refreshed_while_the_study_runs(
     else:
         warning = "warning: the report was not refreshed, the study goes on: no space left\n"
         assert seen == [] and shown.getvalue().count(warning) == 1
+
+
+def test_a_region_is_set_on_the_command_line_and_taken_back() -> None:
+    region = ["--at-least", "val_clean=80", "--at-most", "train_pflop=0.5", "--at-least", "val_pgd_8=20"]
+    spec = requested_spec(as_command(["--space", str(SHIPPED), *region]))
+    assert {one.name: one.bound for one in spec.objectives} == {"val_clean": 80, "val_pgd_8": 20, "train_pflop": 0.5}
+    again = requested_spec(StudyCommand(space=spec, set=[], budget=[], at_least=["val_clean=none"]))
+    assert {one.name: one.bound for one in again.objectives} == {"val_clean": None, "val_pgd_8": 20, "train_pflop": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], Plateau()),
+        (["15"], Plateau(configurations=15)),
+        (["15", "0.05"], Plateau(configurations=15, gain=0.05)),
+        (["0"], None),
+    ],
+)
+def test_a_plateau_is_set_on_the_command_line(given: list[str], expected: Plateau | None) -> None:
+    limits = ["--budget", "train_pflop=3"]
+    design = requested_spec(as_command(["--space", str(SHIPPED), "--plateau", *given, *limits])).design
+    assert isinstance(design, Search) and design.budget == Budget(spent={"train_pflop": 3}, plateau=expected)
+
+
+def with_ineffective_factor(tmp_path: Path) -> Path:
+    """The shipped space with replays that are drawn for other adversaries, too."""
+    text = SHIPPED.read_text()
+    path = tmp_path / "space.py"
+    text = text.replace(', when={"adversary": ("free",)}', "")
+    path.write_text(text.replace('"adversary": "none",', '"adversary": "none", "replays": 3,'))
+    return path
+
+
+def test_an_ineffective_factor_is_refused_with_what_mends_it(refuse: Refuse, tmp_path: Path) -> None:
+    message = refuse(space=with_ineffective_factor(tmp_path))
+    assert "factor 'replays' changes nothing where adversary is" in message
+    assert "give it when={'adversary': ('free',)}" in message
+
+
+def test_a_study_that_has_such_a_factor_already_resumes_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    command = replace(prepared_command(tmp_path), space=with_ineffective_factor(tmp_path))
+    with monkeypatch.context() as earlier:
+        earlier.setattr("study.command.ineffective_factor", lambda spec: None)
+        prepared = prepare(command, Console(quiet=True))
+        journal = Journal(prepared.study_dir)
+        journal.write("created", study=prepared.study_dir.name, spec=prepared.recorded, environment={})
+        journal.close()
+    assert prepare(command, Console()).recorded == prepared.recorded
+    assert "warning: factor 'replays' changes nothing" in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_would_run_and_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "space.py"
+    text = SHIPPED.read_text().replace("StudySpec(\n", 'StudySpec(\n    excluded=("num_views * epochs > 4",),\n', 1)
+    path.write_text(text)
+    arguments = ["--space", str(path), "--output", str(tmp_path / "runs"), "--dry-run"]
+    before = sorted(tmp_path.rglob("*"))
+    assert main([*arguments, "--trials", "7"]) == 2, "an arm of the comparison is excluded"
+    assert "reference or arm" in capsys.readouterr().err
+    path.write_text(text.replace("epochs > 4", "epochs > 16"))
+    assert main([*arguments, "--sampler", "grid"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Excluded: num_views * epochs > 16 (" in out and "combinations)" in out
+    assert "trials, 0 of them done. Nothing was started" in out
+    assert main([*arguments, "--trials", "7"]) == 0
+    assert "% of the space)" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before

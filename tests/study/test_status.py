@@ -143,6 +143,24 @@ def test_the_front_has_a_row_for_all_seeds_of_a_configuration(study_dir: Path) -
     assert row[:4] == ["t0000, t0004", "53.2 ± 2.8", "20.0 ± 0.0", "500 TFLOP"]
 
 
+def test_the_region_and_the_plateau_are_shown(study_dir: Path) -> None:
+    path = study_dir / JOURNAL_NAME
+    text, usual = path.read_text(), shown(study_dir)
+    assert not any("inside" in line or "hypervolume" in line or line.startswith("front: ") for line in usual)
+    created, *rest = text.splitlines()
+    event = json.loads(created)
+    event["spec"]["objectives"][0]["at_least"] = 51.0
+    event["spec"]["design"]["budget"]["plateau"] = {"configurations": 4, "gain": 0.02}
+    path.write_text("\n".join([json.dumps(event), *rest]) + "\n")
+    lines = shown(study_dir)
+    assert lines[3] == "front: 1 of 4 complete configurations to judge it by; the search ends below 2%"
+    assert "front on validation so far; 1 inside val_clean >= 51" in lines
+    assert columns(lines[9])[:2] == ["trials", "inside"] and columns(lines[10])[:3] == ["t0000", "yes", "51.2"]
+    event["spec"]["objectives"][0]["at_least"] = 52.0
+    path.write_text("\n".join([json.dumps(event), *rest]) + "\n")
+    assert columns(shown(study_dir)[10])[:2] == ["t0000", "51.2"]
+
+
 def test_a_trial_that_waits_is_counted(study_dir: Path) -> None:
     with (study_dir / JOURNAL_NAME).open("a") as file:
         file.write('{"event": "retried", "uid": "t0002", "reason": "", "time": 2080}\n')

@@ -70,6 +70,19 @@ def test_a_trial_reports_its_recorded_curve_at_the_milestones(table: RecordedTab
     assert table.total_progress(table.config(), 1) == 4
 
 
+def test_a_paused_trial_waits_only_for_what_is_left(table: RecordedTable, tmp_path: Path) -> None:
+    """Its 64 recorded seconds take 0.64 s, of which 0.48 s come before the pause."""
+    config = table.config(width=16, seconds_per_recorded_second=0.01)
+    paused = table.run(config, None, Context(folder=tmp_path, milestones=(3,)))
+    assert next(report for report in paused if isinstance(report, Interim)).metrics["epochs"] == 3
+    paused.close()  # type: ignore[attr-defined]
+    began = time.monotonic()
+    rest = [*table.run(config, None, Context(folder=tmp_path))]
+    took = time.monotonic() - began
+    assert 0.16 <= took < 0.45 and not [report for report in rest if isinstance(report, Interim)]
+    assert rest[-1].metrics["train_seconds"] == 64  # type: ignore[union-attr]
+
+
 def test_seeds_are_recorded_repetitions(table: RecordedTable) -> None:
     accuracies = [reports_of(table, table.config(width=1, seed=seed))[-1].metrics["accuracy"] for seed in range(4)]
     assert accuracies == [40, 41, 40, 41]

@@ -18,6 +18,7 @@ from optuna.distributions import CategoricalDistribution
 from pydantic import BaseModel
 
 from reports.answer.answer import Answer, answer_of
+from reports.answer.answer_text import answer_text
 from reports.answer.notable import _budget, as_yaml
 from reports.build import build_report
 from study.record.answer import ANSWER_WIDTH, read_answer
@@ -284,6 +285,48 @@ def test_a_cheap_configuration_of_little_worth_has_no_card(new_study: NewStudy) 
     assert "costs less training compute and has half of the best" in answer.absent
     study.complete(90.0, 40.0, 1.0, {"num_views": 16})
     assert [one.titles for one in answer_to(study).notable][1:] == [("Best within 1 PFLOP",)]
+
+
+REGION = [
+    {"name": "val_clean", "direction": "maximize", "at_least": 85},
+    {"name": "val_pgd_8", "direction": "maximize"},
+    {"name": "train_pflop", "direction": "minimize", "at_most": 5},
+]
+
+
+def test_only_what_is_inside_the_region_is_recommended(new_study: NewStudy) -> None:
+    study = new_study(objectives=REGION)
+    numbers = [(90.0, 40.0, 4.0), (88.0, 35.0, 1.0), (80.0, 60.0, 3.0), (95.0, 70.0, 20.0)]
+    for number, (clean, robust, cost) in enumerate(numbers):
+        study.complete(clean, robust, cost, {"num_views": 2 ** (number + 1)})
+    answer = answer_to(study)
+    assert {one.uid for one in answer.notable} == {"t000", "t001"}
+    assert answer.notable[0].titles == ("Best robust accuracy",) and answer.notable[0].uid == "t000"
+    assert answer.region == (
+        "Region of interest: validation clean accuracy at least 85.0%, training compute at most 5 PFLOP; 2 of the 4 "
+        "members of the front are inside, and only those are recommended."
+    )
+    assert "Region of interest" in " ".join(answer_text(answer).split())
+    page = build_report(study.study_dir).read_text(encoding="utf-8")
+    assert page.count("outside the region of interest</small>") == 2 and "region of interest" in page
+
+
+def test_where_nothing_is_inside_the_nearest_is_shown(new_study: NewStudy) -> None:
+    study = new_study(objectives=REGION)
+    assert answer_to(study).region.endswith("nothing is inside yet.")
+    study.complete(80.0, 60.0, 3.0, {"num_views": 2})
+    study.complete(95.0, 70.0, 20.0, {"num_views": 4})
+    answer = answer_to(study)
+    assert [(one.titles, one.uid) for one in answer.notable] == [(("Nearest to the region of interest",), "t000")]
+    assert answer.region.endswith("nothing is inside. The nearest is t000: validation clean accuracy 80.0%.")
+    assert answer.absent == ""
+
+
+def test_without_a_region_nothing_is_said_of_one(new_study: NewStudy) -> None:
+    study = new_study()
+    study.complete(80.0, 60.0, 3.0, {"num_views": 2})
+    assert answer_to(study).region == ""
+    assert "region of interest" not in build_report(study.study_dir).read_text(encoding="utf-8").partition("<script")[0]
 
 
 @pytest.mark.parametrize(

@@ -128,3 +128,13 @@ def test_one_difference_is_no_ablation() -> None:
         Ablation(from_=CF_AMC_SSL, to=CF_AMC_SSL.replace(epochs=9))
     with pytest.raises(ValueError, match="must not share fields"):
         Ablation(from_=SIMCLR_PGD, to=CF_AMC_SSL, groups={"a": ("method",), "b": ("method",)})
+
+
+def test_excluded_combinations_between_the_ends_are_left_out_and_excluded_ends_refused(tmp_path: Path) -> None:
+    between = ("adversary == 'free' and method == 'simclr'",)
+    spec = make().replace(excluded=between)
+    run_study(tmp_path, spec, made_up=additive)
+    choices = {as_choice(trial.params) for trial in read_study(tmp_path).trials.values()}
+    assert frozenset({"method"}) in choices and frozenset({"adversary"}) not in choices
+    with pytest.raises(ValueError, match=r"reference or arm .* is excluded by 'adversary == \"free\"'"):
+        check_space(make().replace(excluded=('adversary == "free"',)))

@@ -105,7 +105,7 @@ def test_tpe_learns_from_results(make_spec: MakeSpec) -> None:
     counts: dict[str, int] = {}
     samplers: tuple[str, ...] = ("tpe", "random")
     for sampler in samplers:
-        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40, sampler=sampler))
+        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40))
         record = StudyRecord()
         for number in range(40):
             proposal = search_of(spec, 3).propose(record)
@@ -214,3 +214,64 @@ def test_the_cheapest_is_counted_in_operations_not_in_passes(make_spec: MakeSpec
     scale = Factor(name="view_scale_min", distribution=FloatDistribution(0.08, 0.5))
     spec = make_spec(factors=(encoders, scale), design=Search(trials=20, cheapest_of=8))
     assert [params["encoder"] for params in run_search(spec, 0, 8)].count("resnet_narrow") >= 7
+
+
+def test_the_region_of_interest_is_a_constraint_in_shares_of_its_bounds(make_spec: MakeSpec) -> None:
+    objectives = (Objective("val_clean", "maximize", at_least=100), Objective("train_pflop", "minimize", at_most=0.4))
+    record = StudyRecord(trials={"t0000": trial(0, PARAMS, metrics=RESULTS)})
+    (found,) = as_optuna_study(record, make_spec(objectives=objectives)).trials
+    assert sorted(found.constraints.values()) == pytest.approx([0.2, 0.25])
+    (found,) = as_optuna_study(record, make_spec()).trials
+    assert found.constraints == {}
+
+
+def test_the_search_concentrates_on_the_region(make_spec: MakeSpec) -> None:
+    """Quality and cost grow together, so that every configuration is on the front; a tenth of them is inside."""
+    bounds = (Objective("val_clean", "maximize", at_least=60), Objective("train_pflop", "minimize", at_most=70))
+    factors = (Factor(name="view_scale_min", distribution=FloatDistribution(0.0, 1.0)),)
+
+    def inside(objectives: tuple[Objective, ...]) -> int:
+        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40))
+        record, search = StudyRecord(), search_of(spec, seed=0)
+        for number in range(40):
+            proposal = search.propose(record)
+            assert proposal is not None
+            value = 100 * proposal.params["view_scale_min"]
+            metrics = {"val_clean": value, "train_pflop": value}
+            record.add(trial(number, proposal.params, metrics=metrics, sampler_attrs=proposal.sampler_attrs))
+        return sum(60 <= one.metrics["val_clean"] <= 70 for one in record.trials.values())
+
+    anywhere = inside((Objective("val_clean", "maximize"), Objective("train_pflop", "minimize")))
+    assert inside(bounds) >= 2 * anywhere > 0
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "gp"])
+def test_nothing_excluded_is_proposed(make_spec: MakeSpec, sampler: str) -> None:
+    excluded = ("num_views * epochs > 8", "adversary == 'none' and view_scale_min < 0.3")
+    spec = make_spec(design=Search(trials=25, sampler=sampler), excluded=excluded)
+    free = run_search(spec.replace(excluded=()), seed=1, num_trials=25)
+    proposed = run_search(spec, seed=1, num_trials=25)
+    assert len(proposed) == 25 and not any(spec.is_excluded(params) for params in proposed)
+    assert any(spec.is_excluded(params) for params in free)
+
+
+def test_a_small_rest_is_found_and_used_up(make_spec: MakeSpec) -> None:
+    """Two of 3,000 configurations are left."""
+    factors = (
+        Factor(name="epochs", distribution=IntDistribution(1, 1000)),
+        Factor(name="num_views", distribution=CategoricalDistribution([2, 4, 8])),
+    )
+    spec = make_spec(
+        factors=factors, design=Search(trials=5, sampler="random"), excluded=("epochs != 7 or num_views == 2",)
+    )
+    found = run_search(spec, seed=0, num_trials=5)
+    assert sorted(params["num_views"] for params in found) == [4, 8] and {params["epochs"] for params in found} == {7}
+
+
+def test_a_sequence_goes_on_behind_what_is_excluded(make_spec: MakeSpec) -> None:
+    factors = (Factor(name="view_scale_min", distribution=FloatDistribution(0.0, 1.0)),)
+    design = Search(trials=64, sampler="qmc")
+    spec = make_spec(factors=factors, design=design, excluded=("view_scale_min > 0.5",))
+    proposed = [params["view_scale_min"] for params in run_search(spec, seed=0, num_trials=64)]
+    whole = [params["view_scale_min"] for params in run_search(spec.replace(excluded=()), seed=0, num_trials=128)]
+    assert proposed == [value for value in whole if value <= 0.5][:64]

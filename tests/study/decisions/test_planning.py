@@ -3,17 +3,34 @@
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from driver import Driver, read_events, run_study, story
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from study.decisions.optuna_search import as_optuna_study
+from study.decisions.planning import end_of_search
 from study.record.configurations import configurations
-from study.record.journal import JOURNAL_NAME, Journal, read_study
-from study.spec import Budget, Confirmation, Constraint, Factor, Grid, MoAsha, RayAsha, Search, StudySpec
+from study.record.identity import require_same_study
+from study.record.journal import JOURNAL_NAME, Journal, StudyRecord, read_study
+from study.record.plateau import front_gain
+from study.spec import (
+    Budget,
+    Confirmation,
+    Constraint,
+    Factor,
+    Grid,
+    MoAsha,
+    Objective,
+    Plateau,
+    RayAsha,
+    Search,
+    StudySpec,
+)
+from study.trainable import trainable_of
 from trainables.trial_config import TrialConfig
 
 MakeSpec = Callable[..., StudySpec]
@@ -162,6 +179,132 @@ def test_optuna_knows_which_results_break_a_constraint(make_spec: MakeSpec, tmp_
     assert all(trial.values[2] <= 0.05 for trial in told.best_trials)
 
 
+# Exclusions.
+
+
+def test_a_grid_leaves_out_what_is_excluded_and_keeps_to_it(make_spec: MakeSpec, tmp_path: Path) -> None:
+    spec = make_spec(factors=FACTORS, design=Grid(), excluded=("num_views * epochs > 12",))
+    driver = run_study(tmp_path, spec, made_up=steady)
+    record = read_study(tmp_path)
+    run = {(trial.params["num_views"], trial.params["epochs"]) for trial in record.trials.values()}
+    assert run == {(2, 2), (2, 3), (2, 4), (4, 2), (4, 3)} and driver.engine.num_planned == 5 and record.ended
+    other = spec.replace(excluded=("num_views * epochs > 8",))
+    with pytest.raises(
+        ValueError, match=r"excluded\[0\]: 'num_views \* epochs > 12' there, 'num_views \* epochs > 8' now"
+    ):
+        require_same_study(tmp_path, other.model_dump(mode="json"), trainable_of(other.base), other.base)
+    with pytest.raises(ValueError, match="excluded: "):
+        none = spec.replace(excluded=())
+        require_same_study(tmp_path, none.model_dump(mode="json"), trainable_of(none.base), none.base)
+
+
+# Plateau.
+
+
+def moves_until_the_tenth(config: TrialConfig, milestone: int) -> dict[str, Any]:
+    """Quality and cost of a front that is found with the tenth epoch; further epochs only cost."""
+    numbers = {"milestone": milestone, "view_passes": milestone, "train_pflop": 1.0 + config.epochs}
+    return numbers | {"val_clean": 40.0 + min(config.epochs, 10), "val_pgd_8": 10.0, "val_n": 500}
+
+
+PLATEAU = Plateau(configurations=5, gain=0.02)
+
+
+def search_to_plateau(make_spec: MakeSpec, budget: Budget, trials: int = 60, **changes: Any) -> StudySpec:
+    factors = (Factor(name="epochs", distribution=IntDistribution(1, 60)),)
+    design = Search(trials=trials, sampler="random", budget=budget)
+    return make_spec(factors=factors, design=design, objectives=("val_clean", "train_pflop"), **changes)
+
+
+def test_a_search_ends_when_the_front_no_longer_moves(make_spec: MakeSpec, tmp_path: Path) -> None:
+    run_study(tmp_path / "all", search_to_plateau(make_spec, Budget()), made_up=moves_until_the_tenth)
+    assert len(read_study(tmp_path / "all").trials) == 60
+    spec = search_to_plateau(make_spec, Budget(plateau=PLATEAU))
+    driver = run_study(tmp_path / "ended", spec, made_up=moves_until_the_tenth)
+    record = read_study(tmp_path / "ended")
+    gain = front_gain(record)
+    assert (
+        gain is not None and gain.is_plateau and record.ended and driver.engine.num_planned == len(record.trials) < 60
+    )
+    end = end_of_search(record, spec.design.budget, "none")  # type: ignore[union-attr]
+    assert end == str(gain) and "no longer moves" in end
+    *but_one, _ = record.trials.values()
+    assert not front_gain(StudyRecord(spec=record.spec, trials={t.uid: t for t in but_one})).is_plateau  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_it_ends_at_the_same_configuration_after_a_kill(
+    make_spec: MakeSpec, tmp_path: Path, window: int | None
+) -> None:
+    spec = search_to_plateau(make_spec, Budget(plateau=PLATEAU), window=window)
+    driver = run_study(tmp_path / "whole", spec, made_up=moves_until_the_tenth)
+    whole = (tmp_path / "whole" / JOURNAL_NAME).read_bytes().splitlines(keepends=True)
+    for cut in (len(whole) // 3, len(whole) - 2):
+        (tmp_path / str(cut)).mkdir()
+        (tmp_path / str(cut) / JOURNAL_NAME).write_bytes(b"".join(whole[:cut]))
+        run_study(tmp_path / str(cut), spec, made_up=moves_until_the_tenth)
+        again = read_study(tmp_path / str(cut))
+        assert [t.params for t in again.trials.values()] == [t.params for t in driver.engine.record.trials.values()]
+
+
+@pytest.mark.parametrize(
+    "budget, trials",
+    [
+        (Budget(plateau=Plateau(configurations=5, gain=0.2)), 70),
+        (Budget(plateau=Plateau(configurations=5, gain=1e-6)), 60),
+        (Budget(plateau=Plateau(configurations=30, gain=0.02)), 60),
+        (Budget(), 60),
+    ],
+)
+def test_asking_for_more_goes_on(make_spec: MakeSpec, tmp_path: Path, budget: Budget, trials: int) -> None:
+    spec = search_to_plateau(make_spec, Budget(plateau=Plateau(configurations=5, gain=0.2)))
+    run_study(tmp_path, spec, made_up=moves_until_the_tenth)
+    ended_at = len(read_study(tmp_path).trials)
+    more = search_to_plateau(make_spec, budget, trials)
+    plain = more.model_dump(mode="json")
+    require_same_study(tmp_path, plain, trainable_of(more.base), more.base)
+    journal = Journal(tmp_path)
+    journal.write("resumed", spec=plain, environment={})
+    journal.close()
+    run_study(tmp_path, more, made_up=moves_until_the_tenth)
+    record = read_study(tmp_path)
+    assert ended_at < len(record.trials) and record.ended
+    if trials == 70:
+        assert ended_at + PLATEAU.configurations <= len(record.trials) < 70, "judged anew, and ended anew"
+
+
+@pytest.mark.parametrize(
+    "plateau", [Plateau(configurations=4, gain=0.02), Plateau(configurations=5, gain=0.03)], ids=["fewer", "more gain"]
+)
+def test_ending_earlier_than_before_is_another_study(make_spec: MakeSpec, tmp_path: Path, plateau: Plateau) -> None:
+    run_study(tmp_path, search_to_plateau(make_spec, Budget(plateau=PLATEAU), 6), made_up=moves_until_the_tenth)
+    other = search_to_plateau(make_spec, Budget(plateau=plateau), 6)
+    with pytest.raises(ValueError, match=r"design\.budget\.plateau"):
+        require_same_study(tmp_path, other.model_dump(mode="json"), trainable_of(other.base), other.base)
+
+
+# Region of interest.
+
+
+def test_a_region_may_change_between_starts(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """It changes what is proposed and recommended from then on, and nothing that was measured."""
+    spec = make_spec(design=Search(trials=6))
+    run_study(tmp_path, spec, made_up=steady)
+
+    def resumed(**changes: Any) -> StudySpec:
+        return spec.replace(objectives=(replace(spec.objectives[0], **changes), *spec.objectives[1:]))
+
+    for other in (resumed(at_least=60), resumed()):
+        require_same_study(tmp_path, other.model_dump(mode="json"), trainable_of(other.base), other.base)
+        journal = Journal(tmp_path)
+        journal.write("resumed", spec=other.model_dump(mode="json"), environment={})
+        journal.close()
+        assert read_study(tmp_path).spec["objectives"][0]["at_least"] == other.objectives[0].at_least
+    plain = resumed(direction="minimize").model_dump(mode="json")
+    with pytest.raises(ValueError, match=r"objectives\[0\]\.direction"):
+        require_same_study(tmp_path, plain, trainable_of(spec.base), spec.base)
+
+
 # Confirmation.
 
 
@@ -205,6 +348,20 @@ def test_confirmations_leave_out_what_cannot_be_trusted(make_spec: MakeSpec, tmp
     run_study(tmp_path, spec, made_up=best_is_broken)
     confirmed = [trial for trial in read_study(tmp_path).trials.values() if trial.purpose == "confirmation"]
     assert len(confirmed) == 4 and all(trial.params["num_views"] != 8 for trial in confirmed)
+
+
+def test_confirmations_are_spent_inside_the_region(make_spec: MakeSpec, tmp_path: Path) -> None:
+    objectives = (
+        Objective("val_clean", "maximize", at_least=60),
+        Objective("val_pgd_8", "maximize"),
+        Objective("train_pflop", "minimize"),
+    )
+    spec = make_spec(factors=FACTORS, design=Grid(), confirmation=Confirmation(runs=4, settings={}))
+    for place, region, views in (("everywhere", spec.objectives, {2, 4, 8}), ("inside", objectives, {8})):
+        run_study(tmp_path / place, spec.replace(objectives=region), made_up=steady)
+        trials = read_study(tmp_path / place).trials.values()
+        confirmed = [trial.params["num_views"] for trial in trials if trial.purpose == "confirmation"]
+        assert confirmed and set(confirmed) <= views and (place == "inside" or min(confirmed) < 8)
 
 
 # Audits.

@@ -20,7 +20,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from rich.console import Console
 
 from study.display.progress import ProgressDisplay
-from study.spec import Factor, Search
+from study.spec import Budget, Factor, Objective, Plateau, Search
 
 MakeSpec = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[3]
@@ -68,6 +68,11 @@ class Terminal:
         """All that can be scrolled back to, without what is empty at the end."""
         above = ["".join(line[x].data for x in range(WIDTH)).rstrip() for line in self._screen.history.top]
         return "\n".join([*above, *(line.rstrip() for line in self._screen.display)]).rstrip().splitlines()
+
+
+def equally_good(config: Any, milestone: int) -> dict[str, Any]:
+    numbers = {"milestone": milestone, "view_passes": milestone, "val_pgd_8": 1.0, "val_n": 500}
+    return numbers | {"val_clean": 70.0, "train_pflop": 1.0}
 
 
 @pytest.fixture
@@ -145,6 +150,25 @@ def test_the_summary_counts_what_is_unfinished_and_names_the_front(driver: Drive
         "On the front: t0000, t0001, t0002, t0003, t0004, t0005, t0006, t0007, t0008,",
         "t0009 and 2 more",
     ]
+
+
+def test_the_summary_says_what_is_inside_and_why_the_search_ended(make_spec: MakeSpec, tmp_path: Path) -> None:
+    budget = Budget(plateau=Plateau(configurations=4, gain=0.01))
+    design = Search(trials=20, sampler="random", budget=budget)
+    factors = (Factor(name="num_views", distribution=IntDistribution(2, 32)),)
+    lines = {}
+    for bound in (60, 99):
+        objectives = (Objective("val_clean", "maximize", at_least=bound), Objective("train_pflop", "minimize"))
+        spec = make_spec(factors=factors, design=design, objectives=objectives)
+        driver = Driver(tmp_path / str(bound), spec, made_up=equally_good)
+        driver.run()
+        display, written = displayed(driver)
+        display.print_summary()
+        lines[bound] = " ".join(written.getvalue().split())
+    assert "5 of 20 configs: front: hypervolume +0% over the last 4 complete configurations; it no longer" in lines[60]
+    assert "Of these inside val_clean >= 60: t0000" in lines[60]
+    assert "20 trials" not in lines[60] and "Of these inside val_clean >= 99: none; nearest t0000" in lines[99]
+    assert "Front: nothing on it before the last 4 complete configurations" in lines[99]
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from study.spec import Budget, Confirmation, Factor, Grid, MoAsha, Objective, RayAsha, Search, StudySpec
-from study.spec.choices import check_space, draw, enumerate_grid
+from study.spec import Budget, Comparison, Confirmation, Factor, Grid, MoAsha, Objective, RayAsha, Search, StudySpec
+from study.spec.choices import check_space, draw, enumerate_grid, share_excluded, whole_grid
 from study.spec.load_space import load_space
 from study.trainable import trainable_of
 from trainables.presets import PRESETS
@@ -170,3 +170,60 @@ def test_fixing_the_condition_of_another_factor_leaves_a_possible_space(adversar
     """As ``--set adversary=...`` on the shipped space: its references have ``replays`` only where they are active."""
     shipped = load_space(SPACES[[path.stem for path in SPACES].index("crops_vs_epochs")])
     check_space(shipped.with_preset("laptop").with_settings({"adversary": adversary}))
+
+
+def test_a_grid_has_nothing_that_is_excluded(make_spec: MakeSpec) -> None:
+    spec = make_spec(factors=make_spec().factors[:4], design=Grid(), excluded=("num_views * epochs > 8",))
+    grid = enumerate_grid(spec)
+    assert {(params["num_views"], params["epochs"]) for params in grid} == {
+        (2, 1),
+        (2, 2),
+        (2, 3),
+        (4, 1),
+        (4, 2),
+        (8, 1),
+    }
+    assert len(whole_grid(spec)) == 27 and len(grid) == 18 and share_excluded(spec) == 9 / 27
+
+
+def test_an_impossible_combination_may_be_excluded(make_spec: MakeSpec) -> None:
+    factors = (
+        Factor(name="method", distribution=CategoricalDistribution(["emp_ssl", "simclr"])),
+        Factor(name="num_views", distribution=CategoricalDistribution([2, 4])),
+    )
+    with pytest.raises(ValueError, match="impossible config"):
+        check_space(make_spec(factors=factors))
+    check_space(make_spec(factors=factors, excluded=("method == 'simclr' and num_views != 2",)))
+
+
+@pytest.mark.parametrize("design", [Grid(), Search(trials=3)])
+def test_a_space_of_which_everything_is_excluded_is_refused(make_spec: MakeSpec, design: Grid | Search) -> None:
+    spec = make_spec(factors=make_spec().factors[:4], design=design, excluded=("num_views > 2", "epochs >= 1"))
+    with pytest.raises(ValueError, match="everything in the space is excluded: num_views > 2 or epochs >= 1"):
+        check_space(spec)
+    check_space(spec.replace(excluded=spec.excluded[:1]))
+
+
+def test_the_share_that_is_excluded_of_a_search_is_an_estimate(make_spec: MakeSpec) -> None:
+    factors = (
+        Factor(name="view_scale_min", distribution=FloatDistribution(0.01, 1.0, log=True)),
+        Factor(name="epochs", distribution=IntDistribution(1, 9, step=2)),
+    )
+    spec = make_spec(factors=factors, excluded=("view_scale_min > 0.1",))
+    assert share_excluded(spec) == pytest.approx(0.5, abs=0.05)
+    assert share_excluded(spec.replace(excluded=("epochs == 3",))) == pytest.approx(0.2, abs=0.1)
+    assert share_excluded(spec.replace(excluded=("epochs % 2 == 0",))) == 0
+
+
+def test_a_reference_or_an_arm_must_not_be_excluded(make_spec: MakeSpec) -> None:
+    params = {"num_views": 8, "epochs": 2, "adversary": "none", "view_scale_min": 0.2}
+    arms = Comparison(arms={"few": {"num_views": 2}, "many": {"num_views": 8}}, given=dict(list(params.items())[1:]))
+    for changes in ({"references": (params,)}, {"compares": arms}):
+        check_space(make_spec(**changes))
+        with pytest.raises(ValueError, match=r"reference or arm \{.*8.*\} is excluded by 'num_views \* epochs > 8'"):
+            check_space(make_spec(**changes, excluded=("num_views * epochs > 8",)))
+
+
+def test_what_cannot_be_computed_is_refused_before_anything_runs(make_spec: MakeSpec) -> None:
+    with pytest.raises(ValueError, match="'method / 2 > 1' cannot be computed where method='emp_ssl'"):
+        check_space(make_spec(excluded=("method / 2 > 1",)))
