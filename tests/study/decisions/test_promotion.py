@@ -68,10 +68,18 @@ class Definition:
         self.audited: set[str] = set()
         self.reports: dict[tuple[str, int], list[float | None]] = {}
 
-    def best(self, milestone: int) -> list[str]:
+    def order(self, milestone: int) -> list[str]:
         rung = sorted(self.rungs[milestone].items())  # equally good ones by their numbers
         order = rank_by_definition(np.array([values for _, values in rung]), [True, True])
-        return [rung[index][0] for index in order[: len(order) // self.eta]]
+        return [rung[index][0] for index in order]
+
+    def best(self, milestone: int) -> list[str]:
+        order = self.order(milestone)
+        return order[: len(order) // self.eta]
+
+    def standing(self, uid: str, milestone: int) -> str:
+        order = self.order(milestone)
+        return f"place {order.index(uid) + 1} of {len(order)}"
 
     def promotable(self, also: str | None = None, at: int = 0) -> str | None:
         waiting = self.paused | ({also: at} if also is not None else {})
@@ -95,6 +103,7 @@ class Definition:
                 self.paused[uid] = self.pausing.pop(uid)
             case "promoted" if not event.get("to_end"):
                 assert uid == self.promotable() and self.paused[uid] == event["milestone"]
+                assert event["reason"] == self.standing(uid, event["milestone"])
                 del self.paused[uid]
             case "promoted":
                 del self.paused[uid]
@@ -113,6 +122,7 @@ class Definition:
         else:
             self.rungs.setdefault(milestone, {})[uid] = [float(value) for value in values if value is not None]
             goes_on = self.promotable(uid, milestone) == uid
+            assert self.standing(uid, milestone) in reason
             expected = {"continue"} if goes_on else {"pause", "audit"}
         assert decision in ({"continue"} if reason.startswith("reference") else expected)
         if decision == "pause":
