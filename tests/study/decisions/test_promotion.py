@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from driver import NUM_TRAIN_IMAGES, Driver, MakeUp, made_up_numbers, read_events, run_study, story
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState
 from test_moasha import rank_by_definition
 
 from study.checks.journal_checks import order_disagreements
 from study.checks.projection_checks import optuna_disagreements
 from study.checks.promotion_checks import promotion_disagreements
 from study.decisions.engine import StudyEngine
+from study.decisions.optuna_search import as_optuna_study
 from study.decisions.planning import is_spent
 from study.record.configurations import configurations, spent
 from study.record.front import front_of
@@ -146,8 +148,9 @@ def test_promotions_are_those_of_the_definition(
     counts: Counter[str] = Counter()
     for order_seed in ORDERS:
         study_dir = tmp_path / str(order_seed)
-        spec = pausing(eta=eta, audit=0.5 * (order_seed % 2), references=(REFERENCE,) if order_seed % 3 == 0 else ())
-        run_study(study_dir, spec, concurrency=1 + order_seed % 4, order_seed=order_seed, made_up=made_up)
+        references = (REFERENCE,) if order_seed % 3 == 0 else ()
+        spec = pausing(eta=eta, audit=0.5 * (order_seed % 2), references=references)
+        run_study(study_dir, spec, concurrency=1 + order_seed % 4, seed=order_seed, made_up=made_up)
         definition = check_against_definition(study_dir, eta)
         assert definition.promotable() is None, "at the end nothing that may go on is left"
         record = read_study(study_dir)
@@ -340,6 +343,10 @@ def test_a_paused_trial_is_on_no_front_and_shows_its_reports(pausing: Callable[.
     for trial in paused:
         assert trial.reports and trial.metrics == {} and trial.reason == trial.decisions[-1]["reason"]
         assert frame.loc[trial.uid, "state"] == "paused" and frame.loc[trial.uid].isna()["val_clean"]
+    told = {trial.user_attrs["uid"]: trial for trial in as_optuna_study(record, pausing()).trials}
+    for trial in paused:
+        assert told[trial.uid].state == TrialState.PRUNED and told[trial.uid].values is None
+        assert told[trial.uid].user_attrs["last_report"] == trial.reports[-1]
 
 
 def test_what_is_trained_once_more_is_spent_twice_and_counts_once(
