@@ -21,6 +21,7 @@ def running_note(status: StudyStatus) -> Markup:
         "page/templates/running_note.html",
         time=utc_text(status.now),
         ended=len(status.record.with_state(*FINISHED)),
+        paused=len(status.record.with_state("paused")),
         waiting=len(status.record.with_state("proposed")),
         named=[_named(trial) for trial in trials[:MAX_NAMED]],
         more=len(trials) - MAX_NAMED,

@@ -22,7 +22,8 @@ class Rungs(Part):
             ``eta`` times the previous.
         eta: reduction factor.
         audit: share of the trials due to be stopped, or paused, that are run to the end instead, so that the report
-            can estimate how often that costs a member of the front.
+            can estimate how often that costs a member of the front. Of the paused ones some would have been promoted
+            later, so that there the estimate is too high.
 
     Attributes:
         rule: the function that makes the rule, as ``module:name``; '' of a rule that ``pauses``.

@@ -52,7 +52,8 @@ class StudySpec(Part):
         seeds: offsets added to the study's seed; each config is run with each of them. With early stopping, rungs
             decide only about the first seed; the others start once it has completed, and run to the end.
         window: None, or how many trials may be under way at once without being learned from: every decision then
-            depends on trials numbered at least ``window`` lower, in whatever order trials end. A proposal for which
+            depends on trials numbered at least ``window`` lower, in whatever order trials end; a promotion of a paused
+            trial takes a number, too. A proposal for which
             these do not suffice waits for the next trial by number, and so on.
         smallest_difference: the smallest difference of interest in the objective that the study is mainly about; below
             it, the answer is 'equal'. None: 1 percentage point, or 1% of the values that are no percentages.

@@ -1,5 +1,6 @@
 """Paused trials in all that follows from a journal: checks, status, the terminal, MLflow, the report, the options."""
 
+import dataclasses
 import io
 import random
 import re
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from reports.build import build_report
 from reports.effects.learning_curves import curves_info
+from reports.page.running import running_note
 from study.checks.journal_checks import order_disagreements
 from study.checks.projection_checks import mlflow_disagreements
 from study.checks.promotion_checks import paused_without_checkpoint, promotion_disagreements
@@ -246,3 +248,9 @@ def test_the_option_stopping_chooses_to_stop_or_to_pause(tmp_path: Path) -> None
         options("--space", space, "--finish-paused")
     spec = options("--space", space, "--stopping", "pausing")
     assert type(StudySpec.recorded(spec.model_dump(mode="json")).stopping) is PausingMoAsha
+
+
+def test_the_page_of_a_running_study_counts_paused_trials(study_dir: Path, record: StudyRecord) -> None:
+    status = dataclasses.replace(read_status(study_dir), is_driven=True)
+    num_paused, num_complete = len(record.with_state("paused")), len(record.with_state("complete"))
+    assert f"{num_complete} have ended, {num_paused} are paused, 0 wait;" in running_note(status)

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from driver import NUM_TRAIN_IMAGES, Driver, MakeUp, made_up_numbers, read_events, run_study, story
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState
 from test_moasha import rank_by_definition
 
 from study.checks.journal_checks import order_disagreements
 from study.checks.projection_checks import optuna_disagreements
 from study.checks.promotion_checks import promotion_disagreements
 from study.decisions.engine import StudyEngine
+from study.decisions.optuna_search import as_optuna_study
 from study.decisions.planning import is_spent
 from study.record.configurations import configurations, spent
 from study.record.front import front_of
@@ -68,10 +70,18 @@ class Definition:
         self.audited: set[str] = set()
         self.reports: dict[tuple[str, int], list[float | None]] = {}
 
-    def best(self, milestone: int) -> list[str]:
+    def order(self, milestone: int) -> list[str]:
         rung = sorted(self.rungs[milestone].items())  # equally good ones by their numbers
         order = rank_by_definition(np.array([values for _, values in rung]), [True, True])
-        return [rung[index][0] for index in order[: len(order) // self.eta]]
+        return [rung[index][0] for index in order]
+
+    def best(self, milestone: int) -> list[str]:
+        order = self.order(milestone)
+        return order[: len(order) // self.eta]
+
+    def standing(self, uid: str, milestone: int) -> str:
+        order = self.order(milestone)
+        return f"place {order.index(uid) + 1} of {len(order)}"
 
     def promotable(self, also: str | None = None, at: int = 0) -> str | None:
         waiting = self.paused | ({also: at} if also is not None else {})
@@ -95,6 +105,7 @@ class Definition:
                 self.paused[uid] = self.pausing.pop(uid)
             case "promoted" if not event.get("to_end"):
                 assert uid == self.promotable() and self.paused[uid] == event["milestone"]
+                assert event["reason"] == self.standing(uid, event["milestone"])
                 del self.paused[uid]
             case "promoted":
                 del self.paused[uid]
@@ -113,6 +124,7 @@ class Definition:
         else:
             self.rungs.setdefault(milestone, {})[uid] = [float(value) for value in values if value is not None]
             goes_on = self.promotable(uid, milestone) == uid
+            assert self.standing(uid, milestone) in reason
             expected = {"continue"} if goes_on else {"pause", "audit"}
         assert decision in ({"continue"} if reason.startswith("reference") else expected)
         if decision == "pause":
@@ -136,8 +148,9 @@ def test_promotions_are_those_of_the_definition(
     counts: Counter[str] = Counter()
     for order_seed in ORDERS:
         study_dir = tmp_path / str(order_seed)
-        spec = pausing(eta=eta, audit=0.5 * (order_seed % 2), references=(REFERENCE,) if order_seed % 3 == 0 else ())
-        run_study(study_dir, spec, concurrency=1 + order_seed % 4, order_seed=order_seed, made_up=made_up)
+        references = (REFERENCE,) if order_seed % 3 == 0 else ()
+        spec = pausing(eta=eta, audit=0.5 * (order_seed % 2), references=references)
+        run_study(study_dir, spec, concurrency=1 + order_seed % 4, seed=order_seed, made_up=made_up)
         definition = check_against_definition(study_dir, eta)
         assert definition.promotable() is None, "at the end nothing that may go on is left"
         record = read_study(study_dir)
@@ -330,6 +343,10 @@ def test_a_paused_trial_is_on_no_front_and_shows_its_reports(pausing: Callable[.
     for trial in paused:
         assert trial.reports and trial.metrics == {} and trial.reason == trial.decisions[-1]["reason"]
         assert frame.loc[trial.uid, "state"] == "paused" and frame.loc[trial.uid].isna()["val_clean"]
+    told = {trial.user_attrs["uid"]: trial for trial in as_optuna_study(record, pausing()).trials}
+    for trial in paused:
+        assert told[trial.uid].state == TrialState.PRUNED and told[trial.uid].values is None
+        assert told[trial.uid].user_attrs["last_report"] == trial.reports[-1]
 
 
 def test_what_is_trained_once_more_is_spent_twice_and_counts_once(

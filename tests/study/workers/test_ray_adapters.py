@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 
 from study.decisions.engine import StudyEngine
 from study.record.journal import Journal
-from study.spec import Search, StudySpec
+from study.spec import PausingMoAsha, Search, StudySpec
 from study.workers.ray_adapters import MAX_WORKER_DEATHS, EngineScheduler, EngineSearcher
 
 MakeSpec = Callable[..., StudySpec]
@@ -167,3 +167,33 @@ def test_the_end_of_the_study(make_tune: Callable[[int], Tune]) -> None:
         assert tune.start()[1] is None, "no more at a time than can run"
         tune.searcher.on_trial_complete(trial, final())
     assert tune.start()[1] == EngineSearcher.FINISHED
+
+
+def test_a_paused_trial_frees_its_place_keeps_its_checkpoint_and_comes_again(
+    make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    """Also where its worker has died since the decision: then, too, it is paused and not run again at once."""
+    stopping = PausingMoAsha(first_rung=2, eta=2)
+    tune = Tune(tmp_path, make_spec(design=Search(trials=3, sampler="random"), stopping=stopping), 1)
+
+    def report(trial_id: str, uid: str, clean: float, *, dies: bool = False) -> None:
+        metrics = {"milestone": 2000, "view_passes": 2000, "val_clean": clean, "val_pgd_8": clean}
+        result = {"kind": "interim", "report": json.dumps(metrics)}
+        answer = tune.scheduler.on_trial_result(None, SimpleNamespace(config={"uid": uid}), result)
+        assert answer == EngineScheduler.STOP and tune.start()[1] is None
+        if dies:
+            tune.searcher.on_trial_complete(trial_id, error=True)
+        else:
+            tune.searcher.on_trial_complete(trial_id, result)
+        assert tune.state(uid) == "paused" and tune.ended == []
+
+    trial, suggested = tune.start()
+    assert suggested == {"uid": "t0000"}
+    report(trial, "t0000", 50.0, dies=True)
+    trial, suggested = tune.start()
+    assert suggested == {"uid": "t0001"}
+    report(trial, "t0001", 40.0)
+    trial, suggested = tune.start()
+    assert suggested == {"uid": "t0000"} and tune.attempts("t0000") == 2
+    tune.searcher.on_trial_complete(trial, final())
+    assert (tune.state("t0000"), tune.ended) == ("complete", ["t0000"])
