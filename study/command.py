@@ -18,6 +18,7 @@ from study.record.environment import describe_environment
 from study.record.identity import continued, require_same_study
 from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal, StudyRecord, read_study
 from study.record.metrics import merged
+from study.record.region import region_in
 from study.record.trial_folder import has_checkpoint
 from study.spec import Ablation, Grid, StudySpec
 from study.spec.choices import check_space, extreme_configs, share_excluded, whole_grid
@@ -148,6 +149,10 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
 
     make_folder(prepared.study_dir)
     journal = _open_journal(prepared, console)
+    regions = [region_in(spec.get("objectives", [])) for spec in (journal.record.spec, prepared.recorded)]
+    if not journal.is_new and regions[0] != regions[1]:
+        # Another region of interest: also a study of which nothing is left to run is decided and reported on by it.
+        journal.write("resumed", spec=prepared.recorded, environment=describe_environment())
     scale = prepared.trainable.scale(prepared.data)
     engine = StudyEngine(
         journal,
