@@ -130,11 +130,13 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", required=True, help="of HPOBench: credit_g, phoneme, ...")
     parser.add_argument("--samplers", nargs="+", default=["tpe", "random"])
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=100)
     options = parser.parse_args()
     lines = options.runs.read_text().splitlines() if options.runs.is_file() else []
     runs = {(run["table"], run["sampler"], run["seed"]): run for run in map(json.loads, lines)}
-    keys = [(t, s, seed) for seed in range(options.seeds) for t in options.tables for s in options.samplers]
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    keys = [(table, sampler, seed) for seed in seeds for table in options.tables for sampler in options.samplers]
     for key in keys:
         if key not in runs:
             line = json.dumps(whole_search(*key, trials=options.trials))

@@ -47,10 +47,11 @@ class StudyResult:
         """The configurations on the Pareto front, with one objective the best: what a reader asks of them first.
 
         Columns: ``uid``, the factors, the means of the objectives and of their twins on the other split, ``num_seeds``,
-        ``front_probability``; ``configurations`` has all.
+        ``front_probability`` and, if the study has a region of interest, ``is_inside``; ``configurations`` has all.
         """
         measured = [name for one in self.table.objectives for name in (one.name, one.twin)]
         names = ["uid", *self.table.factors, *measured, "num_seeds", "front_probability"]
+        names += ["is_inside"] if self.table.region else []
         frame = self.configurations
         return frame.loc[frame["on_front"], [name for name in names if name in frame]].reset_index(drop=True)
 

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from study.display.announcement import announcement
 from study.files import make_folder
 from study.record.answer import ANSWER_WIDTH, read_answer
 from study.record.environment import describe_environment
 from study.record.identity import continued, require_same_study
 from study.record.journal import FINISHED, JOURNAL_NAME, Event, Journal, StudyRecord, read_study
 from study.record.metrics import merged
+from study.record.region import region_in
 from study.record.trial_folder import has_checkpoint
-from study.spec import Ablation, Grid, StudySpec
-from study.spec.choices import check_space, extreme_configs, share_excluded, whole_grid
+from study.spec import StudySpec
+from study.spec.choices import check_space, extreme_configs
 from study.spec.ineffective import ineffective_factor
 from study.spec.options import StudyCommand, requested_spec
 from study.tracking.stores import opening_command, requested_uri, tracking_uri, without_password
@@ -84,7 +86,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     _require_effective(spec, study_dir, console)
     uri, source = requested_uri(command.tracking_uri, command.output)
     spec = continued(spec, study_dir)
-    say(console, _announcement(spec, trainable))
+    say(console, announcement(spec, trainable))
     if source:
         say(console, f"MLflow: {without_password(uri)} (from {source})")
     data = _load_with_progress(spec, trainable, console)
@@ -148,6 +150,10 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
 
     make_folder(prepared.study_dir)
     journal = _open_journal(prepared, console)
+    regions = [region_in(spec.get("objectives", [])) for spec in (journal.record.spec, prepared.recorded)]
+    if not journal.is_new and regions[0] != regions[1]:
+        # Another region of interest: also a study of which nothing is left to run is decided and reported on by it.
+        journal.write("resumed", spec=prepared.recorded, environment=describe_environment())
     scale = prepared.trainable.scale(prepared.data)
     engine = StudyEngine(
         journal,
@@ -248,25 +254,6 @@ def _print_answer(console: Console, answer: str) -> None:
 
 def _warn_of_report(console: Console, problem: str) -> None:
     say(console, f"warning: the report was not refreshed, the study goes on: {problem}")
-
-
-def _announcement(spec: StudySpec, trainable: Trainable) -> str:
-    what = trainable.describe(spec.base) or trainable.path
-    others = [name for name in trainable.presets if name != spec.preset]
-    also = f" (also: {', '.join(f'--preset {name}' for name in others)})" if others else ""
-    first = f"Preset {spec.preset}: {what}{also}" if spec.preset else f"Study {spec.name}: {what}"
-    return f"{first}\n{_exclusions(spec)}" if spec.excluded else first
-
-
-def _exclusions(spec: StudySpec) -> str:
-    """What is excluded, and how much of the space that is."""
-    conditions = " or ".join(spec.excluded)
-    if isinstance(spec.design, Grid):
-        total = len(whole_grid(spec))
-        return f"Excluded: {conditions} ({round(total * share_excluded(spec))} of {total} combinations)"
-    if isinstance(spec.design, Ablation):
-        return f"Excluded: {conditions}"
-    return f"Excluded: {conditions} (about {share_excluded(spec):.0%} of the space)"
 
 
 def _load_with_progress(spec: StudySpec, trainable: Trainable, console: Console) -> Any:

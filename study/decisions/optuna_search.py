@@ -7,6 +7,7 @@ proposal. There is no search state that a crash could lose: after a restart the 
 import copy
 import importlib
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -173,7 +174,7 @@ def _as_optuna_trial(configuration: Configuration, spec: StudySpec) -> FrozenTri
             is_usable = configuration.is_trustworthy and len(finite) == len(means)
             state, values = (TrialState.COMPLETE, finite) if is_usable else (TrialState.FAIL, None)
             constraints = configuration.excess([(c.name, c.at_most) for c in spec.constraints])
-            constraints |= _misses(configuration, spec)
+            constraints |= _misses({o.name: configuration.mean(o.name) for o in spec.objectives}, spec)
         case "stopped" | "paused":
             # No values: those of a truncated trial must not pass for a result. The last report is kept for the reader.
             state = TrialState.PRUNED
@@ -191,17 +192,22 @@ def _as_optuna_trial(configuration: Configuration, spec: StudySpec) -> FrozenTri
     )
 
 
-def _misses(configuration: Configuration, spec: StudySpec) -> dict[str, float]:
+def _misses(means: Mapping[str, float | None], spec: StudySpec) -> dict[str, float]:
     """By what share of its bound each objective misses the region of interest, which samplers take as constraints."""
     region = region_in([objective.__dict__ for objective in spec.objectives])
-    means = {bound.name: configuration.mean(bound.name) for bound in region.bounds}
     return {f"region {name}": miss for name, miss in region.misses(means).items()}
 
 
 def _from_prior(prior: PriorTrial, spec: StudySpec) -> FrozenTrial:
     params = dict(prior.params)
-    distributions = _distributions(params, spec)
-    return create_trial(state=TrialState.COMPLETE, values=prior.values, params=params, distributions=distributions)
+    values = dict(zip((objective.name for objective in spec.objectives), prior.values, strict=True))
+    return create_trial(
+        state=TrialState.COMPLETE,
+        values=prior.values,
+        params=params,
+        distributions=_distributions(params, spec),
+        constraints=_misses(values, spec) or None,
+    )
 
 
 def _distributions(params: Params, spec: StudySpec) -> dict[str, optuna.distributions.BaseDistribution]:

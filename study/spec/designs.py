@@ -20,7 +20,7 @@ class Plateau(Part):
         gain: the share of the front's hypervolume that they must have added for the search to go on.
     """
 
-    configurations: int = Field(20, ge=1)
+    configurations: int = Field(30, ge=1)
     gain: float = Field(0.01, gt=0, lt=1)
 
 

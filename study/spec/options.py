@@ -96,7 +96,7 @@ def study_parser() -> argparse.ArgumentParser:
         nargs="*",
         type=float,
         metavar="N",
-        help="no further configs once the last N (20) complete ones added less than a share (second number, 0.01) to "
+        help="no further configs once the last N (30) complete ones added less than a share (second number, 0.01) to "
         "the front's hypervolume; 0: never",
     )
     for bound, direction in (("least", "maximized"), ("most", "minimized")):

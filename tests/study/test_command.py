@@ -8,23 +8,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from driver import run_study as run_driver
+from optuna.distributions import IntDistribution
 from torchvision import datasets
 
 from study.command import prepare, run, start
 from study.decisions.engine import StudyEngine
 from study.display.live_report import ReportProcess
-from study.record.journal import JOURNAL_NAME, Journal
+from study.record.journal import JOURNAL_NAME, Journal, read_study
 from study.run import main
-from study.spec import Budget, MoAsha, NoStopping, Plateau, RayAsha, Search
+from study.spec import Budget, Factor, MoAsha, NoStopping, Plateau, RayAsha, Search, StudySpec
 from study.spec.options import StudyCommand, requested_spec, study_parser
 from study.workers.launch import Resources
 from trainables.data.datasets import TrialData, load_data
+from trainables.trial_config import TrialConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "search_spaces" / "crops_vs_epochs.py"
 Refuse = Callable[..., str]
+MakeSpec = Callable[..., StudySpec]
 
 
 @pytest.fixture
@@ -469,3 +475,37 @@ def test_a_dry_run_says_what_would_run_and_what_is_left_out(tmp_path: Path, caps
     assert main([*arguments, "--trials", "7"]) == 0
     assert "% of the space)" in capsys.readouterr().out
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_another_region_is_taken_even_if_nothing_is_left_to_run(tmp_path: Path, make_spec: MakeSpec) -> None:
+    """The journal then holds it, so that the report goes by it; and a search that had found all goes on for it."""
+    from rich.console import Console
+
+    factors = (Factor(name="epochs", distribution=IntDistribution(1, 60)),)
+    budget = Budget(plateau=Plateau(configurations=4, gain=0.01))
+    for name, design in (("done", Search(trials=3)), ("plateau", Search(trials=9, sampler="random", budget=budget))):
+        space = make_spec(name=name, factors=factors, design=design)
+        command = StudyCommand(space=space, preset="", set=[], budget=[], output=tmp_path)
+        prepared = prepare(command, Console(quiet=True))
+        journal = Journal(prepared.study_dir)
+        journal.write("created", study=name, spec=prepared.recorded, environment={})
+        journal.close()
+        run_driver(prepared.study_dir, prepared.spec, made_up=equal)
+        before = read_study(prepared.study_dir)
+        assert before.ended and len(before.trials) == (3 if name == "done" else 5)
+        again = prepare(replace(command, at_least=["val_clean=99"]), Console(quiet=True))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("study.command._available_resources", lambda *arguments: SimpleNamespace(describe=dict))
+            study = start(again, Console(quiet=True))
+        assert (study.resources is None) == (study.engine.next_assignment() is None) == (name == "done")
+        study.engine.journal.close()
+        after = read_study(prepared.study_dir)
+        assert after.spec["objectives"][0]["at_least"] == 99 and len(after.environments) > len(before.environments)
+        if name == "done":
+            start(again, Console(quiet=True)).engine.journal.close()
+            assert len(read_study(prepared.study_dir).environments) == len(after.environments), "it is the same now"
+
+
+def equal(config: TrialConfig, milestone: int) -> dict[str, Any]:
+    numbers = {"milestone": milestone, "view_passes": milestone, "val_pgd_8": 1.0, "val_n": 500}
+    return numbers | {"val_clean": 70.0, "train_pflop": 1.0}

@@ -13,7 +13,7 @@ from study.decisions.planning import search_of
 from study.decisions.samplers.genetic import nsga2, nsga3
 from study.decisions.samplers.start import NUM_STARTUP_TRIALS
 from study.record.journal import State, StudyRecord, TrialRecord
-from study.spec import SAMPLERS, Factor, Objective, Params, Search, StudySpec
+from study.spec import SAMPLERS, Factor, Objective, Params, PriorTrial, Search, StudySpec
 
 MakeSpec = Callable[..., StudySpec]
 RESULTS = {"train_pflop": 0.5, "val_clean": 80.0, "val_pgd_8": 30.0, "test_clean": 79.0}
@@ -227,6 +227,10 @@ def test_the_region_of_interest_is_a_constraint_in_shares_of_its_bounds(make_spe
     assert sorted(found.constraints.values()) == pytest.approx([0.2, 0.25])
     (found,) = as_optuna_study(record, make_spec()).trials
     assert found.constraints == {}
+    warm = make_spec(objectives=objectives, warm_start=(PriorTrial(PARAMS, (120.0, 0.5)),))
+    prior, own = as_optuna_study(record, warm).trials
+    assert list(prior.constraints) == list(own.constraints)
+    assert sorted(prior.constraints.values()) == pytest.approx([-0.2, 0.25])
 
 
 def test_the_search_concentrates_on_the_region(make_spec: MakeSpec) -> None:
