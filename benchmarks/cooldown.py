@@ -218,7 +218,7 @@ def main() -> int:
         return 0
     found = []
     for data in which:
-        cooldown = {"schedule": "cooldown", "epochs": 2, "train_images": 300, "eval_samples": 50, "probe": "central"}
+        cooldown = {"schedule": "cooldown", "epochs": 2, "train_images": 200, "eval_samples": 20, "probe": "central"}
         loaded = load_data(data_config(data, options.data_root, **cooldown))
         for recipe, changes in RECIPES.items():
             with tempfile.TemporaryDirectory() as folder:
