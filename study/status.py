@@ -20,6 +20,7 @@ from study.display.running import running_table, running_trials
 from study.display.trial_tables import LINES_BESIDES, clock, front_table, rows_that_fit
 from study.record.front import front_of
 from study.record.journal import FINISHED, StudyRecord, has_driver, read_study
+from study.record.ledger import ledger
 
 WATCH_SECONDS = 2.0
 PLAIN_WIDTH = 1000  # line width in a file or a pipe, so that nothing is wrapped or cut
@@ -87,6 +88,7 @@ def render(status: StudyStatus, lines: int | None = None) -> Group:
         f"  {status.what_it_does}\n{record.spec.get('question', '')}\n",
         ", ".join(f"{count} {state}" for state, count in counts.items() if count or state != "waiting"),
         f"; {clock(status.active_seconds)} of running time",
+        *(f"; {entry.describe()}" for entry in ledger(record)[:1]),
     )
     trials = running_trials(record, status.now if status.is_driven else None)
     front = front_of(record)

@@ -110,7 +110,7 @@ def test_known_costs_are_those_of_trials_up_to_a_common_factor(changes: dict[str
     assert known["train_pflop"] == pytest.approx(expected, rel=1e-6)
 
 
-COOLDOWN = TrialConfig(**LAPTOP, schedule="cooldown", cooldown_share=0.25).replace(epochs=8)
+COOLDOWN = TrialConfig(**LAPTOP, lr_schedule="cooldown", cooldown_share=0.25).replace(epochs=8)
 STUDENT = TrialConfig(**LAPTOP | {"method": "deacl", "num_views": 1, "teacher_epochs": 2}, probe_layer="backbone")
 
 
@@ -123,11 +123,11 @@ STUDENT = TrialConfig(**LAPTOP | {"method": "deacl", "num_views": 1, "teacher_ep
         (COOLDOWN, [{"epochs": 16}], 6),
         (COOLDOWN, [{"epochs": 2, "cooldown_share": 0.5, "probe": "central"}], 1),
         (COOLDOWN, [{"epochs": 8, "cooldown_share": 0.1}], 3.6),
-        (COOLDOWN, [{"epochs": 2, "seed": 1}, {"epochs": 2, "num_views": 2}, {"schedule": "cosine"}], 0),
+        (COOLDOWN, [{"epochs": 2, "seed": 1}, {"epochs": 2, "num_views": 2}, {"lr_schedule": "cosine"}], 0),
         (COOLDOWN.replace(epochs=1), [{"epochs": 8}], 0.75),
         (COOLDOWN, [{"eval_pgd_steps": 3}], 8),
-        (COOLDOWN.replace(schedule="cosine"), [{"epochs": 2}, {"num_views": 2}], 0),
-        (COOLDOWN.replace(schedule="cosine"), [{"probe": "central"}], 8),
+        (COOLDOWN.replace(lr_schedule="cosine"), [{"epochs": 2}, {"num_views": 2}], 0),
+        (COOLDOWN.replace(lr_schedule="cosine"), [{"probe": "central"}], 8),
         (COOLDOWN.replace(method="byol", num_views=2), [{"epochs": 2}], 0),
         (COOLDOWN.replace(augmentation_decay="linear"), [{"epochs": 2}], 0),
     ],

@@ -32,7 +32,7 @@ def slow(value: Any) -> Any:
 def make(tiny: Callable[..., TrialConfig]) -> Callable[..., TrialConfig]:
     """Makes configs with a cooldown of 40%, two batches of each epoch."""
     small: dict[str, Any] = {"train_images": 40, "eval_samples": 30, "rung_images": 20, "eval_pgd_steps": 2}
-    small |= {"adversary": "free", "probe": "central", "schedule": "cooldown", "cooldown_share": 0.4}
+    small |= {"adversary": "free", "probe": "central", "lr_schedule": "cooldown", "cooldown_share": 0.4}
     return lambda **changes: tiny(**(small | changes))
 
 
@@ -210,7 +210,7 @@ def test_a_stopped_trial_leaves_what_it_has_passed(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schedule": "cosine"},
+        {"lr_schedule": "cosine"},
         {"method": "byol", "num_views": 2},
         {"method": "deacl", "num_views": 1, "probe_layer": "backbone", "teacher_epochs": 1, "teacher_num_views": 2},
         {"augmentation_decay": "linear"},
