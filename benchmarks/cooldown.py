@@ -29,6 +29,7 @@ from scipy import stats
 from study.record.environment import git_revision
 from trainables.data.datasets import TrialData, load_data
 from trainables.presets import LAPTOP
+from trainables.pretraining.shared_trunk import FOLDER_NAME
 from trainables.trial import FinalReport, run_trial
 from trainables.trial_config import TrialConfig
 
@@ -43,10 +44,10 @@ RECIPES: dict[str, Changes] = {
 CLOCKED = ("train_seconds", "evaluation_seconds", "images_per_second")
 SCHEDULES: dict[str, Changes] = {
     "cosine": {},
-    "cooldown 0.3": {"schedule": "cooldown", "cooldown_share": 0.3},
-    "cooldown 0.2": {"schedule": "cooldown", "cooldown_share": 0.2},
-    "cooldown 0.3, rate x 0.7": {"schedule": "cooldown", "cooldown_share": 0.3, "learning_rate": 0.21},
-    "cooldown 0.2, rate x 0.7": {"schedule": "cooldown", "cooldown_share": 0.2, "learning_rate": 0.21},
+    "cooldown 0.3": {"lr_schedule": "cooldown", "cooldown_share": 0.3},
+    "cooldown 0.2": {"lr_schedule": "cooldown", "cooldown_share": 0.2},
+    "cooldown 0.3, rate x 0.7": {"lr_schedule": "cooldown", "cooldown_share": 0.3, "learning_rate": 0.21},
+    "cooldown 0.2, rate x 0.7": {"lr_schedule": "cooldown", "cooldown_share": 0.2, "learning_rate": 0.21},
 }
 DEFAULT = "cooldown 0.3"
 CHOOSING, JUDGING = range(4), range(4, 12)  # seeds
@@ -66,12 +67,14 @@ def differences(config: TrialConfig, data: TrialData, folder: Path) -> list[str]
     fresh = _trained(config, data, None)
     short = config.replace(epochs=config.epochs // 2)
     _trained(short, data, folder / f"{short.pretraining_hash()}.pt")
+    trunk = {*(folder / FOLDER_NAME).iterdir()}
     encoder = folder / f"{config.pretraining_hash()}.pt"
     branch = _trained(config, data, encoder)
-    encoder.unlink()
+    for kept_by_branch in {*(folder / FOLDER_NAME).iterdir()} - trunk | {encoder}:
+        kept_by_branch.unlink()
     kept: Changes = {"checkpoint_path": folder / "kept" / "checkpoint.pt", "checkpoint_seconds": 0.0}
     killed = run_trial(config, data, CPU, encoder_path=encoder, **kept)
-    for _ in range(5):
+    for _ in range(2):
         next(killed)
     killed.close()  # type: ignore[attr-defined]
     resumed = _trained(config, data, encoder, **kept)
@@ -218,7 +221,7 @@ def main() -> int:
         return 0
     found = []
     for data in which:
-        cooldown = {"schedule": "cooldown", "epochs": 2, "train_images": 300, "eval_samples": 50, "probe": "central"}
+        cooldown = {"lr_schedule": "cooldown", "epochs": 2, "train_images": 200, "eval_samples": 20, "probe": "central"}
         loaded = load_data(data_config(data, options.data_root, **cooldown))
         for recipe, changes in RECIPES.items():
             with tempfile.TemporaryDirectory() as folder:

@@ -20,6 +20,7 @@ from study.display.running import running_table, running_trials
 from study.display.trial_tables import LINES_BESIDES, clock, front_table, rows_that_fit
 from study.record.front import front_of
 from study.record.journal import SETTLED, StudyRecord, has_driver, read_study
+from study.record.ledger import ledger
 from study.record.plateau import front_gain
 
 WATCH_SECONDS = 2.0
@@ -88,6 +89,7 @@ def render(status: StudyStatus, lines: int | None = None) -> Group:
         f"  {status.what_it_does}\n{record.spec.get('question', '')}\n",
         ", ".join(f"{count} {state}" for state, count in counts.items() if count or state not in ("waiting", "paused")),
         f"; {clock(status.active_seconds)} of running time",
+        *(f"; {entry.describe()}" for entry in ledger(record)[:1]),
         "" if gain is None else f"\n{gain}",
     )
     trials = running_trials(record, status.now if status.is_driven else None)

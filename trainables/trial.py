@@ -227,7 +227,9 @@ def _pretrain(
     for _ in pretraining.run():
         if pretraining.batches_done % pretraining.batches_per_epoch == 0:
             curve.tell()
-        trunk.keep()
+        if trunk.is_due:
+            checkpoint.save(stages)  # first, as a trial that is killed must not find its own trunk as another's
+            trunk.keep()
         yield Progress(stages.view_passes, share * stages.view_passes / total)
         yield from reports_due()
         if time.monotonic() - saved_at > checkpoint_seconds:

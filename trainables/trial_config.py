@@ -140,7 +140,7 @@ class TrialConfig(BaseModel):
     epochs: int = Field(10, ge=1, description="data epochs: walks over the training images")
     batch_size: int = Field(100, ge=2, description="images per batch")
     learning_rate: float = Field(0.3, gt=0, description="at its peak, which is the first update")
-    schedule: Literal["cosine", "cooldown"] = Field(
+    lr_schedule: Literal["cosine", "cooldown"] = Field(
         "cosine",
         description="of the learning rate: a cosine to 0, or constant and then linear to 0; cooldown shares trunks",
     )
@@ -459,7 +459,7 @@ class TrialConfig(BaseModel):
         """
         fields = self._pretraining_fields()
         depends_on_length = "augmentation_decay" in fields or METHODS[self.method].second_network is not None
-        if self.schedule != "cooldown" or depends_on_length:
+        if self.lr_schedule != "cooldown" or depends_on_length:
             return None
         return content_hash({k: v for k, v in fields.items() if k not in ("epochs", "cooldown_share")})
 
@@ -553,8 +553,8 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
         "attack_step_255", "pgd_steps", "replays", "lr_horizon", "free_step", "perturbation",
     ),
     ("gradient_leak", False): ("simclr_anchor_leak",),
-    ("schedule", "cosine"): ("cooldown_share",),
-    ("schedule", "cooldown"): ("lr_horizon",),  # its horizon is always the updates
+    ("lr_schedule", "cosine"): ("cooldown_share",),
+    ("lr_schedule", "cooldown"): ("lr_horizon",),  # its horizon is always the updates
     **{("method", name): fields_of_others(name) for name in METHODS},
     ("encoder", "resnet_narrow"): ("stem",),
     ("probe", "central"): (*PROBE_ATTACK, *PROBE_LOSS, *PROBE_VIEWS),
@@ -589,7 +589,7 @@ EARLIER: dict[str, Any] = {
     "eval_l2_radii_255": [],
     "eval_autoattack_split": "test",
     "eval_corruptions": "none",
-    "schedule": "cosine",
+    "lr_schedule": "cosine",
     "cooldown_share": 0.3,
 }
 

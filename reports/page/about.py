@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from reports.page.html_templates import filled
 from reports.page.page import Section, utc_text
 from study.record.journal import State
+from study.record.ledger import ledger
 from study.record.trials import TrialTable
 
 STATES: tuple[State, ...] = ("complete", "stopped", "paused", "failed", "running", "proposed")
@@ -77,6 +78,7 @@ def _facts(table: TrialTable) -> dict[str, str]:
     words = {"maximize": "maximised", "minimize": "minimised"}
     selection = ", ".join(f"{metric.name} ({words[metric.direction]})" for metric in table.objectives)
     facts = {"Preset": str(spec.get("preset", "not recorded")), "Trials": _described(table)}
+    facts["Training cost"] = "; ".join(entry.describe() for entry in ledger(table.study))
     facts |= {"Selected on": selection or "nothing: the study names no objectives", "Generated": utc_text()}
     return {name: text for name, text in facts.items() if text}
 

@@ -4,7 +4,7 @@ The one place that says what a configuration's state, its means over seeds and i
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -142,6 +142,12 @@ def spent(trial: TrialRecord, cost: str, reused: str) -> float:
     last = max((index for index, value in enumerate(own) if value is not None), default=-1)
     lost = [own[index] or 0.0 for index in trial.repeated if index < last]
     return sum(lost) + (own[last] or 0.0)
+
+
+def stand_alone(trial: TrialRecord, cost: str) -> float:
+    """What a trial would have cost so far if it had been the only one, and had never been paused."""
+    told = [metrics.get(cost) for metrics in (trial.metrics, *reversed(trial.reports))]
+    return next((float(value) for value in told if value is not None and math.isfinite(value)), 0.0)
 
 
 def _own_cost(metrics: dict[str, Any], cost: str, reused: str) -> float | None:

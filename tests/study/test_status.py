@@ -20,6 +20,7 @@ from study.spec import MoAsha, StudySpec
 from study.status import main, read_status, render
 
 MakeSpec = Callable[..., StudySpec]
+SPENT = "; 500 TFLOP of training compute spent"
 HOLD_THE_JOURNAL = """
 import sys, time
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_a_running_study(study_dir: Path, start_driver: Callable[[Path], Any], m
     assert lines[:3] == [
         "s  running",
         "Does the engine keep its word?",
-        "2 running, 1 complete, 0 stopped, 1 failed; 29:00 of running time",
+        f"2 running, 1 complete, 0 stopped, 1 failed; 29:00 of running time{SPENT}",
     ]
     assert lines[3] == "running"
     assert columns(lines[4]) == ["trial", "attempt", "since", "trained", "recipe", "last rung"]
@@ -119,7 +120,7 @@ def test_a_study_that_nobody_runs(study_dir: Path) -> None:
     path = study_dir / JOURNAL_NAME
     lines = shown(study_dir)
     assert lines[0] == "s  killed; the same command resumes"
-    assert lines[2] == "2 unfinished, 1 complete, 0 stopped, 1 failed; 16:00 of running time"
+    assert lines[2] == f"2 unfinished, 1 complete, 0 stopped, 1 failed; 16:00 of running time{SPENT}"
     assert lines[3] == "unfinished" and columns(lines[5])[:3] == ["t0001", "2", "–"]
     with path.open("a") as file:
         file.write('{"event": "interrupted", "reason": "", "time": 2080}\n{"event": "resu')

@@ -110,6 +110,49 @@ def test_known_costs_are_those_of_trials_up_to_a_common_factor(changes: dict[str
     assert known["train_pflop"] == pytest.approx(expected, rel=1e-6)
 
 
+COOLDOWN = TrialConfig(**LAPTOP, lr_schedule="cooldown", cooldown_share=0.25).replace(epochs=8)
+STUDENT = TrialConfig(**LAPTOP | {"method": "deacl", "num_views": 1, "teacher_epochs": 2}, probe_layer="backbone")
+
+
+@pytest.mark.parametrize(
+    ("config", "others", "epochs"),
+    [
+        (COOLDOWN, [], 0),
+        (COOLDOWN, [{"epochs": 2}], 1.5),
+        (COOLDOWN, [{"epochs": 2}, {"epochs": 5}, {"epochs": 3}], 3.75),
+        (COOLDOWN, [{"epochs": 16}], 6),
+        (COOLDOWN, [{"epochs": 2, "cooldown_share": 0.5, "probe": "central"}], 1),
+        (COOLDOWN, [{"epochs": 8, "cooldown_share": 0.1}], 3.6),
+        (COOLDOWN, [{"epochs": 2, "seed": 1}, {"epochs": 2, "num_views": 2}, {"lr_schedule": "cosine"}], 0),
+        (COOLDOWN.replace(epochs=1), [{"epochs": 8}], 0.75),
+        (COOLDOWN, [{"eval_pgd_steps": 3}], 8),
+        (COOLDOWN.replace(lr_schedule="cosine"), [{"epochs": 2}, {"num_views": 2}], 0),
+        (COOLDOWN.replace(lr_schedule="cosine"), [{"probe": "central"}], 8),
+        (COOLDOWN.replace(method="byol", num_views=2), [{"epochs": 2}], 0),
+        (COOLDOWN.replace(augmentation_decay="linear"), [{"epochs": 2}], 0),
+    ],
+)
+def test_what_others_have_left_is_known_before(
+    config: TrialConfig, others: list[dict[str, object]], epochs: float
+) -> None:
+    saved = ROBUST_SSL.reusable(config, [config.replace(**other) for other in others])
+    known = ROBUST_SSL.known_metrics(config)
+    expected = {name: cost * epochs / config.epochs for name, cost in known.items()} if epochs else {}
+    assert saved == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_teacher_is_reusable_and_a_fine_tuning_is_not() -> None:
+    teacher, _ = STUDENT.stages()
+    for other in (teacher, STUDENT.replace(epochs=9), STUDENT.replace(learning_rate=0.1)):
+        assert ROBUST_SSL.reusable(STUDENT, [other]) == pytest.approx(ROBUST_SSL.known_metrics(teacher), rel=1e-12)
+    assert ROBUST_SSL.reusable(teacher, [STUDENT]) == pytest.approx(ROBUST_SSL.known_metrics(teacher), rel=1e-12)
+    assert ROBUST_SSL.reusable(STUDENT, [STUDENT.replace(teacher_epochs=5)]) == {}
+    tuned = COOLDOWN.replace(probe="full_finetuning")
+    pretraining = ROBUST_SSL.known_metrics(COOLDOWN)
+    assert ROBUST_SSL.reusable(tuned, [COOLDOWN]) == pytest.approx(pretraining, rel=1e-12)
+    assert pretraining["train_pflop"] < ROBUST_SSL.known_metrics(tuned)["train_pflop"]
+
+
 def test_confirmations_measure_what_is_described_of_them() -> None:
     for preset, settings in ROBUST_SSL.confirmation.items():
         assert set(settings) <= set(ROBUST_SSL.confirmation_fields), preset

@@ -51,17 +51,22 @@ class SharedTrunk:
                 self._stages.reuse_trunk(state)
                 return
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the trial is at a branch point of which no state is kept."""
+        point = self._stages.current.batches_done
+        return point in self._points and point not in self._kept()
+
     def keep(self) -> None:
-        """Keeps the state of the trial if it is at a branch point of which there is none; to be called at each batch.
+        """Keeps the state of the trial.
 
         Raises:
             TrialDiverged: if the loss has stopped being finite.
         """
         pretraining = self._stages.current
-        if pretraining.batches_done in self._points and pretraining.batches_done not in self._kept():
-            pretraining.check_finite()
-            with replacing(self._path(pretraining.batches_done)) as unfinished:
-                torch.save(_without_reports(pretraining), unfinished)
+        pretraining.check_finite()
+        with replacing(self._path(pretraining.batches_done)) as unfinished:
+            torch.save(_without_reports(pretraining), unfinished)
 
     def _kept(self) -> list[int]:
         if not self._points:

@@ -32,7 +32,7 @@ def slow(value: Any) -> Any:
 def make(tiny: Callable[..., TrialConfig]) -> Callable[..., TrialConfig]:
     """Makes configs with a cooldown of 40%, two batches of each epoch."""
     small: dict[str, Any] = {"train_images": 40, "eval_samples": 30, "rung_images": 20, "eval_pgd_steps": 2}
-    small |= {"adversary": "free", "probe": "central", "schedule": "cooldown", "cooldown_share": 0.4}
+    small |= {"adversary": "free", "probe": "central", "lr_schedule": "cooldown", "cooldown_share": 0.4}
     return lambda **changes: tiny(**(small | changes))
 
 
@@ -126,6 +126,23 @@ def test_a_branch_that_was_killed_goes_on_exactly_and_remembers_what_it_reused(
     assert reused_batches(resumed[0], long) == 6
 
 
+def test_a_trial_that_is_killed_where_it_keeps_its_trunk_does_not_take_it_for_anothers(
+    make: Callable[..., TrialConfig], data: TrialData, tmp_path: Path
+) -> None:
+    config = make(epochs=2)
+    milestone = 3 * config.batch_size * config.view_passes_per_image()  # at the first branch point
+    options: dict[str, Any] = {"checkpoint_path": tmp_path / "c" / "c.pt", "milestones": [milestone]}
+    path = tmp_path / f"{config.pretraining_hash()}.pt"
+    killed = run_trial(config, data, CPU, encoder_path=path, checkpoint_seconds=1e9, **options)
+    for _ in range(3):
+        next(killed)
+    killed.close()  # type: ignore[attr-defined]
+    assert points(tmp_path) == [3]
+    resumed, reports, _ = run(config, data, tmp_path, **options)
+    assert [r.metrics["milestone"] for r in reports if isinstance(r, InterimReport)] == [milestone]
+    assert reused_batches(resumed, config) == 0
+
+
 @pytest.mark.parametrize("stop_at", [slow(2), 5, slow(8)])
 def test_a_trunk_that_was_killed_and_resumed_is_the_same_trunk(
     make: Callable[..., TrialConfig], data: TrialData, tmp_path: Path, stop_at: int
@@ -193,7 +210,7 @@ def test_a_stopped_trial_leaves_what_it_has_passed(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schedule": "cosine"},
+        {"lr_schedule": "cosine"},
         {"method": "byol", "num_views": 2},
         {"method": "deacl", "num_views": 1, "probe_layer": "backbone", "teacher_epochs": 1, "teacher_num_views": 2},
         {"augmentation_decay": "linear"},
