@@ -5,7 +5,7 @@
 
 Every recorded trial is begun, in an order that the seed shuffles. The engine proposes, decides at rungs and records;
 only the training is looked up, against a clock that counts compute. So what is seen is due to the rule alone. The front
-is that of the whole table: of accuracies and cost, and of the accuracies alone.
+is that of the whole table, of accuracies and cost; many of its members are short, so that no rung sees them.
 
 Compute is that of all training, with parts of trials that were stopped or are paused; a paused trial goes on from where
 it was. Where the table has ``evaluation_pflop``, evaluations count as well: at every rung that a trial comes to, and at
@@ -76,10 +76,16 @@ class Rows:
         shares: Floats = rankdata(self.values, method="max", axis=0) / len(self.values)
         return shares
 
-    def front(self, *, with_cost: bool) -> list[int]:
+    @cached_property
+    def front(self) -> list[int]:
         """The non-dominated trials."""
-        values = self.values if with_cost else self.values[:, :-1]
-        return np.flatnonzero(nondominated(values, [True] * values.shape[1])).tolist()
+        return np.flatnonzero(nondominated(self.values, [True] * self.values.shape[1])).tolist()
+
+    def judged(self, first_rung: int) -> list[int]:
+        """The trials that are longer than the first rung, so that one or more rungs decide about them."""
+        table = self.trainable.table
+        assert table.progress is not None
+        return [row for row, m in enumerate(self.results) if m[table.progress] > first_rung * table.scale]
 
     def hypervolume(self, rows: Sequence[int]) -> float:
         """That of some trials, over ranks, as a share of that of all."""
@@ -117,18 +123,16 @@ class Replay:
         at: for each of them, the compute in all when it ended: of training, and of training and evaluation.
         trained: compute of all training, PFLOP.
         evaluated: compute of all evaluations, PFLOP.
-        judged: the trials that came to a rung.
     """
 
     complete: list[int] = field(default_factory=list)
     at: list[tuple[float, float]] = field(default_factory=list)
     trained: float = 0.0
     evaluated: float = 0.0
-    judged: set[int] = field(default_factory=set)
 
     def lost(self, members: Sequence[int]) -> float:
         """The share of ``members`` that did not run to their ends, in percent."""
-        return 100 * len(set(members) - set(self.complete)) / len(members)
+        return 100 * len(set(members) - set(self.complete)) / len(members) if members else 0.0
 
     def compute_to(self, rows: Rows, share: float, *, with_evaluation: bool) -> float:
         """The compute when ``share`` of the hypervolume was first found; infinite if it never was."""
@@ -191,7 +195,6 @@ def _simulate(rows: Rows, engine: StudyEngine, workers: int) -> Replay:
             found.at.append((found.trained, found.trained + found.evaluated))
             engine.complete(assignment.uid, report)
             continue
-        found.judged.add(row)
         if engine.report(assignment.uid, report):
             go_on(assignment, later)
         else:
@@ -204,14 +207,13 @@ def _reports(trainable: RecordedTable, assignment: Assignment) -> list[dict[str,
     return [report.metrics for report in reports if isinstance(report, Interim | Final)]
 
 
-def as_markdown(rows: Rows, replays: dict[str, list[Replay]]) -> str:
+def as_markdown(rows: Rows, replays: dict[str, list[Replay]], first_rung: int) -> str:
     """Means over orders, with 95% intervals."""
-    with_cost, without = rows.front(with_cost=True), rows.front(with_cost=False)
-    none = replays["none"]
+    judged, none = [row for row in rows.front if row in set(rows.judged(first_rung))], replays["none"]
     heads = (
         "rule",
-        f"not completed of the front of accuracies and cost ({len(with_cost)})",
-        f"of accuracies ({len(without)})",
+        f"not completed of the {len(rows.front)} on the front",
+        f"of the {len(judged)} that come to a rung",
         "hypervolume",
         "training saved",
         "with evaluations",
@@ -221,8 +223,8 @@ def as_markdown(rows: Rows, replays: dict[str, list[Replay]]) -> str:
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, found in replays.items():
         cells = [
-            _cell([one.lost(with_cost) for one in found]),
-            _cell([one.lost(without) for one in found]),
+            _cell([one.lost(rows.front) for one in found]),
+            _cell([one.lost(judged) for one in found]),
             _cell([100 * rows.hypervolume(one.complete) for one in found]),
             _cell([100 * (1 - one.trained / all_.trained) for one, all_ in zip(found, none, strict=True)]),
             _cell([100 * (1 - _spent(one) / _spent(all_)) for one, all_ in zip(found, none, strict=True)]),
@@ -280,12 +282,10 @@ def main() -> None:
     replays: dict[str, list[Replay]] = {}
     for name, stopping in rules(options.first_rung, options.etas, robust).items():
         replays[name] = [replay(rows, stopping, seed, options.workers) for seed in range(options.seeds)]
-    judged = max(len(one.judged) for one in replays["none"] + next(iter([*replays.values()][1:])))
-    print(f"revision {git_revision()}, {len(rows.params)} trials, of which {judged} come to a rung "
-          f"at {options.first_rung} or later; {options.seeds} orders, {options.workers} trials at a time; "
+    print(f"revision {git_revision()}, {len(rows.params)} trials, of which {len(rows.judged(options.first_rung))} are "
+          f"longer than the first rung, {options.first_rung}; {options.seeds} orders, {options.workers} trials at a time; "
           "means with 95% intervals over orders\n")  # fmt: skip
-    print(as_markdown(rows, replays))
-    print()
+    print(as_markdown(rows, replays, options.first_rung))
 
 
 if __name__ == "__main__":

@@ -43,9 +43,9 @@ def rows(folder: Path, *, misleads: bool) -> Rows:
 def test_without_stopping_nothing_is_lost_and_all_is_spent(tmp_path: Path, workers: int) -> None:
     table = rows(tmp_path, misleads=False)
     found = replay(table, NoStopping(), 0, workers)
-    assert sorted(found.complete) == list(range(NUM)) and found.judged == set()
+    assert sorted(found.complete) == list(range(NUM))
     assert found.trained == pytest.approx(4 * NUM) and found.evaluated == pytest.approx(0.2 * NUM)
-    assert found.lost(table.front(with_cost=True)) == 0 and table.hypervolume(found.complete) == pytest.approx(1)
+    assert found.lost(table.front) == 0 and table.hypervolume(found.complete) == pytest.approx(1)
     assert found.complete != replay(table, NoStopping(), 1, workers).complete, "another order"
 
 
@@ -55,12 +55,11 @@ def test_rungs_lose_the_best_only_where_they_mislead(
     tmp_path: Path, rule: MoAsha | PausingMoAsha, misleads: bool, lost: int
 ) -> None:
     table = rows(tmp_path, misleads=misleads)
-    best = table.front(with_cost=True)
-    assert best == table.front(with_cost=False) == [NUM - 1]
+    best = table.front
+    assert best == [NUM - 1] and table.judged(1) == list(range(NUM)) and table.judged(4) == []
     # The first trial at a rung always goes on: an order in which that is not the best one.
     found = replay(table, rule, 1, 4)
     assert found.lost(best) == lost
-    assert found.judged == set(range(NUM))
     assert NUM < found.trained < 4 * NUM
 
 
@@ -108,6 +107,6 @@ def test_a_line_for_each_rule_and_those_that_never_arrive_are_counted(tmp_path: 
         "Ray's ASHA on val_pgd_8, eta 2",
     ]
     replays = {name: [replay(table, rule, seed, 4) for seed in (0, 1)] for name, rule in found.items()}
-    _, _, none, *others = as_markdown(table, replays).splitlines()
+    _, _, none, *others = as_markdown(table, replays, 1).splitlines()
     assert none == "| none | 0.0% | 0.0% | 100.0% | 0.0% | 0.0% | 1.00 | 1.00 |"
     assert len(others) == 3 and all("of 2 never" in line for line in others)
