@@ -99,6 +99,7 @@ def test_compute_to_a_share_is_that_of_the_first_trial_that_reaches_it(tmp_path:
 
 def test_a_line_for_each_rule_and_those_that_never_arrive_are_counted(tmp_path: Path) -> None:
     table = rows(tmp_path, misleads=True)
+    assert list(rules(1, [2, 3], "val_pgd_8", ["pausing"]))[1:] == [f"MO-ASHA, pausing, eta {eta}" for eta in (2, 3)]
     found = rules(1, [2], "val_pgd_8")
     assert list(found) == [
         "none",
