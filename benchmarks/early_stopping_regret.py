@@ -5,11 +5,12 @@
 
 Every recorded trial is begun, in an order that the seed shuffles. The engine proposes, decides at rungs and records;
 only the training is looked up, against a clock that counts compute. So what is seen is due to the rule alone. The front
-is that of the whole table: of accuracies and cost, and of the accuracies alone.
+is that of the whole table, of accuracies and cost; many of its members are short, so that no rung sees them.
 
 Compute is that of all training, with parts of trials that were stopped or are paused; a paused trial goes on from where
 it was. Where the table has ``evaluation_pflop``, evaluations count as well: at every rung that a trial comes to, and at
-its end. Hypervolumes are over ranks within the table, which no monotone change of an objective alters.
+its end. Hypervolumes are over ranks within the table, which no monotone change of an objective alters. Journals are
+written in the folder for temporary files: ``TMPDIR=/dev/shm`` makes this some ten times as fast.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ from trainables.recorded_table import RecordedTable, recorded_table
 
 COST, EVALUATION = "train_pflop", "evaluation_pflop"
 TARGET = 0.9
+KINDS = ("moasha", "pausing", "asha")
 Floats = npt.NDArray[np.float64]
 
 
@@ -76,10 +79,16 @@ class Rows:
         shares: Floats = rankdata(self.values, method="max", axis=0) / len(self.values)
         return shares
 
-    def front(self, *, with_cost: bool) -> list[int]:
+    @cached_property
+    def front(self) -> list[int]:
         """The non-dominated trials."""
-        values = self.values if with_cost else self.values[:, :-1]
-        return np.flatnonzero(nondominated(values, [True] * values.shape[1])).tolist()
+        return np.flatnonzero(nondominated(self.values, [True] * self.values.shape[1])).tolist()
+
+    def judged(self, first_rung: int) -> list[int]:
+        """The trials that are longer than the first rung, so that one or more rungs decide about them."""
+        table = self.trainable.table
+        assert table.progress is not None
+        return [row for row, m in enumerate(self.results) if m[table.progress] > first_rung * table.scale]
 
     def hypervolume(self, rows: Sequence[int]) -> float:
         """That of some trials, over ranks, as a share of that of all."""
@@ -117,18 +126,16 @@ class Replay:
         at: for each of them, the compute in all when it ended: of training, and of training and evaluation.
         trained: compute of all training, PFLOP.
         evaluated: compute of all evaluations, PFLOP.
-        judged: the trials that came to a rung.
     """
 
     complete: list[int] = field(default_factory=list)
     at: list[tuple[float, float]] = field(default_factory=list)
     trained: float = 0.0
     evaluated: float = 0.0
-    judged: set[int] = field(default_factory=set)
 
     def lost(self, members: Sequence[int]) -> float:
         """The share of ``members`` that did not run to their ends, in percent."""
-        return 100 * len(set(members) - set(self.complete)) / len(members)
+        return 100 * len(set(members) - set(self.complete)) / len(members) if members else 0.0
 
     def compute_to(self, rows: Rows, share: float, *, with_evaluation: bool) -> float:
         """The compute when ``share`` of the hypervolume was first found; infinite if it never was."""
@@ -141,15 +148,18 @@ class Replay:
         return self.at[low][with_evaluation]
 
 
-def rules(first_rung: int, etas: Sequence[int], headline: str) -> dict[str, Stopping]:
-    """What is compared, at equal rungs."""
+def rules(first_rung: int, etas: Sequence[int], headline: str, kinds: Sequence[str] = KINDS) -> dict[str, Stopping]:
+    """What is compared, at equal rungs; ``none`` always."""
     found: dict[str, Stopping] = {"none": NoStopping()}
-    for eta in etas:
-        found[f"MO-ASHA, stopping, eta {eta}"] = MoAsha(first_rung=first_rung, eta=eta)
-    for eta in etas:
-        found[f"MO-ASHA, pausing, eta {eta}"] = PausingMoAsha(first_rung=first_rung, eta=eta)
-    for eta in etas:
-        found[f"Ray's ASHA on {headline}, eta {eta}"] = RayAsha(first_rung=first_rung, eta=eta, objective=headline)
+    for kind, eta in product(kinds, etas):
+        match kind:
+            case "moasha":
+                found[f"MO-ASHA, stopping, eta {eta}"] = MoAsha(first_rung=first_rung, eta=eta)
+            case "pausing":
+                found[f"MO-ASHA, pausing, eta {eta}"] = PausingMoAsha(first_rung=first_rung, eta=eta)
+            case "asha":
+                rule = RayAsha(first_rung=first_rung, eta=eta, objective=headline)
+                found[f"Ray's ASHA on {headline}, eta {eta}"] = rule
     return found
 
 
@@ -191,7 +201,6 @@ def _simulate(rows: Rows, engine: StudyEngine, workers: int) -> Replay:
             found.at.append((found.trained, found.trained + found.evaluated))
             engine.complete(assignment.uid, report)
             continue
-        found.judged.add(row)
         if engine.report(assignment.uid, report):
             go_on(assignment, later)
         else:
@@ -204,14 +213,13 @@ def _reports(trainable: RecordedTable, assignment: Assignment) -> list[dict[str,
     return [report.metrics for report in reports if isinstance(report, Interim | Final)]
 
 
-def as_markdown(rows: Rows, replays: dict[str, list[Replay]]) -> str:
+def as_markdown(rows: Rows, replays: dict[str, list[Replay]], first_rung: int) -> str:
     """Means over orders, with 95% intervals."""
-    with_cost, without = rows.front(with_cost=True), rows.front(with_cost=False)
-    none = replays["none"]
+    judged, none = [row for row in rows.front if row in set(rows.judged(first_rung))], replays["none"]
     heads = (
         "rule",
-        f"not completed of the front of accuracies and cost ({len(with_cost)})",
-        f"of accuracies ({len(without)})",
+        f"not completed of the {len(rows.front)} on the front",
+        f"of the {len(judged)} that come to a rung",
         "hypervolume",
         "training saved",
         "with evaluations",
@@ -221,8 +229,8 @@ def as_markdown(rows: Rows, replays: dict[str, list[Replay]]) -> str:
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, found in replays.items():
         cells = [
-            _cell([one.lost(with_cost) for one in found]),
-            _cell([one.lost(without) for one in found]),
+            _cell([one.lost(rows.front) for one in found]),
+            _cell([one.lost(judged) for one in found]),
             _cell([100 * rows.hypervolume(one.complete) for one in found]),
             _cell([100 * (1 - one.trained / all_.trained) for one, all_ in zip(found, none, strict=True)]),
             _cell([100 * (1 - _spent(one) / _spent(all_)) for one, all_ in zip(found, none, strict=True)]),
@@ -270,6 +278,7 @@ def main() -> None:
     )
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--first-rung", type=int, required=True, help="progress at the first rung, as in a space")
+    parser.add_argument("--rules", nargs="+", choices=KINDS, default=KINDS, help="as --stopping of study.run")
     parser.add_argument("--etas", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--seeds", type=int, default=30, help="orders of the trials")
     parser.add_argument("--workers", type=int, default=4, help="trials at a time")
@@ -278,14 +287,12 @@ def main() -> None:
     robust = next(metric.name for metric in trainable.table.metrics if metric.is_headline)
     rows = Rows(trainable, ("val_clean", robust))
     replays: dict[str, list[Replay]] = {}
-    for name, stopping in rules(options.first_rung, options.etas, robust).items():
+    for name, stopping in rules(options.first_rung, options.etas, robust, options.rules).items():
         replays[name] = [replay(rows, stopping, seed, options.workers) for seed in range(options.seeds)]
-    judged = max(len(one.judged) for one in replays["none"] + next(iter([*replays.values()][1:])))
-    print(f"revision {git_revision()}, {len(rows.params)} trials, of which {judged} come to a rung "
-          f"at {options.first_rung} or later; {options.seeds} orders, {options.workers} trials at a time; "
-          "means with 95% intervals over orders\n")  # fmt: skip
-    print(as_markdown(rows, replays))
-    print()
+    print(f"revision {git_revision()}, {len(rows.params)} trials, of which {len(rows.judged(options.first_rung))} are "
+          f"longer than the first rung, {options.first_rung}; {options.seeds} orders, "
+          f"{options.workers} trials at a time; means with 95% intervals over orders\n")  # fmt: skip
+    print(as_markdown(rows, replays, options.first_rung))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from study.record.curves import read_curve
 from study.record.journal import StudyRecord, TrialRecord, read_study
 from study.record.trial_folder import trial_folder
 from trainables.every_epoch import EVERY_EPOCH
-from trainables.pretraining.cost import PassCost, count_feature_cost
+from trainables.pretraining.cost import count_feature_cost
 from trainables.pretraining.encoders import build_encoder
 from trainables.pretraining.pretrain import cooldown_start
 from trainables.trial_config import TrialConfig
@@ -139,10 +140,18 @@ def evaluation_pflop(config: TrialConfig, num_train: int, num_epochs: int, num_e
     """
     if config.probe != "robust_central":
         raise ValueError(f"only the evaluation by probe robust_central is counted: probe={config.probe}")
-    cost: PassCost = count_feature_cost(build_encoder(config, 0, 10), config, config.probe_layer)
+    step = _attack_step_flop(config.encoder, config.image_size, config.projector_hidden_dim, config.probe_layer)
     training = num_train * num_epochs * (config.probe_attack_steps + 0.5)
     attacks = num_evaluated * (1 + len(config.eval_losses) * config.eval_pgd_steps * config.eval_restarts)
-    return (training + attacks) * cost.attack / 1e15
+    return (training + attacks) * step / 1e15
+
+
+@cache
+def _attack_step_flop(encoder: str, image_size: int, hidden_dim: int, layer: str) -> int:
+    """Operations of one attack step on one image, forward and backward, through all that is below the probe."""
+    below = {"encoder": encoder, "image_size": image_size, "projector_hidden_dim": hidden_dim, "probe_layer": layer}
+    config = TrialConfig(**below)
+    return count_feature_cost(build_encoder(config, 0, 10), config, config.probe_layer).attack
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ The one place that says what a configuration's state, its means over seeds and i
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

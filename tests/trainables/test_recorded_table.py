@@ -1,5 +1,6 @@
 """Recorded tables as trials: what is looked up, when it is reported, and in which order trials end."""
 
+import gzip
 import importlib.util
 import json
 import time
@@ -149,6 +150,96 @@ def test_a_broken_table_is_named_with_what_is_wrong(tmp_path: Path, text: str, m
     with pytest.raises(ValueError, match=message) as raised:
         recorded_table(path)
     assert "broken.json" in str(raised.value) and "\n" not in str(raised.value)
+
+
+SCATTERED = (
+    '# {"metrics": {"accuracy": {"unit": "%"}, "flop": {"kind": "cost", "direction": "minimize", "is_known": true}, '
+    '"trunk_flop": {"kind": "cost", "direction": "minimize", "is_known": true, "is_interim": false}}, '
+    '"progress": "steps", "scattered": ["rate", "radius"], "trunk_of": "epochs"}\n'
+    "attack,rate,radius,epochs,steps,accuracy,flop,trunk_flop\n"
+    "pgd,0.01,1,1,10,50,10,7\npgd,0.01,1,4,10,45,10,\npgd,0.01,1,4,40,60,40,28\n"
+    "pgd,1,9,1,10,30,10,7\npgd,1,9,4,40,40,40,28\nnone,0.1,,1,5,20,5,3.5\nnone,0.1,,4,20,25,20,14\n"
+)
+
+
+@pytest.fixture
+def scattered(tmp_path: Path) -> RecordedTable:
+    (tmp_path / "points.csv.gz").write_bytes(gzip.compress(SCATTERED.encode()))
+    return recorded_table(tmp_path / "points.csv.gz")
+
+
+def result_of(table: RecordedTable, **fields: Any) -> float:
+    accuracy: float = reports_of(table, table.config(**fields))[-1].metrics["accuracy"]
+    return accuracy
+
+
+def test_the_nearest_of_scattered_points_stands_for_a_config(scattered: RecordedTable) -> None:
+    pgd = {"attack": "pgd", "epochs": 1}
+    # By ratio, 0.02 is 0.15 from the first point and 0.85 from the second; 8 is 0.95 and 0.05 away, 4 is 0.63 and 0.37.
+    assert result_of(scattered, **pgd, rate=0.02, radius=8) == 30
+    assert result_of(scattered, **pgd, rate=0.02, radius=4) == 50
+    assert result_of(scattered, **pgd, rate=0.8, radius=2) == 30
+    assert result_of(scattered, **pgd | {"epochs": 4}, rate=0.02, radius=4) == 60
+    near, far = (scattered.config(**pgd, rate=rate, radius=2) for rate in (0.02, 0.9))
+    assert scattered.identity(near) == scattered.identity(scattered.config(**pgd, rate=0.01, radius=1))
+    recorded = {"attack": "pgd", "rate": 1, "radius": 9, "epochs": 1}
+    assert scattered.effective(far) == recorded | {"table": "points", "seed": 0}
+
+
+def test_what_has_no_effect_has_no_distance_and_other_hyperparameters_are_never_crossed(
+    scattered: RecordedTable,
+) -> None:
+    for radius in (None, 1, 9):
+        config = scattered.config(attack="none", rate=1.0, radius=radius, epochs=4)
+        assert reports_of(scattered, config)[-1].metrics["accuracy"] == 25
+        assert scattered.effective(config)["radius"] is None
+    assert result_of(scattered, attack="pgd", rate=0.9, radius=None, epochs=1) == 30
+
+
+def test_an_empty_cell_is_left_out_of_a_report(scattered: RecordedTable) -> None:
+    first, _ = reports_of(scattered, scattered.config(attack="pgd", rate=0.01, radius=1, epochs=4), (10,))
+    assert first == Interim({"milestone": 10, "steps": 10, "accuracy": 45, "flop": 10})
+
+
+def test_longer_trials_reuse_the_trunks_of_the_same_recipe(scattered: RecordedTable) -> None:
+    one, four = (scattered.config(attack="pgd", rate=0.012, radius=1, epochs=epochs) for epochs in (1, 4))
+    other = scattered.config(attack="none", epochs=4)
+    assert scattered.known_metrics(four) == {"flop": 40, "trunk_flop": 28}
+    assert scattered.reusable(four, [one, other]) == {"flop": 7}
+    assert scattered.reusable(one, [four]) == {"flop": 7}
+    assert scattered.reusable(four, [one, four]) == {"flop": 28}
+    assert scattered.reusable(four, [other]) == scattered.reusable(four, []) == {}
+
+
+def test_a_table_without_trunks_reuses_nothing(table: RecordedTable) -> None:
+    assert table.reusable(table.config(), [table.config()]) == {}
+
+
+def test_every_recorded_trial_has_a_key(table: RecordedTable, scattered: RecordedTable) -> None:
+    assert len(list(table.table.keys())) == 18 and len(list(scattered.table.keys())) == 6
+    assert all(scattered.table.repetitions(key) for key in scattered.table.keys())  # noqa: SIM118, it is no dict
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('["rate", "radius"]', '["rate", "width"]', "'width' is not one of its hyperparameters: attack, rate"),
+        ('["rate", "radius"]', '["attack"]', r"scattered hyperparameters are numbers: attack=\('none', 'pgd'\)"),
+        ('"trunk_of": "epochs"', '"trunk_of": "length"', "'length' is not one of its hyperparameters"),
+        ("trunk_flop", "trunk_cost", "trunk_flop is missing"),
+    ],
+)
+def test_a_wrong_head_is_named(tmp_path: Path, before: str, after: str, message: str) -> None:
+    assert before in SCATTERED
+    (tmp_path / "wrong.csv").write_text(SCATTERED.replace(before, after))
+    with pytest.raises(ValueError, match=message):
+        recorded_table(tmp_path / "wrong.csv")
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(SCATTERED.encode())[:-20])
+    with pytest.raises(ValueError, match=r"cut\.csv\.gz: not a recorded table: EOFError"):
+        recorded_table(tmp_path / "cut.csv.gz")
 
 
 @pytest.mark.slow
