@@ -67,8 +67,9 @@ def read_runs(path: Path) -> list[Run]:
 def add_runs(path: Path, runs: Iterable[Run]) -> None:
     """Adds runs to a file; one that is there already stays as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
         by_key = {run.key: run for run in [*runs, *read_runs(path)]}
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
@@ -81,3 +82,5 @@ def add_runs(path: Path, runs: Iterable[Run]) -> None:
         part = path.with_name(f".{path.name}.part")
         part.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
         os.replace(part, path)
+    finally:
+        os.close(folder)
