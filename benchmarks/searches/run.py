@@ -144,7 +144,9 @@ def main() -> None:
     known = {run.key for run in read_runs(options.results)}
     with Peers(pythons) as peers:
         for key in [(s, t, seed) for seed in range(options.seeds) for t in options.tables for s in options.searches]:
-            if key not in known and time.monotonic() < until:
+            if key in known or time.monotonic() > until:
+                continue
+            if key not in {done.key for done in read_runs(options.results)}:  # another process may have added it
                 done = run(*key, peers, options.least, options.trials)
                 add_runs(options.results, [done])
                 print(*key, len(done.rows), f"trials, {done.proposing_seconds:.1f} s", flush=True)
