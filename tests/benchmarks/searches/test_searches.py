@@ -163,9 +163,13 @@ def test_a_peer_that_does_not_answer_is_an_error() -> None:
 
 def test_optuna_as_a_peer_needs_nothing_of_this_project(table: str) -> None:
     problem = search_problem(table)
-    with Peers({"optuna": sys.executable}) as peers, opened("optuna_tpe", table, 0, 12, peers) as search:
-        rows = [completion.row for completion in simulate(search, problem, 0, trials=12)]
-    assert search.version.startswith("optuna ") and len(rows) == 12
+    found = []
+    with Peers({"optuna": sys.executable}) as peers:
+        for seed in (0, 1, 0):
+            with opened("optuna_tpe", table, seed, 20, peers) as search:
+                found.append([completion.row for completion in simulate(search, problem, 0, trials=20)])
+    assert search.version.startswith("optuna ") and len(found[0]) == 20
+    assert found[0] == found[2] != found[1]
     assert all(which for which, _, _ in PEERS.values())
 
 
