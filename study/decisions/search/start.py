@@ -10,18 +10,19 @@ from study.decisions.search.positions import unordered_choices
 from study.decisions.search.space import JUST_BELOW_ONE, Point, Space
 
 Floats = npt.NDArray[np.float64]
-NUM_SPREAD = 4  # points that cover the space
+NUM_SPREAD = 4  # points to start with where no cost is known
 NUM_POINTS = 16  # of the sequence, in case results are late
-SPREAD = 0.5  # of them about the middle where no cost is known: the ends of a range are dear
+SPREAD = 0.5  # of them about the middle, as a share of the range of each factor
 MOST_LEVELS = 8  # of which the cheapest config is tried
 
 
 def start(space: Space, seed: int, known_cost: str | None) -> tuple[int, list[Point]]:
-    """How many points a search starts with, and somewhat more points in case there are no results by then.
+    """How many points a search starts with, and further points in case there are no results by then.
 
-    First the cheapest config with each level of each factor whose values have no order, so that no level is left out
-    for its cost; then points of a scrambled Sobol' sequence, the cheaper half of them. Where no cost is known, points
-    of such a sequence about the middle of the space: costs that grow by factors are dominated by the dearest configs.
+    Where a cost is known, the cheapest config with each level of each factor whose values have no order, so that no
+    level is left out for its cost; further points are those of a scrambled Sobol' sequence, cheap ones first. Where no
+    cost is known, points of such a sequence about the middle of the space: where costs grow by factors, most of what a
+    few points cost is that of the dearest.
 
     Args:
         space: the searched space.
@@ -39,8 +40,7 @@ def start(space: Space, seed: int, known_cost: str | None) -> tuple[int, list[Po
 
     cheapest = [space.at(units) for units in _cheapest_of_levels(space, points, cost)]
     covering = [space.at(units) for units in points]
-    covering = sorted(covering[: 2 * NUM_SPREAD], key=cost)[:NUM_SPREAD] + covering[2 * NUM_SPREAD :]
-    return len(cheapest) + NUM_SPREAD, cheapest + covering
+    return len(cheapest), cheapest + sorted(covering[: NUM_POINTS // 2], key=cost) + covering[NUM_POINTS // 2 :]
 
 
 def _cheapest_of_levels(space: Space, points: Floats, cost: Callable[[Point], float]) -> list[Floats]:

@@ -30,10 +30,10 @@ from study.trainable import Metric, Trainable, trainable_of
 
 Floats = npt.NDArray[np.float64]
 POOL, MUTANTS = 1000, 300  # candidates: drawn from the space once, and changed from the best so far
-COST_EXPONENT = 1.0  # of the cost by which an improvement is divided
+COST_EXPONENT = 0.7  # of the cost by which an improvement is divided; with 1, the cheapest trials go on for too long
 SHORTLIST = 100  # candidates of which it is asked what they could reuse
 LEAST_SPENT = 0.05  # of its cost by a trial that reuses most of another: evaluation costs, too
-FEWEST_RESULTS = 1  # for a model
+LEAST_GAIN = 1e-6  # of the hypervolume; where no more is expected anywhere, the smallest gains are no guide
 MAX_DRAWS = 500  # without one that is new: then the space counts as exhausted
 
 
@@ -61,6 +61,14 @@ class SurrogateSearch:
         self._known_cost = next((name for name in [*self._objectives, *known] if name in known), None)
         costs = [metric.name for metric in self._unknown if metric.is_cost and metric.name in self._objectives]
         self._modelled_cost = costs[0] if costs and self._known_cost is None else None
+        self._priors = [
+            Row(
+                self._space.point(dict(prior.params)),
+                dict(zip(self._objectives, prior.values, strict=True)),
+                is_prior=True,
+            )
+            for prior in spec.warm_start
+        ]
         self._num_start, self._start = 0, list[Point]()
         self._pool: list[Point] = []
 
@@ -89,8 +97,9 @@ class SurrogateSearch:
         rows = [row for one in earlier for row in self._rows(one)]
         done = [row for row in rows if not row.is_interim and not row.is_failure]
         number = len(earlier) - len(self._spec.references)
-        if number < self._num_start or len(done) < FEWEST_RESULTS:
+        if not self._priors and (number < self._num_start or not done):
             return self._start[number:]
+        rows = self._priors + rows
         pending = [self._space.point(one.params) for one in earlier if one.state == "running" and not one.completed]
         directions = {objective.name: objective.maximise for objective in self._spec.objectives}
         models = {m.name: Model(m, directions.get(m.name, False), rows, pending) for m in self._unknown}
@@ -116,15 +125,15 @@ class SurrogateSearch:
             reference.append(one.reference(ranks))
             marginals.append(one.marginal(ranks, candidates, its))
         gain = expected_improvement(marginals, len(candidates), np.column_stack(front), np.array(reference))
-        if not gain.any():  # as where a region of interest is out of reach: towards it
-            far = [one.shortfall(np.array([1.0]), slice(None))[:, 0] for one in marginals]
-            gain = np.exp(np.sum(far, axis=0) - len(far))
         gain *= probability_of_feasibility(candidates, constraints, models, predicted, done)
-        if self._modelled_cost is not None:
-            cost = models[self._modelled_cost].size(predicted[self._modelled_cost].mean)
+        if gain.max() < LEAST_GAIN:  # as where a region of interest is out of reach: towards it, at any cost
+            score = -np.sum(
+                [np.maximum(0, one.expected() - end) for one, end in zip(marginals, reference, strict=True)], axis=0
+            )
+        elif self._modelled_cost is not None:
+            score = per_cost(gain, models[self._modelled_cost].size(predicted[self._modelled_cost].mean))
         else:
-            cost = self._spent(candidates, gain, done)
-        score = per_cost(gain, cost)
+            score = per_cost(gain, self._spent(candidates, gain, done))
         return [candidates[place] for place in np.argsort(-score, kind="stable")]
 
     def _spent(self, candidates: Sequence[Point], gain: Floats, done: Sequence[Row]) -> Floats:
