@@ -9,7 +9,7 @@ import fcntl
 import gzip
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,13 +64,14 @@ def read_runs(path: Path) -> list[Run]:
     ]
 
 
-def add_runs(path: Path, runs: Iterable[Run]) -> None:
-    """Adds runs to a file; one that is there already stays as it is."""
+def add_runs(path: Path, runs: Iterable[Run], without: Collection[str] = ()) -> None:
+    """Adds runs to a file, from which those of the searches ``without`` go; one that is there already stays as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        by_key = {run.key: run for run in [*runs, *read_runs(path)]}
+        kept = [run for run in read_runs(path) if run.search not in without]
+        by_key = {run.key: run for run in [*runs, *kept]}
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(COLUMNS)

@@ -138,9 +138,12 @@ def main() -> None:
     parser.add_argument("--python", action="append", default=[], metavar="PEER=PATH", help="where a peer is installed")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing new after this time")
+    parser.add_argument("--forget", action="store_true", help="first remove what the file has of these searches")
     options = parser.parse_args()
     pythons = dict(given.split("=", 1) for given in options.python)
     until = time.monotonic() + 60 * options.minutes
+    if options.forget:
+        add_runs(options.results, [], without=options.searches)
     known = {run.key for run in read_runs(options.results)}
     with Peers(pythons) as peers:
         for key in [(s, t, seed) for seed in range(options.seeds) for t in options.tables for s in options.searches]:

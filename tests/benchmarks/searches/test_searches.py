@@ -195,6 +195,8 @@ def test_a_cut_series_of_runs_continues_to_the_same_file(table: str, tmp_path: P
     before = cut.read_bytes()
     add_runs(cut, read_runs(whole))
     assert cut.read_bytes() == before  # what is there stays as it is
+    add_runs(cut, [], without=["random"])
+    assert {found.search for found in read_runs(cut)} == {"ours_tpe"}
 
 
 def test_a_run_ends_at_its_target_but_not_before_forty_trials(table: str) -> None:
