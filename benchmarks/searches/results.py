@@ -65,7 +65,7 @@ def read_runs(path: Path) -> list[Run]:
 
 
 def add_runs(path: Path, runs: Iterable[Run], without: Collection[str] = ()) -> None:
-    """Adds runs to a file, from which those of the searches ``without`` go; one that is there already stays as it is."""
+    """Adds runs to a file, without those of the searches ``without``; one that is there already stays as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
