@@ -113,6 +113,15 @@ def ratio(efforts: Efforts, ours: str, other: str, tables: Sequence[str], seed: 
     return Ratio(mean, low, high, len(logs), int(np.isfinite(matrix).sum()))
 
 
+def against_best(efforts: Efforts, ours: str, peers: Sequence[str], table: str) -> tuple[str, Ratio] | None:
+    """The peer that does best on ``table``, and what ``ours`` needs of what it needs there.
+
+    That peer is the one against which ``ours`` looks worst, so a peer with few seeds may be it by luck.
+    """
+    found = [(peer, r) for peer in peers if (r := ratio(efforts, ours, peer, [table])) is not None]
+    return max(found, key=lambda pair: pair[1].mean, default=None)
+
+
 def _interval(matrix: Floats, seed: int) -> tuple[float, float]:
     if matrix.shape[1] < 2:
         return float("nan"), float("nan")

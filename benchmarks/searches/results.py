@@ -9,7 +9,7 @@ import fcntl
 import gzip
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,12 +64,14 @@ def read_runs(path: Path) -> list[Run]:
     ]
 
 
-def add_runs(path: Path, runs: Iterable[Run]) -> None:
-    """Adds runs to a file; one that is there already stays as it is."""
+def add_runs(path: Path, runs: Iterable[Run], without: Collection[str] = ()) -> None:
+    """Adds runs to a file, without those of the searches ``without``; one that is there already stays as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        by_key = {run.key: run for run in [*runs, *read_runs(path)]}
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        kept = [run for run in read_runs(path) if run.search not in without]
+        by_key = {run.key: run for run in [*runs, *kept]}
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(COLUMNS)
@@ -81,3 +83,5 @@ def add_runs(path: Path, runs: Iterable[Run]) -> None:
         part = path.with_name(f".{path.name}.part")
         part.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
         os.replace(part, path)
+    finally:
+        os.close(folder)

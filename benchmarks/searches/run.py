@@ -138,13 +138,18 @@ def main() -> None:
     parser.add_argument("--python", action="append", default=[], metavar="PEER=PATH", help="where a peer is installed")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing new after this time")
+    parser.add_argument("--forget", action="store_true", help="first remove what the file has of these searches")
     options = parser.parse_args()
     pythons = dict(given.split("=", 1) for given in options.python)
     until = time.monotonic() + 60 * options.minutes
+    if options.forget:
+        add_runs(options.results, [], without=options.searches)
     known = {run.key for run in read_runs(options.results)}
     with Peers(pythons) as peers:
         for key in [(s, t, seed) for seed in range(options.seeds) for t in options.tables for s in options.searches]:
-            if key not in known and time.monotonic() < until:
+            if key in known or time.monotonic() > until:
+                continue
+            if key not in {done.key for done in read_runs(options.results)}:  # another process may have added it
                 done = run(*key, peers, options.least, options.trials)
                 add_runs(options.results, [done])
                 print(*key, len(done.rows), f"trials, {done.proposing_seconds:.1f} s", flush=True)

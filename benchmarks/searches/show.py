@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 
-from benchmarks.searches.measures import Judgement, by_search, judge, ratio, regret
+from benchmarks.searches.measures import Judgement, against_best, by_search, judge, ratio, regret
 from benchmarks.searches.results import read_runs
 from benchmarks.searches.run import RESULTS
 from benchmarks.searches.tables import search_problem
@@ -71,6 +71,20 @@ def tables_table(judged: Sequence[Judgement]) -> str:
     return "\n".join(lines)
 
 
+def best_peers(judged: Sequence[Judgement], ours: str) -> str:
+    """What ``ours`` needs of what the best peer of each table needs: a line for each table, and over all of them."""
+    compute = by_search(judged)
+    peers = [name for name in compute if name != RANDOM and not name.startswith("ours_")]
+    found = {table: against_best(compute, ours, peers, table) for table in sorted({one.run.table for one in judged})}
+    known = {table: pair for table, pair in found.items() if pair is not None}
+    lines = [f"| table | best peer | compute of {ours} / its | seeds |", "|---|---|---|---|"]
+    lines += [f"| {table} | {peer} | {its} | {its.pairs} |" for table, (peer, its) in known.items()]
+    if known:
+        mean = np.exp(np.mean([np.log(its.mean) for _, its in known.values()]))
+        lines.append(f"| geometric mean | | {mean:.2f} | |")
+    return "\n".join(lines)
+
+
 def figure(judged: Sequence[Judgement]) -> go.Figure:
     """Regret against compute, a line for each search, on the tables and seeds that all of them have run."""
     names = sorted({one.run.search for one in judged})
@@ -78,9 +92,16 @@ def figure(judged: Sequence[Judgement]) -> go.Figure:
     drawn = go.Figure()
     for name in names:
         runs = [one for one in judged if one.run.search == name and one.run.key[1:] in shared]
-        drawn.add_scatter(x=100 * SHARES, y=regret(runs, list(SHARES)), name=name, mode="lines")
-    drawn.update_xaxes(type="log", title="compute, % of 40 mean trials")
-    drawn.update_yaxes(type="log", title="regret: hypervolume over ranks that is missing")
+        drawn.add_scatter(
+            x=100 * SHARES,
+            y=regret(runs, list(SHARES)),
+            name=name,
+            mode="lines",
+            line_width=4 if name.startswith("ours") else 2,
+        )
+    drawn.update_xaxes(type="log", title="compute, % of 40 mean trials", tickvals=[0.5, 1, 2, 5, 10, 20, 50, 100])
+    title = "regret: hypervolume over ranks that is missing"
+    drawn.update_yaxes(type="log", title=title, tickvals=[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1])
     drawn.update_layout(
         template="plotly_white",
         width=WIDTH,
@@ -122,7 +143,8 @@ def main() -> None:
         photograph(figure(judged), options.figure)
         return
     print(f"revision {git_revision()}, {len(runs)} runs\n")
-    print(searches_table(judged, options.ours) + "\n\n" + tables_table(judged))
+    print(searches_table(judged, options.ours) + "\n\n" + tables_table(judged) + "\n")
+    print(best_peers(judged, options.ours))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.searches.measures import Effort, Judgement, by_search, effort, judge, ratio, regret
+from benchmarks.searches.measures import Effort, Judgement, against_best, by_search, effort, judge, ratio, regret
 from benchmarks.searches.results import Run
-from benchmarks.searches.show import figure, searches_table, tables_table
+from benchmarks.searches.show import best_peers, figure, searches_table, tables_table
 from benchmarks.searches.simulation import Curve
 from benchmarks.searches.tables import Dimension, SearchProblem
 from benchmarks.searches.targets import Target
@@ -54,6 +54,13 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 0.88 <= covered / 200 <= 0.99
 
 
+def test_the_best_peer_is_the_one_against_which_ours_looks_worst() -> None:
+    efforts = {"ours": {"a": {0: 4.0}}, "x": {"a": {0: 8.0}}, "y": {"a": {0: 2.0}}, "z": {"b": {0: 1.0}}}
+    best = against_best(efforts, "ours", ["x", "y", "z"], "a")
+    assert best is not None and (best[0], best[1].mean) == ("y", pytest.approx(2.0))
+    assert against_best(efforts, "ours", ["z"], "a") is None
+
+
 def test_one_seed_has_no_interval() -> None:
     found = ratio({"x": {"a": {0: 1.0}}, "y": {"a": {0: 2.0}}}, "x", "y", ["a"])
     assert found is not None and math.isnan(found.low) and "one seed" in str(found)
@@ -81,5 +88,9 @@ def test_the_tables_show_each_search_once() -> None:
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| ours_tpe", "| random", "| slow"]
     assert "0.50 [0.50, 0.50]" in lines[2] and "0.25 [0.25, 0.25]" in lines[2] and "2.00 (one seed)" in lines[4]
     assert "45.7% (4)" in tables_table(judged)
+    assert best_peers(judged, "ours_tpe").splitlines()[2:] == [
+        "| a | slow | 0.25 (one seed) | 1 |",
+        "| geometric mean | | 0.25 | |",
+    ]
     drawn = figure(judged)
     assert [line.name for line in drawn.data] == ["ours_tpe", "random", "slow"] and "1 runs" in drawn.layout.title.text

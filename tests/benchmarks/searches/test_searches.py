@@ -163,9 +163,13 @@ def test_a_peer_that_does_not_answer_is_an_error() -> None:
 
 def test_optuna_as_a_peer_needs_nothing_of_this_project(table: str) -> None:
     problem = search_problem(table)
-    with Peers({"optuna": sys.executable}) as peers, opened("optuna_tpe", table, 0, 12, peers) as search:
-        rows = [completion.row for completion in simulate(search, problem, 0, trials=12)]
-    assert search.version.startswith("optuna ") and len(rows) == 12
+    found = []
+    with Peers({"optuna": sys.executable}) as peers:
+        for seed in (0, 1, 0):
+            with opened("optuna_tpe", table, seed, 20, peers) as search:
+                found.append([completion.row for completion in simulate(search, problem, 0, trials=20)])
+    assert search.version.startswith("optuna ") and len(found[0]) == 20
+    assert found[0] == found[2] != found[1]
     assert all(which for which, _, _ in PEERS.values())
 
 
@@ -191,6 +195,8 @@ def test_a_cut_series_of_runs_continues_to_the_same_file(table: str, tmp_path: P
     before = cut.read_bytes()
     add_runs(cut, read_runs(whole))
     assert cut.read_bytes() == before  # what is there stays as it is
+    add_runs(cut, [], without=["random"])
+    assert {found.search for found in read_runs(cut)} == {"ours_tpe"}
 
 
 def test_a_run_ends_at_its_target_but_not_before_forty_trials(table: str) -> None:
