@@ -24,7 +24,12 @@ is neither a metric, the progress nor ``seed`` is a hyperparameter, and the last
     16,0,1,80.0
     16,0,2,90.0
 
-``train_seconds``, if recorded, drives the clock. ``scale``, if given, is the progress that ``first_rung=1`` means.
+``train_seconds``, if recorded, drives the clock. ``scale``, if given, is the progress that ``first_rung=1`` means. A
+CSV may be compressed (``.csv.gz``). Two more entries of the head are for designs that are no grid, and for trials that
+share trunks:
+
+    "scattered": ["learning_rate", "width"]      points were recorded: the nearest one stands for a config, see below
+    "trunk_of": "epochs"                         longer trials begin with the training of shorter ones, see ``Table``
 """
 
 import math
@@ -53,6 +58,11 @@ class RecordedTable(Trainable):
     spread evenly by ratio: such configs are the same config, and are run once. The seed chooses a recorded repetition,
     modulo their number, so more seeds in a study than the table has repetitions tell nothing new.
 
+    For scattered hyperparameters that is so of all of them together, as in Syne Tune's replays of LCBench: of trials
+    that are equal in all other hyperparameters, the nearest one stands for a config, by the Euclidean distance of the
+    scattered ones, each scaled to [0, 1] between the smallest and the largest recorded value, by ratio if both are
+    positive. What has no effect in a recorded trial adds nothing to its distance.
+
     Args:
         table: what was recorded.
     """
@@ -66,6 +76,7 @@ class RecordedTable(Trainable):
         self.config.trainable = self.path  # type: ignore[attr-defined]
         self.progress = table.progress or "steps"
         self.objectives = _default_objectives(table.metrics)
+        self._points = _points(table) if table.scattered else {}
 
     def metrics(self, config: Any) -> Sequence[Metric]:
         """Those of the table."""
@@ -121,12 +132,33 @@ class RecordedTable(Trainable):
         names = [metric.name for metric in self.table.metrics if metric.is_known]
         return {name: self._curve(config, seed=0)[-1][name] for name in names}
 
+    def reusable(self, config: Any, others: Sequence[Any]) -> Mapping[str, float]:
+        """With trunks, the longest trunk that ``config`` has in common with one of ``others``; else nothing."""
+        trunks = [self._trunk(other) for other in others if self._recipe(other) == self._recipe(config)]
+        if self.table.trunk_of is None or not trunks:
+            return {}
+        return {name: min(own, max(trunk[name] for trunk in trunks)) for name, own in self._trunk(config).items()}
+
     def describe(self, config: Any) -> str:
         """The name of the table."""
         return f"recorded table {self.data_name(config)}"
 
+    def _trunk(self, config: Any) -> dict[str, float]:
+        """Cost -> that of the trunk of ``config``."""
+        known = self.known_metrics(config)
+        return {name: known[f"trunk_{name}"] for name in known if not name.startswith("trunk_")}
+
+    def _recipe(self, config: Any) -> dict[str, Any]:
+        return {name: value for name, value in self.effective(config).items() if name != self.table.trunk_of}
+
     def _key(self, config: Any) -> Key:
-        return tuple(_nearest(getattr(config, name), values) for name, values in self.table.choices.items())
+        choices, scattered = self.table.choices, self.table.scattered
+        key = {name: _nearest(getattr(config, name), values) for name, values in choices.items()}
+        cell = tuple(value for name, value in key.items() if name not in scattered)
+        if cell in self._points:
+            given = [_place(getattr(config, name), choices[name]) for name in scattered]
+            return min(self._points[cell], key=lambda recorded: _distance(given, recorded[0]))[1]
+        return tuple(key.values())
 
     def _curve(self, config: Any, seed: int | None = None) -> Curve:
         key = self._key(config)
@@ -181,6 +213,32 @@ def _wait(started: float, report: Mapping[str, Any], result: Mapping[str, Any], 
     while (left := until - monotonic()) > 0:
         sleep(min(left, LONGEST_SLEEP))
         yield Progress(min(1.0, (monotonic() - started) / whole))
+
+
+def _points(table: Table) -> dict[Key, list[tuple[list[float], Key]]]:
+    """Values of the hyperparameters that are not scattered -> the places of the trials with them, and their keys."""
+    found: dict[Key, list[tuple[list[float], Key]]] = {}
+    for key in table.keys():  # noqa: SIM118, it is no dict
+        named = dict(zip(table.choices, key, strict=True))
+        cell = tuple(value for name, value in named.items() if name not in table.scattered)
+        places = [_place(named[name], table.choices[name]) for name in table.scattered]
+        found.setdefault(cell, []).append((places, key))
+    return found
+
+
+def _place(value: Any, values: tuple[Any, ...]) -> float:
+    """Where ``value`` lies between the smallest (0) and the largest (1) recorded one; NaN if it has no effect."""
+    numbers = _numbers(values)
+    if value is None:
+        return math.nan
+    scaled = math.log if numbers[0] > 0 else float
+    low, high = scaled(numbers[0]), scaled(numbers[-1])
+    return (scaled(value) - low) / (high - low) if high > low else 0.0
+
+
+def _distance(given: Sequence[float], recorded: Sequence[float]) -> float:
+    """The squared distance; a coordinate without effect adds nothing."""
+    return sum((a - b) ** 2 for a, b in zip(given, recorded, strict=True) if a == a and b == b)
 
 
 def _default_objectives(metrics: Sequence[Metric]) -> tuple[str, ...]:

@@ -4,15 +4,23 @@ torch is imported only where a trial runs or its data are loaded, so that a stud
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from study.trainable import Context, Direction, Final, Interim, Measured, Metric, Progress, Report, Split, Trainable
 from trainables.presets import PRESETS, command_line, preset_fields
 from trainables.pretraining.methods import METHODS
-from trainables.trial_config import ATTACK_INFIX, DATA_FIELDS, EARLIER, NORMS, TrialConfig, resolve_paths
+from trainables.trial_config import (
+    ATTACK_INFIX,
+    DATA_FIELDS,
+    EARLIER,
+    NORMS,
+    TrialConfig,
+    kept_lengths,
+    resolve_paths,
+)
 
 if TYPE_CHECKING:
     from trainables.data.datasets import TrialData
@@ -207,12 +215,25 @@ class RobustSSL(Trainable):
 
         A full fine-tuning is counted as if on as many images as the pretraining.
         """
-        from trainables.pretraining.cost import train_pflop_per_batch
+        known = _pretraining_costs(config.stages(), [stage.epochs for stage in config.stages()])
+        return known | {"train_pflop": known["train_pflop"] + _finetuning_pflop(config)}
 
-        stages = config.stages()
-        pflop = sum(stage.epochs * train_pflop_per_batch(stage, _pass_cost(stage), 1) for stage in stages)
-        pflop += _finetuning_pflop(config)
-        return {"train_pflop": pflop, "view_passes": float(self.total_progress(config, 1))}
+    def reusable(self, config: TrialConfig, others: Sequence[TrialConfig]) -> Mapping[str, float]:
+        """Costs of the pretraining if one of ``others`` shares its encoder, else of the teacher's, or of the trunk.
+
+        A cooldown is taken to begin at exactly its share of the epochs: how many batches they have is not known here.
+        """
+        own, left = _left_by(config), [_left_by(other) for other in others]
+        encoders = {name for one in left for name in one.encoders}
+        if own.encoders[-1] in encoders:
+            epochs: list[float] = [stage.epochs for stage in config.stages()]
+        else:
+            earlier = config.stages()[:-1]
+            kept = [point for one in left if one.trunk == own.trunk is not None for point in one.branch_epochs]
+            trunk = max((point for point in kept if point <= own.branch_epochs[-1]), default=0.0)
+            shared = [name in encoders for name in own.encoders[:-1]]
+            epochs = [stage.epochs * is_shared for stage, is_shared in zip(earlier, shared, strict=True)] + [trunk]
+        return _pretraining_costs(config.stages(), epochs) if any(epochs) else {}
 
     def located(self, config: TrialConfig) -> TrialConfig:
         """``data_root`` and ``probe_data_root`` become absolute."""
@@ -285,6 +306,33 @@ def _pass_cost(config: TrialConfig) -> "PassCost":
         _counted[key] = count_pass_cost(encoder, config, build_second_network(encoder, config))
     cost: PassCost = _counted[key]
     return cost
+
+
+def _pretraining_costs(stages: Sequence[TrialConfig], epochs: Sequence[float]) -> dict[str, float]:
+    """Compute and view passes of ``epochs`` data epochs of each stage, per training image."""
+    from trainables.pretraining.cost import train_pflop_per_batch
+
+    pairs = [*zip(stages, epochs, strict=True)]
+    return {
+        "train_pflop": sum(number * train_pflop_per_batch(stage, _pass_cost(stage), 1) for stage, number in pairs),
+        "view_passes": float(sum(number * stage.view_passes_per_image() for stage, number in pairs)),
+    }
+
+
+class _Left(NamedTuple):
+    """What a trial that has run to its end leaves to others."""
+
+    encoders: tuple[str, ...]  # hashes of the pretrainings, one for each stage
+    trunk: str | None  # hash
+    branch_epochs: tuple[float, ...]  # after which it has kept states of the trunk; the last is its own branch point
+
+
+@lru_cache(maxsize=10_000)
+def _left_by(config: TrialConfig) -> _Left:
+    constant = 1 - config.cooldown_share
+    # Rounded, as one share of one length may be another's of another length.
+    kept = tuple(round(constant * length, 9) for length in kept_lengths(config.epochs))
+    return _Left(tuple(stage.pretraining_hash() for stage in config.stages()), config.trunk_hash(), kept)
 
 
 def _finetuning_pflop(config: TrialConfig) -> float:

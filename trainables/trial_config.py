@@ -449,7 +449,22 @@ class TrialConfig(BaseModel):
 
     def pretraining_hash(self) -> str:
         """16 hex digits over only those effective fields that influence the pretrained encoder."""
-        return content_hash({k: v for k, v in self._hashed().items() if not k.startswith(("probe", "eval_", "rung_"))})
+        return content_hash(self._pretraining_fields())
+
+    def trunk_hash(self) -> str | None:
+        """Equal for configs whose pretrainings are the same until one of them cools down; None: it shares no trunk.
+
+        Length and cooldown may differ. A pretraining whose first batches depend on its length shares none: with
+        the cosine, an augmentation that decays, or a momentum that rises, as BYOL's does; nor does one of two stages.
+        """
+        fields = self._pretraining_fields()
+        depends_on_length = "augmentation_decay" in fields or METHODS[self.method].second_network is not None
+        if self.schedule != "cooldown" or depends_on_length:
+            return None
+        return content_hash({k: v for k, v in fields.items() if k not in ("epochs", "cooldown_share")})
+
+    def _pretraining_fields(self) -> dict[str, Any]:
+        return {k: v for k, v in self._hashed().items() if not k.startswith(("probe", "eval_", "rung_"))}
 
     def has_small_stem(self) -> bool:
         """Whether the encoder has the stem for small images, which ``auto`` selects up to 64 pixels."""
@@ -577,6 +592,16 @@ EARLIER: dict[str, Any] = {
     "schedule": "cosine",
     "cooldown_share": 0.3,
 }
+
+
+def kept_lengths(epochs: int) -> list[int]:
+    """The lengths, in epochs and increasing, of trials at whose branch points a trial of ``epochs`` keeps its trunk.
+
+    Example:
+        >>> kept_lengths(6)
+        [1, 2, 4, 6]
+    """
+    return sorted({2**n for n in range(epochs.bit_length())} | {epochs})
 
 
 def resolve_paths(config: TrialConfig) -> TrialConfig:

@@ -65,6 +65,7 @@ class StudyEngine:
             None  # number of events when asked, and the answer
         )
         self._num_events = 0
+        self._configs: dict[str, Any] = {}  # by uid
         self._prefixes: dict[str, str] = {}  # uid -> what the trial begins with
         self._running: set[str] = set()
         self._trained: set[str] = {self._prefix_of(trial) for trial in self.record.with_state("complete")}
@@ -205,16 +206,38 @@ class StudyEngine:
         if any(self.record.trials[uid].runs_alone for uid in self._running):
             return None
         training = {self._prefix_of(self.record.trials[uid]) for uid in self._running} - self._trained
-        for uid in self._waiting:
+        for place, uid in enumerate(self._waiting):
             trial = self.record.trials[uid]
             if trial.runs_alone:
                 return None if self._running else trial  # nothing behind it in the queue starts before it
-            if self._prefix_of(trial) not in training:
+            if self._prefix_of(trial) not in training and not self._saves_by_waiting(trial, self._waiting[:place]):
                 return trial
         return None
 
     def _starts_nothing_new(self) -> bool:
         return len(self._waiting) >= MAX_DEFERRED or self._one_is_to_run_alone()
+
+    def _saves_by_waiting(self, trial: TrialRecord, before: list[str]) -> bool:
+        """Whether a trial under way will leave a part of this one's training that no complete trial has left.
+
+        In a deterministic study, trials that share anything run one after the other, in the order of the queue: what a
+        trial finds, and with it where it reports, must not depend on which of the others, ``before`` it, is faster.
+        """
+        config, reusable = self._config_of(trial), self.trainable.reusable
+        others = [self._config_of(self.record.trials[uid]) for uid in self._running]
+        if self.spec.window is not None:
+            others += [self._config_of(self.record.trials[uid]) for uid in before]
+            return any(reusable(config, [other]) or reusable(other, [config]) for other in others)
+        if not reusable(config, others):
+            return False
+        left = [self._config_of(other) for other in self.record.with_state("complete")]
+        already, later = reusable(config, left), reusable(config, [*left, *others])
+        return any(saved > already.get(cost, 0.0) for cost, saved in later.items())
+
+    def _config_of(self, trial: TrialRecord) -> Any:
+        if trial.uid not in self._configs:
+            self._configs[trial.uid] = self.trainable.recorded(trial.config)
+        return self._configs[trial.uid]
 
     def _one_is_to_run_alone(self) -> bool:
         """Whether a trial that must run alone is running or waiting; until it has ended, nothing new is proposed."""
@@ -232,7 +255,7 @@ class StudyEngine:
     def _prefix_of(self, trial: TrialRecord) -> str:
         """What other trials may begin with, too; its own uid if the trainable shares nothing."""
         if trial.uid not in self._prefixes:
-            self._prefixes[trial.uid] = self.trainable.prefix(self.trainable.recorded(trial.config)) or trial.uid
+            self._prefixes[trial.uid] = self.trainable.prefix(self._config_of(trial)) or trial.uid
         return self._prefixes[trial.uid]
 
     def _begin(self, upcoming: Upcoming | Promotion) -> str:

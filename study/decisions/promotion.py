@@ -11,12 +11,14 @@ trials without a finite value take no part and are stopped; references go on wha
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+import moocore
 import numpy as np
+import numpy.typing as npt
 
-from study.decisions.moasha import rank
+from study.decisions.moasha import epsilon_net, place_of
 from study.record.journal import SETTLED, StudyRecord, TrialRecord
 from study.spec import Rungs, StudySpec
 
@@ -42,6 +44,35 @@ class Promotion:
     to_end: bool = False
 
 
+@dataclass(frozen=True)
+class RungStanding:
+    """The trials of a rung and what they reported there.
+
+    Args:
+        uids: in the order in which the trials were proposed, in which equally good ones stand.
+        points: their values (trials, objectives), finite.
+        maximise: for each objective, whether larger values are better.
+    """
+
+    uids: list[str]
+    points: npt.NDArray[np.float64]
+    maximise: tuple[bool, ...]
+
+    def place(self, uid: str) -> int:
+        """The place of a trial, from 1."""
+        return place_of(self.uids.index(uid), self.points, self.maximise)
+
+    def best_of(self, waiting: Collection[str]) -> tuple[str, int]:
+        """The best of the trials that are ``waiting``, at least one of them here, and its place."""
+        fronts = moocore.pareto_rank(self.points, maximise=list(self.maximise))
+        is_waiting = np.array([uid in waiting for uid in self.uids])
+        front = fronts[is_waiting].min()
+        own = np.flatnonzero(fronts == front)
+        order = [int(own[index]) for index in epsilon_net(self.points[own], self.maximise)]
+        first = next(index for index, row in enumerate(order) if is_waiting[row])
+        return self.uids[order[first]], int((fronts < front).sum()) + first + 1
+
+
 def next_promotion(record: StudyRecord, spec: StudySpec, reporting: tuple[str, int] | None = None) -> Promotion | None:
     """The promotion that a free worker makes, or None if there is none.
 
@@ -56,17 +87,18 @@ def next_promotion(record: StudyRecord, spec: StudySpec, reporting: tuple[str, i
     if reporting is not None:
         waiting.setdefault(reporting[1], set()).add(reporting[0])
     for milestone in sorted(waiting, reverse=True):
-        order = ranking(record, spec, milestone, reporting)
-        for place, uid in enumerate(order[: len(order) // _rungs(spec).eta], start=1):
-            if uid in waiting[milestone]:
-                return Promotion(uid, milestone, place, len(order))
+        rung = standing_at(record, spec, milestone, reporting)
+        if len(rung.uids) >= _rungs(spec).eta:
+            uid, place = rung.best_of(waiting[milestone])
+            if place <= len(rung.uids) // _rungs(spec).eta:
+                return Promotion(uid, milestone, place, len(rung.uids))
     return None
 
 
-def ranking(
+def standing_at(
     record: StudyRecord, spec: StudySpec, milestone: int, reporting: tuple[str, int] | None = None
-) -> list[str]:
-    """The trials of a rung, best first; equally good ones in the order in which they were proposed.
+) -> RungStanding:
+    """The trials of a rung.
 
     A report counts from the decision about it, or if it is the one that is ``reporting``. Trials that were audited at
     an earlier rung do not count: without the audit they would not have come here.
@@ -78,12 +110,9 @@ def ranking(
         audited = any(decision == "audit" and where < milestone for where, decision in decided.items())
         if is_here and not audited and (vector := finite_values(trial, milestone, spec)) is not None:
             vectors[trial.uid] = vector
-    if not vectors:
-        return []
     directions = {objective.name: objective.direction == "maximize" for objective in spec.objectives}
-    maximise = [directions[name] for name in _rungs(spec).compared]
-    uids = list(vectors)
-    return [uids[row] for row in rank(np.array(list(vectors.values())), maximise)]
+    maximise = tuple(directions[name] for name in _rungs(spec).compared)
+    return RungStanding(list(vectors), np.array(list(vectors.values())), maximise)
 
 
 def finite_values(trial: TrialRecord, milestone: int, spec: StudySpec) -> Vector | None:
@@ -102,12 +131,13 @@ def decision_at_rung(record: StudyRecord, spec: StudySpec, uid: str, milestone: 
         known = as_known_at(record, job - spec.window, before=job, whole=uid)
     if finite_values(record.trials[uid], milestone, spec) is None:
         return "stop", "not finite"
-    order = ranking(known, spec, milestone, (uid, milestone))
-    standing = f"place {order.index(uid) + 1} of {len(order)}"
+    rung = standing_at(known, spec, milestone, (uid, milestone))
+    place, count = rung.place(uid), len(rung.uids)
+    standing = f"place {place} of {count}"
     first = next_promotion(known, spec, (uid, milestone))
     if first is not None and first.uid == uid:
         return "continue", standing
-    is_due = order.index(uid) < len(order) // _rungs(spec).eta
+    is_due = place <= count // _rungs(spec).eta
     return "pause", f"{standing}, after {first.uid}" if is_due and first is not None else standing
 
 

@@ -85,6 +85,8 @@ def _is_extension(path: str, old: Any, new: Any) -> bool:
     """
     if path.startswith("objectives[") and path.endswith((".at_least", ".at_most")):
         return True
+    if path == "design.sampler":
+        return (old, new) == ("tpe", "ehvi")  # a study that began when TPE was the default goes on
     if path == "seeds":
         return bool(new[: len(old)] == old)
     if path == "design.budget.plateau.gain":

@@ -48,7 +48,7 @@ class Budget(Part):
 
 
 class Search(Part):
-    """Optuna proposes ``trials`` configs; a config that was already proposed is not run twice.
+    """A sampler proposes ``trials`` configs; a config that was already proposed is not run twice.
 
     Args:
         trials: how many.
@@ -56,7 +56,7 @@ class Search(Part):
         budget: limits that may end the search earlier.
         cheapest_of: if cost is an objective, the number of proposals drawn for each config to run; the cheapest is run.
             Unlike its quality, a config's cost is known before training. No effect on ``random`` and ``qmc``, which
-            draw evenly.
+            draw evenly, nor on ``ehvi``, which weighs costs itself.
 
     Example:
         >>> search = Search(trials=20, budget=Budget(hours=1))
@@ -66,7 +66,7 @@ class Search(Part):
 
     kind: Literal["Search"] = "Search"
     trials: int
-    sampler: str = "tpe"
+    sampler: str = "ehvi"
     budget: Budget = Budget()
     cheapest_of: int = 2
 

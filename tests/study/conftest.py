@@ -29,7 +29,7 @@ def make_spec() -> MakeSpec:
                 Factor(name="replays", distribution=CategoricalDistribution([2, 3]), when={"adversary": ("free",)}),
                 Factor(name="view_scale_min", distribution=FloatDistribution(0.08, 0.5)),
             ),
-            "design": Search(trials=10),
+            "design": Search(trials=10, sampler="tpe"),
         }
         return StudySpec(**(parts | changes))
 

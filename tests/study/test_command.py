@@ -232,7 +232,7 @@ def test_budgets_are_added_to_those_of_the_space(tmp_path: Path) -> None:
     spec = requested_spec(
         as_command(["--space", str(space), "--budget", "train_pflop=3", "--budget", "train_seconds=1e3"])
     )
-    assert isinstance(spec.design, Search) and (spec.design.trials, spec.design.sampler) == (5, "tpe")
+    assert isinstance(spec.design, Search) and (spec.design.trials, spec.design.sampler) == (5, "ehvi")
     assert spec.design.budget == Budget(spent={"train_pflop": 3, "view_passes": 9, "train_seconds": 1000}, hours=5)
 
 
@@ -259,7 +259,7 @@ def test_another_rule_stops_at_the_same_rungs(tmp_path: Path, stopping: str, exp
         (["--seed", "1"], "seed: 0 there, 1 now"),
         (["--trials", "4"], "design.trials: 5 there, 4 now"),
         (["--pairs", "5"], "compares.pairs: 6 there, 5 now"),
-        (["--sampler", "random"], "design.sampler: 'tpe' there, 'random' now"),
+        (["--sampler", "random"], "design.sampler: 'ehvi' there, 'random' now"),
         (["--set", "momentum=0.5"], "base.momentum: 0.9 there, 0.5 now"),
         (["--stopping", "none"], "stopping.kind: 'MoAsha' there, 'NoStopping' now"),
         (["--set", "train_images=300"], "base.train_images: None there, 300 now"),

@@ -80,7 +80,7 @@ def run_here(spec: StudySpec, study_dir: Path) -> StudyEngine:
 
 def spec_with(**changes: Any) -> StudySpec:
     parts: dict[str, Any] = {"name": "one", "question": "Which is best?", "base": Config(), "factors": FACTORS}
-    return StudySpec(**(parts | {"design": Search(trials=12)} | changes))
+    return StudySpec(**(parts | {"design": Search(trials=12, sampler="tpe")} | changes))
 
 
 @pytest.mark.parametrize("stopping", [NoStopping(), MoAsha(first_rung=1), RayAsha(first_rung=1)])

@@ -247,7 +247,7 @@ def make_spec(**changes: Any) -> StudySpec:
         "question": "Does it work for anybody's loop?",
         "base": loops.GeneratorConfig(),
         "factors": (RATE, WIDTH),
-        "design": Search(trials=12),
+        "design": Search(trials=12, sampler="tpe"),
         "stopping": MoAsha(first_rung=1),
     }
     return StudySpec(**(parts | changes))
@@ -322,7 +322,7 @@ def test_seeds_and_confirmations_of_a_function(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stopping", [MoAsha(first_rung=1), MoAsha(first_rung=1, audit=0.5)], ids=["plain", "audited"])
 def test_every_prefix_of_its_journal_leads_on_to_the_same_study(stopping: MoAsha, tmp_path: Path) -> None:
-    spec = make_spec(stopping=stopping, design=Search(trials=6))
+    spec = make_spec(stopping=stopping, design=Search(trials=6, sampler="tpe"))
     whole = run_study(tmp_path / "whole", spec, is_real=True)
     lines = (tmp_path / "whole" / JOURNAL_NAME).read_text().splitlines(keepends=True)
     for count in range(1, len(lines), 3):

@@ -166,7 +166,7 @@ def test_in_a_study_trials_take_as_long_as_recorded_and_several_studies_run_in_o
         factors=(Factor(name="width", distribution=CategoricalDistribution([1, 4, 16])),),
         references=({"width": 16}, {"width": 4}, {"width": 1}),
         objectives=("accuracy", "train_seconds"),
-        design=Search(trials=3),
+        design=Search(trials=3, sampler="tpe"),
         stopping=MoAsha(first_rung=1),
     )
     run_study(spec, output=tmp_path / "runs", concurrency=3, quiet=True)

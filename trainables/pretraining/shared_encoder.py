@@ -15,8 +15,13 @@ from trainables.whole_files import DamagedFile, load_state
 
 def encoder_name(config: TrialConfig, data_checksum: str, device_type: str) -> str:
     """The file name of the encoder of ``config``: equal if pretraining, device type, images and versions are equal."""
+    return f"{config.pretraining_hash()}-{circumstances_digest(data_checksum, device_type)}.pt"
+
+
+def circumstances_digest(data_checksum: str, device_type: str) -> str:
+    """16 hex digits that are equal if device type, images and versions are."""
     circumstances = f"{torch.__version__} {device_type} {data_checksum} {_code_digest()}"
-    return f"{config.pretraining_hash()}-{hashlib.sha256(circumstances.encode()).hexdigest()[:16]}.pt"
+    return hashlib.sha256(circumstances.encode()).hexdigest()[:16]
 
 
 @functools.cache

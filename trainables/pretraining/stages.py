@@ -34,6 +34,7 @@ class Stages:
             for stage in config.stages()
         ]
         self.shared: list[bool] = []  # of each stage that has ended: whether another trial had trained it
+        self.trunk_costs: dict[str, float] = {}  # of the part of the only stage that another trial had trained
 
     @property
     def current(self) -> Pretraining:
@@ -85,11 +86,12 @@ class Stages:
     def reused_costs(self, is_current_shared: bool = False) -> dict[str, float]:
         """The same of what another trial had trained, as ``reused_view_passes`` and so on.
 
-        That is all of it where the current stage is shared, else those earlier stages that are.
+        That is all of it where the current stage is shared, else those earlier stages that are, or the trunk.
         """
         shared = [is_current_shared or is_shared for is_shared in [*self.shared, False]]
-        reused = [stage for stage, is_shared in zip(self.stages, shared, strict=False) if is_shared]
-        return {f"reused_{name}": value for name, value in _costs(reused).items()} if reused else {}
+        stages = [stage for stage, is_shared in zip(self.stages, shared, strict=False) if is_shared]
+        reused = _costs(stages) if stages else self.trunk_costs
+        return {f"reused_{name}": value for name, value in reused.items()}
 
     def curve(self) -> list[dict[str, float]]:
         """What was measured of each epoch so far, by ``view_passes`` of the whole trial; a teacher's by other names."""
@@ -110,6 +112,11 @@ class Stages:
         self.shared.append(is_shared)
         hand_over(teacher.encoder, self.current)
 
+    def reuse_trunk(self, state: dict[str, Any]) -> None:
+        """Goes on from the state of another trial's pretraining; what that has cost is reused."""
+        self.current.load_state_dict(state)
+        self.trunk_costs = _costs([self.current])
+
     def state_dict(self) -> dict[str, Any]:
         """The state of the current stage, and what is still needed of earlier ones: their seconds and measures."""
         return self.current.state_dict() | self._earlier()
@@ -125,12 +132,14 @@ class Stages:
         for stage, (_, seconds, hardware, *rows) in zip(self.stages, earlier, strict=False):
             stage.batches_done, stage.train_seconds, stage.hardware = stage.num_batches, seconds, hardware
             stage.measures.rows = [dict(row) for row in (rows[0] if rows else [])]  # earlier versions had none
+        self.trunk_costs = state.get("trunk_costs", {})  # earlier versions had no trunks
         self.current.load_state_dict(state)
 
     def _earlier(self) -> dict[str, Any]:
         ended = self.stages[: len(self.shared)]
         pairs = zip(self.shared, ended, strict=True)
-        return {"earlier": [(is_shared, s.train_seconds, s.hardware, s.measures.rows) for is_shared, s in pairs]}
+        earlier = [(is_shared, s.train_seconds, s.hardware, s.measures.rows) for is_shared, s in pairs]
+        return {"earlier": earlier, "trunk_costs": self.trunk_costs}
 
 
 def _costs(stages: list[Pretraining]) -> dict[str, float]:

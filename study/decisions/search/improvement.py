@@ -22,6 +22,9 @@ class Marginal(Protocol):
     def shortfall(self, bounds: Floats, rows: slice) -> Floats:
         """``E[max(0, bound - Y)]`` (candidates in ``rows``, bounds); 0 for a bound of minus infinity."""
 
+    def expected(self) -> Floats:
+        """The means (candidates,)."""
+
 
 class Gaussian:
     """A normal distribution for each candidate; a deviation of 0 is a known value.
@@ -32,6 +35,10 @@ class Gaussian:
 
     def __init__(self, mean: Floats, deviation: Floats) -> None:
         self.mean, self.deviation = mean, deviation
+
+    def expected(self) -> Floats:
+        """As given."""
+        return self.mean
 
     def shortfall(self, bounds: Floats, rows: slice) -> Floats:
         """In closed form."""
@@ -53,6 +60,10 @@ class Nodes:
 
     def __init__(self, values: Floats, weights: Floats) -> None:
         self.values, self.weights = values, weights
+
+    def expected(self) -> Floats:
+        """The weighted mean of the nodes."""
+        return self.values @ self.weights
 
     def shortfall(self, bounds: Floats, rows: slice) -> Floats:
         """The weighted sum over the nodes."""

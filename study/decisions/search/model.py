@@ -15,7 +15,7 @@ from study.trainable import Metric
 
 Floats = npt.NDArray[np.float64]
 SHORTEST_SHARE = 1 / 16  # of a training, two steps from its result for the model
-STEP = 0.25  # that a report is from a result of the same training, in units of a column
+STEP = 0.25  # from a result to a report of the same training, or to an earlier study, in units of a column
 
 
 @dataclass(frozen=True)
@@ -34,28 +34,30 @@ NOTHING = Prediction(np.zeros(0), np.zeros(0))
 
 
 class Inputs:
-    """Configurations as columns of a model, at the end of their training or at a rung.
+    """Configurations as columns of a model: at the end of their training or at a rung, of this study or an earlier one.
+
+    How alike the latter two are follows from the length scales of the columns that tell them apart.
 
     Args:
-        has_rungs: whether the model learns from interim reports; else there is no column for them.
+        rows: all observations; where they are alike in one of these respects, there is no column for it.
     """
 
-    def __init__(self, has_rungs: bool) -> None:
-        self._has_rungs = has_rungs
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._has_rungs, self._has_priors = any(row.is_interim for row in rows), any(row.is_prior for row in rows)
 
     def at_end(self, many: Sequence[Point]) -> Floats:
         """Configurations that are trained to their ends."""
-        return self._with_shares(_columns(many), np.ones(len(many)), np.zeros(len(many)))
+        return self.of_rows([Row(point, {}) for point in many])
 
     def of_rows(self, rows: Sequence[Row]) -> Floats:
         """Observations, as they were made."""
-        shares, interim = [row.share for row in rows], [float(row.is_interim) for row in rows]
-        return self._with_shares(_columns([row.point for row in rows]), np.array(shares), np.array(interim))
-
-    def _with_shares(self, columns: Floats, shares: Floats, interim: Floats) -> Floats:
-        if not self._has_rungs or not len(columns):
-            return columns
-        return np.c_[columns, STEP * interim * (1 + np.log(shares) / math.log(SHORTEST_SHARE))]
+        columns = [np.array([row.point.columns for row in rows])]
+        if self._has_rungs:
+            far = [row.is_interim * (1 + math.log(row.share) / math.log(SHORTEST_SHARE)) for row in rows]
+            columns.append(STEP * np.array(far)[:, None])
+        if self._has_priors:
+            columns.append(STEP * np.array([[float(row.is_prior)] for row in rows]))
+        return np.hstack(columns)
 
 
 class Model:
@@ -75,12 +77,12 @@ class Model:
         maximise: bool,
         rows: Sequence[Row],
         pending: Sequence[Point],
-        kind: Kind = "normal scores",
+        kind: Kind = "powers",
     ) -> None:
         self.name, self.maximise, self._sign = metric.name, maximise, -1.0 if maximise else 1.0
         own = [row for row in rows if metric.name in row.values or (row.is_failure and not metric.is_cost)]
         self._rows = bounded(own)
-        self.inputs = Inputs(any(row.is_interim for row in self._rows))
+        self.inputs = Inputs(self._rows)
         known = [value for value in as_results(self._rows, metric) if value is not None]
         worst = min(known) if maximise else max(known)
         measured = [worst if value is None else value for value in as_results(self._rows, metric)]
@@ -103,7 +105,3 @@ class Model:
     def size(self, scores: Floats) -> Floats:
         """The costs that have these scores."""
         return self._scores.size(scores)
-
-
-def _columns(many: Sequence[Point]) -> Floats:
-    return np.array([point.columns for point in many])

@@ -23,6 +23,7 @@ class Row:
         share: of the training that was done by then, in (0, 1].
         is_interim: whether it is an evaluation at a rung, which may be a shorter one.
         is_failure: whether the trial failed, or its numbers cannot be trusted: then there are no values.
+        is_prior: whether it is a result of an earlier study.
     """
 
     point: Point
@@ -30,6 +31,7 @@ class Row:
     share: float = 1.0
     is_interim: bool = False
     is_failure: bool = False
+    is_prior: bool = False
 
 
 def rows_of(
@@ -75,10 +77,11 @@ def as_results(rows: Sequence[Row], metric: Metric) -> list[float | None]:
     that are twice or half as large count half. Costs are in reports as if they grew evenly already (``rows_of``).
     """
     values = [row.values.get(metric.name) for row in rows]
-    final = {row.point: value for row, value in zip(rows, values, strict=True) if not row.is_interim}
+    own = [(row, value) for row, value in zip(rows, values, strict=True) if not row.is_prior]
+    final = {row.point: value for row, value in own if not row.is_interim}
     gains = [
         (row.share, end - value)
-        for row, value in zip(rows, values, strict=True)
+        for row, value in own
         if row.is_interim and value is not None and (end := final.get(row.point)) is not None
     ]
     if metric.is_cost or not gains:
@@ -95,11 +98,11 @@ def as_results(rows: Sequence[Row], metric: Metric) -> list[float | None]:
 
 
 def bounded(rows: Sequence[Row], limit: int = MAX_ROWS) -> list[Row]:
-    """At most ``limit`` rows: results before reports, last reports before the others, newer ones before older ones."""
+    """At most ``limit`` rows: own results, then reports, the last of each trial first; newer ones before older ones."""
     last = {id(row.point): row for row in rows}
     order = sorted(
         range(len(rows)),
-        key=lambda at: (rows[at].is_interim, last[id(rows[at].point)] is not rows[at], -at),
+        key=lambda at: (rows[at].is_prior, rows[at].is_interim, last[id(rows[at].point)] is not rows[at], -at),
     )
     return [rows[at] for at in sorted(order[:limit])]
 

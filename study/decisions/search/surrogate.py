@@ -14,7 +14,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 Floats = npt.NDArray[np.float64]
 MAX_ITERATIONS = 40
 LENGTH, LENGTH_SPREAD = -1.0, 1.0  # of the logarithm of a length scale, for one column; and its standard deviation
-NOISE, NOISE_SPREAD = -2.5, 1.5  # of the logarithm of the variance of the noise
+NOISE, NOISE_SPREAD = -4.0, 2.0  # of the logarithm of the variance of the noise
 
 
 class Surrogate:

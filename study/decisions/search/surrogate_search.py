@@ -24,7 +24,7 @@ from study.decisions.search.traded import Traded
 from study.record.configurations import Configuration, configurations
 from study.record.front import nondominated
 from study.record.journal import StudyRecord
-from study.spec import Search, StudySpec
+from study.spec import PriorTrial, Search, StudySpec
 from study.streams import stream_seed
 from study.trainable import Metric, Trainable, trainable_of
 
@@ -33,7 +33,7 @@ POOL, MUTANTS = 1000, 300  # candidates: drawn from the space once, and changed 
 COST_EXPONENT = 0.7  # of the cost by which an improvement is divided; with 1, the cheapest trials go on for too long
 SHORTLIST = 100  # candidates of which it is asked what they could reuse
 LEAST_SPENT = 0.05  # of its cost by a trial that reuses most of another: evaluation costs, too
-FEWEST_RESULTS = 1  # for a model
+LEAST_GAIN = 1e-6  # of the hypervolume; where no more is expected anywhere, the smallest gains are no guide
 MAX_DRAWS = 500  # without one that is new: then the space counts as exhausted
 
 
@@ -61,6 +61,7 @@ class SurrogateSearch:
         self._known_cost = next((name for name in [*self._objectives, *known] if name in known), None)
         costs = [metric.name for metric in self._unknown if metric.is_cost and metric.name in self._objectives]
         self._modelled_cost = costs[0] if costs and self._known_cost is None else None
+        self._priors = [_as_row(prior, self._space, self._objectives) for prior in spec.warm_start]
         self._num_start, self._start = 0, list[Point]()
         self._pool: list[Point] = []
 
@@ -89,11 +90,16 @@ class SurrogateSearch:
         rows = [row for one in earlier for row in self._rows(one)]
         done = [row for row in rows if not row.is_interim and not row.is_failure]
         number = len(earlier) - len(self._spec.references)
-        if number < self._num_start or len(done) < FEWEST_RESULTS:
+        if not self._priors and (number < self._num_start or not done):
             return self._start[number:]
+        rows = self._priors + rows
         pending = [self._space.point(one.params) for one in earlier if one.state == "running" and not one.completed]
         directions = {objective.name: objective.maximise for objective in self._spec.objectives}
-        models = {m.name: Model(m, directions.get(m.name, False), rows, pending) for m in self._unknown}
+        models = {
+            metric.name: Model(metric, directions.get(metric.name, False), rows, pending)
+            for metric in self._unknown
+            if any(metric.name in row.values for row in rows)  # a constraint may be on what nothing has reported yet
+        }
         return self._ordered(models, done, pending, rng)
 
     def _ordered(
@@ -116,15 +122,15 @@ class SurrogateSearch:
             reference.append(one.reference(ranks))
             marginals.append(one.marginal(ranks, candidates, its))
         gain = expected_improvement(marginals, len(candidates), np.column_stack(front), np.array(reference))
-        if not gain.any():  # as where a region of interest is out of reach: towards it
-            far = [one.shortfall(np.array([1.0]), slice(None))[:, 0] for one in marginals]
-            gain = np.exp(np.sum(far, axis=0) - len(far))
         gain *= probability_of_feasibility(candidates, constraints, models, predicted, done)
-        if self._modelled_cost is not None:
-            cost = models[self._modelled_cost].size(predicted[self._modelled_cost].mean)
+        if gain.max() < LEAST_GAIN:  # as where a region of interest is out of reach: towards it, at any cost
+            score = -np.sum(
+                [np.maximum(0, one.expected() - end) for one, end in zip(marginals, reference, strict=True)], axis=0
+            )
+        elif self._modelled_cost is not None:
+            score = per_cost(gain, models[self._modelled_cost].size(predicted[self._modelled_cost].mean))
         else:
-            cost = self._spent(candidates, gain, done)
-        score = per_cost(gain, cost)
+            score = per_cost(gain, self._spent(candidates, gain, done))
         return [candidates[place] for place in np.argsort(-score, kind="stable")]
 
     def _spent(self, candidates: Sequence[Point], gain: Floats, done: Sequence[Row]) -> Floats:
@@ -154,6 +160,11 @@ class SurrogateSearch:
         total = self._trainable.total_progress(point.config, self._scale)
         done = report.get(self._trainable.progress, report["milestone"])
         return min(1.0, max(1e-3, done / total)) if total else 1.0
+
+
+def _as_row(prior: PriorTrial, space: Space, objectives: Sequence[str]) -> Row:
+    values = dict(zip(objectives, prior.values, strict=True))
+    return Row(space.point(dict(prior.params)), values, is_prior=True)
 
 
 def per_cost(gain: Floats, cost: Floats) -> Floats:

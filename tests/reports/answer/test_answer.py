@@ -222,10 +222,13 @@ def written(tmp_path: Path, **changes: Any) -> Path:
         ({"design": Grid(), "seeds": (0, 1)}, "The clearest difference: Width 8 against width 2: loss <b> -2 [-2, -2]"),
         ({"design": Grid(), "asks": ("width",), "seeds": (0, 1)}, "Better: Width 8 against width 2: loss <b> -2"),
         (
-            {"design": Search(trials=2), "compares": Comparison(arms={EVIL: {"width": 8}, "b": {"width": 4}})},
+            {
+                "design": Search(trials=2, sampler="tpe"),
+                "compares": Comparison(arms={EVIL: {"width": 8}, "b": {"width": 4}}),
+            },
             "Worse: B",
         ),
-        ({"design": Search(trials=3)}, "The best of 3 configurations: width 8, with loss <b> 2."),
+        ({"design": Search(trials=3, sampler="tpe")}, "The best of 3 configurations: width 8, with loss <b> 2."),
     ],
 )
 def test_the_answer_of_any_training_is_written_beside_the_page(

@@ -43,7 +43,7 @@ def test_it_is_run_first_seed_by_seed_and_never_stopped(
 ) -> None:
     spec = make_spec(
         factors=FACTORS,
-        design=Search(trials=4),
+        design=Search(trials=4, sampler="tpe"),
         stopping=MoAsha(first_rung=2, eta=2),
         compares=ARMS,
         confirmation=Confirmation(runs=1, settings={}),
@@ -70,7 +70,7 @@ def test_a_grid_runs_nothing_twice(make_spec: MakeSpec, tmp_path: Path) -> None:
 
 
 def test_a_killed_study_goes_on_where_it_was(make_spec: MakeSpec, tmp_path: Path) -> None:
-    spec = make_spec(factors=FACTORS, design=Search(trials=2), compares=ARMS)
+    spec = make_spec(factors=FACTORS, design=Search(trials=2, sampler="tpe"), compares=ARMS)
     run_study(tmp_path / "whole", spec)
     (tmp_path / "cut").mkdir()
     lines = (tmp_path / "whole" / "journal.jsonl").read_text().splitlines(keepends=True)
@@ -83,7 +83,7 @@ def test_a_killed_study_goes_on_where_it_was(make_spec: MakeSpec, tmp_path: Path
 
 
 def test_a_comparison_or_more_pairs_extend_a_finished_study(make_spec: MakeSpec, tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"factors": FACTORS, "design": Search(trials=2)}
+    changes: dict[str, Any] = {"factors": FACTORS, "design": Search(trials=2, sampler="tpe")}
     run_study(tmp_path, make_spec(**changes))
     for pairs, expected in ((1, 4), (2, 6)):
         spec = make_spec(**changes, compares=ARMS.replace(pairs=pairs))
@@ -101,7 +101,7 @@ def identity_of(tmp_path: Path, then: StudySpec, now: StudySpec) -> None:
 
 
 def test_which_changes_of_a_comparison_are_another_study(make_spec: MakeSpec, tmp_path: Path) -> None:
-    spec = make_spec(factors=FACTORS, design=Search(trials=2))
+    spec = make_spec(factors=FACTORS, design=Search(trials=2, sampler="tpe"))
     identity_of(tmp_path / "added", spec, spec.replace(compares=ARMS, asks=("epochs",), smallest_difference=2.0))
     with_arms = spec.replace(compares=ARMS)
     identity_of(tmp_path / "more", with_arms, spec.replace(compares=ARMS.replace(pairs=4, means={"better": "Yes"})))
@@ -129,11 +129,13 @@ def test_arms_that_cannot_be_compared(changes: dict[str, Any], message: str) -> 
 def test_arms_outside_the_space(make_spec: MakeSpec, arm: dict[str, Any]) -> None:
     comparison = ARMS.replace(arms={"few": {"num_views": 2}, "other": arm})
     with pytest.raises(ValueError, match="reference or arm"):
-        check_space(make_spec(factors=FACTORS, design=Search(trials=2), compares=comparison))
+        check_space(make_spec(factors=FACTORS, design=Search(trials=2, sampler="tpe"), compares=comparison))
 
 
 def test_settings_keep_what_can_still_be_compared(make_spec: MakeSpec) -> None:
-    spec = make_spec(factors=FACTORS, design=Search(trials=2), compares=ARMS, asks=("num_views", "epochs"))
+    spec = make_spec(
+        factors=FACTORS, design=Search(trials=2, sampler="tpe"), compares=ARMS, asks=("num_views", "epochs")
+    )
     fixed = spec.with_settings({"epochs": 3})
     assert fixed.compares is not None and fixed.compares.choices() == {
         "few": {"num_views": 2},

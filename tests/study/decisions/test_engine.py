@@ -124,7 +124,9 @@ def test_a_repeated_report_changes_nothing(spec: StudySpec, tmp_path: Path) -> N
 
 def test_a_failed_trial_does_not_end_the_study(make_spec: MakeSpec, tmp_path: Path) -> None:
     factors = (Factor(name="epochs", distribution=CategoricalDistribution([1, 2, 3])),)
-    engine = StudyEngine(Journal(tmp_path), make_spec(factors=factors, design=Search(trials=3)), 0, NUM_TRAIN_IMAGES)
+    engine = StudyEngine(
+        Journal(tmp_path), make_spec(factors=factors, design=Search(trials=3, sampler="tpe")), 0, NUM_TRAIN_IMAGES
+    )
     for number in range(3):
         assignment = engine.next_assignment()
         assert assignment is not None and assignment.uid == f"t{number:04d}"
@@ -146,7 +148,7 @@ def test_a_grid_runs_in_full(make_spec: MakeSpec, tmp_path: Path) -> None:
 
 def test_an_exhausted_space_ends_the_search(make_spec: MakeSpec, tmp_path: Path) -> None:
     factors = (Factor(name="epochs", distribution=CategoricalDistribution([1, 2, 3])),)
-    spec = make_spec(factors=factors, design=Search(trials=50))
+    spec = make_spec(factors=factors, design=Search(trials=50, sampler="tpe"))
     driver = run_study(tmp_path, spec)
     assert (driver.engine.num_planned, len(driver.assigned), driver.engine.record.ended) == (3, 3, True)
     again = run_study(tmp_path, spec)

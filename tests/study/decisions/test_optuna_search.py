@@ -105,7 +105,7 @@ def test_tpe_learns_from_results(make_spec: MakeSpec) -> None:
     counts: dict[str, int] = {}
     samplers: tuple[str, ...] = ("tpe", "random")
     for sampler in samplers:
-        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40))
+        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40, sampler="tpe"))
         record = StudyRecord()
         for number in range(40):
             proposal = search_of(spec, 3).propose(record)
@@ -137,7 +137,9 @@ def test_a_sampler_that_insists_on_its_best_guess_still_covers_the_space(make_sp
         Factor(name="epochs", distribution=CategoricalDistribution([1, 2, 3, 4])),
         Factor(name="pgd_steps", distribution=CategoricalDistribution([3, 5, 7]), when={"adversary": ("pgd",)}),
     )
-    spec = make_spec(base=make_spec().base.replace(adversary="pgd"), factors=factors, design=Search(trials=36))
+    spec = make_spec(
+        base=make_spec().base.replace(adversary="pgd"), factors=factors, design=Search(trials=36, sampler="tpe")
+    )
     record = StudyRecord()
     for number in range(36):
         proposal = search_of(spec, 0).propose(record)
@@ -191,7 +193,7 @@ def mean_cost(proposed: list[Params], spec: StudySpec) -> float:
 def test_of_several_proposals_the_cheapest_is_run(make_spec: MakeSpec) -> None:
     costs = {}
     for cheapest_of in (1, 2, 6):
-        spec = make_spec(design=Search(trials=20, cheapest_of=cheapest_of))
+        spec = make_spec(design=Search(trials=20, cheapest_of=cheapest_of, sampler="tpe"))
         costs[cheapest_of] = mean_cost(run_search(spec, 0, 20), spec)
     assert costs[6] < costs[2] < costs[1], costs
     assert costs[6] < 0.8 * costs[1], costs
@@ -204,7 +206,9 @@ def test_samplers_that_draw_evenly_are_not_bent(make_spec: MakeSpec, sampler: st
 
 
 def test_where_cost_is_no_objective_it_decides_nothing(make_spec: MakeSpec) -> None:
-    without, same = (make_spec(objectives=ACCURACIES, design=Search(trials=9, cheapest_of=n)) for n in (1, 6))
+    without, same = (
+        make_spec(objectives=ACCURACIES, design=Search(trials=9, cheapest_of=n, sampler="tpe")) for n in (1, 6)
+    )
     assert run_search(without, 0, 9) == run_search(same, 0, 9)
 
 
@@ -212,7 +216,7 @@ def test_the_cheapest_is_counted_in_operations_not_in_passes(make_spec: MakeSpec
     """At equal view passes a pass through a ResNet-18 costs a hundred times one through the narrow network."""
     encoders = Factor(name="encoder", distribution=CategoricalDistribution(["resnet18", "resnet_narrow"]))
     scale = Factor(name="view_scale_min", distribution=FloatDistribution(0.08, 0.5))
-    spec = make_spec(factors=(encoders, scale), design=Search(trials=20, cheapest_of=8))
+    spec = make_spec(factors=(encoders, scale), design=Search(trials=20, cheapest_of=8, sampler="tpe"))
     assert [params["encoder"] for params in run_search(spec, 0, 8)].count("resnet_narrow") >= 7
 
 
@@ -235,7 +239,7 @@ def test_the_search_concentrates_on_the_region(make_spec: MakeSpec) -> None:
     factors = (Factor(name="view_scale_min", distribution=FloatDistribution(0.0, 1.0)),)
 
     def inside(objectives: tuple[Objective, ...]) -> int:
-        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40))
+        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40, sampler="tpe"))
         record, search = StudyRecord(), search_of(spec, seed=0)
         for number in range(40):
             proposal = search.propose(record)

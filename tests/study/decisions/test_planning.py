@@ -288,7 +288,7 @@ def test_ending_earlier_than_before_is_another_study(make_spec: MakeSpec, tmp_pa
 
 def test_a_region_may_change_between_starts(make_spec: MakeSpec, tmp_path: Path) -> None:
     """It changes what is proposed and recommended from then on, and nothing that was measured."""
-    spec = make_spec(design=Search(trials=6))
+    spec = make_spec(design=Search(trials=6, sampler="tpe"))
     run_study(tmp_path, spec, made_up=steady)
 
     def resumed(**changes: Any) -> StudySpec:
@@ -431,7 +431,7 @@ def test_a_window_makes_decisions_independent_of_who_is_faster(
 
 def test_without_a_window_the_order_matters(make_spec: MakeSpec, tmp_path: Path) -> None:
     """Or the test above would hold for nothing."""
-    spec = make_spec(design=Search(trials=14), stopping=MoAsha(first_rung=2, eta=2))
+    spec = make_spec(design=Search(trials=14, sampler="tpe"), stopping=MoAsha(first_rung=2, eta=2))
     told = []
     for order_seed in range(3):
         run_study(tmp_path / str(order_seed), spec, concurrency=4, order_seed=order_seed)

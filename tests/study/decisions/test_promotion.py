@@ -136,7 +136,7 @@ def test_promotions_are_those_of_the_definition(
     counts: Counter[str] = Counter()
     for order_seed in ORDERS:
         study_dir = tmp_path / str(order_seed)
-        spec = pausing(eta=eta, audit=0.2 * (order_seed % 2), references=(REFERENCE,) if order_seed % 3 == 0 else ())
+        spec = pausing(eta=eta, audit=0.5 * (order_seed % 2), references=(REFERENCE,) if order_seed % 3 == 0 else ())
         run_study(study_dir, spec, concurrency=1 + order_seed % 4, order_seed=order_seed, made_up=made_up)
         definition = check_against_definition(study_dir, eta)
         assert definition.promotable() is None, "at the end nothing that may go on is left"

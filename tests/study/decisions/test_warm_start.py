@@ -67,8 +67,8 @@ def test_a_warm_start_moves_the_search(make_spec: MakeSpec, tmp_path: Path) -> N
     path = tmp_path / "trials.csv"
     header = "num_views,epochs,adversary,replays,view_scale_min,val_clean,val_pgd_8,train_pflop"
     path.write_text("\n".join([header, *rows]))
-    spec = make_spec(design=Search(trials=8))
-    warm = make_spec(design=Search(trials=8), warm_start=prior_trials(path, spec))
+    spec = make_spec(design=Search(trials=8, sampler="tpe"))
+    warm = make_spec(design=Search(trials=8, sampler="tpe"), warm_start=prior_trials(path, spec))
     shares = []
     for each in (spec, warm):
         proposals = [OptunaSearch(each, seed).propose(StudyRecord()) for seed in range(12)]

@@ -44,7 +44,7 @@ def fit(config, context):
 
 STUDY = StudySpec(
     name="waits", question="Does Ctrl-C leave a clean screen?", base=Config(),
-    factors=(Factor(name="width", distribution=IntDistribution(1, 10**6)),), design=Search(trials=20))
+    factors=(Factor(name="width", distribution=IntDistribution(1, 10**6)),), design=Search(trials=20, sampler="tpe"))
 """
 
 

@@ -151,7 +151,7 @@ def test_a_control_at_zero_is_no_reason_to_refuse(
 
     def found(*factors: Factor) -> Any:
         return ineffective_factor(
-            StudySpec(name="a", question="?", base=Attack(), factors=factors, design=Search(trials=3))
+            StudySpec(name="a", question="?", base=Attack(), factors=factors, design=Search(trials=3, sampler="tpe"))
         )
 
     assert found(kind, strength) is None
@@ -187,7 +187,7 @@ def test_numbers_of_a_recorded_table_may_stand_for_the_same_row(tmp_path: Path) 
             Factor(name="width", distribution=CategoricalDistribution(values)),
             Factor(name="depth", distribution=IntDistribution(1, 2)),
         )
-        return StudySpec(name="t", question="?", base=base, factors=factors, design=Search(trials=3))
+        return StudySpec(name="t", question="?", base=base, factors=factors, design=Search(trials=3, sampler="tpe"))
 
     assert ineffective_factor(width_over(8, 9, 16)) is None
     assert "'width' changes nothing, whatever" in str(ineffective_factor(width_over(8, 9)))
@@ -218,5 +218,5 @@ def test_a_space_too_large_to_be_compared_is_let_through_at_once() -> None:
         Factor(name=name, distribution=CategoricalDistribution([x / 40 for x in range(1, 13)])) for name in names[:4]
     ]
     begun = time.process_time()
-    assert ineffective_factor(spec_of(*many, TEMPERATURE, design=Search(trials=2))) is None
+    assert ineffective_factor(spec_of(*many, TEMPERATURE, design=Search(trials=2, sampler="tpe"))) is None
     assert time.process_time() - begun < 0.5

@@ -1,0 +1,233 @@
+"""Is a trial that goes on from a shared trunk the trial itself, and how does the cooldown compare with the cosine?
+
+    python -m benchmarks.cooldown equal --data-root DIR
+    python -m benchmarks.cooldown compare --data-root DIR --output runs/cooldown.jsonl
+    python -m benchmarks.cooldown compare --output runs/cooldown.jsonl --table
+
+``equal`` trains each recipe fresh, as a branch of a shorter trial's trunk, and as a branch that is killed and resumed,
+on digits and on the image folder ``--data-root`` at 16x16, and exits with 1 if any bit differs but for clocked numbers.
+
+``compare`` trains every schedule over the same seeds and appends each result to ``--output``; what is there is not
+trained again. Peak rate and share of the cooldown are chosen by the validation images of ``CHOOSING`` and judged,
+beside the default ones, by the test images of ``JUDGING``: means of differences in pairs by seed, with Student's t 90%
+intervals. Two one-sided tests at 5% each find schedules equivalent where the interval lies within ``MARGINS``.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+
+from study.record.environment import git_revision
+from trainables.data.datasets import TrialData, load_data
+from trainables.presets import LAPTOP
+from trainables.trial import FinalReport, run_trial
+from trainables.trial_config import TrialConfig
+
+CPU = torch.device("cpu")
+Changes = dict[str, Any]
+Result = dict[str, Any]
+RECIPES: dict[str, Changes] = {
+    "EMP-SSL, free": {"adversary": "free", "replays": 3, "num_views": 2},
+    "EMP-SSL, PGD": {"adversary": "pgd", "pgd_steps": 2, "num_views": 2},
+    "SimCLR, PGD": {"adversary": "pgd", "pgd_steps": 2, "num_views": 2, "method": "simclr"},
+}
+CLOCKED = ("train_seconds", "evaluation_seconds", "images_per_second")
+SCHEDULES: dict[str, Changes] = {
+    "cosine": {},
+    "cooldown 0.3": {"schedule": "cooldown", "cooldown_share": 0.3},
+    "cooldown 0.2": {"schedule": "cooldown", "cooldown_share": 0.2},
+    "cooldown 0.3, rate x 0.7": {"schedule": "cooldown", "cooldown_share": 0.3, "learning_rate": 0.21},
+    "cooldown 0.2, rate x 0.7": {"schedule": "cooldown", "cooldown_share": 0.2, "learning_rate": 0.21},
+}
+DEFAULT = "cooldown 0.3"
+CHOOSING, JUDGING = range(4), range(4, 12)  # seeds
+MARGINS = {"clean": 2.0, "pgd_8": 3.0}  # points
+
+
+def data_config(data: str, data_root: Path | None, **changes: Any) -> TrialConfig:
+    """The laptop preset on ``data``: ``digits``, or ``photographs`` from the image folder ``data_root``, at 16x16."""
+    place: Changes = {"image_size": 16}
+    if data == "photographs":
+        place |= {"dataset": "imagefolder", "data_root": str(data_root), "train_images": 1000}
+    return TrialConfig(**(LAPTOP | place | changes))
+
+
+def differences(config: TrialConfig, data: TrialData, folder: Path) -> list[str]:
+    """What differs between a fresh run of ``config`` and its branches from the trunk of half its epochs."""
+    fresh = _trained(config, data, None)
+    short = config.replace(epochs=config.epochs // 2)
+    _trained(short, data, folder / f"{short.pretraining_hash()}.pt")
+    encoder = folder / f"{config.pretraining_hash()}.pt"
+    branch = _trained(config, data, encoder)
+    encoder.unlink()
+    kept: Changes = {"checkpoint_path": folder / "kept" / "checkpoint.pt", "checkpoint_seconds": 0.0}
+    killed = run_trial(config, data, CPU, encoder_path=encoder, **kept)
+    for _ in range(5):
+        next(killed)
+    killed.close()  # type: ignore[attr-defined]
+    resumed = _trained(config, data, encoder, **kept)
+    found = [f"branch: {name}" for name in _unequal(branch, fresh)]
+    found += [f"killed and resumed: {name}" for name in _unequal(resumed, fresh)]
+    reused = [trial[0].metrics.get("reused_view_passes", 0) for trial in (branch, resumed)]
+    return found + (["nothing was reused"] if min(reused) == 0 else [])
+
+
+def _trained(
+    config: TrialConfig, data: TrialData, encoder_path: Path | None, **kept: Any
+) -> tuple[FinalReport, list[dict[str, float]]]:
+    curve: list[dict[str, float]] = []
+    *_, last = run_trial(config, data, CPU, encoder_path=encoder_path, on_measured=curve.append, **kept)
+    assert isinstance(last, FinalReport)
+    return last, curve
+
+
+def _unequal(one: tuple[FinalReport, Any], other: tuple[FinalReport, Any]) -> Iterator[str]:
+    weights, others = one[0].classifier.state_dict(), other[0].classifier.state_dict()
+    yield from (name for name in others if not torch.equal(weights[name], others[name]))
+    measured, expected = _unclocked(one[0].metrics), _unclocked(other[0].metrics)
+    yield from (name for name in expected.keys() | measured.keys() if measured.get(name) != expected.get(name))
+    yield from (name for name, right in other[0].flags.items() if not np.array_equal(right, one[0].flags[name]))
+    if [_unclocked(row) for row in one[1]] != [_unclocked(row) for row in other[1]]:
+        yield "curve"
+
+
+def _unclocked(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in metrics.items() if k not in CLOCKED and not k.startswith("reused_")}
+
+
+def compare(data_root: Path | None, output: Path, which: list[str]) -> None:
+    """Trains what ``output`` does not hold yet: default against cosine first, then the choice, then what was chosen."""
+    results = _read(output)
+    done = {(r["data"], r["schedule"], r["seed"]) for r in results}
+    for data in which:
+        loaded = load_data(data_config(data, data_root))
+        jobs = [(name, seed) for seed in JUDGING for name in ("cosine", DEFAULT)]
+        jobs += [(name, seed) for seed in CHOOSING for name in SCHEDULES]
+        with tempfile.TemporaryDirectory() as trunks:
+            for name, seed in [job for job in jobs if (data, *job) not in done]:
+                results.append(_run(data, name, seed, data_root, loaded, Path(trunks), output))
+            best = chosen(results, data)
+            for seed in JUDGING:
+                if best != DEFAULT and (data, best, seed) not in done:
+                    results.append(_run(data, best, seed, data_root, loaded, Path(trunks), output))
+
+
+def _run(
+    data: str, name: str, seed: int, data_root: Path | None, loaded: TrialData, trunks: Path, output: Path
+) -> Result:
+    config = data_config(
+        data, data_root, num_views=2, epochs=2, eval_radii_255=(8.0,), seed=seed, **SCHEDULES[name]
+    )  # fmt: skip
+    report, _ = _trained(config, loaded, trunks / f"{config.pretraining_hash()}.pt")
+    names = [f"{split}_{metric}" for split in ("val", "test") for metric in MARGINS]
+    result = {"data": data, "schedule": name, "seed": seed, "revision": git_revision(), "hash": config.content_hash()}
+    result |= {name: report.metrics[name] for name in [*names, "train_pflop"]}
+    with output.open("a") as file:
+        file.write(json.dumps(result) + "\n")
+    return result
+
+
+def _read(output: Path) -> list[Result]:
+    return [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
+
+
+def values(results: list[Result], data: str, schedule: str, metric: str, seeds: range) -> np.ndarray:
+    """``metric`` by seed, in their order; NaN where there is none."""
+    found = {r["seed"]: r[metric] for r in results if (r["data"], r["schedule"]) == (data, schedule)}
+    return np.array([found.get(seed, np.nan) for seed in seeds])
+
+
+def chosen(results: list[Result], data: str) -> str:
+    """The cooldown of the largest sum of clean and robust accuracy on the validation images of ``CHOOSING``."""
+    sums = {
+        name: sum(values(results, data, name, f"val_{metric}", CHOOSING).mean() for metric in MARGINS)
+        for name in SCHEDULES
+        if name != "cosine"
+    }
+    return max(sums, key=lambda name: -np.inf if np.isnan(sums[name]) else sums[name])
+
+
+def interval(differences: np.ndarray) -> tuple[float, float, float]:
+    """Mean and Student's t 90% interval of paired differences, NaN left out.
+
+    Example:
+        >>> [round(bound, 3) for bound in interval(np.array([1.0, 2.0, 3.0]))]
+        [2.0, 0.314, 3.686]
+    """
+    kept = differences[~np.isnan(differences)]
+    half = stats.t.ppf(0.95, len(kept) - 1) * stats.sem(kept)
+    return float(kept.mean()), float(kept.mean() - half), float(kept.mean() + half)
+
+
+def verdict(low: float, high: float, margin: float) -> str:
+    """What two one-sided tests say of an interval: equivalent within the margin, or better, worse, undecided."""
+    if -margin < low and high < margin:
+        return "equivalent"
+    return "better" if low > 0 else "worse" if high < 0 else "undecided"
+
+
+def table(results: list[Result]) -> Iterator[str]:
+    """Lines of Markdown: each cooldown against the cosine on the judging seeds, and the means it was chosen by."""
+    yield "| images | schedule | metric | cosine | cooldown | difference, 90% interval | n | margin | verdict |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for data in dict.fromkeys(r["data"] for r in results):
+        for name in dict.fromkeys([DEFAULT, chosen(results, data)]):
+            for metric, margin in MARGINS.items():
+                ours, cosine = (values(results, data, s, f"test_{metric}", JUDGING) for s in (name, "cosine"))
+                mean, low, high = interval(ours - cosine)
+                n = int(np.sum(~np.isnan(ours - cosine)))
+                yield (
+                    f"| {data} | {name} | {metric} | {np.nanmean(cosine):.1f} | {np.nanmean(ours):.1f} "
+                    f"| {mean:+.1f} [{low:+.1f}, {high:+.1f}] | {n} | {margin:g} | {verdict(low, high, margin)} |"
+                )
+    yield ""
+    yield "| images | schedule | val_clean | val_pgd_8 | n |"
+    yield "|---|---|---|---|---|"
+    for data in dict.fromkeys(r["data"] for r in results):
+        for name in SCHEDULES:
+            means = [values(results, data, name, f"val_{metric}", CHOOSING) for metric in MARGINS]
+            n = int(np.sum(~np.isnan(means[0])))
+            if n:
+                yield f"| {data} | {name} | {np.nanmean(means[0]):.1f} | {np.nanmean(means[1]):.1f} | {n} |"
+
+
+def main() -> int:
+    """Command line: see the top of this file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["equal", "compare"])
+    parser.add_argument("--data-root", type=Path, help="an image folder with train and test; none: digits alone")
+    parser.add_argument("--output", type=Path, default=Path("runs/cooldown.jsonl"))
+    parser.add_argument("--table", action="store_true", help="train nothing, print what there is")
+    options = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    which = ["digits"] if options.data_root is None else ["digits", "photographs"]
+    if options.what == "compare":
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        if not options.table:
+            compare(options.data_root, options.output, which)
+        print("\n".join(table(_read(options.output))))
+        return 0
+    found = []
+    for data in which:
+        cooldown = {"schedule": "cooldown", "epochs": 2, "train_images": 300, "eval_samples": 50, "probe": "central"}
+        loaded = load_data(data_config(data, options.data_root, **cooldown))
+        for recipe, changes in RECIPES.items():
+            with tempfile.TemporaryDirectory() as folder:
+                config = data_config(data, options.data_root, **(cooldown | changes))
+                unequal = differences(config, loaded, Path(folder))
+            print(f"{data}, {recipe}: {', '.join(unequal) or 'equal bit for bit'}", flush=True)
+            found += unequal
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
