@@ -105,7 +105,7 @@ def test_tpe_learns_from_results(make_spec: MakeSpec) -> None:
     counts: dict[str, int] = {}
     samplers: tuple[str, ...] = ("tpe", "random")
     for sampler in samplers:
-        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40, sampler="tpe"))
+        spec = make_spec(factors=factors, objectives=objectives, design=Search(trials=40, sampler=sampler))
         record = StudyRecord()
         for number in range(40):
             proposal = search_of(spec, 3).propose(record)
