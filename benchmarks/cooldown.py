@@ -206,10 +206,11 @@ def table(results: list[Result]) -> Iterator[str]:
         for name in dict.fromkeys([DEFAULT, chosen(results, data)]):
             for metric, margin in MARGINS.items():
                 ours, cosine = (values(results, data, s, f"test_{metric}", JUDGING) for s in (name, "cosine"))
+                paired = ~np.isnan(ours - cosine)
+                ours, cosine, n = ours[paired], cosine[paired], int(paired.sum())
                 mean, low, high = interval(ours - cosine)
-                n = int(np.sum(~np.isnan(ours - cosine)))
                 yield (
-                    f"| {data} | {name} | {metric} | {np.nanmean(cosine):.1f} | {np.nanmean(ours):.1f} "
+                    f"| {data} | {name} | {metric} | {cosine.mean():.1f} | {ours.mean():.1f} "
                     f"| {mean:+.1f} [{low:+.1f}, {high:+.1f}] | {n} | {margin:g} | {verdict(low, high, margin)} |"
                 )
     yield ""
