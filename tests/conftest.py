@@ -17,12 +17,18 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 SIZES = ((301, 197), (180, 333), (224, 224), (64, 500), (97, 31), (320, 240))  # width, height
 NUM_DIFFERENT = 48  # photographs
+LONGEST = ("test_run.py", "test_models.py", "test_trial.py", "test_pretrain.py")  # files of tests
 ROTATED = 6  # of the EXIF orientations, the one of a camera that was held upright
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Slow tests time what they do, fill memory and start clusters of processes: nothing else runs beside them."""
     return min(4, os.cpu_count() or 1) if config.option.markexpr == "not slow" else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No process is to begin with the longest file when the others have nothing left to do."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)

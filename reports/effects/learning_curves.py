@@ -59,13 +59,14 @@ def read_curves(table: TrialTable, study_dir: Path | None) -> dict[str, Columns]
 def curves_info(table: TrialTable, read: Mapping[str, Columns]) -> list[MeasuredCurves]:
     """The curves of metrics at rungs, then of all else that trials measured more than once; failed ones are left out.
 
-    A counter, such as of epochs, has none. Where there are no objectives among the metrics of rungs, or fewer than
-    ``LEAST_OF_RUNGS``, further ones follow in the declared order.
+    A counter, such as of epochs, and the number of evaluated examples have none. Where there are no objectives among
+    the metrics of rungs, or fewer than ``LEAST_OF_RUNGS``, further ones follow in the declared order.
     """
     trials = table.study.with_state("running", "complete", "stopped")
     at_rungs = metrics_at_rungs(table, read)
     names = [metric.name for metric in at_rungs]
-    known = {table.progress, *table.metrics}
+    counts = {metric.count for metric in table.metrics.values()}  # of examples
+    known = {table.progress, *table.metrics, *counts}
     counted = [(name, _is_counter(values)) for curve in read.values() for name, values in curve.items()]
     names += [name for name, is_counter in counted if not is_counter and name not in known]
     found = []

@@ -11,7 +11,7 @@ from written_studies import SPEC, StudyWriter
 from reports.build import build_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-WIDTHS = (390, 900, 1440)
+WIDTHS = (390, 1440)
 WAIT_MS = 60_000
 FAR = "t014"
 # Each visible text of a figure with what it is and its box, and the boxes of the figure and its plot.

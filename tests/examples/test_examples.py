@@ -16,6 +16,7 @@ from study.trainable import Context, Final, Interim, trainable_of
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILES = sorted(path for path in EXAMPLES.glob("*.py") if path.name != "__init__.py")
+RUN = [EXAMPLES / "own_training_two_objectives.py", EXAMPLES / "lightning_training.py"]  # a generator, and callbacks
 
 
 def skip_without(*packages: str) -> None:
@@ -53,7 +54,7 @@ def test_an_example_trains_and_reports_what_it_declares(path: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
 def test_an_example_runs_by_its_command(path: Path, tmp_path: Path) -> None:
     skip_unless_it_can_run(path)
     (command,) = re.findall(r"^ *python (-m study\.run .*)$", path.read_text(), re.MULTILINE)

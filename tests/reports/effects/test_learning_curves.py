@@ -48,10 +48,12 @@ def test_measures_come_from_the_trials_files_and_counters_have_no_curve(new_stud
     first, second = study.complete(90.0, 20.0, 1.0), study.complete(80.0, 30.0, 2.0)
     failed = study.start([])
     study.finish(failed, "failed", reason="nan")
-    measure(tmp_path, first, *({"view_passes": 50 * n, "epoch": n, "train_loss": 1.0 / n} for n in (1, 2, 4)[:2]))
+    measure(
+        tmp_path, first, *({"view_passes": 50 * n, "epoch": n, "val_n": 9 - n, "train_loss": 1.0 / n} for n in (1, 2))
+    )
     measure(tmp_path, failed, {"view_passes": 50, "train_loss": 9.0}, {"view_passes": 100, "train_loss": 99.0})
     found = info(tabulate(study.read()), tmp_path)
-    assert list(found) == ["train_loss"], "no metric was measured before the end, and an epoch is no measure"
+    assert list(found) == ["train_loss"], "epochs and numbers of examples are no measures"
     (curve,) = found["train_loss"].curves
     assert curve.uid == first and points(curve) == [(50.0, 1.0), (100.0, 0.5)] and second != first
 
