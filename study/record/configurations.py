@@ -4,7 +4,7 @@ The one place that says what a configuration's state, its means over seeds and i
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -136,18 +136,8 @@ def spent(trial: TrialRecord, cost: str, reused: str) -> float:
     What it reports as ``reused_<cost>`` was spent by another trial. Where the metric ``reused`` is true and nothing
     says how much, all of it was.
     """
-    value, metrics = _cost_so_far(trial, cost)
-    return float(value - metrics.get(f"reused_{cost}", value if metrics.get(reused) else 0.0))
-
-
-def stand_alone(trial: TrialRecord, cost: str) -> float:
-    """The same, with what was spent by another trial: what it would have cost alone."""
-    return float(_cost_so_far(trial, cost)[0])
-
-
-def _cost_so_far(trial: TrialRecord, cost: str) -> tuple[float, Mapping[str, Any]]:
     for metrics in (trial.metrics, *reversed(trial.reports)):
         value = metrics.get(cost)
         if value is not None and math.isfinite(value):
-            return value, metrics
-    return 0.0, {}
+            return float(value - metrics.get(f"reused_{cost}", value if metrics.get(reused) else 0.0))
+    return 0.0
