@@ -1,11 +1,15 @@
 """Is a trial that goes on from a shared trunk the trial itself, and how does the cooldown compare with the cosine?
 
     python -m benchmarks.cooldown equal --data-root DIR
+    python -m benchmarks.cooldown saved
     python -m benchmarks.cooldown compare --data-root DIR --output runs/cooldown.jsonl
     python -m benchmarks.cooldown compare --output runs/cooldown.jsonl --table
 
 ``equal`` trains each recipe fresh, as a branch of a shorter trial's trunk, and as a branch that is killed and resumed,
 on digits and on the image folder ``--data-root`` at 16x16, and exits with 1 if any bit differs but for clocked numbers.
+
+``saved`` trains one small recipe at 1, 2, 4 and 8 epochs in several orders and prints which share of the compute was
+saved by sharing the trunk; that share does not depend on the size of images and networks.
 
 ``compare`` trains every schedule over the same seeds and appends each result to ``--output``; what is there is not
 trained again. Peak rate and share of the cooldown are chosen by the validation images of ``CHOOSING`` and judged,
@@ -107,6 +111,22 @@ def _unclocked(metrics: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in metrics.items() if k not in CLOCKED and not k.startswith("reused_")}
 
 
+def saved(order: list[int], share: float) -> float:
+    """The share of the compute of trials of these lengths, run one after the other, that sharing has saved."""
+    tiny: Changes = {"image_size": 8, "train_images": 100, "num_views": 2, "batch_size": 10, "probe": "central"}
+    tiny |= {"probe_epochs": 1, "eval_samples": 10, "eval_pgd_steps": 1, "eval_losses": ("cross_entropy",)}
+    config = TrialConfig(**(LAPTOP | tiny), lr_schedule="cooldown", cooldown_share=share)
+    data = load_data(config)
+    alone, reused = 0.0, 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for epochs in order:
+            trial = config.replace(epochs=epochs)
+            report, _ = _trained(trial, data, Path(folder) / f"{trial.pretraining_hash()}.pt")
+            alone += report.metrics["train_pflop"]
+            reused += report.metrics.get("reused_train_pflop", 0.0)
+    return reused / alone
+
+
 def compare(data_root: Path | None, output: Path, which: list[str]) -> None:
     """Trains what ``output`` does not hold yet: default against cosine first, then the choice, then what was chosen."""
     results = _read(output)
@@ -186,10 +206,11 @@ def table(results: list[Result]) -> Iterator[str]:
         for name in dict.fromkeys([DEFAULT, chosen(results, data)]):
             for metric, margin in MARGINS.items():
                 ours, cosine = (values(results, data, s, f"test_{metric}", JUDGING) for s in (name, "cosine"))
+                paired = ~np.isnan(ours - cosine)
+                ours, cosine, n = ours[paired], cosine[paired], int(paired.sum())
                 mean, low, high = interval(ours - cosine)
-                n = int(np.sum(~np.isnan(ours - cosine)))
                 yield (
-                    f"| {data} | {name} | {metric} | {np.nanmean(cosine):.1f} | {np.nanmean(ours):.1f} "
+                    f"| {data} | {name} | {metric} | {cosine.mean():.1f} | {ours.mean():.1f} "
                     f"| {mean:+.1f} [{low:+.1f}, {high:+.1f}] | {n} | {margin:g} | {verdict(low, high, margin)} |"
                 )
     yield ""
@@ -206,13 +227,18 @@ def table(results: list[Result]) -> Iterator[str]:
 def main() -> int:
     """Command line: see the top of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["equal", "compare"])
+    parser.add_argument("what", choices=["equal", "saved", "compare"])
     parser.add_argument("--data-root", type=Path, help="an image folder with train and test; none: digits alone")
     parser.add_argument("--output", type=Path, default=Path("runs/cooldown.jsonl"))
     parser.add_argument("--table", action="store_true", help="train nothing, print what there is")
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     which = ["digits"] if options.data_root is None else ["digits", "photographs"]
+    if options.what == "saved":
+        for share in (0.2, 0.3):
+            for order in ([1, 2, 4, 8], [8, 4, 2, 1], [4, 8, 1, 2]):
+                print(f"epochs {order}, cooldown_share {share}: {saved(order, share):.1%} saved", flush=True)
+        return 0
     if options.what == "compare":
         options.output.parent.mkdir(parents=True, exist_ok=True)
         if not options.table:

@@ -144,12 +144,6 @@ def spent(trial: TrialRecord, cost: str, reused: str) -> float:
     return sum(lost) + (own[last] or 0.0)
 
 
-def stand_alone(trial: TrialRecord, cost: str) -> float:
-    """What a trial would have cost so far if it had been the only one, and had never been paused."""
-    told = [metrics.get(cost) for metrics in (trial.metrics, *reversed(trial.reports))]
-    return next((float(value) for value in told if value is not None and math.isfinite(value)), 0.0)
-
-
 def _own_cost(metrics: dict[str, Any], cost: str, reused: str) -> float | None:
     value = metrics.get(cost)
     if value is None or not math.isfinite(value):

@@ -1,9 +1,10 @@
 """What the trials of a study have cost together, and what they would have cost had they shared nothing."""
 
+import math
 from dataclasses import dataclass
 
-from study.record.configurations import spent, stand_alone
-from study.record.journal import StudyRecord
+from study.record.configurations import spent
+from study.record.journal import StudyRecord, TrialRecord
 from study.record.measures import in_words, value_text
 from study.record.metrics import metrics_of, trainable_in
 from study.trainable import Metric, Trainable
@@ -32,8 +33,17 @@ def ledger(record: StudyRecord) -> list[Entry]:
     costs = [metric for metric in metrics_of(record).values() if metric.is_cost]
     entries = []
     for cost in sorted(costs, key=lambda metric: not metric.is_known):
-        trials = [(spent(t, cost.name, reused), stand_alone(t, cost.name)) for t in record.trials.values()]
-        own, alone = (sum(numbers) for numbers in zip(*trials, strict=True)) if trials else (0.0, 0.0)
-        if alone > 0:
-            entries.append(Entry(cost, own, alone - own))
+        own = sum(spent(trial, cost.name, reused) for trial in record.trials.values())
+        others = sum(_saved(trial, cost.name, reused) for trial in record.trials.values())
+        if own + others > 0:
+            entries.append(Entry(cost, own, others))
     return entries
+
+
+def _saved(trial: TrialRecord, cost: str, reused: str) -> float:
+    """What a trial did not spend, from its result, else from its last report that says what it has cost."""
+    for metrics in (trial.metrics, *reversed(trial.reports)):
+        value = metrics.get(cost)
+        if value is not None and math.isfinite(value):
+            return float(metrics.get(f"reused_{cost}", value if metrics.get(reused) else 0.0))
+    return 0.0

@@ -1,0 +1,50 @@
+"""The statistics of the comparison of schedules, on results that were made up."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.cooldown import CHOOSING, JUDGING, SCHEDULES, chosen, interval, table, verdict
+
+
+def result(schedule: str, seed: int, clean: float, robust: float) -> dict[str, Any]:
+    accuracies = {f"{split}_{name}": value for split in ("val", "test")
+                  for name, value in (("clean", clean), ("pgd_8", robust))}  # fmt: skip
+    return {"data": "digits", "schedule": schedule, "seed": seed} | accuracies
+
+
+def test_the_interval_is_that_of_two_one_sided_tests() -> None:
+    differences = np.array([0.4, -0.6, 1.1, 0.2, -0.3, math.nan])
+    mean, low, high = interval(differences)
+    kept = differences[:5]
+    assert mean == pytest.approx(kept.mean())
+    for bound, alternative in ((low, "greater"), (high, "less")):
+        assert stats.ttest_1samp(kept, bound, alternative=alternative).pvalue == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(-1.9, 1.9, "equivalent"), (-1.9, 2.1, "undecided"), (0.1, 3.0, "better"), (-3.0, -0.1, "worse"),
+     (0.1, 1.9, "equivalent")],
+)  # fmt: skip
+def test_verdicts(low: float, high: float, said: str) -> None:
+    assert verdict(low, high, 2.0) == said
+
+
+def test_the_choice_sees_no_judging_seed_and_no_cosine() -> None:
+    best = "cooldown 0.2, rate x 0.7"
+    results = [result(name, seed, 50.0, 40.0 + (name == best)) for name in SCHEDULES for seed in CHOOSING]
+    results += [result(name, seed, 99.0, 99.0) for name in ("cosine", "cooldown 0.3") for seed in JUDGING]
+    results += [result("cosine", seed, 99.0, 99.0) for seed in CHOOSING]
+    assert chosen(results, "digits") == best
+
+
+def test_pairs_are_of_equal_seeds() -> None:
+    results = [result("cosine", seed, 90.0 + seed, 70.0) for seed in JUDGING]
+    results += [result("cooldown 0.3", seed, 89.5 + seed, 75.0 + seed % 2) for seed in JUDGING if seed != 5]
+    rows = [row for row in table(results) if row.startswith("| digits | cooldown 0.3 |")]
+    assert "-0.5 [-0.5, -0.5] | 7 | 2 | equivalent" in rows[0]
+    assert rows[1].endswith("better |")
