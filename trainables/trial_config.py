@@ -140,7 +140,7 @@ class TrialConfig(BaseModel):
     epochs: int = Field(10, ge=1, description="data epochs: walks over the training images")
     batch_size: int = Field(100, ge=2, description="images per batch")
     learning_rate: float = Field(0.3, gt=0, description="at its peak, which is the first update")
-    schedule: Literal["cosine", "cooldown"] = Field(
+    lr_schedule: Literal["cosine", "cooldown"] = Field(
         "cosine",
         description="of the learning rate: a cosine to 0, or constant and then linear to 0; cooldown shares trunks",
     )
@@ -449,7 +449,22 @@ class TrialConfig(BaseModel):
 
     def pretraining_hash(self) -> str:
         """16 hex digits over only those effective fields that influence the pretrained encoder."""
-        return content_hash({k: v for k, v in self._hashed().items() if not k.startswith(("probe", "eval_", "rung_"))})
+        return content_hash(self._pretraining_fields())
+
+    def trunk_hash(self) -> str | None:
+        """Equal for configs whose pretrainings are the same until one of them cools down; None: it shares no trunk.
+
+        Length and cooldown may differ. A pretraining whose first batches depend on its length shares none: with
+        the cosine, an augmentation that decays, or a momentum that rises, as BYOL's does; nor does one of two stages.
+        """
+        fields = self._pretraining_fields()
+        depends_on_length = "augmentation_decay" in fields or METHODS[self.method].second_network is not None
+        if self.lr_schedule != "cooldown" or depends_on_length:
+            return None
+        return content_hash({k: v for k, v in fields.items() if k not in ("epochs", "cooldown_share")})
+
+    def _pretraining_fields(self) -> dict[str, Any]:
+        return {k: v for k, v in self._hashed().items() if not k.startswith(("probe", "eval_", "rung_"))}
 
     def has_small_stem(self) -> bool:
         """Whether the encoder has the stem for small images, which ``auto`` selects up to 64 pixels."""
@@ -538,8 +553,8 @@ INEFFECTIVE: dict[tuple[str, Any], tuple[str, ...]] = {
         "attack_step_255", "pgd_steps", "replays", "lr_horizon", "free_step", "perturbation",
     ),
     ("gradient_leak", False): ("simclr_anchor_leak",),
-    ("schedule", "cosine"): ("cooldown_share",),
-    ("schedule", "cooldown"): ("lr_horizon",),  # its horizon is always the updates
+    ("lr_schedule", "cosine"): ("cooldown_share",),
+    ("lr_schedule", "cooldown"): ("lr_horizon",),  # its horizon is always the updates
     **{("method", name): fields_of_others(name) for name in METHODS},
     ("encoder", "resnet_narrow"): ("stem",),
     ("probe", "central"): (*PROBE_ATTACK, *PROBE_LOSS, *PROBE_VIEWS),
@@ -574,9 +589,19 @@ EARLIER: dict[str, Any] = {
     "eval_l2_radii_255": [],
     "eval_autoattack_split": "test",
     "eval_corruptions": "none",
-    "schedule": "cosine",
+    "lr_schedule": "cosine",
     "cooldown_share": 0.3,
 }
+
+
+def kept_lengths(epochs: int) -> list[int]:
+    """The lengths, in epochs and increasing, of trials at whose branch points a trial of ``epochs`` keeps its trunk.
+
+    Example:
+        >>> kept_lengths(6)
+        [1, 2, 4, 6]
+    """
+    return sorted({2**n for n in range(epochs.bit_length())} | {epochs})
 
 
 def resolve_paths(config: TrialConfig) -> TrialConfig:

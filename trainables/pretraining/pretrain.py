@@ -384,14 +384,14 @@ class Pretraining:
 def learning_rate_at(update: int, num_batches: int, config: TrialConfig) -> float:
     """The learning rate at ``update`` (counted from 0), from ``learning_rate`` to 0 without warm-up.
 
-    With ``schedule='cooldown'`` it is constant up to ``cooldown_start`` and then falls linearly, to reach 0 after the
-    last update (Hägele et al., arXiv:2405.18392). Up to there it does not depend on how long the training will be.
+    With ``lr_schedule='cooldown'`` it is constant up to ``cooldown_start`` and then falls linearly, to reach 0 after
+    the last update (Hägele et al., arXiv:2405.18392). Up to there it does not depend on how long the training will be.
 
     Else it is a cosine. With ``lr_horizon='updates'`` the rate reaches 0 after the last update. With 'batches' the
     horizon counts batches although the schedule advances with every replay, as in the paper's code, so that for m > 1
     the rate rises again.
     """
-    if config.schedule == "cooldown":
+    if config.lr_schedule == "cooldown":
         start, end = (n * config.updates_per_batch() for n in (cooldown_start(num_batches, config), num_batches))
         return config.learning_rate * min(1.0, (end - update) / (end - start))
     horizon = num_batches * (config.updates_per_batch() if config.lr_horizon == "updates" else 1)

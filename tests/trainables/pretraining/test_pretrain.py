@@ -115,7 +115,7 @@ def test_learning_rate_of_pgd_ignores_replays(tiny: Callable[..., TrialConfig]) 
 def test_cooldown_is_constant_and_then_linear(
     tiny: Callable[..., TrialConfig], adversary: str, share: float, num_batches: int, start: int
 ) -> None:
-    config = tiny(adversary=adversary, replays=3, schedule="cooldown", cooldown_share=share, learning_rate=0.2)
+    config = tiny(adversary=adversary, replays=3, lr_schedule="cooldown", cooldown_share=share, learning_rate=0.2)
     updates = config.updates_per_batch()
     rates = [learning_rate_at(update, num_batches, config) for update in range(num_batches * updates)]
     assert cooldown_start(num_batches, config) == start, "a whole number of batches"
