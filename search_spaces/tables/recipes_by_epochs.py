@@ -63,7 +63,7 @@ STUDY = StudySpec(
             "train_images": 300,
             "validation_fraction": 0.4,
             "batch_size": 25,
-            "schedule": "cooldown",
+            "lr_schedule": "cooldown",
             "free_step": "radius",
             "probe_attack_radius_255": 16.0,
             "probe_attack_step_255": 6.0,

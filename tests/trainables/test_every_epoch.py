@@ -11,7 +11,7 @@ from trainables.trial_config import TrialConfig
 
 CONFIG = EveryEpochConfig(
     dataset="digits", image_size=8, train_images=100, num_views=2, encoder="resnet_narrow", projector_hidden_dim=16,
-    projector_dim=8, batch_size=30, epochs=3, replays=2, schedule="cooldown", probe_epochs=1, eval_samples=50,
+    projector_dim=8, batch_size=30, epochs=3, replays=2, lr_schedule="cooldown", probe_epochs=1, eval_samples=50,
     eval_pgd_steps=2, eval_radii_255=(8.0,), rung_images=40, rung_probe_epochs=1,
 )  # fmt: skip
 PER_EPOCH = 90 * 4  # three whole batches, and two updates on two views
