@@ -18,6 +18,7 @@ from benchmarks.searches.tables import Floats, SearchProblem
 from benchmarks.searches.targets import Target
 
 RESAMPLES = 2000
+FEWEST_SEEDS = 5  # a bootstrap of fewer says little
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,18 @@ def by_search(judged: Sequence[Judgement], of: str = "compute") -> dict[str, dic
 
 @dataclass(frozen=True)
 class Ratio:
-    """A geometric mean with its 95% interval, over so many tables and pairs of runs."""
+    """A geometric mean with its 95% interval (nan with fewer than ``FEWEST_SEEDS``), over so many runs of a table."""
 
     mean: float
     low: float
     high: float
     tables: int
     pairs: int
+    seeds: int
 
     def __str__(self) -> str:
         if np.isnan(self.low):
-            return f"{self.mean:.2f} (one seed)"
+            return f"{self.mean:.2f} ({self.seeds} seed{'s' if self.seeds > 1 else ''})"
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
@@ -110,7 +112,7 @@ def ratio(efforts: Efforts, ours: str, other: str, tables: Sequence[str], seed: 
     matrix = np.array([[of.get(s, np.nan) for s in seeds] for of in logs.values()])  # (tables, seeds)
     mean = float(np.exp(np.nanmean(matrix, axis=1).mean()))
     low, high = _interval(matrix, seed)
-    return Ratio(mean, low, high, len(logs), int(np.isfinite(matrix).sum()))
+    return Ratio(mean, low, high, len(logs), int(np.isfinite(matrix).sum()), len(seeds))
 
 
 def against_best(efforts: Efforts, ours: str, peers: Sequence[str], table: str) -> tuple[str, Ratio] | None:
@@ -123,7 +125,7 @@ def against_best(efforts: Efforts, ours: str, peers: Sequence[str], table: str) 
 
 
 def _interval(matrix: Floats, seed: int) -> tuple[float, float]:
-    if matrix.shape[1] < 2:
+    if matrix.shape[1] < FEWEST_SEEDS:
         return float("nan"), float("nan")
     draws = np.random.default_rng(seed).integers(matrix.shape[1], size=(RESAMPLES, matrix.shape[1]))
     drawn = matrix[:, draws]  # (tables, resamples, seeds)
