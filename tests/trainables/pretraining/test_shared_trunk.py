@@ -230,11 +230,23 @@ def test_nothing_is_shared_where_the_beginning_depends_on_the_length(
 
 def test_trunks_are_equal_exactly_where_the_training_begins_equally(make: Callable[..., TrialConfig]) -> None:
     config = make()
-    same = [{"epochs": 9}, {"cooldown_share": 0.1}, {"probe_epochs": 7}, {"eval_pgd_steps": 9}, {"rung_images": 40}]
+    same: list[dict[str, Any]] = [
+        {"epochs": 9},
+        {"cooldown_share": 0.1},
+        {"probe_epochs": 7},
+        {"eval_pgd_steps": 9},
+        {"rung_images": 40},
+    ]
     assert {config.replace(**change).trunk_hash() for change in same} == {config.trunk_hash()}
     never = config.replace(epochs=2, augmentation_decay="linear", augmentation_decay_period=2)
     assert never.trunk_hash() == config.trunk_hash(), "it has no time to weaken"
-    other = [{"seed": 1}, {"learning_rate": 0.2}, {"num_views": 4}, {"replays": 2}, {"batch_size": 16}]
+    other: list[dict[str, Any]] = [
+        {"seed": 1},
+        {"learning_rate": 0.2},
+        {"num_views": 4},
+        {"replays": 2},
+        {"batch_size": 16},
+    ]
     assert len({config.trunk_hash(), *(config.replace(**change).trunk_hash() for change in other)}) == 6
 
 
