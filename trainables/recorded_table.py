@@ -134,8 +134,10 @@ class RecordedTable(Trainable):
 
     def reusable(self, config: Any, others: Sequence[Any]) -> Mapping[str, float]:
         """With trunks, the longest trunk that ``config`` has in common with one of ``others``; else nothing."""
+        if self.table.trunk_of is None:
+            return {}
         trunks = [self._trunk(other) for other in others if self._recipe(other) == self._recipe(config)]
-        if self.table.trunk_of is None or not trunks:
+        if not trunks:
             return {}
         return {name: min(own, max(trunk[name] for trunk in trunks)) for name, own in self._trunk(config).items()}
 
