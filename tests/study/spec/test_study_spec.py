@@ -106,7 +106,10 @@ def test_extremes_are_all_categories_or_both_bounds() -> None:
         ),
         ({"window": 2, "design": Search(trials=5, budget=Budget(hours=9))}, "hours are clocked"),
         *(
-            ({"warm_start": PRIORS, "design": Search(trials=5, sampler=sampler)}, f"tpe and gp and ehvi: sampler='{sampler}'")
+            (
+                {"warm_start": PRIORS, "design": Search(trials=5, sampler=sampler)},
+                f"tpe and gp and ehvi: sampler='{sampler}'",
+            )
             for sampler in ("random", "qmc", "nsga2", "nsga3")
         ),
     ],
