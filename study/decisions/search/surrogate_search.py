@@ -31,7 +31,7 @@ from study.trainable import Metric, Trainable, trainable_of
 Floats = npt.NDArray[np.float64]
 POOL, MUTANTS = 1000, 300  # candidates: drawn from the space once, and changed from the best so far
 COST_EXPONENT = 0.7  # of the cost by which an improvement is divided; with 1, the cheapest trials go on for too long
-SHORTLIST = 100  # candidates of which it is asked what they could reuse
+SHORTLIST = 50  # candidates of which it is asked what they could reuse
 LEAST_SPENT = 0.05  # of its cost by a trial that reuses most of another: evaluation costs, too
 LEAST_GAIN = 1e-6  # of the hypervolume; where no more is expected anywhere, the smallest gains are no guide
 MAX_DRAWS = 500  # without one that is new: then the space counts as exhausted
