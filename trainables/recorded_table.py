@@ -77,6 +77,7 @@ class RecordedTable(Trainable):
         self.progress = table.progress or "steps"
         self.objectives = _default_objectives(table.metrics)
         self._points = _points(table) if table.scattered else {}
+        self._recipes: dict[Any, dict[str, Any]] = {}  # config -> what it shares with trials of other lengths
 
     def metrics(self, config: Any) -> Sequence[Metric]:
         """Those of the table."""
@@ -136,7 +137,8 @@ class RecordedTable(Trainable):
         """With trunks, the longest trunk that ``config`` has in common with one of ``others``; else nothing."""
         if self.table.trunk_of is None:
             return {}
-        trunks = [self._trunk(other) for other in others if self._recipe(other) == self._recipe(config)]
+        recipe = self._recipe(config)
+        trunks = [self._trunk(other) for other in others if self._recipe(other) == recipe]
         if not trunks:
             return {}
         return {name: min(own, max(trunk[name] for trunk in trunks)) for name, own in self._trunk(config).items()}
@@ -151,7 +153,10 @@ class RecordedTable(Trainable):
         return {name: known[f"trunk_{name}"] for name in known if not name.startswith("trunk_")}
 
     def _recipe(self, config: Any) -> dict[str, Any]:
-        return {name: value for name, value in self.effective(config).items() if name != self.table.trunk_of}
+        if config not in self._recipes:  # a search compares each candidate with every trial
+            effective = self.effective(config).items()
+            self._recipes[config] = {name: value for name, value in effective if name != self.table.trunk_of}
+        return self._recipes[config]
 
     def _key(self, config: Any) -> Key:
         choices, scattered = self.table.choices, self.table.scattered
