@@ -85,7 +85,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     _require_free(study_dir)
     _require_effective(spec, study_dir, console)
     uri, source = requested_uri(command.tracking_uri, command.output)
-    spec = continued(spec, study_dir)
+    spec = continued(spec, study_dir, is_sampler_given=command.sampler is not None)
     say(console, announcement(spec, trainable))
     if source:
         say(console, f"MLflow: {without_password(uri)} (from {source})")

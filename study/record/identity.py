@@ -12,6 +12,8 @@ from study.trainable import Trainable, trainable_of
 if TYPE_CHECKING:
     from study.spec import StudySpec
 
+FIRST_SAMPLER = "tpe"  # the default of earlier versions
+
 
 def as_meant(plain: Mapping[str, Any], trainable: Trainable) -> dict[str, Any]:
     """The fields of a recorded config with those that were added later; as recorded if this version refuses it."""
@@ -21,11 +23,12 @@ def as_meant(plain: Mapping[str, Any], trainable: Trainable) -> dict[str, Any]:
         return dict(plain)
 
 
-def continued(spec: "StudySpec", study_dir: Path) -> "StudySpec":
+def continued(spec: "StudySpec", study_dir: Path, *, is_sampler_given: bool = False) -> "StudySpec":
     """``spec`` with what the study in ``study_dir``, if there is one, meant where it had no field to say so.
 
-    The same command thereby resumes a study that was begun before a field of ``Trainable.earlier`` was added. Values
-    other than the field's default are left as they are.
+    The same command thereby resumes a study that was begun before a field of ``Trainable.earlier`` was added, or when
+    another sampler was the default, unless one is asked for (``is_sampler_given``). Values other than the field's
+    default are left as they are.
     """
     recorded = read_study(study_dir).spec if (study_dir / JOURNAL_NAME).is_file() else {}
     if not recorded:
@@ -36,6 +39,10 @@ def continued(spec: "StudySpec", study_dir: Path) -> "StudySpec":
     by_default = {name for name in new if getattr(spec.base, name) == fields[name].default} - set_by_factors
     if by_default:
         spec = spec.with_settings({name: new[name] for name in by_default})
+    if not is_sampler_given and spec.design.kind == "Search":
+        default = type(spec.design).model_fields["sampler"].default
+        if (recorded["design"].get("sampler"), spec.design.sampler) == (FIRST_SAMPLER, default):
+            spec = spec.replace(design=spec.design.replace(sampler=FIRST_SAMPLER))
     known = (recorded.get("confirmation") or {}).get("settings") or {}
     settings = {k: v for k, v in (spec.confirmation.settings or {}).items() if k in known or k not in new}
     return spec.replace(confirmation=spec.confirmation.replace(settings=settings))
@@ -85,8 +92,6 @@ def _is_extension(path: str, old: Any, new: Any) -> bool:
     """
     if path.startswith("objectives[") and path.endswith((".at_least", ".at_most")):
         return True
-    if path == "design.sampler":
-        return (old, new) == ("tpe", "ehvi")  # a study that began when TPE was the default goes on
     if path == "seeds":
         return bool(new[: len(old)] == old)
     if path == "design.budget.plateau.gain":

@@ -85,6 +85,18 @@ def test_its_spec_is_that_of_the_same_command(name: str, study_dir: Path) -> Non
         require_same_study(study_dir, recorded | {"seed": 1}, ROBUST_SSL, now.base)
 
 
+def test_it_goes_on_with_the_sampler_that_was_the_default_unless_another_is_asked_for(
+    name: str, study_dir: Path
+) -> None:
+    now = requested(name)
+    assert now.design.sampler == "ehvi" and continued(now, study_dir).design.sampler == "tpe"  # type: ignore[union-attr]
+    assert continued(now, study_dir, is_sampler_given=True).design == now.design
+    recorded = json.loads(json.dumps(now.model_dump(mode="json"))) | {"seed": 0}
+    recorded["data_checksum"] = read_study(study_dir).spec["data_checksum"]
+    with pytest.raises(ValueError, match=r"design.sampler: 'tpe' there, 'ehvi' now"):
+        require_same_study(study_dir, recorded, ROBUST_SSL, now.base)
+
+
 def test_losses_that_were_no_choice_then_are_refused(name: str, study_dir: Path) -> None:
     """Also the confirmations to come are those that the study was begun with."""
     now = requested(name)

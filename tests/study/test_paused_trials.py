@@ -227,7 +227,8 @@ def options(*words: str) -> StudySpec:
     from study.spec.options import StudyCommand
 
     given = vars(study_parser().parse_args(["--space", "crops_vs_epochs", *words]))
-    given.pop("list_spaces")
+    for name in ("list_spaces", "dry_run"):
+        del given[name]
     return requested_spec(StudyCommand(**given))
 
 
