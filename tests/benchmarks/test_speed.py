@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import step
 from benchmarks.sides import Comparison, Jobs, format_seconds, side, take_turns
 from benchmarks.step import WatchedPretraining, compare_steps
 from benchmarks.views import OURS, PIL, largest_difference, makers, rates
@@ -77,26 +76,6 @@ def test_a_step_is_told_part_by_part() -> None:
         "| views", "| forward", "| loss", "| backward", "| optimiser", "| perturbation",
     ]  # fmt: skip
     assert "TFLOP/s" in lines[-1]
-
-
-@contextmanager
-def slow_at_first(config: TrialConfig, images: np.ndarray, device: torch.device) -> Iterator[Jobs]:
-    """A side that takes 100 s for its first batch and 1 s for each further one, all of it for views."""
-    seconds = {"views": 0.0}
-
-    def batch() -> None:
-        seconds["views"] += 1.0 if seconds["views"] else 100.0
-
-    yield {"batch": batch, "seconds": lambda: dict(seconds)}
-
-
-@pytest.mark.slow
-def test_a_slow_first_batch_is_in_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "our_batches", slow_at_first)
-    monkeypatch.setattr(step, "plain_batches", slow_at_first)
-    lines = compare_steps(TINY.replace(adversary="pgd"), IMAGES, CPU, repeats=2)
-    assert lines[4] == "| views | 1.00 s | 1.00 s |"
-    assert lines[5] == "| forward | – | – |"
 
 
 def test_all_makers_make_as_many_views() -> None:

@@ -16,7 +16,6 @@ from study.trainable import Context, Final, Interim, trainable_of
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILES = sorted(path for path in EXAMPLES.glob("*.py") if path.name != "__init__.py")
-RUN = [EXAMPLES / "own_training_two_objectives.py", EXAMPLES / "lightning_training.py"]  # a generator, and callbacks
 
 
 def skip_without(*packages: str) -> None:
@@ -54,9 +53,8 @@ def test_an_example_trains_and_reports_what_it_declares(path: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
-def test_an_example_runs_by_its_command(path: Path, tmp_path: Path) -> None:
-    skip_unless_it_can_run(path)
+def test_an_example_runs_by_its_command(tmp_path: Path) -> None:
+    path = EXAMPLES / "own_training_two_objectives.py"
     (command,) = re.findall(r"^ *python (-m study\.run .*)$", path.read_text(), re.MULTILINE)
     arguments = [*shlex.split(command), "--output", str(tmp_path)]
     done = subprocess.run(
