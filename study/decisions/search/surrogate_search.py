@@ -93,7 +93,10 @@ class SurrogateSearch:
         if not self._priors and (number < self._num_start or not done):
             return self._start[number:]
         rows = self._priors + rows
-        pending = [self._space.point(one.params) for one in earlier if one.state == "running" and not one.completed]
+        # What a rung has ended counts as if it had come to what is expected of it, too: else the search would propose
+        # its neighbours for ever, as none of them gets to a result.
+        states = ("running", "stopped", "paused")
+        pending = [self._space.point(one.params) for one in earlier if one.state in states and not one.completed]
         directions = {objective.name: objective.maximise for objective in self._spec.objectives}
         models = {
             metric.name: Model(metric, directions.get(metric.name, False), rows, pending)
@@ -105,7 +108,7 @@ class SurrogateSearch:
     def _ordered(
         self, models: Mapping[str, Model], done: Sequence[Row], pending: Sequence[Point], rng: np.random.Generator
     ) -> list[Point]:
-        """Candidates by the hypervolume that they are expected to add, for their cost."""
+        """Candidates by the hypervolume that they are expected to add, for their cost, to what is there or expected."""
         constraints = self._spec.constraints
         traded = [Traded(one, models.get(one.name), done, pending) for one in self._spec.objectives]
         scores = np.column_stack([one.scores for one in traded])

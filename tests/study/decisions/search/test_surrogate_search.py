@@ -314,6 +314,22 @@ def test_other_seeds_propose_otherwise() -> None:
     assert len({str(search_of(spec_of(X, Y, SIZE), seed).propose(record)) for seed in range(3)}) > 1
 
 
+def stopped_if_small(params: Params) -> tuple[State, dict[str, Any], list[dict[str, Any]]]:
+    """A rung ends what is smaller than 8, cheap as it is, after an eighth of its training."""
+    values = traded(params)[1]
+    report = {"milestone": 1, "steps": 1, "quality": values["quality"] / 2}
+    return ("stopped", {}, [report]) if params["size"] < 8 else ("complete", values, [report])
+
+
+def test_what_a_rung_ends_is_not_proposed_for_ever() -> None:
+    """Nothing there comes to a result, so that a front of results alone would always have a gap at the cheap end."""
+    for seed in range(3):
+        record = searched(spec_of(X, SIZE), stopped_if_small, 20, seed)
+        cheapest = [params for params in proposed(record)[8:] if params["size"] == 1]
+        assert len(cheapest) < 6, (seed, [params["size"] for params in proposed(record)])
+        assert max(params["size"] for params in proposed(record)) > 16, seed
+
+
 def test_a_proposal_takes_less_than_two_seconds_after_200_trials() -> None:
     """Processor time of the second one, as the first draws the points that all have in common."""
     rates = [Factor(name=name, distribution=FloatDistribution(0, 1)) for name in ("x", "y")]
