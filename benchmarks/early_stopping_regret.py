@@ -3,22 +3,20 @@
     python -m benchmarks.early_stopping_regret --table benchmarks/data/digits_curves.csv.gz --first-rung 6
     python -m benchmarks.early_stopping_regret --table benchmarks/data/tradeoff_digits.json --first-rung 24
 
-Every recorded trial is begun, in an order that the seed shuffles. The engine proposes, decides at rungs and records;
-only the training is looked up, against a clock that counts compute. So what is seen is due to the rule alone. The front
+Every recorded trial is begun, in an order that the seed shuffles (``benchmarks.replays``), so that what is seen is due
+to the rule alone. The front
 is that of the whole table, of accuracies and cost; many of its members are short, so that no rung sees them.
 
 Compute is that of all training, with parts of trials that were stopped or are paused; a paused trial goes on from where
 it was. Where the table has ``evaluation_pflop``, evaluations count as well: at every rung that a trial comes to, and at
-its end. Hypervolumes are over ranks within the table, which no monotone change of an objective alters. Journals are
-written in the folder for temporary files: ``TMPDIR=/dev/shm`` makes this some ten times as fast.
+its end. Hypervolumes are over ranks within the table, which no monotone change of an objective alters.
 """
 
 import argparse
-import heapq
 import math
-import tempfile
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -29,17 +27,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from study.decisions.engine import Assignment, StudyEngine
+from benchmarks.replays import COST, Replay, replay
 from study.record.environment import git_revision
 from study.record.front import nondominated
 from study.record.intervals import mean_interval
-from study.record.journal import Journal
 from study.spec import Factor, Grid, MoAsha, NoStopping, PausingMoAsha, RayAsha, StudySpec
 from study.spec.stopping import Stopping
-from study.trainable import Context, Final, Interim
 from trainables.recorded_table import RecordedTable, recorded_table
 
-COST, EVALUATION = "train_pflop", "evaluation_pflop"
 TARGET = 0.9
 KINDS = ("moasha", "pausing", "asha")
 Floats = npt.NDArray[np.float64]
@@ -117,35 +112,25 @@ class Rows:
         )
 
 
-@dataclass
-class Replay:
-    """One study of all trials under one rule.
+def lost(found: Replay, members: Sequence[int]) -> float:
+    """The share of ``members`` that did not run to their ends, in percent."""
+    return 100 * len(set(members) - set(rows_of(found))) / len(members) if members else 0.0
 
-    Args:
-        complete: the trials that ran to their ends, in this order.
-        at: for each of them, the compute in all when it ended: of training, and of training and evaluation.
-        trained: compute of all training, PFLOP.
-        evaluated: compute of all evaluations, PFLOP.
-    """
 
-    complete: list[int] = field(default_factory=list)
-    at: list[tuple[float, float]] = field(default_factory=list)
-    trained: float = 0.0
-    evaluated: float = 0.0
+def rows_of(found: Replay) -> list[int]:
+    """The trials that ran to their ends, in this order."""
+    return [int(one.params["row"]) for one in found.complete]
 
-    def lost(self, members: Sequence[int]) -> float:
-        """The share of ``members`` that did not run to their ends, in percent."""
-        return 100 * len(set(members) - set(self.complete)) / len(members) if members else 0.0
 
-    def compute_to(self, rows: Rows, share: float, *, with_evaluation: bool) -> float:
-        """The compute when ``share`` of the hypervolume was first found; infinite if it never was."""
-        low, high = 0, len(self.complete)  # it only grows: by bisection
-        if rows.hypervolume(self.complete) < share:
-            return math.inf
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if rows.hypervolume(self.complete[: middle + 1]) >= share else (middle + 1, high)
-        return self.at[low][with_evaluation]
+def compute_to(found: Replay, rows: Rows, share: float, *, with_evaluation: bool) -> float:
+    """The compute when ``share`` of the hypervolume was first found; infinite if it never was."""
+    complete = rows_of(found)
+    if rows.hypervolume(complete) < share:
+        return math.inf
+    # It only grows: by bisection.
+    first = bisect_left(range(len(complete)), share, key=lambda at: rows.hypervolume(complete[: at + 1]))
+    ended = found.complete[first]
+    return ended.trained + ended.evaluated * with_evaluation
 
 
 def rules(first_rung: int, etas: Sequence[int], headline: str, kinds: Sequence[str] = KINDS) -> dict[str, Stopping]:
@@ -161,56 +146,6 @@ def rules(first_rung: int, etas: Sequence[int], headline: str, kinds: Sequence[s
                 rule = RayAsha(first_rung=first_rung, eta=eta, objective=headline)
                 found[f"Ray's ASHA on {headline}, eta {eta}"] = rule
     return found
-
-
-def replay(rows: Rows, stopping: Stopping, seed: int, workers: int) -> Replay:
-    """Runs the whole engine over a table, ``workers`` trials at a time."""
-    spec = rows.spec(stopping, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        journal = Journal(Path(folder))
-        journal.write("created", study="replay", spec=spec.model_dump(mode="json"), environment={})
-        engine = StudyEngine(journal, spec, 0, rows.trainable.table.scale)
-        found = _simulate(rows, engine, workers)
-        journal.close()
-    return found
-
-
-def _simulate(rows: Rows, engine: StudyEngine, workers: int) -> Replay:
-    found = Replay()
-    at_work: list[tuple[float, int, Assignment, list[dict[str, Any]]]] = []  # by when their next reports are due
-    paid: dict[str, float] = {}  # uid -> what its training has cost
-    clock = 0.0
-
-    def go_on(assignment: Assignment, reports: list[dict[str, Any]]) -> None:
-        due = clock + reports[0][COST] - paid.get(assignment.uid, 0.0)
-        heapq.heappush(at_work, (due, int(assignment.uid[1:]), assignment, reports))
-
-    while True:
-        while len(at_work) < workers and (assignment := engine.next_assignment()) is not None:
-            go_on(assignment, _reports(rows.trainable, assignment))
-        if not at_work:
-            return found
-        clock, _, assignment, (report, *later) = heapq.heappop(at_work)
-        row = int(engine.record.trials[assignment.uid].params["row"])
-        is_evaluated = report[COST] > paid.get(assignment.uid, 0.0)  # several rungs between two reports look once
-        found.trained += report[COST] - paid.get(assignment.uid, 0.0)
-        found.evaluated += report.get(EVALUATION, 0.0) if is_evaluated else 0.0
-        paid[assignment.uid] = report[COST]
-        if "milestone" not in report:
-            found.complete.append(row)
-            found.at.append((found.trained, found.trained + found.evaluated))
-            engine.complete(assignment.uid, report)
-            continue
-        if engine.report(assignment.uid, report):
-            go_on(assignment, later)
-        else:
-            engine.stop(assignment.uid)
-
-
-def _reports(trainable: RecordedTable, assignment: Assignment) -> list[dict[str, Any]]:
-    context = Context(folder=Path(), milestones=assignment.milestones)
-    reports = trainable.run(assignment.config, None, context)
-    return [report.metrics for report in reports if isinstance(report, Interim | Final)]
 
 
 def as_markdown(rows: Rows, replays: dict[str, list[Replay]], first_rung: int) -> str:
@@ -229,9 +164,9 @@ def as_markdown(rows: Rows, replays: dict[str, list[Replay]], first_rung: int) -
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, found in replays.items():
         cells = [
-            _cell([one.lost(rows.front) for one in found]),
-            _cell([one.lost(judged) for one in found]),
-            _cell([100 * rows.hypervolume(one.complete) for one in found]),
+            _cell([lost(one, rows.front) for one in found]),
+            _cell([lost(one, judged) for one in found]),
+            _cell([100 * rows.hypervolume(rows_of(one)) for one in found]),
             _cell([100 * (1 - one.trained / all_.trained) for one, all_ in zip(found, none, strict=True)]),
             _cell([100 * (1 - _spent(one) / _spent(all_)) for one, all_ in zip(found, none, strict=True)]),
             _ratio(rows, found, none, with_evaluation=False),
@@ -255,8 +190,8 @@ def _cell(values: Sequence[float]) -> str:
 def _ratio(rows: Rows, found: Sequence[Replay], none: Sequence[Replay], *, with_evaluation: bool) -> str:
     """Geometric mean of the ratios of compute to the target, of studies that come to it, and how many do not."""
     ratios = [
-        one.compute_to(rows, TARGET, with_evaluation=with_evaluation)
-        / all_.compute_to(rows, TARGET, with_evaluation=with_evaluation)
+        compute_to(one, rows, TARGET, with_evaluation=with_evaluation)
+        / compute_to(all_, rows, TARGET, with_evaluation=with_evaluation)
         for one, all_ in zip(found, none, strict=True)
     ]
     reached = [math.log(ratio) for ratio in ratios if math.isfinite(ratio)]
@@ -288,7 +223,9 @@ def main() -> None:
     rows = Rows(trainable, ("val_clean", robust))
     replays: dict[str, list[Replay]] = {}
     for name, stopping in rules(options.first_rung, options.etas, robust, options.rules).items():
-        replays[name] = [replay(rows, stopping, seed, options.workers) for seed in range(options.seeds)]
+        replays[name] = [
+            replay(trainable, rows.spec(stopping, seed), 0, options.workers) for seed in range(options.seeds)
+        ]
     print(f"revision {git_revision()}, {len(rows.params)} trials, of which {len(rows.judged(options.first_rung))} are "
           f"longer than the first rung, {options.first_rung}; {options.seeds} orders, "
           f"{options.workers} trials at a time; means with 95% intervals over orders\n")  # fmt: skip

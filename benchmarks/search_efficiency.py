@@ -2,23 +2,22 @@
 
     python -m study.run --space search_spaces/tradeoff.py --sampler grid --audit 1 --name tradeoff_table
     python -m benchmarks.search_efficiency --record runs/tradeoff_table --table benchmarks/data/tradeoff_digits.json
-    python -m benchmarks.search_efficiency --table benchmarks/data/tradeoff_digits.json
+    python -m benchmarks.search_efficiency --table benchmarks/data/tradeoff_digits.json --first-rung 24
+    python -m benchmarks.search_efficiency --table benchmarks/data/digits_curves.csv.gz --first-rung 12 \\
+        --space search_spaces/tables/digits_curves.py --runs runs.jsonl
 
 The table holds, for every configuration of a space, its accuracies at each rung and at its end, and its cost. A
 replayed study proposes, stops and records through this project's own engine; only the training is looked up. Compute is
 everything that trials cost, including stopped trials and unfinished parts. A configuration counts once it is complete.
-Syne Tune's MOASHA is compared if it is installed (``pip install syne-tune``).
+``syne_tune:3`` is Syne Tune's MOASHA, if it is installed (``pip install syne-tune``).
 """
 
 import argparse
 import datetime
-import heapq
-import importlib.util
 import itertools
 import json
 import math
-import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,12 +26,12 @@ from typing import Any
 import moocore
 import numpy as np
 
-from study.decisions.engine import Assignment, StudyEngine
+from benchmarks.replays import Replay, replay
 from study.record.environment import git_revision
-from study.record.journal import Journal, read_study
-from study.spec import Factor, MoAsha, NoStopping, RayAsha, Search, StudySpec
+from study.record.journal import read_study
+from study.spec import Factor, MoAsha, NoStopping, PausingMoAsha, RayAsha, Search, StudySpec
 from study.spec.load_space import load_space
-from study.trainable import Context, Final, Interim
+from study.spec.stopping import Stopping
 from trainables.recorded_table import RecordedTable, recorded_table
 
 SPACE = Path(__file__).resolve().parents[1] / "search_spaces" / "tradeoff.py"
@@ -44,7 +43,7 @@ METRICS: dict[str, dict[str, Any]] = {  # as the trial of robust SSL describes t
     "train_pflop": {"direction": "minimize", "kind": "cost", "is_known": True},
     "train_seconds": {"direction": "minimize", "kind": "cost", "is_clocked": True},
 }
-OURS, RANDOM = "TPE + MO-ASHA (ours)", "random"
+Curve = list[tuple[float, float, float]]  # after each complete trial: training, evaluations (PFLOP), share found
 
 
 @dataclass(frozen=True)
@@ -57,26 +56,29 @@ class Table:
     @cached_property
     def results(self) -> list[dict[str, Any]]:
         """The metrics of every recorded trial at its end."""
-        keys = itertools.product(*self.trainable.table.choices.values())
+        keys = self.trainable.table.keys()
         return [repetition[-1] for key in keys for repetition in self.trainable.table.repetitions(key)]
 
+    @cached_property
+    def _everything(self) -> np.ndarray:
+        return np.array([self.objectives(metrics) for metrics in self.results])
+
     def hypervolume(self, points: Sequence[Sequence[float]]) -> float:
-        """Hypervolume of rows of objectives, each scaled to [0, 1] within the table, against its worst corner."""
-        everything = np.array([self.objectives(metrics) for metrics in self.results])
+        """Hypervolume of rows of objectives over ranks: the share of the table's trials that are not better."""
         if len(points) == 0:
             return 0.0
-        low, span = everything.min(axis=0), np.ptp(everything, axis=0)
-        scaled = (np.array(points) - low) / np.where(span > 0, span, 1)
-        return float(moocore.hypervolume(1 - scaled, ref=np.ones(scaled.shape[1])))
+        columns = zip(self._everything.T, np.array(points).T, strict=True)
+        shares = [np.searchsorted(np.sort(all_), own, side="right") / len(all_) for all_, own in columns]
+        return float(moocore.hypervolume(-np.array(shares).T, ref=np.zeros(len(shares))))
 
     def objectives(self, metrics: dict[str, Any]) -> list[float]:
         """The objectives of a trial, all to be maximised."""
         return [metrics[o.name] * (1 if o.direction == "maximize" else -1) for o in self.spec.objectives]
 
-    @property
+    @cached_property
     def total_hypervolume(self) -> float:
         """Hypervolume of the whole table."""
-        return self.hypervolume([self.objectives(metrics) for metrics in self.results])
+        return self.hypervolume(self._everything.tolist())
 
 
 def record_table(study_dir: Path, path: Path) -> None:
@@ -108,54 +110,39 @@ def record_table(study_dir: Path, path: Path) -> None:
     path.write_text(json.dumps(head | {"trials": trials}, indent=1))
 
 
-def load_table(path: Path) -> Table:
-    """Reads a recorded table, and makes the space that it was recorded from a space of its rows."""
-    space, table = load_space(SPACE).with_preset("laptop"), recorded_table(path)
+def load_table(path: Path, space_path: Path = SPACE) -> Table:
+    """Reads a recorded table, and makes the space that it was recorded from a space of its rows, unless it is one."""
+    space, table = load_space(space_path), recorded_table(path)
+    if isinstance(space.base, table.config):
+        return Table(space, table)
+    space = space.with_preset("laptop")
     factors = tuple(Factor(name=factor.name, distribution=factor.domain()) for factor in space.factors)
-    spec = StudySpec(
-        name=space.name,
-        question=space.question,
-        base=table.config(),
-        factors=factors,
-        objectives=space.objectives,
-        design=space.design,
-        stopping=space.stopping,
-    )
-    return Table(spec, table)
+    return Table(space.replace(base=table.config(), factors=factors, references=()), table)
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to search: what proposes and what stops; ``stopper`` replaces the engine's own."""
+    """A way to search: the sampler that proposes, and ``none`` or the rule that stops with its eta: ``moasha:2``."""
 
     sampler: str
-    stopping: MoAsha | RayAsha | NoStopping
-    stopper: Callable[[Table, int], Any] | None = None
+    rule: str
 
-
-def strategies(first_rung: int, eta: int) -> dict[str, Strategy]:
-    """All strategies that are compared, at equal rungs."""
-    rungs = MoAsha(first_rung=first_rung, eta=eta)
-    found = {
-        RANDOM: Strategy("random", NoStopping()),
-        "TPE": Strategy("tpe", NoStopping()),
-        "random + MO-ASHA": Strategy("random", rungs),
-        OURS: Strategy("tpe", rungs),
-        "random + ASHA on robust accuracy": Strategy("random", RayAsha(first_rung=first_rung, eta=eta)),
-    }
-    if importlib.util.find_spec("syne_tune") is not None:
-        found["random + MOASHA of Syne Tune"] = Strategy("random", rungs, SyneTuneMoAsha)
-    return found
+    def stopping(self, first_rung: int) -> Stopping:
+        """The rule, with its first rung at ``first_rung``."""
+        kind, _, eta = self.rule.partition(":")
+        if kind == "none":
+            return NoStopping()
+        rules = {"moasha": MoAsha, "pausing": PausingMoAsha, "asha": RayAsha, "syne_tune": MoAsha}
+        return rules[kind](first_rung=first_rung, eta=int(eta))
 
 
 class SyneTuneMoAsha:
     """Syne Tune's MOASHA as published, behind the interface of the engine's early stopping."""
 
-    def __init__(self, table: Table, seed: int) -> None:
+    def __init__(self, table: Table, stopping: MoAsha, seed: int) -> None:
         from syne_tune.backend.trial_status import Trial
         from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 
-        assert isinstance(table.spec.stopping, MoAsha)
         np.random.seed(seed)  # MOASHA draws a bracket, of which there is one, from the global generator
         self._new_trial = Trial
         self._scheduler = MOASHA(
@@ -164,8 +151,8 @@ class SyneTuneMoAsha:
             do_minimize=False,
             time_attr="view_passes",
             max_t=2**62,
-            grace_period=table.spec.stopping.first_rung * table.trainable.table.scale,
-            reduction_factor=table.spec.stopping.eta,
+            grace_period=stopping.first_rung * table.trainable.table.scale,
+            reduction_factor=stopping.eta,
         )
         self._trials: dict[str, Any] = {}
 
@@ -184,70 +171,28 @@ class SyneTuneMoAsha:
         return "by Syne Tune"
 
 
-def replay(table: Table, strategy: Strategy, seed: int, workers: int) -> list[tuple[float, float]]:
-    """The compute (PFLOP) spent and the share of the table's hypervolume found, after each complete trial."""
-    spec = table.spec.replace(
-        design=Search(trials=len(table.results), sampler=strategy.sampler),
-        stopping=strategy.stopping,
-        references=(),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        journal = Journal(Path(folder))
-        journal.write("created", study="replay", spec=spec.model_dump(mode="json"), environment={})
-        engine = StudyEngine(journal, spec, seed, table.trainable.table.scale)
-        if strategy.stopper is not None:
-            engine._stopping = strategy.stopper(table, seed)
-        curve = _simulate(table, engine, workers)
-        journal.close()
+def searched(table: Table, strategy: Strategy, first_rung: int, seed: int, workers: int, until: float = 2.0) -> Curve:
+    """Runs one search until it has found a share of the table's hypervolume, or proposes nothing new."""
+    stopping, curve = strategy.stopping(first_rung), list[tuple[float, float, float]]()
+    design = Search(trials=len(table.results), sampler=strategy.sampler)
+    spec = table.spec.replace(design=design, stopping=stopping, references=())
+
+    def is_over(found: Replay) -> bool:
+        last = found.complete[-1]
+        points = [table.objectives(one.metrics) for one in found.complete]
+        curve.append((last.trained, last.evaluated, table.hypervolume(points) / table.total_hypervolume))
+        return curve[-1][-1] >= until
+
+    is_peer = strategy.rule.startswith("syne_tune")
+    stopper = SyneTuneMoAsha(table, stopping, seed) if is_peer and isinstance(stopping, MoAsha) else None
+    replay(table.trainable, spec, seed, workers, stopper=stopper, is_over=is_over)
     return curve
 
 
-def _simulate(table: Table, engine: StudyEngine, workers: int) -> list[tuple[float, float]]:
-    """Runs the engine against a clock that counts PFLOP per worker."""
-    events: list[tuple[float, int, Assignment, list[tuple[float, dict[str, Any]]]]] = []
-    begun_at: dict[str, float] = {}
-    spent, clock = 0.0, 0.0
-    found: list[list[float]] = []
-    curve: list[tuple[float, float]] = []
-    while True:
-        while len(events) < workers and (assignment := engine.next_assignment()) is not None:
-            begun_at[assignment.uid] = clock
-            _push(events, clock, assignment, _steps(table, assignment))
-        if not events:
-            return curve
-        clock, _, assignment, (step, *later) = heapq.heappop(events)
-        uid, metrics = assignment.uid, step[1]
-        if "milestone" in metrics:
-            if engine.report(uid, metrics):
-                _push(events, begun_at[uid], assignment, later)
-                continue
-            engine.stop(uid)
-        else:
-            engine.complete(uid, metrics)
-            found.append(table.objectives(metrics))
-        spent += clock - begun_at.pop(uid)
-        if "milestone" not in metrics:
-            running = sum(clock - begun_at[event[2].uid] for event in events)
-            curve.append((spent + running, table.hypervolume(found) / table.total_hypervolume))
-
-
-def _steps(table: Table, assignment: Assignment) -> list[tuple[float, dict[str, Any]]]:
-    """A trial's reports, each with the compute that the trial has cost by then."""
-    context = Context(folder=Path(), milestones=assignment.milestones)
-    reports = table.trainable.run(assignment.config, None, context)
-    told = [report.metrics for report in reports if isinstance(report, Interim | Final)]
-    return [(metrics["train_pflop"], metrics) for metrics in told]
-
-
-def _push(
-    events: list[Any], begun_at: float, assignment: Assignment, steps: list[tuple[float, dict[str, Any]]]
-) -> None:
-    heapq.heappush(events, (begun_at + steps[0][0], int(assignment.uid[1:]), assignment, steps))
-
-
-def compute_to(curve: Sequence[tuple[float, float]], share: float) -> float:
+def compute_to(curve: Curve, share: float, *, with_evaluation: bool = False) -> float:
     """The compute after which ``share`` of the hypervolume was found; infinite if it never was."""
-    return next((compute for compute, found in curve if found >= share), math.inf)
+    spent = (trained + evaluated * with_evaluation for trained, evaluated, found in curve if found >= share)
+    return next(spent, math.inf)
 
 
 def least_compute(table: Table, share: float) -> float:
@@ -270,20 +215,30 @@ def median_interval(values: Sequence[float], seed: int = 0) -> tuple[float, floa
     return float(np.median(values)), float(low), float(high)
 
 
-def as_markdown(spent: dict[str, dict[float, list[float]]], whole: float) -> str:
-    """Median compute to each target as a share of training the whole table, and paired ratios to ours."""
-    lines = ["| search | " + " | ".join(f"to {t:.0%}, of the table's compute | ours costs" for t in TARGETS) + " |"]
-    lines.append("|---|" + "---|---|" * len(TARGETS))
-    for name, by_target in spent.items():
-        cells = []
-        for target, values in by_target.items():
-            middle, low, high = (100 * value / whole for value in median_interval(values))
-            ratios = [a / b if math.isfinite(b) else 0.0 for a, b in zip(spent[OURS][target], values, strict=True)]
-            ratio, ratio_low, ratio_high = median_interval(ratios)
-            cells.append(f"{middle:.1f}% [{low:.1f}, {high:.1f}]")
-            cells.append("–" if name == OURS else f"x{ratio:.2f} [{ratio_low:.2f}, {ratio_high:.2f}]")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+def as_markdown(curves: dict[Strategy, dict[int, Curve]], whole: float) -> str:
+    """Median compute to each target as a share of training the whole table; ratios, paired by seed, to no rungs."""
+    kinds = [(target, with_evaluation) for target in TARGETS for with_evaluation in (False, True)]
+    heads = ["search", "rungs", "seeds"]
+    for target, with_evaluation in kinds:
+        heads += [f"to {target:.0%}{', with evaluations' * with_evaluation}", "without rungs = 1"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for strategy, by_seed in curves.items():
+        cells = [strategy.sampler, strategy.rule, str(len(by_seed))]
+        plain = curves.get(Strategy(strategy.sampler, "none"), {})
+        for target, with_evaluation in kinds:
+            own = {s: compute_to(curve, target, with_evaluation=with_evaluation) for s, curve in by_seed.items()}
+            base = {s: compute_to(curve, target, with_evaluation=with_evaluation) for s, curve in plain.items()}
+            shares = [100 * spent / whole for spent in own.values()]
+            cells.append("{:.1f}% [{:.1f}, {:.1f}]".format(*median_interval(shares)))
+            cells.append(_ratio(own, base) if strategy.rule != "none" else "")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _ratio(own: dict[int, float], base: dict[int, float]) -> str:
+    """The median ratio over the seeds that both have; 1 where neither comes to its end, 0 where only ``own`` does."""
+    ratios = [1.0 if own[s] == base[s] else own[s] / base[s] for s in own if s in base]
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*median_interval(ratios)) if ratios else ""
 
 
 def main() -> None:
@@ -295,25 +250,39 @@ def main() -> None:
     )
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--record", type=Path, metavar="STUDY_DIR", help="write the table from this study instead")
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--space", type=Path, default=SPACE, help="that the table was recorded from, or is of its rows")
+    parser.add_argument("--samplers", nargs="+", default=["random", "tpe", "ehvi"])
+    parser.add_argument("--rules", nargs="+", default=["none", "moasha:2", "moasha:3", "pausing:2"], help="with eta")
+    parser.add_argument("--first-rung", type=int, default=24, help="progress at the first rung, as in a space")
+    parser.add_argument("--seeds", type=int, nargs=2, default=(0, 20), metavar=("FIRST", "END"))
     parser.add_argument("--workers", type=int, default=4, help="trials at a time")
+    parser.add_argument("--runs", type=Path, help="keeps what was run, and goes on from there")
     options = parser.parse_args()
     if options.record is not None:
         record_table(options.record, options.table)
         return
-    table = load_table(options.table)
-    assert isinstance(table.spec.stopping, MoAsha)
-    spent: dict[str, dict[float, list[float]]] = {}
-    for name, strategy in strategies(table.spec.stopping.first_rung, table.spec.stopping.eta).items():
-        curves = [replay(table, strategy, seed, options.workers) for seed in range(options.seeds)]
-        spent[name] = {target: [compute_to(curve, target) for curve in curves] for target in TARGETS}
-        print(f"{name}: done", flush=True)
+    table = load_table(options.table, options.space)
+    kept: dict[tuple[str, str, int], Curve] = {}
+    if options.runs is not None and options.runs.is_file():
+        for line in options.runs.read_text().splitlines():
+            run = json.loads(line)
+            kept[run["sampler"], run["rule"], run["seed"]] = run["curve"]
+    curves: dict[Strategy, dict[int, Curve]] = {}
+    chosen = itertools.product(range(*options.seeds), options.samplers, options.rules)
+    for seed, sampler, rule in chosen:
+        strategy = Strategy(sampler, rule)
+        if (sampler, rule, seed) not in kept:
+            curve = searched(table, strategy, options.first_rung, seed, options.workers, max(TARGETS))
+            kept[sampler, rule, seed] = curve
+            if options.runs is not None:
+                run = {"sampler": sampler, "rule": rule, "seed": seed, "revision": git_revision(), "curve": curve}
+                with options.runs.open("a") as file:
+                    file.write(json.dumps(run) + "\n")
+        curves.setdefault(strategy, {})[seed] = kept[sampler, rule, seed]
     whole = sum(metrics["train_pflop"] for metrics in table.results)
-    print(f"\nrevision {git_revision()}, {len(table.results)} configurations, {options.seeds} seeds, "
-          f"{options.workers} trials at a time; medians with 95% bootstrap intervals\n")  # fmt: skip
-    print(as_markdown(spent, whole))
-    known = ", ".join(f"{100 * least_compute(table, t) / whole:.1f}% to {t:.0%}" for t in TARGETS)
-    print(f"\nA search that knew the table would need {known}.")
+    print(f"revision {git_revision()}, {len(table.results)} configurations, first rung {options.first_rung}, "
+          f"{options.workers} at a time; shares of the table's training, medians with 95% intervals\n")  # fmt: skip
+    print(as_markdown(curves, whole))
 
 
 if __name__ == "__main__":

@@ -76,7 +76,9 @@ class RecordedTable(Trainable):
         self.config.trainable = self.path  # type: ignore[attr-defined]
         self.progress = table.progress or "steps"
         self.objectives = _default_objectives(table.metrics)
-        self._points = _points(table) if table.scattered else {}
+        self._numbers = {name: _numbers(table.choices[name]) for name in table.scattered}
+        self._points = _points(table, self._numbers) if table.scattered else {}
+        self._keys: dict[Any, Key] = {}
         self._recipes: dict[Any, dict[str, Any]] = {}  # config -> what it shares with trials of other lengths
 
     def metrics(self, config: Any) -> Sequence[Metric]:
@@ -159,13 +161,18 @@ class RecordedTable(Trainable):
         return self._recipes[config]
 
     def _key(self, config: Any) -> Key:
+        if config not in self._keys:  # a search asks several times of each candidate
+            self._keys[config] = self._found_key(config)
+        return self._keys[config]
+
+    def _found_key(self, config: Any) -> Key:
         choices, scattered = self.table.choices, self.table.scattered
-        key = {name: _nearest(getattr(config, name), values) for name, values in choices.items()}
-        cell = tuple(value for name, value in key.items() if name not in scattered)
+        others = {name: values for name, values in choices.items() if name not in scattered}
+        cell = tuple(_nearest(getattr(config, name), values) for name, values in others.items())
         if cell in self._points:
-            given = [_place(getattr(config, name), choices[name]) for name in scattered]
+            given = [_place(getattr(config, name), self._numbers[name]) for name in scattered]
             return min(self._points[cell], key=lambda recorded: _distance(given, recorded[0]))[1]
-        return tuple(key.values())
+        return tuple(_nearest(getattr(config, name), values) for name, values in choices.items())
 
     def _curve(self, config: Any, seed: int | None = None) -> Curve:
         key = self._key(config)
@@ -222,20 +229,19 @@ def _wait(started: float, report: Mapping[str, Any], result: Mapping[str, Any], 
         yield Progress(min(1.0, (monotonic() - started) / whole))
 
 
-def _points(table: Table) -> dict[Key, list[tuple[list[float], Key]]]:
+def _points(table: Table, numbers: Mapping[str, list[float]]) -> dict[Key, list[tuple[list[float], Key]]]:
     """Values of the hyperparameters that are not scattered -> the places of the trials with them, and their keys."""
     found: dict[Key, list[tuple[list[float], Key]]] = {}
     for key in table.keys():  # noqa: SIM118, it is no dict
         named = dict(zip(table.choices, key, strict=True))
         cell = tuple(value for name, value in named.items() if name not in table.scattered)
-        places = [_place(named[name], table.choices[name]) for name in table.scattered]
+        places = [_place(named[name], numbers[name]) for name in table.scattered]
         found.setdefault(cell, []).append((places, key))
     return found
 
 
-def _place(value: Any, values: tuple[Any, ...]) -> float:
+def _place(value: Any, numbers: Sequence[float]) -> float:
     """Where ``value`` lies between the smallest (0) and the largest (1) recorded one; NaN if it has no effect."""
-    numbers = _numbers(values)
     if value is None:
         return math.nan
     scaled = math.log if numbers[0] > 0 else float
