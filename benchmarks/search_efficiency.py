@@ -117,7 +117,8 @@ def load_table(path: Path, space_path: Path = SPACE) -> Table:
         return Table(space, table)
     space = space.with_preset("laptop")
     factors = tuple(Factor(name=factor.name, distribution=factor.domain()) for factor in space.factors)
-    return Table(space.replace(base=table.config(), factors=factors, references=()), table)
+    kept = {name: getattr(space, name) for name in ("name", "question", "objectives", "design", "stopping")}
+    return Table(StudySpec(base=table.config(), factors=factors, **kept), table)
 
 
 @dataclass(frozen=True)

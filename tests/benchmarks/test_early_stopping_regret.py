@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.early_stopping_regret import Replay, Rows, as_markdown, replay, rules
+from benchmarks.early_stopping_regret import Rows, as_markdown, compute_to, lost, rows_of, rules
+from benchmarks.replays import Ended, Replay, replay
 from study.spec import MoAsha, NoStopping, PausingMoAsha
+from study.spec.stopping import Stopping
 from trainables.recorded_table import recorded_table
 
 METRICS: dict[str, dict[str, Any]] = {
@@ -39,34 +41,38 @@ def rows(folder: Path, *, misleads: bool) -> Rows:
     return Rows(recorded_table(path), ("val_clean", "val_pgd_8"))
 
 
+def replayed(table: Rows, stopping: Stopping, seed: int, workers: int) -> Replay:
+    return replay(table.trainable, table.spec(stopping, seed), 0, workers)
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_without_stopping_nothing_is_lost_and_all_is_spent(tmp_path: Path, workers: int) -> None:
     table = rows(tmp_path, misleads=False)
-    found = replay(table, NoStopping(), 0, workers)
-    assert sorted(found.complete) == list(range(NUM))
+    found = replayed(table, NoStopping(), 0, workers)
+    assert sorted(rows_of(found)) == list(range(NUM))
     assert found.trained == pytest.approx(4 * NUM) and found.evaluated == pytest.approx(0.2 * NUM)
-    assert found.lost(table.front) == 0 and table.hypervolume(found.complete) == pytest.approx(1)
-    assert found.complete != replay(table, NoStopping(), 1, workers).complete, "another order"
+    assert lost(found, table.front) == 0 and table.hypervolume(rows_of(found)) == pytest.approx(1)
+    assert rows_of(found) != rows_of(replayed(table, NoStopping(), 1, workers)), "another order"
 
 
 @pytest.mark.parametrize("rule", [MoAsha(first_rung=1, eta=2), PausingMoAsha(first_rung=1, eta=2)])
-@pytest.mark.parametrize(("misleads", "lost"), [(False, 0), (True, 100)])
+@pytest.mark.parametrize(("misleads", "share"), [(False, 0), (True, 100)])
 def test_rungs_lose_the_best_only_where_they_mislead(
-    tmp_path: Path, rule: MoAsha | PausingMoAsha, misleads: bool, lost: int
+    tmp_path: Path, rule: MoAsha | PausingMoAsha, misleads: bool, share: int
 ) -> None:
     table = rows(tmp_path, misleads=misleads)
     best = table.front
     assert best == [NUM - 1] and table.judged(1) == list(range(NUM)) and table.judged(4) == []
     # The first trial at a rung always goes on: an order in which that is not the best one.
-    found = replay(table, rule, 1, 4)
-    assert found.lost(best) == lost
+    found = replayed(table, rule, 1, 4)
+    assert lost(found, best) == share
     assert NUM < found.trained < 4 * NUM
 
 
 def test_all_that_was_trained_and_evaluated_is_counted_once(tmp_path: Path) -> None:
     table = rows(tmp_path, misleads=False)
     for rule in (MoAsha(first_rung=1, eta=2), PausingMoAsha(first_rung=1, eta=2)):
-        found = replay(table, rule, 0, 1)
+        found = replayed(table, rule, 0, 1)
         # Rungs at 1 and 2. Let a trials end at the first one, b at the second, c at the end, all by these two sums.
         complete = len(found.complete)
         at_second = (found.trained - 4 * complete) - (NUM - complete)
@@ -83,18 +89,22 @@ def test_several_rungs_before_a_report_are_one_evaluation(tmp_path: Path) -> Non
     ]  # fmt: skip
     (tmp_path / "t.json").write_text(json.dumps({"metrics": METRICS, "progress": "steps", "trials": trials}))
     table = Rows(recorded_table(tmp_path / "t.json"), ("val_clean", "val_pgd_8"))
-    found = replay(table, MoAsha(first_rung=1, eta=2, audit=1.0), 0, 1)  # rungs at 1, 2, 4 and 8
+    found = replayed(table, MoAsha(first_rung=1, eta=2, audit=1.0), 0, 1)  # rungs at 1, 2, 4 and 8
     assert (found.trained, found.evaluated) == (18, 3)
+
+
+def ended(row: int, trained: float, evaluated: float) -> Ended:
+    return Ended({"row": str(row)}, {}, trained, evaluated)
 
 
 def test_compute_to_a_share_is_that_of_the_first_trial_that_reaches_it(tmp_path: Path) -> None:
     table = rows(tmp_path, misleads=False)
     half = table.hypervolume([NUM // 2 - 1])
     assert half == pytest.approx(0.25), "two equal accuracies of the same rank, and a cost that all have"
-    found = Replay(complete=[0, NUM // 2 - 1, NUM - 1], at=[(4, 5), (8, 10), (12, 15)])
-    assert found.compute_to(table, half - 1e-9, with_evaluation=False) == 8
-    assert found.compute_to(table, half + 1e-9, with_evaluation=True) == 15
-    assert math.isinf(Replay(complete=[0], at=[(4, 5)]).compute_to(table, half, with_evaluation=False))
+    found = Replay([ended(0, 4, 1), ended(NUM // 2 - 1, 8, 2), ended(NUM - 1, 12, 3)])
+    assert compute_to(found, table, half - 1e-9, with_evaluation=False) == 8
+    assert compute_to(found, table, half + 1e-9, with_evaluation=True) == 15
+    assert math.isinf(compute_to(Replay([ended(0, 4, 1)]), table, half, with_evaluation=False))
 
 
 def test_a_line_for_each_rule_and_those_that_never_arrive_are_counted(tmp_path: Path) -> None:
@@ -107,7 +117,7 @@ def test_a_line_for_each_rule_and_those_that_never_arrive_are_counted(tmp_path: 
         "MO-ASHA, pausing, eta 2",
         "Ray's ASHA on val_pgd_8, eta 2",
     ]
-    replays = {name: [replay(table, rule, seed, 4) for seed in (0, 1)] for name, rule in found.items()}
+    replays = {name: [replayed(table, rule, seed, 4) for seed in (0, 1)] for name, rule in found.items()}
     _, _, none, *others = as_markdown(table, replays, 1).splitlines()
     assert none == "| none | 0.0% | 0.0% | 100.0% | 0.0% | 0.0% | 1.00 | 1.00 |"
     assert len(others) == 3 and all("of 2 never" in line for line in others)

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.search_efficiency import (
@@ -13,15 +14,16 @@ from benchmarks.search_efficiency import (
     SPACE,
     Strategy,
     Table,
+    as_markdown,
     compute_to,
     least_compute,
     load_table,
     median_interval,
     record_table,
-    replay,
+    searched,
 )
 from study.record.journal import Journal
-from study.spec import MoAsha, NoStopping
+from study.spec import MoAsha, NoStopping, PausingMoAsha, RayAsha
 from study.spec.choices import enumerate_grid
 from study.spec.load_space import load_space
 from study.trainable import Context, Final, Interim
@@ -58,36 +60,62 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_search_without_stopping_finds_all_for_the_price_of_all(table: Table, workers: int) -> None:
-    curve = replay(table, Strategy("random", NoStopping()), 0, workers)
+    curve = searched(table, Strategy("random", "none"), 24, 0, workers)
     whole = sum(metrics["train_pflop"] for metrics in table.results)
     assert len(curve) == 72
-    assert curve[-1] == (pytest.approx(whole), pytest.approx(1.0))
+    assert curve[-1] == (pytest.approx(whole), 0.0, pytest.approx(1.0))
     assert all(a[0] < b[0] or workers > 1 for a, b in pairwise(curve))
-    assert all(a[1] <= b[1] + 1e-12 for a, b in pairwise(curve))
+    assert all(a[-1] <= b[-1] + 1e-12 for a, b in pairwise(curve))
     assert math.isinf(compute_to(curve, 1.1)) and compute_to(curve, 0.5) <= compute_to(curve, 0.9)
+    until = searched(table, Strategy("random", "none"), 24, 0, workers, until=0.9)
+    assert until == curve[: len(until)] and until[-2][-1] < 0.9 <= until[-1][-1]
 
 
-def test_stopping_costs_less_and_counts_what_was_stopped(table: Table) -> None:
-    stopping = MoAsha(first_rung=24, eta=3)
-    curve = replay(table, Strategy("random", stopping), 0, 4)
+@pytest.mark.parametrize("rule", ["moasha:3", "pausing:3"])
+def test_stopping_costs_less_and_counts_what_was_stopped(table: Table, rule: str) -> None:
+    strategy = Strategy("random", rule)
+    curve = searched(table, strategy, 24, 0, 4)
     whole = sum(metrics["train_pflop"] for metrics in table.results)
     assert len(curve) < 72 and curve[-1][0] < whole
-    assert curve == replay(table, Strategy("random", stopping), 0, 4)
-    assert curve != replay(table, Strategy("random", stopping), 1, 4)
+    assert curve == searched(table, strategy, 24, 0, 4)
+    assert curve != searched(table, strategy, 24, 1, 4)
+
+
+def test_a_rule_is_said_in_a_word() -> None:
+    assert Strategy("tpe", "none").stopping(6) == NoStopping()
+    assert Strategy("tpe", "moasha:2").stopping(6) == MoAsha(first_rung=6, eta=2)
+    assert Strategy("tpe", "pausing:3").stopping(6) == PausingMoAsha(first_rung=6, eta=3)
+    assert Strategy("tpe", "asha:4").stopping(6) == RayAsha(first_rung=6, eta=4)
 
 
 def test_hypervolume_is_one_for_the_whole_table_and_larger_for_more(table: Table) -> None:
     points = [table.objectives(metrics) for metrics in table.results]
     assert 0 < table.hypervolume(points[20:30]) < table.hypervolume(points) == table.total_hypervolume < 1
     assert table.hypervolume([]) == 0
+    squared = [[a**2, *rest] for a, *rest in points]
+    other = Table(table.spec, table.trainable)
+    other.__dict__["_everything"] = np.array(squared)
+    assert other.hypervolume(squared[20:30]) == pytest.approx(table.hypervolume(points[20:30])), "over ranks"
 
 
 def test_nobody_needs_less_than_who_knows_the_table(table: Table) -> None:
     whole = sum(metrics["train_pflop"] for metrics in table.results)
     least = [least_compute(table, share) for share in (0.5, 0.9, 1.0)]
     assert 0 < least[0] <= least[1] < least[2] <= whole
-    curves = [replay(table, Strategy("random", NoStopping()), seed, 4) for seed in range(5)]
+    curves = [searched(table, Strategy("random", "none"), 24, seed, 4) for seed in range(5)]
     assert all(compute_to(curve, 0.9) > least[1] for curve in curves)
+
+
+def test_ratios_are_of_equal_seeds_and_to_no_rungs(table: Table) -> None:
+    curves = {
+        Strategy("random", "none"): {0: [(1.0, 1.0, 0.95)], 1: [(2.0, 0.0, 0.95)], 2: [(2.0, 0.0, 0.5)]},
+        Strategy("random", "moasha:2"): {1: [(1.0, 3.0, 0.95)]},
+    }
+    none, stopped = as_markdown(curves, whole=4.0).splitlines()[2:]
+    assert none.startswith("| random | none | 3 | 50.0% [25.0, inf] |  | 50.0% [50.0, inf] |")
+    assert stopped.startswith(
+        "| random | moasha:2 | 1 | 25.0% [25.0, 25.0] | 0.50 [0.50, 0.50] | 100.0% [100.0, 100.0] | 2.00"
+    )
 
 
 def test_median_interval_contains_the_median_and_copes_with_infinity() -> None:
