@@ -41,7 +41,7 @@ STUDY = StudySpec(
         Factor(name="view_scale_min", distribution=FloatDistribution(0.1, 0.9)),
     ),
     design=Search(trials=1000),
-    stopping=MoAsha(first_rung=2),
+    stopping=MoAsha(first_rung=2, eta=3),
 )
 """
 

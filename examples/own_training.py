@@ -56,5 +56,5 @@ STUDY = StudySpec(
     ),
     objectives=("val_accuracy",),
     design=Search(trials=16),
-    stopping=MoAsha(first_rung=1),  # of the trials at epochs 1 and 3, the best third goes on
+    stopping=MoAsha(first_rung=1),  # of the trials at epochs 1, 2, 4 and 8, the best half goes on
 )

@@ -12,7 +12,7 @@ from study.trainable import Trainable, trainable_of
 if TYPE_CHECKING:
     from study.spec import StudySpec
 
-FIRST_SAMPLER = "tpe"  # the default of earlier versions
+FIRST_SAMPLER, FIRST_ETA = "tpe", 3  # the defaults of earlier versions
 
 
 def as_meant(plain: Mapping[str, Any], trainable: Trainable) -> dict[str, Any]:
@@ -27,8 +27,8 @@ def continued(spec: "StudySpec", study_dir: Path, *, is_sampler_given: bool = Fa
     """``spec`` with what the study in ``study_dir``, if there is one, meant where it had no field to say so.
 
     The same command thereby resumes a study that was begun before a field of ``Trainable.earlier`` was added, or when
-    another sampler was the default, unless one is asked for (``is_sampler_given``). Values other than the field's
-    default are left as they are.
+    another ``eta`` was the default, or another sampler, unless one is asked for (``is_sampler_given``). Values other
+    than the field's default are left as they are.
     """
     recorded = read_study(study_dir).spec if (study_dir / JOURNAL_NAME).is_file() else {}
     if not recorded:
@@ -43,6 +43,9 @@ def continued(spec: "StudySpec", study_dir: Path, *, is_sampler_given: bool = Fa
         default = type(spec.design).model_fields["sampler"].default
         if (recorded["design"].get("sampler"), spec.design.sampler) == (FIRST_SAMPLER, default):
             spec = spec.replace(design=spec.design.replace(sampler=FIRST_SAMPLER))
+    eta = type(spec.stopping).model_fields.get("eta")  # none without rungs
+    if eta is not None and recorded["stopping"].get("eta") == FIRST_ETA and spec.stopping.eta == eta.default:
+        spec = spec.replace(stopping=spec.stopping.replace(eta=FIRST_ETA))
     known = (recorded.get("confirmation") or {}).get("settings") or {}
     settings = {k: v for k, v in (spec.confirmation.settings or {}).items() if k in known or k not in new}
     return spec.replace(confirmation=spec.confirmation.replace(settings=settings))

@@ -20,7 +20,7 @@ class Rungs(Part):
     Args:
         first_rung: progress at the first rung (for robust SSL: view passes per training image); each later rung is at
             ``eta`` times the previous.
-        eta: reduction factor.
+        eta: reduction factor; why 2 is the default is in ``docs/results/early_stopping.md``.
         audit: share of the trials due to be stopped, or paused, that are run to the end instead, so that the report
             can estimate how often that costs a member of the front. Of the paused ones some would have been promoted
             later, so that there the estimate is too high.
@@ -33,7 +33,7 @@ class Rungs(Part):
     rule: ClassVar[str] = ""
     pauses: ClassVar[bool] = False
     first_rung: int = Field(ge=1)
-    eta: int = Field(3, ge=2)
+    eta: int = Field(2, ge=2)
     audit: float = Field(0.0, ge=0, le=1)
 
     @property
@@ -60,9 +60,9 @@ class MoAsha(MultiObjectiveRungs):
     """Multi-objective ASHA: at each rung the best ``1/eta`` of the trials seen there so far continue.
 
     Example:
-        >>> stopping = MoAsha(first_rung=1, objectives=("accuracy", "f1"))  # rungs at 1, 3, 9 ...
+        >>> stopping = MoAsha(first_rung=1, objectives=("accuracy", "f1"))  # rungs at 1, 2, 4 ...
         >>> stopping.eta, stopping.compared
-        (3, ('accuracy', 'f1'))
+        (2, ('accuracy', 'f1'))
     """
 
     rule: ClassVar[str] = "study.decisions.moasha:rule"

@@ -53,7 +53,7 @@ STUDY = StudySpec(
         ),
     ),
     design=Search(trials={NUM_TRIALS}, sampler="random"),
-    stopping=MoAsha(first_rung=4, audit=0.3),
+    stopping=MoAsha(first_rung=4, eta=3, audit=0.3),
 )
 """
 CHOSEN_KINDS = ("workers", "everything", "raylet")

@@ -105,6 +105,7 @@ def test_losses_that_were_no_choice_then_are_refused(name: str, study_dir: Path)
         require_same_study(study_dir, margin.model_dump(mode="json"), ROBUST_SSL, margin.base)
     assert now.confirmation.settings != continued(now, study_dir).confirmation.settings
     assert continued(now, study_dir / "none") == now
+    assert (now.stopping.eta, continued(now, study_dir).stopping.eta) == (2, 3), "another default then"  # type: ignore[union-attr]
 
 
 def test_the_configs_of_an_ablation_may_lack_later_fields(tmp_path: Path) -> None:

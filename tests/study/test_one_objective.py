@@ -83,7 +83,7 @@ def spec_with(**changes: Any) -> StudySpec:
     return StudySpec(**(parts | {"design": Search(trials=12, sampler="tpe")} | changes))
 
 
-@pytest.mark.parametrize("stopping", [NoStopping(), MoAsha(first_rung=1), RayAsha(first_rung=1)])
+@pytest.mark.parametrize("stopping", [NoStopping(), MoAsha(first_rung=1, eta=3), RayAsha(first_rung=1, eta=3)])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_search_finds_one_best_configuration(sampler: str, stopping: Any, tmp_path: Path) -> None:
     spec = spec_with(design=Search(trials=12, sampler=sampler), stopping=stopping)
@@ -120,7 +120,7 @@ def test_an_ablation_by_one_objective(tmp_path: Path) -> None:
 
 
 def test_the_result_draws_its_figures(tmp_path: Path) -> None:
-    run_here(spec_with(stopping=MoAsha(first_rung=1), seeds=(0, 1)), tmp_path / "one")
+    run_here(spec_with(stopping=MoAsha(first_rung=1, eta=3), seeds=(0, 1)), tmp_path / "one")
     result = open_study(tmp_path / "one")
     assert len(result.front) == 1
     assert result.figures and all(figure.data for figure in result.figures.values())

@@ -42,7 +42,7 @@ STUDY = StudySpec(
         {"num_views": 2, "epochs": 2, "learning_rate": 1e30},
     ),
     design=Search(trials=5, sampler="random"),
-    stopping=MoAsha(first_rung=2),
+    stopping=MoAsha(first_rung=2, eta=3),
 )
 """
 

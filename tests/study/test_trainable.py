@@ -248,7 +248,7 @@ def make_spec(**changes: Any) -> StudySpec:
         "base": loops.GeneratorConfig(),
         "factors": (RATE, WIDTH),
         "design": Search(trials=12, sampler="tpe"),
-        "stopping": MoAsha(first_rung=1),
+        "stopping": MoAsha(first_rung=1, eta=3),
     }
     return StudySpec(**(parts | changes))
 
@@ -263,7 +263,7 @@ def test_a_study_of_a_function_is_about_its_first_metric() -> None:
     spec = make_spec()
     assert spec.objectives == (Objective("score", "maximize"),)
     assert spec.trainable == f"{LOOPS}:generator" and spec.stopping.compared == ("score",)  # type: ignore[union-attr]
-    assert make_spec(stopping=RayAsha(first_rung=1)).stopping.compared == ("score",)  # type: ignore[union-attr]
+    assert make_spec(stopping=RayAsha(first_rung=1, eta=3)).stopping.compared == ("score",)  # type: ignore[union-attr]
     assert StudySpec.recorded(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
     check_space(spec)
 
@@ -300,7 +300,7 @@ def test_a_whole_study_with_one_objective(style: FunctionTrainable, sampler: str
 
 
 def test_ray_asha_on_one_objective(tmp_path: Path) -> None:
-    run_study(tmp_path, make_spec(stopping=RayAsha(first_rung=1)), is_real=True)
+    run_study(tmp_path, make_spec(stopping=RayAsha(first_rung=1, eta=3)), is_real=True)
     record = read_study(tmp_path)
     assert {trial.state for trial in record.trials.values()} == {"complete", "stopped"}
 
@@ -320,7 +320,9 @@ def test_seeds_and_confirmations_of_a_function(tmp_path: Path) -> None:
     assert [trial.state for trial in record.trials.values() if trial.purpose == "confirmation"] == ["complete"] * 2
 
 
-@pytest.mark.parametrize("stopping", [MoAsha(first_rung=1), MoAsha(first_rung=1, audit=0.5)], ids=["plain", "audited"])
+@pytest.mark.parametrize(
+    "stopping", [MoAsha(first_rung=1, eta=3), MoAsha(first_rung=1, eta=3, audit=0.5)], ids=["plain", "audited"]
+)
 def test_every_prefix_of_its_journal_leads_on_to_the_same_study(stopping: MoAsha, tmp_path: Path) -> None:
     spec = make_spec(stopping=stopping, design=Search(trials=6, sampler="tpe"))
     whole = run_study(tmp_path / "whole", spec, is_real=True)

@@ -258,7 +258,7 @@ def test_in_a_study_trials_take_as_long_as_recorded_and_several_studies_run_in_o
         references=({"width": 16}, {"width": 4}, {"width": 1}),
         objectives=("accuracy", "train_seconds"),
         design=Search(trials=3, sampler="tpe"),
-        stopping=MoAsha(first_rung=1),
+        stopping=MoAsha(first_rung=1, eta=3),
     )
     run_study(spec, output=tmp_path / "runs", concurrency=3, quiet=True)
     record = read_study(tmp_path / "runs" / "order")

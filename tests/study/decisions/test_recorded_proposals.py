@@ -31,7 +31,8 @@ def test_proposals_are_those_of_earlier_versions(case: str, tmp_path: Path) -> N
     sampler, seed = case.split()
     # Made-up accuracies follow from a config's hash; with this loss it is the one that earlier versions had.
     spec = load_space(SPACE).with_preset("laptop").with_settings({"eval_losses": ("cross_entropy",)})
-    spec = spec.replace(design=Search(trials=len(RECORDED[case]), sampler=sampler))
+    rungs = spec.stopping.replace(eta=3)  # the default then
+    spec = spec.replace(design=Search(trials=len(RECORDED[case]), sampler=sampler), stopping=rungs)
     driver = run_study(tmp_path, spec, seed=int(seed))
     assert [told(trial) for trial in driver.journal.record.trials.values()] == RECORDED[case]
     assert any(trial["state"] == "stopped" for trial in RECORDED[case])
