@@ -29,9 +29,9 @@ import numpy as np
 from benchmarks.replays import Replay, replay
 from study.record.environment import git_revision
 from study.record.journal import read_study
-from study.spec import Factor, MoAsha, NoStopping, PausingMoAsha, RayAsha, Search, StudySpec
+from study.spec import Factor, MoAsha, NoStopping, Search, StudySpec
 from study.spec.load_space import load_space
-from study.spec.stopping import Stopping
+from study.spec.stopping import STOPPING, Stopping
 from trainables.recorded_table import RecordedTable, recorded_table
 
 SPACE = Path(__file__).resolve().parents[1] / "search_spaces" / "tradeoff.py"
@@ -133,8 +133,9 @@ class Strategy:
         kind, _, eta = self.rule.partition(":")
         if kind == "none":
             return NoStopping()
-        rules = {"moasha": MoAsha, "pausing": PausingMoAsha, "asha": RayAsha, "syne_tune": MoAsha}
-        return rules[kind](first_rung=first_rung, eta=int(eta))
+        rule: Any = MoAsha if kind == "syne_tune" else STOPPING[kind]
+        stopping: Stopping = rule(first_rung=first_rung, eta=int(eta))
+        return stopping
 
 
 class SyneTuneMoAsha:

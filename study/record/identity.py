@@ -43,9 +43,10 @@ def continued(spec: "StudySpec", study_dir: Path, *, is_sampler_given: bool = Fa
         default = type(spec.design).model_fields["sampler"].default
         if (recorded["design"].get("sampler"), spec.design.sampler) == (FIRST_SAMPLER, default):
             spec = spec.replace(design=spec.design.replace(sampler=FIRST_SAMPLER))
-    eta = type(spec.stopping).model_fields.get("eta")  # none without rungs
-    if eta is not None and recorded["stopping"].get("eta") == FIRST_ETA and spec.stopping.eta == eta.default:
-        spec = spec.replace(stopping=spec.stopping.replace(eta=FIRST_ETA))
+    if spec.stopping.kind != "NoStopping":
+        default = type(spec.stopping).model_fields["eta"].default
+        if (recorded["stopping"].get("eta"), spec.stopping.eta) == (FIRST_ETA, default):
+            spec = spec.replace(stopping=spec.stopping.replace(eta=FIRST_ETA))
     known = (recorded.get("confirmation") or {}).get("settings") or {}
     settings = {k: v for k, v in (spec.confirmation.settings or {}).items() if k in known or k not in new}
     return spec.replace(confirmation=spec.confirmation.replace(settings=settings))
