@@ -14,9 +14,10 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from study.decisions.optuna_search import Proposal
+from study.decisions.search.beliefs import Beliefs
 from study.decisions.search.feasibility import is_feasible, probability_of_feasibility
 from study.decisions.search.improvement import expected_improvement
-from study.decisions.search.model import Model
+from study.decisions.search.model import Model, Prediction
 from study.decisions.search.results import Row, rows_of
 from study.decisions.search.space import Point, Space
 from study.decisions.search.start import start
@@ -54,8 +55,11 @@ class SurrogateSearch:
         described = {metric.name: metric for metric in self._trainable.metrics(spec.base)}
         self._objectives = [objective.name for objective in spec.objectives]
         names = dict.fromkeys([*self._objectives, *(constraint.name for constraint in spec.constraints)])
-        self._metrics = [described.get(name, Metric(name, "minimize")) for name in names]
         known = self._space.at([0.5] * len(self._space.names)).known
+        self._beliefs = Beliefs(spec.design.believed, self._space)
+        if self._beliefs and not known:  # they have to know what costs little
+            names |= {m.name: None for m in described.values() if m.is_cost and not (m.is_clocked and spec.window)}
+        self._metrics = [described.get(name, Metric(name, "minimize")) for name in names]
         self._unknown = [metric for metric in self._metrics if metric.name not in known]
         # What an improvement is divided by: a known cost, an objective if possible; else a cost that is an objective.
         self._known_cost = next((name for name in [*self._objectives, *known] if name in known), None)
@@ -115,7 +119,8 @@ class SurrogateSearch:
         scores[[i for i, row in enumerate(done) if not is_feasible(row, constraints)]] = np.inf
         is_best = nondominated(scores, [False] * len(traded))
         parents = [point for point, best in zip([*(r.point for r in done), *pending], is_best, strict=True) if best]
-        candidates = self._pool + self._space.mutated(parents, MUTANTS, rng)
+        believed = self._beliefs.points([*parents, *self._pool])
+        candidates = self._pool + believed + self._space.mutated(parents + believed, MUTANTS, rng)
         predicted = {name: model.predict(candidates) for name, model in models.items()}
         front, reference, marginals = [], [], []
         for one, column in zip(traded, scores[is_best].T, strict=True):
@@ -126,6 +131,9 @@ class SurrogateSearch:
             marginals.append(one.marginal(ranks, candidates, its))
         gain = expected_improvement(marginals, len(candidates), np.column_stack(front), np.array(reference))
         gain *= probability_of_feasibility(candidates, constraints, models, predicted, done)
+        if self._beliefs:
+            begun = [*(row.point for row in done), *pending]
+            gain *= self._beliefs.factor(candidates, begun, self._share_of_spent(candidates, models, predicted, done))
         if gain.max() < LEAST_GAIN:  # as where a region of interest is out of reach: towards it, at any cost
             score = -np.sum(
                 [np.maximum(0, one.expected() - end) for one, end in zip(marginals, reference, strict=True)], axis=0
@@ -135,6 +143,24 @@ class SurrogateSearch:
         else:
             score = per_cost(gain, self._spent(candidates, gain, done))
         return [candidates[place] for place in np.argsort(-score, kind="stable")]
+
+    def _share_of_spent(
+        self,
+        candidates: Sequence[Point],
+        models: Mapping[str, Model],
+        predicted: Mapping[str, Prediction],
+        done: Sequence[Row],
+    ) -> Floats:
+        """What each candidate would cost, as a share of what was spent on results; of several costs, the largest."""
+        if self._known_cost is not None:
+            cost = np.array([point.known[self._known_cost] for point in candidates], dtype=float)
+            return cost / max(sum(row.point.known[self._known_cost] for row in done), 1e-300)
+        shares = [np.zeros(len(candidates))]
+        for metric in self._unknown:
+            if metric.is_cost and metric.name in models:
+                spent = sum(row.values.get(metric.name, 0.0) for row in done)
+                shares.append(models[metric.name].size(predicted[metric.name].mean) / max(spent, 1e-300))
+        return np.max(shares, axis=0)
 
     def _spent(self, candidates: Sequence[Point], gain: Floats, done: Sequence[Row]) -> Floats:
         """What each candidate would cost, less what others have left for it to reuse; 1 where costs are not known.
