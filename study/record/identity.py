@@ -76,6 +76,7 @@ def _defining_part(spec: Mapping[str, Any], unimportant: tuple[str, ...], traina
     nowhere = dict.fromkeys(unimportant)
     design = dict(spec["design"])
     design |= {end: as_meant(design[end], trainable) | nowhere for end in ("from_", "to") if end in design}
+    design |= {"believed": list(design["believed"])} if design.get("believed") else {"believed": None}
     path = Path(spec["trainable"]).name  # a file may have been moved
     base = as_meant(spec["base"], trainable) | nowhere
     compares = spec.get("compares") and dict(spec["compares"]) | {"means": None}

@@ -85,6 +85,10 @@ class Search(Part):
         for name in ("trials", "cheapest_of"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1: {name}={getattr(self, name)}")
+        if self.believed and SAMPLERS[self.sampler].is_optuna:
+            raise ValueError(f"believed recipes are for the sampler ehvi; references are run by all: {self.sampler=}")
+        if not all(self.believed):
+            raise ValueError(f"a believed recipe needs a value of at least one factor: believed={self.believed}")
         return self
 
 

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from study.decisions.optuna_search import Proposal
-from study.decisions.search.beliefs import Beliefs
+from study.decisions.search.beliefs import Beliefs, Cost
 from study.decisions.search.feasibility import is_feasible, probability_of_feasibility
 from study.decisions.search.improvement import expected_improvement
-from study.decisions.search.model import Model, Prediction
+from study.decisions.search.model import Model
 from study.decisions.search.results import Row, rows_of
 from study.decisions.search.space import Point, Space
 from study.decisions.search.start import start
@@ -57,7 +57,7 @@ class SurrogateSearch:
         names = dict.fromkeys([*self._objectives, *(constraint.name for constraint in spec.constraints)])
         known = self._space.at([0.5] * len(self._space.names)).known
         self._beliefs = Beliefs(spec.design.believed, self._space)
-        if self._beliefs and not known:  # they have to know what costs little
+        if self._beliefs and not known:  # what costs little has to be predicted
             names |= {m.name: None for m in described.values() if m.is_cost and not (m.is_clocked and spec.window)}
         self._metrics = [described.get(name, Metric(name, "minimize")) for name in names]
         self._unknown = [metric for metric in self._metrics if metric.name not in known]
@@ -107,10 +107,15 @@ class SurrogateSearch:
             for metric in self._unknown
             if any(metric.name in row.values for row in rows)  # a constraint may be on what nothing has reported yet
         }
-        return self._ordered(models, done, pending, rng)
+        return self._ordered(models, done, pending, [self._space.point(one.params) for one in earlier], rng)
 
     def _ordered(
-        self, models: Mapping[str, Model], done: Sequence[Row], pending: Sequence[Point], rng: np.random.Generator
+        self,
+        models: Mapping[str, Model],
+        done: Sequence[Row],
+        pending: Sequence[Point],
+        begun: Sequence[Point],
+        rng: np.random.Generator,
     ) -> list[Point]:
         """Candidates by the hypervolume that they are expected to add, for their cost, to what is there or expected."""
         constraints = self._spec.constraints
@@ -119,8 +124,8 @@ class SurrogateSearch:
         scores[[i for i, row in enumerate(done) if not is_feasible(row, constraints)]] = np.inf
         is_best = nondominated(scores, [False] * len(traded))
         parents = [point for point, best in zip([*(r.point for r in done), *pending], is_best, strict=True) if best]
-        believed = self._beliefs.points([*parents, *self._pool])
-        candidates = self._pool + believed + self._space.mutated(parents + believed, MUTANTS, rng)
+        believed = self._beliefs.untried(begun, [*parents, *self._pool])
+        candidates = self._pool + self._space.mutated(parents, MUTANTS, rng) + believed
         predicted = {name: model.predict(candidates) for name, model in models.items()}
         front, reference, marginals = [], [], []
         for one, column in zip(traded, scores[is_best].T, strict=True):
@@ -131,9 +136,6 @@ class SurrogateSearch:
             marginals.append(one.marginal(ranks, candidates, its))
         gain = expected_improvement(marginals, len(candidates), np.column_stack(front), np.array(reference))
         gain *= probability_of_feasibility(candidates, constraints, models, predicted, done)
-        if self._beliefs:
-            begun = [*(row.point for row in done), *pending]
-            gain *= self._beliefs.factor(candidates, begun, self._share_of_spent(candidates, models, predicted, done))
         if gain.max() < LEAST_GAIN:  # as where a region of interest is out of reach: towards it, at any cost
             score = -np.sum(
                 [np.maximum(0, one.expected() - end) for one, end in zip(marginals, reference, strict=True)], axis=0
@@ -142,25 +144,17 @@ class SurrogateSearch:
             score = per_cost(gain, models[self._modelled_cost].size(predicted[self._modelled_cost].mean))
         else:
             score = per_cost(gain, self._spent(candidates, gain, done))
-        return [candidates[place] for place in np.argsort(-score, kind="stable")]
+        is_due = np.zeros(len(candidates), dtype=bool)
+        is_due[len(candidates) - len(believed) :] = self._beliefs.are_due(believed, begun, done, self._costs(models))
+        return [candidates[place] for place in np.lexsort((-score, ~is_due))]
 
-    def _share_of_spent(
-        self,
-        candidates: Sequence[Point],
-        models: Mapping[str, Model],
-        predicted: Mapping[str, Prediction],
-        done: Sequence[Row],
-    ) -> Floats:
-        """What each candidate would cost, as a share of what was spent on results; of several costs, the largest."""
-        if self._known_cost is not None:
-            cost = np.array([point.known[self._known_cost] for point in candidates], dtype=float)
-            return cost / max(sum(row.point.known[self._known_cost] for row in done), 1e-300)
-        shares = [np.zeros(len(candidates))]
-        for metric in self._unknown:
-            if metric.is_cost and metric.name in models:
-                spent = sum(row.values.get(metric.name, 0.0) for row in done)
-                shares.append(models[metric.name].size(predicted[metric.name].mean) / max(spent, 1e-300))
-        return np.max(shares, axis=0)
+    def _costs(self, models: Mapping[str, Model]) -> list[Cost]:
+        """What configurations cost: the known cost, else all that are modelled."""
+        name = self._known_cost
+        if name is not None:
+            return [lambda many: np.array([point.known[name] for point in many], dtype=float)]
+        costs = [model for model in models.values() if model.is_cost]
+        return [lambda many, model=model: model.size(model.predict(many).mean) for model in costs]  # type: ignore[misc]
 
     def _spent(self, candidates: Sequence[Point], gain: Floats, done: Sequence[Row]) -> Floats:
         """What each candidate would cost, less what others have left for it to reuse; 1 where costs are not known.
