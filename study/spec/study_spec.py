@@ -289,9 +289,7 @@ class StudySpec(Part):
         if isinstance(design, Search):
             parts = [{name: value for name, value in params.items() if name in names} for params in design.believed]
             design = design.replace(believed=tuple(params for params in parts if params))
-        return self.replace(
-            base=base, factors=left, references=references, compares=compares, asks=asks, design=design
-        )
+        return self.replace(base=base, factors=left, references=references, compares=compares, asks=asks, design=design)
 
     def config(self, params: Params, seed: int) -> Any:
         """The validated config for a choice of factor values; factors missing from ``params`` are inactive."""

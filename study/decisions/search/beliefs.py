@@ -16,7 +16,7 @@ from study.spec import Params
 
 Floats = npt.NDArray[np.float64]
 Cost = Callable[[Sequence[Point]], Floats]
-SHARE = 0.1  # of what was spent on results, up to which believed recipes may cost
+SHARE = 0.2  # of what was spent on results, up to which believed recipes may cost
 MANY_BASES = 20  # configurations that fill in what a recipe leaves open
 
 
