@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from study.decisions.optuna_search import Proposal
 from study.decisions.search.beliefs import Beliefs, Cost
+from study.decisions.search.earlier import Earlier
 from study.decisions.search.feasibility import is_feasible, probability_of_feasibility
 from study.decisions.search.improvement import expected_improvement
 from study.decisions.search.model import Model
@@ -65,7 +66,7 @@ class SurrogateSearch:
         self._known_cost = next((name for name in [*self._objectives, *known] if name in known), None)
         costs = [metric.name for metric in self._unknown if metric.is_cost and metric.name in self._objectives]
         self._modelled_cost = costs[0] if costs and self._known_cost is None else None
-        self._priors = [_as_row(prior, self._space, self._objectives) for prior in spec.warm_start]
+        self._earlier = Earlier([_as_row(prior, self._space, self._objectives) for prior in spec.warm_start])
         self._num_start, self._start = 0, list[Point]()
         self._pool: list[Point] = []
 
@@ -94,19 +95,19 @@ class SurrogateSearch:
         rows = [row for one in earlier for row in self._rows(one)]
         done = [row for row in rows if not row.is_interim and not row.is_failure]
         number = len(earlier) - len(self._spec.references)
-        if not self._priors and (number < self._num_start or not done):
+        if not self._earlier and (number < self._num_start or not done):
             return self._start[number:]
-        rows = self._priors + rows
         # What a rung has ended counts as if it had come to what is expected of it, too: else the search would propose
         # its neighbours for ever, as none of them gets to a result.
         states = ("running", "stopped", "paused")
         pending = [self._space.point(one.params) for one in earlier if one.state in states and not one.completed]
         directions = {objective.name: objective.maximise for objective in self._spec.objectives}
-        models = {
-            metric.name: Model(metric, directions.get(metric.name, False), rows, pending)
-            for metric in self._unknown
-            if any(metric.name in row.values for row in rows)  # a constraint may be on what nothing has reported yet
-        }
+        models = {}
+        for metric in self._unknown:
+            maximise = directions.get(metric.name, False)
+            told = self._earlier.rows_for(metric, maximise, done) + rows
+            if any(metric.name in row.values for row in told):  # a constraint may be on what nothing has reported yet
+                models[metric.name] = Model(metric, maximise, told, pending)
         return self._ordered(models, done, pending, [self._space.point(one.params) for one in earlier], rng)
 
     def _ordered(
