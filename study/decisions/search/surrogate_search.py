@@ -14,7 +14,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from study.decisions.optuna_search import Proposal
-from study.decisions.search.beliefs import Beliefs, Cost
+from study.decisions.search.beliefs import WORTH, Beliefs, Cost
 from study.decisions.search.earlier import Earlier
 from study.decisions.search.feasibility import is_feasible, probability_of_feasibility
 from study.decisions.search.improvement import expected_improvement
@@ -145,8 +145,9 @@ class SurrogateSearch:
             score = per_cost(gain, models[self._modelled_cost].size(predicted[self._modelled_cost].mean))
         else:
             score = per_cost(gain, self._spent(candidates, gain, done))
-        is_due = np.zeros(len(candidates), dtype=bool)
-        is_due[len(candidates) - len(believed) :] = self._beliefs.are_due(believed, begun, done, self._costs(models))
+        is_due = WORTH * gain >= gain.max()
+        is_due[: len(candidates) - len(believed)] = False
+        is_due[len(candidates) - len(believed) :] &= self._beliefs.are_due(believed, begun, done, self._costs(models))
         return [candidates[place] for place in np.lexsort((-score, ~is_due))]
 
     def _costs(self, models: Mapping[str, Model]) -> list[Cost]:
