@@ -57,8 +57,8 @@ class Search(Part):
         cheapest_of: if cost is an objective, the number of proposals drawn for each config to run; the cheapest is run.
             Unlike its quality, a config's cost is known before training. No effect on ``random`` and ``qmc``, which
             draw evenly, nor on ``ehvi``, which weighs costs itself.
-        believed: recipes that are believed to be good, as values of some factors or of all; ``ehvi`` prefers them and
-            what is like them, as long as they cost little of what was spent already and results do not speak against.
+        believed: recipes that are believed to be good, as values of some factors or of all; ``ehvi`` tries
+            each once it costs little of what was spent, unless results speak against it already.
 
     Example:
         >>> search = Search(trials=20, budget=Budget(hours=1))

@@ -309,15 +309,15 @@ def test_a_believed_recipe_is_tried_once_it_costs_a_fifth_of_what_was_spent(base
     def answer(params: Params) -> tuple[State, dict[str, Any]]:
         return "complete", traded(params)[1] | {"seconds": float(params["size"]), "cost": 2.0 * params["size"]}
 
-    spec = spec_of(X, SIZE, METHOD, base=base, believed=({"method": "bad", "x": 0.25},))
-    tried = proposed(searched(spec, answer, 30))
-    places = [place for place, params in enumerate(tried) if (params["method"], params["x"]) == ("bad", 0.25)]
+    spec = spec_of(X, SIZE, METHOD, base=base, believed=({"method": "bad", "x": 0.7},))
+    tried = proposed(searched(spec, answer, 20))
+    places = [place for place, params in enumerate(tried) if (params["method"], params["x"]) == ("bad", 0.7)]
     assert len(places) == 1
     spent = sum(params["size"] for params in tried[: places[0]])
     assert tried[places[0]]["size"] <= (0.2 if base == Config() else 0.4) * spent
-    dear = spec_of(X, SIZE, METHOD, base=base, believed=({"method": "bad", "x": 0.25, "size": 64},))
+    dear = spec_of(X, SIZE, METHOD, base=base, believed=({"method": "bad", "x": 0.7, "size": 64},))
     tried = proposed(searched(dear, answer, 8))
-    assert {"method": "bad", "x": 0.25, "size": 64} not in tried and sum(params["size"] for params in tried) < 320
+    assert {"method": "bad", "x": 0.7, "size": 64} not in tried and sum(params["size"] for params in tried) < 320
 
 
 @pytest.mark.parametrize("factors", [(X, Y, SIZE, METHOD), (METHOD, SIZE)])
