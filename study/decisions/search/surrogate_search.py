@@ -145,9 +145,11 @@ class SurrogateSearch:
             score = per_cost(gain, models[self._modelled_cost].size(predicted[self._modelled_cost].mean))
         else:
             score = per_cost(gain, self._spent(candidates, gain, done))
-        is_due = WORTH * gain >= gain.max()
-        is_due[: len(candidates) - len(believed)] = False
-        is_due[len(candidates) - len(believed) :] &= self._beliefs.are_due(believed, begun, done, self._costs(models))
+        is_due = np.zeros(len(candidates), dtype=bool)
+        if believed:
+            at = slice(len(candidates) - len(believed), None)
+            is_due[at] = self._beliefs.are_due(believed, begun, done, self._costs(models))
+            is_due[at] &= WORTH * gain[at] >= gain.max()
         return [candidates[place] for place in np.lexsort((-score, ~is_due))]
 
     def _costs(self, models: Mapping[str, Model]) -> list[Cost]:

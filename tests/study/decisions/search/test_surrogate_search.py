@@ -162,7 +162,7 @@ def test_conditional_factors_are_searched_where_they_are_active() -> None:
         assert ("x" in params) == (params["method"] == "good")
         return "complete", {"quality": 50 - 30 * abs(params["x"] - 0.9) if "x" in params else 20.0}
 
-    best = max(answer(params)[1]["quality"] for params in proposed(searched(spec, answer, 20)))
+    best = max(answer(params)[1]["quality"] for params in proposed(searched(spec, answer, 14)))
     assert best > 49
 
 
@@ -310,9 +310,9 @@ def test_a_believed_recipe_is_tried_once_it_costs_a_fifth_of_what_was_spent(base
         return "complete", traded(params)[1] | {"seconds": float(params["size"]), "cost": 2.0 * params["size"]}
 
     spec = spec_of(X, SIZE, METHOD, base=base, believed=({"method": "bad", "x": 0.7},))
-    tried = proposed(searched(spec, answer, 20))
+    tried = proposed(searched(spec, answer, 14))
     places = [place for place, params in enumerate(tried) if (params["method"], params["x"]) == ("bad", 0.7)]
-    assert len(places) == 1
+    assert places, "nothing else would propose this very x"
     spent = sum(params["size"] for params in tried[: places[0]])
     assert tried[places[0]]["size"] <= (0.2 if base == Config() else 0.4) * spent
     dear = spec_of(X, SIZE, METHOD, base=base, believed=({"method": "bad", "x": 0.7, "size": 64},))
