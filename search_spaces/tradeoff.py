@@ -10,7 +10,7 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
-from study.spec import Factor, LaptopPreset, MoAsha, Search, StudySpec
+from study.spec import Factor, LaptopPreset, MoAsha, Params, Search, StudySpec
 from trainables.trial_config import TrialConfig
 
 ADVERSARIES: dict[str, dict[str, Any]] = {
@@ -19,6 +19,12 @@ ADVERSARIES: dict[str, dict[str, Any]] = {
     "free, m = 2": {"adversary": "free", "replays": 2},
     "free, m = 3": {"adversary": "free", "replays": 3},
 }
+
+
+def recipe(num_views: int, epochs: int) -> Params:
+    """CF-AMC-SSL with m = 3, which the paper recommends."""
+    return {"num_views": num_views, "epochs": epochs, "training": "free, m = 3", "view_scale_min": 0.08}
+
 
 STUDY = StudySpec(
     name="tradeoff",
@@ -30,7 +36,7 @@ STUDY = StudySpec(
         Factor(name="training", levels=ADVERSARIES),
         Factor(name="view_scale_min", distribution=CategoricalDistribution([0.08, 0.3])),
     ),
-    design=Search(trials=40),
+    design=Search(trials=40, believed=(recipe(num_views=16, epochs=10),)),
     stopping=MoAsha(first_rung=160),
     laptop=LaptopPreset(
         factors=(
@@ -39,6 +45,7 @@ STUDY = StudySpec(
             Factor(name="training", levels=ADVERSARIES),
             Factor(name="view_scale_min", distribution=CategoricalDistribution([0.08, 0.3])),
         ),
+        design=Search(trials=40, believed=(recipe(num_views=4, epochs=2),)),
         stopping=MoAsha(first_rung=24),
     ),
 )

@@ -9,6 +9,7 @@ from benchmarks.searches.tables import Place, placed_table
 from study.decisions.engine import Assignment, StudyEngine
 from study.record.environment import git_revision
 from study.record.journal import Journal
+from study.spec import StudySpec
 from study.trainable import Context, Final
 
 
@@ -17,14 +18,12 @@ class OwnSearch:
 
     Args:
         table: its name.
-        sampler: one of ``study.spec.SAMPLERS``.
+        spec: the study, one of ``PlacedTable.spec``.
         seed: of the study; it also chooses the recorded repetition.
-        trials: how many at most.
     """
 
-    def __init__(self, table: str, sampler: str, seed: int, trials: int) -> None:
+    def __init__(self, table: str, spec: StudySpec, seed: int) -> None:
         self._trainable = placed_table(table)
-        spec = self._trainable.spec(sampler, trials)
         self._folder = tempfile.TemporaryDirectory()
         self._journal = Journal(Path(self._folder.name))
         self._journal.write("created", study="search", spec=spec.model_dump(mode="json"), environment={})

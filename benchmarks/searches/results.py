@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+RESULTS = Path(__file__).resolve().parents[1] / "data" / "searches.csv.gz"
 COLUMNS = ("search", "table", "seed", "trials", "version", "proposing_seconds", "rows")
 
 

@@ -4,7 +4,8 @@
     python -m benchmarks.searches.run --python botorch=/envs/botorch/bin/python --searches botorch_qlognehvi
 
 The tables need ``pip install 'robust-ssl-studies[tables]'``; ``docs/results/search_efficiency.md`` says how to make the
-environments of the peers. Ours are ``ours_`` and the name of a sampler. Runs go round: all searches and tables with the
+environments of the peers. Ours are ``ours_`` and the name of a sampler; ``foreknowledge`` has those that begin with a
+belief or an earlier study. Runs go round: all searches and tables with the
 first seed, then with the next. The same command continues where it was cut; a run that was cut is begun anew.
 """
 
@@ -17,16 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.searches.foreknowledge import FOREKNOWN, with_foreknowledge
 from benchmarks.searches.own_search import OwnSearch
 from benchmarks.searches.peer_process import PeerProcess
-from benchmarks.searches.results import Run, add_runs, read_runs
+from benchmarks.searches.results import RESULTS, Run, add_runs, read_runs
 from benchmarks.searches.simulation import WORKERS, AskedSearch, Judged, simulate
-from benchmarks.searches.tables import Place, search_problem
+from benchmarks.searches.tables import Place, placed_table, search_problem
 from benchmarks.searches.targets import targets
 from study.spec import SAMPLERS
 from trainables.table_files import TABLES
 
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "searches.csv.gz"
 LEAST, MOST = 40, 200  # trials of a run
 PEERS = {  # name -> which Python, its script, which of its searches
     "random": ("random", "random_search", "random"),
@@ -39,7 +40,7 @@ PEERS = {  # name -> which Python, its script, which of its searches
     "syne_tune_moasha": ("syne_tune", "syne_tune_search", "moasha"),
     "neps_primo": ("neps", "neps_search", "primo"),
 }
-OWN = {f"ours_{sampler}": sampler for sampler in SAMPLERS}
+OWN = {f"ours_{sampler}": (sampler, "") for sampler in SAMPLERS} | {f"ours_ehvi_{o}": ("ehvi", o) for o in FOREKNOWN}
 
 
 class Peers(AbstractContextManager["Peers"]):
@@ -67,7 +68,9 @@ class Peers(AbstractContextManager["Peers"]):
 def opened(name: str, table: str, seed: int, trials: int, peers: Peers) -> Iterator[OwnSearch | PeerProcess]:
     """A search of ``table`` by its name."""
     if name in OWN:
-        with OwnSearch(table, OWN[name], seed, trials) as own:
+        sampler, foreknown = OWN[name]
+        spec = with_foreknowledge(placed_table(table).spec(sampler, trials), foreknown, table, seed)
+        with OwnSearch(table, spec, seed) as own:
             yield own
     else:
         which, script, search = PEERS[name]
@@ -132,7 +135,8 @@ def main() -> None:
     )
     parser.add_argument("--searches", nargs="+", choices=names, default=[*PEERS, "ours_tpe"], metavar="SEARCH")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES, metavar="TABLE")
-    parser.add_argument("--seeds", type=int, default=30, help="0 to this, less one")
+    parser.add_argument("--seeds", type=int, default=30, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--least", type=int, default=LEAST, help="trials of a run that has reached its target")
     parser.add_argument("--trials", type=int, default=MOST, help="trials of a run that has not")
     parser.add_argument("--python", action="append", default=[], metavar="PEER=PATH", help="where a peer is installed")
@@ -146,7 +150,8 @@ def main() -> None:
         add_runs(options.results, [], without=options.searches)
     known = {run.key for run in read_runs(options.results)}
     with Peers(pythons) as peers:
-        for key in [(s, t, seed) for seed in range(options.seeds) for t in options.tables for s in options.searches]:
+        seeds = range(options.first_seed, options.first_seed + options.seeds)
+        for key in [(s, t, seed) for seed in seeds for t in options.tables for s in options.searches]:
             if key in known or time.monotonic() > until:
                 continue
             if key not in {done.key for done in read_runs(options.results)}:  # another process may have added it

@@ -17,8 +17,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from benchmarks.searches.measures import Judgement, against_best, by_search, judge, ratio, regret
-from benchmarks.searches.results import read_runs
-from benchmarks.searches.run import RESULTS
+from benchmarks.searches.results import RESULTS, read_runs
 from benchmarks.searches.tables import search_problem
 from benchmarks.searches.targets import targets
 from study.record.environment import git_revision

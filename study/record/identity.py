@@ -39,6 +39,8 @@ def continued(spec: "StudySpec", study_dir: Path, *, is_sampler_given: bool = Fa
     by_default = {name for name in new if getattr(spec.base, name) == fields[name].default} - set_by_factors
     if by_default:
         spec = spec.with_settings({name: new[name] for name in by_default})
+    if spec.design.kind == "Search" and "believed" not in recorded["design"]:
+        spec = spec.replace(design=spec.design.replace(believed=()))
     if not is_sampler_given and spec.design.kind == "Search":
         default = type(spec.design).model_fields["sampler"].default
         if (recorded["design"].get("sampler"), spec.design.sampler) == (FIRST_SAMPLER, default):
@@ -80,6 +82,7 @@ def _defining_part(spec: Mapping[str, Any], unimportant: tuple[str, ...], traina
     nowhere = dict.fromkeys(unimportant)
     design = dict(spec["design"])
     design |= {end: as_meant(design[end], trainable) | nowhere for end in ("from_", "to") if end in design}
+    design["believed"] = design.get("believed") or []  # earlier versions had none
     path = Path(spec["trainable"]).name  # a file may have been moved
     base = as_meant(spec["base"], trainable) | nowhere
     compares = spec.get("compares") and dict(spec["compares"]) | {"means": None}

@@ -107,6 +107,8 @@ def extreme_configs(spec: StudySpec) -> list[Any]:
     fixed = [*spec.references, *(spec.compares.choices().values() if spec.compares else ())]
     for params in fixed:
         require_choice(params, spec)
+    for params in spec.design.believed if isinstance(spec.design, Search) else ():
+        _require_recipe(params, spec)
     configs = []
     # Some combinations between the two ends of an ablation are impossible; the ablation skips them as it goes.
     is_ablation = isinstance(spec.design, Ablation)
@@ -140,6 +142,16 @@ def require_choice(params: Params, spec: StudySpec) -> None:
         raise ValueError(f"reference or arm {params} must give values to exactly these factors: {', '.join(wanted)}")
     if (condition := spec.is_excluded(params)) is not None:
         raise ValueError(f"reference or arm {params} is excluded by {condition!r}")
+
+
+def _require_recipe(params: Params, spec: StudySpec) -> None:
+    """Raises ``ValueError`` unless all values of a believed recipe are in the domains of factors."""
+    factors = {factor.name: factor for factor in spec.factors}
+    for name, value in params.items():
+        if name not in factors:
+            raise ValueError(f"believed recipe {params}: {name!r} is no factor of the study: {', '.join(factors)}")
+        if not _is_in_domain(value, factors[name]):
+            raise ValueError(f"believed recipe {params}: {name}={value!r} is not in {factors[name].domain()}")
 
 
 def _is_in_domain(value: Any, factor: Factor) -> bool:

@@ -57,6 +57,8 @@ class Search(Part):
         cheapest_of: if cost is an objective, the number of proposals drawn for each config to run; the cheapest is run.
             Unlike its quality, a config's cost is known before training. No effect on ``random`` and ``qmc``, which
             draw evenly, nor on ``ehvi``, which weighs costs itself.
+        believed: recipes that are believed to be good, as values of some factors or of all; ``ehvi`` tries
+            each once it costs little of what was spent, unless results speak against it already.
 
     Example:
         >>> search = Search(trials=20, budget=Budget(hours=1))
@@ -69,6 +71,7 @@ class Search(Part):
     sampler: str = "ehvi"
     budget: Budget = Budget()
     cheapest_of: int = 2
+    believed: tuple[Params, ...] = ()
 
     @field_validator("sampler")
     @classmethod
@@ -82,6 +85,10 @@ class Search(Part):
         for name in ("trials", "cheapest_of"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1: {name}={getattr(self, name)}")
+        if self.believed and SAMPLERS[self.sampler].is_optuna:
+            raise ValueError(f"believed recipes are for the sampler ehvi; references are run by all: {self.sampler=}")
+        if not all(self.believed):
+            raise ValueError(f"a believed recipe needs a value of at least one factor: believed={self.believed}")
         return self
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,7 +222,10 @@ def _with_design(spec: StudySpec, command: StudyCommand) -> StudySpec:
             "--trials, --sampler, --warm-start, --plateau and budgets are for a search; "
             f"{spec.name} is a {spec.design.kind}"
         )
-    changes = {"trials": command.trials, "sampler": command.sampler}
+    changes: dict[str, Any] = {"trials": command.trials, "sampler": command.sampler}
+    if command.sampler is not None and SAMPLERS[command.sampler].is_optuna and spec.design.believed:
+        warnings.warn(f"--sampler {command.sampler} leaves out the believed recipes of {spec.name}", stacklevel=2)
+        changes["believed"] = ()
     design = spec.design.replace(**{name: value for name, value in changes.items() if value is not None})
     budget = _budget(design.budget, command.budget)
     if command.plateau is not None:

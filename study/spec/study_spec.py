@@ -285,7 +285,11 @@ class StudySpec(Part):
         references = tuple(params for index, params in enumerate(kept) if params and params not in kept[:index])
         compares = None if self.compares is None else trimmed_comparison(self.compares, base, left)
         asks = tuple(name for name in self.asks if name in names)
-        return self.replace(base=base, factors=left, references=references, compares=compares, asks=asks)
+        design = self.design
+        if isinstance(design, Search):
+            parts = [{name: value for name, value in params.items() if name in names} for params in design.believed]
+            design = design.replace(believed=tuple(params for params in parts if params))
+        return self.replace(base=base, factors=left, references=references, compares=compares, asks=asks, design=design)
 
     def config(self, params: Params, seed: int) -> Any:
         """The validated config for a choice of factor values; factors missing from ``params`` are inactive."""

@@ -87,8 +87,8 @@ class Model:
         worst = min(known) if maximise else max(known)
         measured = [worst if value is None else value for value in as_results(self._rows, metric)]
         values = self._sign * np.array(measured)
-        is_positive = metric.is_cost and min(known) > 0
-        self._scores = Scores(values, "logarithms" if is_positive else kind)
+        self.is_cost = metric.is_cost and min(known) > 0
+        self._scores = Scores(values, "logarithms" if self.is_cost else kind)
         self._surrogate = Surrogate(self.inputs.of_rows(self._rows), self._scores(values))
         if pending:
             columns = self.inputs.at_end(pending)

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from study.decisions.optuna_search import Proposal
+from study.decisions.search.beliefs import WORTH, Beliefs, Cost
+from study.decisions.search.earlier import Earlier
 from study.decisions.search.feasibility import is_feasible, probability_of_feasibility
 from study.decisions.search.improvement import expected_improvement
 from study.decisions.search.model import Model
@@ -54,14 +56,17 @@ class SurrogateSearch:
         described = {metric.name: metric for metric in self._trainable.metrics(spec.base)}
         self._objectives = [objective.name for objective in spec.objectives]
         names = dict.fromkeys([*self._objectives, *(constraint.name for constraint in spec.constraints)])
-        self._metrics = [described.get(name, Metric(name, "minimize")) for name in names]
         known = self._space.at([0.5] * len(self._space.names)).known
+        self._beliefs = Beliefs(spec.design.believed, self._space)
+        if self._beliefs and not known:  # what costs little has to be predicted
+            names |= {m.name: None for m in described.values() if m.is_cost and not (m.is_clocked and spec.window)}
+        self._metrics = [described.get(name, Metric(name, "minimize")) for name in names]
         self._unknown = [metric for metric in self._metrics if metric.name not in known]
         # What an improvement is divided by: a known cost, an objective if possible; else a cost that is an objective.
         self._known_cost = next((name for name in [*self._objectives, *known] if name in known), None)
         costs = [metric.name for metric in self._unknown if metric.is_cost and metric.name in self._objectives]
         self._modelled_cost = costs[0] if costs and self._known_cost is None else None
-        self._priors = [_as_row(prior, self._space, self._objectives) for prior in spec.warm_start]
+        self._earlier = Earlier([_as_row(prior, self._space, self._objectives) for prior in spec.warm_start])
         self._num_start, self._start = 0, list[Point]()
         self._pool: list[Point] = []
 
@@ -90,23 +95,28 @@ class SurrogateSearch:
         rows = [row for one in earlier for row in self._rows(one)]
         done = [row for row in rows if not row.is_interim and not row.is_failure]
         number = len(earlier) - len(self._spec.references)
-        if not self._priors and (number < self._num_start or not done):
+        if not self._earlier and (number < self._num_start or not done):
             return self._start[number:]
-        rows = self._priors + rows
         # What a rung has ended counts as if it had come to what is expected of it, too: else the search would propose
         # its neighbours for ever, as none of them gets to a result.
         states = ("running", "stopped", "paused")
         pending = [self._space.point(one.params) for one in earlier if one.state in states and not one.completed]
         directions = {objective.name: objective.maximise for objective in self._spec.objectives}
-        models = {
-            metric.name: Model(metric, directions.get(metric.name, False), rows, pending)
-            for metric in self._unknown
-            if any(metric.name in row.values for row in rows)  # a constraint may be on what nothing has reported yet
-        }
-        return self._ordered(models, done, pending, rng)
+        models = {}
+        for metric in self._unknown:
+            maximise = directions.get(metric.name, False)
+            told = self._earlier.rows_for(metric, maximise, done) + rows
+            if any(metric.name in row.values for row in told):  # a constraint may be on what nothing has reported yet
+                models[metric.name] = Model(metric, maximise, told, pending)
+        return self._ordered(models, done, pending, [self._space.point(one.params) for one in earlier], rng)
 
     def _ordered(
-        self, models: Mapping[str, Model], done: Sequence[Row], pending: Sequence[Point], rng: np.random.Generator
+        self,
+        models: Mapping[str, Model],
+        done: Sequence[Row],
+        pending: Sequence[Point],
+        begun: Sequence[Point],
+        rng: np.random.Generator,
     ) -> list[Point]:
         """Candidates by the hypervolume that they are expected to add, for their cost, to what is there or expected."""
         constraints = self._spec.constraints
@@ -115,7 +125,8 @@ class SurrogateSearch:
         scores[[i for i, row in enumerate(done) if not is_feasible(row, constraints)]] = np.inf
         is_best = nondominated(scores, [False] * len(traded))
         parents = [point for point, best in zip([*(r.point for r in done), *pending], is_best, strict=True) if best]
-        candidates = self._pool + self._space.mutated(parents, MUTANTS, rng)
+        believed = self._beliefs.untried(begun, [*parents, *self._pool])
+        candidates = self._pool + self._space.mutated(parents, MUTANTS, rng) + believed
         predicted = {name: model.predict(candidates) for name, model in models.items()}
         front, reference, marginals = [], [], []
         for one, column in zip(traded, scores[is_best].T, strict=True):
@@ -134,7 +145,20 @@ class SurrogateSearch:
             score = per_cost(gain, models[self._modelled_cost].size(predicted[self._modelled_cost].mean))
         else:
             score = per_cost(gain, self._spent(candidates, gain, done))
-        return [candidates[place] for place in np.argsort(-score, kind="stable")]
+        is_due = np.zeros(len(candidates), dtype=bool)
+        if believed:
+            at = slice(len(candidates) - len(believed), None)
+            is_due[at] = self._beliefs.are_due(believed, begun, done, self._costs(models))
+            is_due[at] &= WORTH * gain[at] >= gain.max()
+        return [candidates[place] for place in np.lexsort((-score, ~is_due))]
+
+    def _costs(self, models: Mapping[str, Model]) -> list[Cost]:
+        """What configurations cost: the known cost, else all that are modelled."""
+        name = self._known_cost
+        if name is not None:
+            return [lambda many: np.array([point.known[name] for point in many], dtype=float)]
+        costs = [model for model in models.values() if model.is_cost]
+        return [lambda many, model=model: model.size(model.predict(many).mean) for model in costs]  # type: ignore[misc]
 
     def _spent(self, candidates: Sequence[Point], gain: Floats, done: Sequence[Row]) -> Floats:
         """What each candidate would cost, less what others have left for it to reuse; 1 where costs are not known.

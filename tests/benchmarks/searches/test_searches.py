@@ -119,7 +119,7 @@ def test_the_target_is_what_random_search_has_on_average_when_the_budget_is_spen
 def test_our_engine_searches_a_table_and_tries_nothing_twice(table: str) -> None:
     problem = search_problem(table)
     assert [d.is_ordered for d in problem.dimensions] == [True, False]
-    with OwnSearch(table, "tpe", seed=3, trials=50) as search:
+    with OwnSearch(table, placed_table(table).spec("tpe", 50), seed=3) as search:
         rows = [completion.row for completion in simulate(search, problem, 1, trials=50)]
     assert sorted(rows) == list(range(8))
     assert curve_of(problem, 1, rows).hypervolume[-1] == pytest.approx(problem.whole[1])

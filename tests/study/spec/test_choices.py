@@ -7,7 +7,19 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from study.spec import Budget, Comparison, Confirmation, Factor, Grid, MoAsha, Objective, RayAsha, Search, StudySpec
+from study.spec import (
+    Budget,
+    Comparison,
+    Confirmation,
+    Factor,
+    Grid,
+    MoAsha,
+    Objective,
+    Params,
+    RayAsha,
+    Search,
+    StudySpec,
+)
 from study.spec.choices import check_space, draw, enumerate_grid, share_excluded, whole_grid
 from study.spec.load_space import load_space
 from study.trainable import trainable_of
@@ -163,6 +175,19 @@ def test_a_reference_must_be_of_the_space(make_spec: MakeSpec, changes: dict[str
         check_space(make_spec(references=(reference | changes,)))
     with pytest.raises(ValueError, match="exactly these factors"):
         check_space(make_spec(references=({"num_views": 4},)))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"num_views": 16}, "num_views=16 is not in CategoricalDistribution"),
+        ({"momentum": 0.5}, "'momentum' is no factor of the study: num_views, epochs"),
+    ],
+)
+def test_a_believed_recipe_must_be_of_the_space(make_spec: MakeSpec, recipe: Params, message: str) -> None:
+    check_space(make_spec(design=Search(trials=3, believed=({"num_views": 4},))))
+    with pytest.raises(ValueError, match=message):
+        check_space(make_spec(design=Search(trials=3, believed=({"num_views": 4}, recipe))))
 
 
 @pytest.mark.parametrize("adversary", ["none", "pgd", "free"])

@@ -125,6 +125,8 @@ def test_impossible_designs_and_rungs_are_refused() -> None:
         (lambda: Search(trials=0), "trials=0"),
         (lambda: Search(trials=1, cheapest_of=0), "cheapest_of=0"),
         (lambda: Search(trials=1, sampler="grid"), "sampler must be one of tpe, .*random: sampler='grid'"),
+        (lambda: Search(trials=1, sampler="tpe", believed=({"x": 1},)), "believed recipes are for the sampler ehvi"),
+        (lambda: Search(trials=1, believed=({},)), "needs a value of at least one factor"),
         (lambda: MoAsha(first_rung=0), r"first_rung: .*greater than or equal to 1 \(got 0\)"),
         (lambda: RayAsha(first_rung=0), r"first_rung: .*greater than or equal to 1 \(got 0\)"),
         (lambda: MoAsha(first_rung=1, eta=1), r"eta: .*greater than or equal to 2 \(got 1\)"),

@@ -12,6 +12,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from pydantic import BaseModel
 
 from study.decisions.planning import search_of
+from study.decisions.search.earlier import Earlier
+from study.decisions.search.results import Row
+from study.decisions.search.space import Space
 from study.record.journal import Journal, State, StudyRecord, TrialRecord
 from study.spec import Constraint, Factor, Objective, Params, PriorTrial, Search, StudySpec
 from study.trainable import Metric, Trainable
@@ -75,7 +78,7 @@ QUALITY, COST = Objective("quality", "maximize"), Objective("cost", "minimize")
 
 
 def spec_of(*factors: Factor, objectives: Sequence[Objective] = (QUALITY, COST), **parts: Any) -> StudySpec:
-    design = Search(trials=200, sampler=parts.pop("sampler", "ehvi"))
+    design = Search(trials=200, sampler=parts.pop("sampler", "ehvi"), believed=parts.pop("believed", ()))
     base = parts.pop("base", Config())
     return StudySpec(
         name="x", question="?", base=base, factors=factors, objectives=tuple(objectives), design=design, **parts
@@ -159,7 +162,7 @@ def test_conditional_factors_are_searched_where_they_are_active() -> None:
         assert ("x" in params) == (params["method"] == "good")
         return "complete", {"quality": 50 - 30 * abs(params["x"] - 0.9) if "x" in params else 20.0}
 
-    best = max(answer(params)[1]["quality"] for params in proposed(searched(spec, answer, 20)))
+    best = max(answer(params)[1]["quality"] for params in proposed(searched(spec, answer, 14)))
     assert best > 49
 
 
@@ -286,6 +289,35 @@ def test_an_earlier_search_of_something_else_is_seen_through() -> None:
     spec = spec_of(X, objectives=[QUALITY], warm_start=prior_at(0.1))
     record = searched(spec, lambda params: ("complete", {"quality": 50 - 60 * (params["x"] - 0.9) ** 2}), 12)
     assert min(abs(params["x"] - 0.9) for params in proposed(record)) < 0.03
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_earlier_results_count_only_where_they_order_these(is_reversed: bool) -> None:
+    """Four results are the fewest that say so; the model is told of the earlier ones, or is not."""
+    space = Space(spec_of(X), 0)
+    told = Earlier([Row(space.point({"x": x}), {"quality": x}, is_prior=True) for x in np.linspace(0, 1, 9)])
+    own = [Row(space.point({"x": x}), {"quality": -x if is_reversed else x}) for x in (0.1, 0.9, 0.4, 0.6)]
+    quality = Metric("quality")
+    assert len(told.rows_for(quality, True, own[:3])) == 9
+    assert len(told.rows_for(quality, True, own)) == (0 if is_reversed else 9)
+
+
+@pytest.mark.parametrize("base", [Config(), ClockedConfig()])
+def test_a_believed_recipe_is_tried_once_it_costs_a_fifth_of_what_was_spent(base: Config) -> None:
+    """Whether its cost is known or has to be predicted; what a partial recipe leaves open is chosen by the model."""
+
+    def answer(params: Params) -> tuple[State, dict[str, Any]]:
+        return "complete", traded(params)[1] | {"seconds": float(params["size"]), "cost": 2.0 * params["size"]}
+
+    spec = spec_of(X, SIZE, METHOD, base=base, believed=({"method": "bad", "x": 0.7},))
+    tried = proposed(searched(spec, answer, 14))
+    places = [place for place, params in enumerate(tried) if (params["method"], params["x"]) == ("bad", 0.7)]
+    assert places, "nothing else would propose this very x"
+    spent = sum(params["size"] for params in tried[: places[0]])
+    assert tried[places[0]]["size"] <= (0.2 if base == Config() else 0.4) * spent
+    dear = spec_of(X, SIZE, METHOD, base=base, believed=({"method": "bad", "x": 0.7, "size": 64},))
+    tried = proposed(searched(dear, answer, 8))
+    assert {"method": "bad", "x": 0.7, "size": 64} not in tried and sum(params["size"] for params in tried) < 320
 
 
 @pytest.mark.parametrize("factors", [(X, Y, SIZE, METHOD), (METHOD, SIZE)])
