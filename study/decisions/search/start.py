@@ -21,8 +21,8 @@ def start(space: Space, seed: int, known_cost: str | None) -> tuple[int, list[Po
 
     Where a cost is known, the cheapest config with each level of each factor whose values have no order, so that no
     level is left out for its cost; further points are those of a scrambled Sobol' sequence, cheap ones first. Where no
-    cost is known, points of such a sequence about the middle of the space: where costs grow by factors, most of what a
-    few points cost is that of the dearest.
+    cost is known, the middle of all ranges, which are drawn about what is thought to be good, then points of such a
+    sequence about it: where costs grow by factors, most of what a few points cost is that of the dearest.
 
     Args:
         space: the searched space.
@@ -32,7 +32,9 @@ def start(space: Space, seed: int, known_cost: str | None) -> tuple[int, list[Po
     width = len(space.names)
     points = qmc.Sobol(width, seed=seed % 2**32).random_base2(int(np.ceil(np.log2(NUM_POINTS))))
     if known_cost is None:
-        inner = np.where(space.is_unordered, points, 0.5 + SPREAD * (points - 0.5))
+        spread = np.full((len(points), 1), SPREAD)
+        spread[0] = 0.0
+        inner = np.where(space.is_unordered, points, 0.5 + spread * (points - 0.5))
         return NUM_SPREAD, [space.at(units) for units in inner]
 
     def cost(point: Point) -> float:
