@@ -58,7 +58,7 @@ PAIRS = (  # what is compared with what
     ("cooldown 0.2, rate x 0.7", "cosine"),
     ("cooldown 0.3, rate x 0.7", "cooldown 0.3"),
 )
-SEEDS = range(4, 16)
+SEEDS = range(4, 24)
 SIZES: dict[str, Changes] = {
     "digits": {"num_views": 2, "epochs": 2, "eval_radii_255": (8.0,)},
     "photographs": {

@@ -35,8 +35,8 @@ def test_verdicts(low: float, high: float, said: str) -> None:
 
 
 def test_pairs_are_of_equal_seeds() -> None:
-    results = [result("cosine", seed, 90.0 + seed, 70.0) for seed in SEEDS]
-    results += [result("cooldown 0.3", seed, 89.5 + seed, 75.0 + seed % 2) for seed in SEEDS if seed != 5]
+    results = [result("cosine", seed, 70.0 + seed, 70.0) for seed in SEEDS]
+    results += [result("cooldown 0.3", seed, 69.5 + seed, 75.0 + seed % 2) for seed in SEEDS if seed != 5]
     clean, robust = (row for row in table(results) if row.startswith("| digits |"))
-    assert "| cooldown 0.3 | cosine | clean | 99.9 | 99.4 | -0.5 [-0.5, -0.5] | 11 | equivalent |" in clean
+    assert "| cooldown 0.3 | cosine | clean | 83.9 | 83.4 | -0.5 [-0.5, -0.5] | 19 | equivalent |" in clean
     assert robust.endswith("better |")
