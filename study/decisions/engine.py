@@ -6,7 +6,7 @@ its state follows from the journal, so a study can be resumed from its journal a
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,14 +232,14 @@ class StudyEngine:
         if not reusable(config, others):
             return False
         left = [self._config_of(other) for other in self.record.with_state("complete")]
-        left += [other for uid, other in running.items() if self._has_passed(uid, other, reusable(config, [other]))]
+        left += [other for uid, other in running.items() if self._has_passed(uid, other, config)]
         already, later = reusable(config, left), reusable(config, [*left, *others])
         return any(saved > already.get(cost, 0.0) for cost, saved in later.items())
 
-    def _has_passed(self, uid: str, config: Any, part: Mapping[str, float]) -> bool:
-        """Whether a running trial has gone so far that it has left ``part`` of its training."""
-        known, share = self.trainable.known_metrics(config), self.share_done.get(uid, 0.0)
-        return all(share * known[cost] >= saved for cost, saved in part.items())
+    def _has_passed(self, uid: str, running: Any, waiting: Any) -> bool:
+        """Whether a running trial has already left all that it will leave to a waiting one, by their configs."""
+        known, share = self.trainable.known_metrics(running), self.share_done.get(uid, 0.0)
+        return all(share * known[cost] >= saved for cost, saved in self.trainable.reusable(waiting, [running]).items())
 
     def _config_of(self, trial: TrialRecord) -> Any:
         if trial.uid not in self._configs:
