@@ -205,7 +205,7 @@ def run(study: RunningStudy, console: Console) -> int:
     from study.display.live_report import LiveReport, ReportProcess
     from study.display.progress import ProgressDisplay
     from study.tracking.projection import MlflowProjection
-    from study.workers.launch import run_trials
+    from study.workers.launch import discard_shared, run_trials
 
     prepared, engine = study.prepared, study.engine
     data_name = prepared.trainable.data_name(prepared.spec.base)
@@ -227,6 +227,7 @@ def run(study: RunningStudy, console: Console) -> int:
             with display, live:
                 run_trials(engine, prepared.data, prepared.study_dir, study.resources)
         if not engine.record.ended:
+            discard_shared(engine, prepared.study_dir)
             engine.close()
         display.print_summary()
         problem = ReportProcess(prepared.study_dir).build()

@@ -296,13 +296,17 @@ class Trainable:
 
         Args:
             config: of a trial that is to run.
-            others: configs of trials that have run to their ends.
+            others: configs of trials that have run to their ends, or past the part in question: who trains a part
+                leaves it before it reports that share of its training as done.
 
         Returns:
             Known cost -> how much of it is saved, in the unit of ``known_metrics``, which stays that of the trial
             alone; a cost that is not named is spent whole.
         """
         return {}
+
+    def discard_shared(self, config: Any, shared_folder: Path) -> None:
+        """Removes what trials of ``config`` have kept in ``shared_folder`` for later ones; these can do without it."""
 
     def located(self, config: Any) -> Any:
         """``config`` with absolute paths, as workers run in other folders."""

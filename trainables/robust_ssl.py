@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trainables.pretraining.cost import PassCost
 
 CHECKPOINT_SECONDS = 10.0
+ENCODERS = "encoders"  # the folder of those that trials share
 # The fields that determine the cost of a view pass, together with each config's counts of views and passes.
 NETWORK_FIELDS = tuple(dict.fromkeys(
     ["method", "encoder", "stem", "image_size", "adversary", *(n for m in METHODS.values() for n in m.network_fields)]
@@ -137,7 +138,7 @@ class RobustSSL(Trainable):
         cap_device(context.gpu_share, device)
         encoder = None
         if context.shared_folder is not None:
-            encoder = context.shared_folder / "encoders" / encoder_name(config, data.pretraining_checksum, device.type)
+            encoder = context.shared_folder / ENCODERS / encoder_name(config, data.pretraining_checksum, device.type)
         measured: list[dict[str, float]] = []
         for report in run_trial(
             config,
@@ -234,6 +235,12 @@ class RobustSSL(Trainable):
             shared = [name in encoders for name in own.encoders[:-1]]
             epochs = [stage.epochs * is_shared for stage, is_shared in zip(earlier, shared, strict=True)] + [trunk]
         return _pretraining_costs(config.stages(), epochs) if any(epochs) else {}
+
+    def discard_shared(self, config: TrialConfig, shared_folder: Path) -> None:
+        """The trunk; encoders are kept, as other studies may use them."""
+        from trainables.pretraining.shared_trunk import discard_trunk
+
+        discard_trunk(config, shared_folder / ENCODERS)
 
     def located(self, config: TrialConfig) -> TrialConfig:
         """``data_root`` and ``probe_data_root`` become absolute."""

@@ -59,7 +59,7 @@ class StudyEngine:
     ) -> None:
         self.journal, self.spec, self.seed, self.on_event = journal, spec, seed, on_event
         self._scale, self.trainable, self._has_checkpoint = scale, trainable_of(spec.base), has_checkpoint
-        self.share_done: dict[str, float] = {}  # of running trials, for display only
+        self.share_done: dict[str, float] = {}  # of running trials; no part of the journal
         self._plan = Plan(spec, seed, scale, finishes_paused=finishes_paused)
         self._upcoming: tuple[int, Upcoming | Promotion | str | None] | None = (
             None  # number of events when asked, and the answer
@@ -224,15 +224,22 @@ class StudyEngine:
         trial finds, and with it where it reports, must not depend on which of the others, ``before`` it, is faster.
         """
         config, reusable = self._config_of(trial), self.trainable.reusable
-        others = [self._config_of(self.record.trials[uid]) for uid in self._running]
+        running = {uid: self._config_of(self.record.trials[uid]) for uid in self._running}
+        others = [*running.values()]
         if self.spec.window is not None:
             others += [self._config_of(self.record.trials[uid]) for uid in before]
             return any(reusable(config, [other]) or reusable(other, [config]) for other in others)
         if not reusable(config, others):
             return False
         left = [self._config_of(other) for other in self.record.with_state("complete")]
+        left += [other for uid, other in running.items() if self._has_passed(uid, other, config)]
         already, later = reusable(config, left), reusable(config, [*left, *others])
         return any(saved > already.get(cost, 0.0) for cost, saved in later.items())
+
+    def _has_passed(self, uid: str, running: Any, waiting: Any) -> bool:
+        """Whether a running trial has already left all that it will leave to a waiting one, by their configs."""
+        known, share = self.trainable.known_metrics(running), self.share_done.get(uid, 0.0)
+        return all(share * known[cost] >= saved for cost, saved in self.trainable.reusable(waiting, [running]).items())
 
     def _config_of(self, trial: TrialRecord) -> Any:
         if trial.uid not in self._configs:

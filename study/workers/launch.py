@@ -191,5 +191,12 @@ def discard_leftovers(engine: StudyEngine, study_dir: Path) -> None:
         _discard(study_dir, trial.uid)
 
 
+def discard_shared(engine: StudyEngine, study_dir: Path) -> None:
+    """Removes what the trials of a complete study have kept for each other; a repeatable one may be extended."""
+    if engine.is_complete() and engine.spec.window is None:
+        for trial in engine.record.trials.values():
+            engine.trainable.discard_shared(engine.trainable.recorded(trial.config), study_dir.parent)
+
+
 def _discard(study_dir: Path, uid: str) -> None:
     discard_checkpoints(trial_folder(study_dir, uid))

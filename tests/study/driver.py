@@ -13,7 +13,7 @@ from study.decisions.engine import Assignment, StudyEngine
 from study.record.journal import JOURNAL_NAME, Event, Journal
 from study.record.trial_folder import trial_folder
 from study.spec import StudySpec
-from study.trainable import Context, Final, Interim, trainable_of
+from study.trainable import Context, Final, Interim, Progress, trainable_of
 from trainables.trial_config import TrialConfig
 
 NUM_TRAIN_IMAGES = 1000
@@ -107,6 +107,8 @@ class Driver:
                 if isinstance(report, Interim) and not self.engine.report(uid, report.metrics):
                     self.engine.stop(uid)
                     return
+                if isinstance(report, Progress):
+                    self.engine.share_done[uid] = report.share_done
                 if isinstance(report, Final):
                     self.engine.complete(uid, report.metrics)
         except Exception as error:

@@ -17,6 +17,7 @@ from command_run import CommandRun
 from study.record.answer import read_answer
 from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, read_study
 from study.run import main
+from trainables.trial_config import TrialConfig
 
 SPACE = """
 from optuna.distributions import CategoricalDistribution
@@ -30,7 +31,7 @@ STUDY = StudySpec(
     base=TrialConfig(
         dataset="digits", image_size=8, train_images=100, encoder="resnet_narrow", projector_hidden_dim=32,
         projector_dim=16, batch_size=50, adversary="none", probe="central", probe_epochs=1, rung_probe_epochs=1,
-        eval_samples=40, rung_images=40, eval_pgd_steps=2, eval_radii_255=(8.0,),
+        eval_samples=40, rung_images=40, eval_pgd_steps=2, eval_radii_255=(8.0,), lr_schedule="cooldown",
     ),
     factors=(
         Factor(name="num_views", distribution=CategoricalDistribution([2, 3])),
@@ -205,9 +206,16 @@ def test_a_kill_just_before_the_end_is_made_good(story: Story) -> None:
     *lines, last = story.journal_path.read_text().splitlines(keepends=True)
     assert json.loads(last)["event"] == "ended"
     story.journal_path.write_text("".join(lines))
+    trunks = story.output / "encoders" / "trunks"
+    assert trunks.is_dir() and not [*trunks.glob("*.pt")], "removed before that event"
+    trained = TrialConfig(**story.record().with_state("complete")[0].config)
+    own, others = trunks / f"{trained.trunk_hash()}-0-1.pt", trunks / f"{trained.pretraining_hash()}-0-1.pt"
+    own.touch()
+    others.touch()
     try:
         assert story.call() == 0
         assert story.record().ended
+        assert others.exists() and not own.exists()
     finally:
         story.journal_path.write_text("".join([*lines, last]))
 

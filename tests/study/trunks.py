@@ -1,6 +1,7 @@
 """A training without arithmetic whose trials share trunks: half of each is common to all of a recipe."""
 
 import random
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,6 +37,9 @@ class Trunks(Trainable):
         kept = [step for other in others if other.recipe == config.recipe for step in _kept(other)]
         shared = max((step for step in kept if step <= config.length // 2), default=0)
         return {"steps": shared} if shared else {}
+
+    def discard_shared(self, config: Config, shared_folder: Path) -> None:
+        shutil.rmtree(shared_folder / f"recipe {config.recipe}", ignore_errors=True)
 
     def run(self, config: Config, data: Any, context: Context) -> Iterator[Report]:
         assert context.shared_folder is not None

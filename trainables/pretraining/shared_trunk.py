@@ -26,6 +26,18 @@ def branch_points(config: TrialConfig, batches_per_epoch: int) -> list[int]:
     return sorted(points - {0})
 
 
+def discard_trunk(config: TrialConfig, encoders: Path) -> None:
+    """Removes all states of the trunk of ``config``, which a trial that begins later will train itself.
+
+    Args:
+        config: of a trial that has had the trunk.
+        encoders: the folder of the shared encoders.
+    """
+    if (trunk := config.trunk_hash()) is not None:
+        for path in (encoders / FOLDER_NAME).glob(f"{trunk}-*.pt"):
+            path.unlink(missing_ok=True)
+
+
 class SharedTrunk:
     """The states of the trunk of one trial: one file each, written once and atomically.
 

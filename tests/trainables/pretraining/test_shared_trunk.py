@@ -10,7 +10,7 @@ import torch
 
 from trainables.data.datasets import TrialData, load_data
 from trainables.pretraining.pretrain import TrialDiverged
-from trainables.pretraining.shared_trunk import branch_points
+from trainables.pretraining.shared_trunk import branch_points, discard_trunk
 from trainables.trial import FinalReport, InterimReport, Progress, run_trial
 from trainables.trial_config import TrialConfig, kept_lengths
 
@@ -248,6 +248,19 @@ def test_trunks_are_equal_exactly_where_the_training_begins_equally(make: Callab
         {"batch_size": 16},
     ]
     assert len({config.trunk_hash(), *(config.replace(**change).trunk_hash() for change in other)}) == 6
+
+
+def test_what_is_removed_is_trained_again(make: Callable[..., TrialConfig], data: TrialData, tmp_path: Path) -> None:
+    short, long, other = make(epochs=2), make(epochs=4), make(epochs=2, seed=1)
+    for config in (short, other):
+        run(config, data, tmp_path)
+    kept = {*(tmp_path / "trunks").iterdir()}
+    discard_trunk(long, tmp_path)
+    left = {*(tmp_path / "trunks").iterdir()}
+    assert len(kept) == 4 and {path.name.partition("-")[0] for path in left} == {other.trunk_hash()}
+    afresh = run(long, data, tmp_path)
+    assert reused_batches(afresh[0], long) == 0
+    assert_same(afresh, run(long, data, None))
 
 
 def test_other_images_have_another_trunk(make: Callable[..., TrialConfig], data: TrialData, tmp_path: Path) -> None:
