@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
 SPACE = """
-import ctypes, os
+import ctypes, os, signal
 from pydantic import BaseModel
 from study.spec import Factor, Grid, StudySpec
 from study.trainable import Metric, as_trainable
@@ -43,6 +43,8 @@ def fit(config, data, context):
             raise RuntimeError("CUDA error: device-side assert triggered\\nCompile with TORCH_USE_CUDA_DSA")
         case "segfault":
             ctypes.string_at(0)
+        case "is killed":
+            os.kill(os.getpid(), signal.SIGKILL)
     yield {{"epochs": 1, "score": 1.0, "pid": os.getpid()}}
 
 STUDY = StudySpec(
@@ -63,7 +65,7 @@ def run_study(folder: Path, does: list[str], *, fails_in_setup: bool = False) ->
 
 
 def test_each_failure_has_its_reason_and_those_after_it_run(tmp_path: Path) -> None:
-    doings = ["nothing", "raises", "still nothing", "cuda", "nothing more", "segfault"]
+    doings = ["nothing", "raises", "still nothing", "cuda", "nothing more", "segfault", "is killed"]
     trials = run_study(tmp_path, [*doings, "nothing at all"])
     reasons = {name: trial.reason for name, trial in trials.items() if trial.state == "failed"}
     assert reasons == {
@@ -71,6 +73,7 @@ def test_each_failure_has_its_reason_and_those_after_it_run(tmp_path: Path) -> N
         "cuda": "RuntimeError: CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA",
         "segfault": "the worker process died: Fatal Python error: Segmentation fault "
         "(crash.txt in the trial's folder says where) (4 times)",
+        "is killed": "the worker process died: it left no message (killed, or ended by its own code) (4 times)",
     }
     assert [trials[name].attempts for name in ("raises", "cuda", "segfault")] == [1, 1, 4]
     well = [trial for trial in trials.values() if trial.state == "complete"]
