@@ -105,18 +105,16 @@ def loaded(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
+def test_what_describes_a_study_is_light() -> None:
+    names = (
         "study", "study.spec", "study.spec.options", "study.spec.load_space", "study.spec.choices", "study.trainable",
         "study.settings", "study.record.journal", "study.record.configurations", "study.record.metrics",
         "study.record.identity", "study.record.trials", "study.record.trial_folder", "study.decisions.engine",
         "study.run", "study.status", "study.verify", "study.command", "trainables.robust_ssl",
         "trainables.trial_config",
-    ],
-)  # fmt: skip
-def test_what_describes_a_study_is_light(module: str) -> None:
-    assert not loaded(f"import {module}") & HEAVY
+    )  # fmt: skip
+    heavy = f"for heavy in {sorted(HEAVY)} : assert heavy not in sys.modules, (name, heavy)"
+    loaded(f"for name in {names}:\n    __import__(name)\n    {heavy}")
 
 
 def test_every_space_is_described_without_torch_and_ray() -> None:
@@ -152,7 +150,7 @@ def test_trials_need_no_study_dependency() -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_answers_do_not_keep_one_waiting(arguments: list[str], exit_code: int, tmp_path: Path) -> None:
-    """CPU time of the whole process; the least of three, as the first one may have to compile the modules."""
+    """CPU time of the whole process; one of three, as the first one may have to compile the modules."""
     shutil.copy(JOURNAL, tmp_path / "journal.jsonl")
     words = [str(tmp_path) if word == "STUDY" else word for word in arguments]
     spent = []
@@ -163,4 +161,6 @@ def test_answers_do_not_keep_one_waiting(arguments: list[str], exit_code: int, t
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert done.returncode == exit_code, done.stderr
         spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) < CPU_SECONDS, spent
+        if spent[-1] < CPU_SECONDS:
+            break
+    assert spent[-1] < CPU_SECONDS, spent

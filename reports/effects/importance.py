@@ -10,7 +10,6 @@ import numpy as np
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, json_to_distribution
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from study.record.intervals import Z_95
@@ -123,6 +122,9 @@ def _evaluated(
     trials: pd.DataFrame, distributions: dict[str, BaseDistribution], objective: Metric, forest: dict[str, int]
 ) -> pd.DataFrame:
     """The importances of both evaluators, from the trials as an in-memory Optuna study, which minimises."""
+    # Brings scikit-learn: half a second of four for the report of a small study.
+    from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study, sign = optuna.create_study(), -1 if objective.maximise else 1
     study.add_trials([

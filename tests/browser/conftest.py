@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gallery import open_browser
+from gallery import open_browser, serve_mlflow
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 300
@@ -64,6 +64,13 @@ def study_dir(chromium: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert run.returncode == 0, run.stdout + run.stderr
     return folder / "runs" / "browsed"
+
+
+@pytest.fixture(scope="session")
+def server(study_dir: Path) -> Iterator[str]:
+    """The address of MLflow's pages of the study."""
+    with serve_mlflow(study_dir.parent) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -95,25 +95,27 @@ def write_grid(folder: Path, gain: float) -> None:
     study.journal.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def open_section(browser: Any, pages: dict[str, Path]) -> Iterator[Callable[[str, int], Any]]:
-    """Opens a page at a width and draws a section's figures; the console must stay empty."""
-    opened, said = [], list[str]()
+    """Opens each page once at a width and draws a section's figures; the console must stay empty."""
+    opened: dict[tuple[Path, int], Any] = {}
+    said: list[str] = []
 
     def open_at(anchor: str, width: int) -> Any:
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        opened.append(page)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(pages[anchor].as_uri())
-        section = page.locator(f"section#{anchor}")
+        key = pages[anchor], width
+        if key not in opened:
+            opened[key] = browser.new_page(viewport={"width": width, "height": 900})
+            opened[key].on("console", lambda message: said.append(message.text))
+            opened[key].on("pageerror", lambda error: said.append(str(error)))
+            opened[key].goto(pages[anchor].as_uri())
+        section = opened[key].locator(f"section#{anchor}")
         for place in section.locator(".plotly-graph-div").all():
             place.scroll_into_view_if_needed()
             place.locator(".main-svg").first.wait_for(timeout=WAIT_MS)
         return section
 
     yield open_at
-    for page in opened:
+    for page in opened.values():
         page.close()
     assert said == []
 

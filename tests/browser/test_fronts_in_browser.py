@@ -55,9 +55,9 @@ def fronts_dir(chromium: None, tmp_path_factory: pytest.TempPathFactory) -> Path
     return study.study_dir
 
 
-@pytest.fixture(params=WIDTHS)
+@pytest.fixture(scope="module", params=WIDTHS)
 def page(request: pytest.FixtureRequest, browser: Any, fronts_dir: Path) -> Iterator[Any]:
-    """The report at a width; its console must stay empty."""
+    """The report at a width, opened once; the last tests change what it shows. Its console must stay empty."""
     page = browser.new_page(viewport={"width": request.param, "height": 900})
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
@@ -101,20 +101,6 @@ def problems(drawn: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_no_text_of_a_figure_is_cut_or_lies_on_another(page: Any) -> None:
-    places = figures(page)
-    assert len(places) == 6
-    drawn = [place.evaluate(DRAWN) for place in places]
-    kinds = {text["kind"] for text in drawn[0]["texts"]}
-    assert kinds == {"title", "label", "legend", "bar", "button", "tick"}
-    assert [problems(one) for one in drawn] == [[]] * len(places)
-    for place in places[:3]:
-        place.scroll_into_view_if_needed()
-        place.locator(".updatemenu-button").nth(1).click()
-        place.locator(".xtitle, .annotation-text").get_by_text("test ").first.wait_for(timeout=WAIT_MS)
-        assert problems(place.evaluate(DRAWN)) == []
-
-
 def test_the_collapsed_trial_is_at_the_edge_of_the_plot(page: Any) -> None:
     place = figures(page)[0]
     left, _, right, _ = place.evaluate(DRAWN)["plot"]
@@ -128,6 +114,20 @@ def test_the_front_is_no_box_and_fits_the_window(page: Any) -> None:
     assert frame.evaluate("frame => frame.scrollHeight - frame.clientHeight") == 0
     assert frame.evaluate("frame => frame.scrollWidth - frame.clientWidth") == 0
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_no_text_of_a_figure_is_cut_or_lies_on_another(page: Any) -> None:
+    places = figures(page)
+    assert len(places) == 6
+    drawn = [place.evaluate(DRAWN) for place in places]
+    kinds = {text["kind"] for text in drawn[0]["texts"]}
+    assert kinds == {"title", "label", "legend", "bar", "button", "tick"}
+    assert [problems(one) for one in drawn] == [[]] * len(places)
+    for place in places[:3]:
+        place.scroll_into_view_if_needed()
+        place.locator(".updatemenu-button").nth(1).click()
+        place.locator(".xtitle, .annotation-text").get_by_text("test ").first.wait_for(timeout=WAIT_MS)
+        assert problems(place.evaluate(DRAWN)) == []
 
 
 def test_unselected_configurations_fade_and_selected_ones_stay(page: Any) -> None:

@@ -45,10 +45,10 @@ def linked_page(chromium: None, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "report" / "index.html"
 
 
-@pytest.fixture(params=WIDTHS, ids=lambda width: f"{width}px")
+@pytest.fixture
 def open_at(request: pytest.FixtureRequest, browser: Any, linked_page: Path) -> Iterator[Open]:
     """Opens the page at a fragment, with all linked charts drawn; nothing may go wrong in it."""
-    page = browser.new_page(viewport={"width": request.param, "height": 900})
+    page = browser.new_page(viewport={"width": getattr(request, "param", WIDTHS[-1]), "height": 900})
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -112,6 +112,7 @@ def click_mark(page: Any, uid: str, **more: Any) -> None:
         page.keyboard.up(key)
 
 
+@pytest.mark.parametrize("open_at", WIDTHS, indirect=True)
 def test_a_click_on_a_mark_selects_everywhere_and_opens_the_details(open_at: Open) -> None:
     page = open_at("#x=num_views&y=val_clean")
     uid = complete(page, 3)
@@ -177,6 +178,7 @@ def test_a_box_selects_marks_and_lines(open_at: Open) -> None:
         assert page.evaluate("chosen.size") == 0
 
 
+@pytest.mark.parametrize("open_at", WIDTHS, indirect=True)
 def test_filters_hide_rows_and_dim_marks_and_the_address_opens_the_same_view(open_at: Open) -> None:
     page = open_at()
     page.locator("#bar summary").click()

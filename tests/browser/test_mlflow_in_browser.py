@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gallery import CLOSE_ASSISTANT, runs_address, serve_mlflow, show_columns
+from gallery import CLOSE_ASSISTANT, runs_address, show_columns
 
 from study.record.journal import read_study
 from study.tracking.stores import tracking_uri
@@ -15,12 +15,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WAIT_MS = 60_000
 METRIC = "val_pgd_8"
 CELLS = f'.ag-row [col-id="metrics.`{METRIC}`"]'
-
-
-@pytest.fixture(scope="module")
-def server(browser: Any, study_dir: Path) -> Iterator[str]:
-    with serve_mlflow(study_dir.parent) as address:
-        yield address
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reports.build import build_report
+from reports.build import build_report, main
 from reports.front.front_sections import front_sections
 from reports.page.page import Section, write_page
 from reports.page.rerun import rerun_command
@@ -274,33 +274,39 @@ def own_sections(table: TrialTable, study_dir: Path) -> list[Section]:
     return [Section(f"Own of {study_dir.name}", f"{len(table.frame)} trials")]
 
 
-def run_cli(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "reports.build", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
-
-
 def test_the_command_prints_the_path(new_study: NewStudy) -> None:
     study = new_study()
     fill(study)
-    done = run_cli(study.study_dir)
+    command = [sys.executable, "-m", "reports.build", str(study.study_dir)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert Path(done.stdout.strip()) == study.study_dir / "report" / "index.html"
     assert {path.name for path in (study.study_dir / "report").iterdir()} == {"answer.txt", "index.html"}
 
 
-def test_without_a_study_the_command_says_so_in_a_line(tmp_path: Path) -> None:
-    done = run_cli(tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("reports.build: no study in ") and done.stderr.count("\n") == 1
-    (tmp_path / "journal.jsonl").touch()
-    assert run_cli(tmp_path).returncode == 2
-
-
-def test_sections_that_there_are_not_are_refused(new_study: NewStudy) -> None:
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no study in "),
+        (["--with", "nothing"], "no sections 'nothing'"),
+        (["--paper"], "'constructed' are those of no space in search_spaces/paper"),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_a_line(
+    new_study: NewStudy,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    message: str,
+) -> None:
     study = new_study()
-    done = run_cli(study.study_dir, "--with", "nothing")
-    assert (done.returncode, done.stdout) == (2, "") and "no sections 'nothing'" in done.stderr
-    assert not (study.study_dir / "report").exists()
+    if not words:
+        study.journal.path.write_text("")
+    monkeypatch.setattr(sys, "argv", ["reports.build", str(study.study_dir), *words])
+    assert main() == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith("reports.build: ") and printed.err.count("\n") == 1
+    assert message in printed.err and not (study.study_dir / "report").exists()
 
 
 def test_help_is_quick() -> None:

@@ -41,13 +41,6 @@ def test_numbers_of_a_stopped_trial_are_no_results(new_study: NewStudy) -> None:
     assert table.front["uid"].tolist() == ["t001"]
 
 
-def test_a_non_finite_metric_of_a_complete_trial_is_off_the_front(new_study: NewStudy) -> None:
-    study = new_study()
-    study.complete(95.0, math.nan, 0.1, val_pgd_8=math.nan)
-    study.complete(80.0, 40.0, 2.0)
-    assert tabulate(study.read()).front["uid"].tolist() == ["t001"]
-
-
 def test_radii_and_cost_are_read_from_the_study(new_study: NewStudy) -> None:
     objectives = [{"name": "val_pgd_2.5", "direction": "maximize"}, {"name": "train_seconds", "direction": "minimize"}]
     config = {"eval_radii_255": [2.5, 4, 8, 16], "eval_autoattack_samples": 50}
@@ -81,16 +74,3 @@ def test_a_study_without_trials_has_every_objective_as_a_column(new_study: NewSt
     table = tabulate(new_study().read())
     assert len(table.frame) == 0 and table.front.empty
     assert {"uid", "state", "factor_num_views", "val_clean", "val_pgd_8", "train_pflop"} <= set(table.frame.columns)
-
-
-def test_what_breaks_a_constraint_is_kept_off_the_front_and_says_so(new_study: NewStudy) -> None:
-    study = new_study(constraints=[{"name": "train_pflop", "at_most": 2.0}])
-    study.complete(90.0, 60.0, 5.0, {"num_views": 8})
-    study.complete(80.0, 40.0, 2.0, {"num_views": 4})
-    study.complete(70.0, 30.0, 1.0, {"num_views": 2}, seed=0)
-    study.complete(70.0, 30.0, 2.5, {"num_views": 2}, seed=1)  # its mean keeps to it
-    table = tabulate(study.read())
-    assert table.configurations["validity"].map(len).tolist() == [1, 0, 0]
-    assert table.configurations["validity"][0] == ["breaks the constraint train_pflop <= 2: 5"]
-    assert table.configurations["on_front"].tolist() == [False, True, True]
-    assert "t000" not in table.trusted["uid"].tolist()

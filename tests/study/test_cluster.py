@@ -24,9 +24,9 @@ STUDY = StudySpec(
     base=TrialConfig(
         dataset="digits", image_size=8, train_images=200, encoder="resnet_narrow", projector_hidden_dim=32,
         projector_dim=16, batch_size=50, adversary="none", probe="central", probe_epochs=1, eval_samples=40,
-        eval_pgd_steps=2, eval_radii_255=(8.0,), epochs=60,
+        eval_pgd_steps=2, eval_radii_255=(8.0,), epochs=20,
     ),
-    factors=(Factor(name="num_views", distribution=CategoricalDistribution([2, 3, 4, 5, 6, 7])),),
+    factors=(Factor(name="num_views", distribution=CategoricalDistribution([4, 5, 6, 7])),),
     design=Grid(),
 )
 """
@@ -64,7 +64,7 @@ def test_the_trials_of_a_lost_node_go_on_elsewhere(cluster: Cluster, tmp_path: P
         run.kill()
     record = read_study(study_dir)
     assert record.ended
-    assert [trial.state for trial in record.trials.values()] == ["complete"] * 6
+    assert [trial.state for trial in record.trials.values()] == ["complete"] * 4
     began_before = [t for t in launched if (record.trials[t.uid].ended_at or 0) > lost_at]
     assert began_before, "a trial was on its way when the node was lost"
     events = [json.loads(line) for line in (study_dir / JOURNAL_NAME).read_text().splitlines()]

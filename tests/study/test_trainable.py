@@ -14,6 +14,7 @@ from driver import Driver, read_events, run_study, story
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from pydantic import BaseModel
 
+from study import Ablation, open_study
 from study.checks.projection_checks import optuna_disagreements, rung_disagreements
 from study.record.front import front_of
 from study.record.journal import FINISHED, JOURNAL_NAME, read_study
@@ -277,8 +278,9 @@ def test_without_a_known_end_there_are_no_rungs() -> None:
     check_space(spec.replace(stopping=NoStopping()))
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@BOTH
+@pytest.mark.parametrize(
+    ("style", "sampler"), [(loops.callback, "tpe"), *((loops.generator, sampler) for sampler in SAMPLERS)]
+)
 def test_a_whole_study_with_one_objective(style: FunctionTrainable, sampler: str, tmp_path: Path) -> None:
     spec = make_spec(base=style.config(), design=Search(trials=12, sampler=sampler))
     run_study(tmp_path, spec, is_real=True, concurrency=2)
@@ -297,6 +299,18 @@ def test_a_whole_study_with_one_objective(style: FunctionTrainable, sampler: str
     assert [one.uid for one in front_of(record)] == [best.uid]
     table = tabulate(record)
     assert list(table.front["uid"]) == [best.uid] and metrics_of(record)["score"].is_headline
+    assert len(open_study(tmp_path).front) == 1
+
+
+def test_the_result_with_one_objective_draws_its_figures(tmp_path: Path) -> None:
+    """Of a search over seeds, and of an ablation."""
+    search = make_spec(seeds=(0, 1))
+    ablation = Ablation(from_=loops.GeneratorConfig(), to=loops.GeneratorConfig(width=8, rate=0.3))
+    for spec in (search, StudySpec(name="one", question="What helps?", base=loops.GeneratorConfig(), design=ablation)):
+        run_study(tmp_path / spec.name, spec, is_real=True)
+        result = open_study(tmp_path / spec.name)
+        assert result.spec.design == spec.design and len(result.trials) >= 4
+        assert result.figures and all(figure.data for figure in result.figures.values())
 
 
 def test_ray_asha_on_one_objective(tmp_path: Path) -> None:

@@ -211,10 +211,6 @@ def test_longer_trials_reuse_the_trunks_of_the_same_recipe(scattered: RecordedTa
     assert scattered.reusable(four, [other]) == scattered.reusable(four, []) == {}
 
 
-def test_a_table_without_trunks_reuses_nothing(table: RecordedTable) -> None:
-    assert table.reusable(table.config(), [table.config()]) == {}
-
-
 def test_every_recorded_trial_has_a_key(table: RecordedTable, scattered: RecordedTable) -> None:
     assert len(list(table.table.keys())) == 18 and len(list(scattered.table.keys())) == 6
     assert all(scattered.table.repetitions(key) for key in scattered.table.keys())  # noqa: SIM118, it is no dict

@@ -163,7 +163,7 @@ def test_milestones_do_not_change_the_training(plain: list[Report], with_milesto
     assert len({report.metrics["train_loss"] for report in interim(with_milestones)}) > 1, "since the last report"
 
 
-@pytest.mark.parametrize("stop_at", [1, 2, 6])
+@pytest.mark.parametrize("stop_at", [1, 6])
 def test_interrupted_trial_goes_on_to_equal_numbers(
     data: TrialData, plain: list[Report], tmp_path: Path, stop_at: int
 ) -> None:
@@ -332,22 +332,15 @@ def test_an_evaluation_goes_on_with_the_head_it_had(
         resumed = final(list(run_trial(config, data, CPU, checkpoint_path=path)))
         assert_equal_results(resumed, whole)
         assert not any(parameter.requires_grad for parameter in resumed.classifier.parameters())
-    other = config.replace(probe="central", probe_epochs=2) if changes == {} else config
-    assert_equal_results(
-        final(list(run_trial(other, data, CPU, checkpoint_path=path))), final(list(run_trial(other, data, CPU)))
-    )
+    if changes == {}:
+        other = config.replace(probe="central", probe_epochs=2)
+        trained_anew = final(list(run_trial(other, data, CPU, checkpoint_path=path)))
+        assert_equal_results(trained_anew, final(list(run_trial(other, data, CPU))))
 
 
 @pytest.mark.usefixtures("global_rng_untouched")
 def test_global_generators_untouched(data: TrialData) -> None:
     list(run_trial(CONFIG.replace(epochs=1), data, CPU, milestones=(100,)))
-
-
-def test_loss_is_reported_again_by_a_trial_that_had_trained_to_its_end(tmp_path: Path, data: TrialData) -> None:
-    path = tmp_path / "checkpoint.pt"
-    first = final(list(run_trial(CONFIG, data, CPU, checkpoint_path=path)))
-    again = final(list(run_trial(CONFIG, data, CPU, checkpoint_path=path)))
-    assert again.metrics["train_loss"] == first.metrics["train_loss"] != 0
 
 
 def test_loss_is_reported_again_where_an_interim_report_got_lost(tmp_path: Path, data: TrialData) -> None:
@@ -387,7 +380,7 @@ def test_full_fine_tuning_is_counted_as_training(data: TrialData, finetuned: lis
     assert metrics["view_passes"] == 5 * VIEW_PASSES_PER_BATCH, "of the pretraining alone"
 
 
-@pytest.mark.parametrize("stop_at", [5, 8, 11])
+@pytest.mark.parametrize("stop_at", [5, 8])
 def test_interrupted_fine_tuning_goes_on_to_equal_numbers(
     data: TrialData, finetuned: list[Report], tmp_path: Path, stop_at: int
 ) -> None:
@@ -416,7 +409,7 @@ def test_every_probe_reports_the_same_metrics(data: TrialData) -> None:
         {"probe": "n_views", "probe_threat": "per_view"},
         {"probe": "n_views", "probe_view_draw": "redrawn", "eval_eot_samples": 2},
     ):
-        config = CONFIG.replace(probe_views=2, eval_samples=10, epochs=1, **changes)
+        config = CONFIG.replace(probe_views=2, eval_samples=10, eval_pgd_steps=1, epochs=1, **changes)
         found = set(final(list(run_trial(config, data, CPU))).metrics)
         names.append(found | {"check_other_images"})  # not made where views are redrawn
     assert all(found == names[0] for found in names)

@@ -131,7 +131,7 @@ def test_the_table_of_places_is_the_recorded_one(table: str) -> None:
     assert problem.values[1, row] == pytest.approx([4 + 2 + 1 / 8, np.log10(5)])
     assert problem.seconds[1, row] == 5
     spec = placed_table(table).spec("random", 5)
-    assert [objective.name for objective in spec.objectives] == ["accuracy", "log_train_seconds"]
+    assert [objective.name for objective in spec.objectives] == ["accuracy", "train_seconds"]
 
 
 def begun(search: PeerProcess, seed: int = 0) -> PeerProcess:

@@ -2,8 +2,6 @@
 
 import csv
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -292,11 +290,3 @@ def test_the_page_and_its_files(new_study: NewStudy) -> None:
     assert r"\toprule" in to_latex(table) and "| not run |" in to_markdown(table)
     build_report(study.writer.study_dir)
     assert "Beside the paper" not in (folder / "index.html").read_text(encoding="utf-8")
-
-
-def test_a_study_of_another_space_is_refused_in_one_line(new_study: NewStudy) -> None:
-    study = new_study()
-    command = [sys.executable, "-m", "reports.build", str(study.study_dir), "--paper"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 2 and ended.stderr.count("\n") == 1
-    assert "'constructed' are those of no space in search_spaces/paper" in ended.stderr

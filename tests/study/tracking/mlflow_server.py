@@ -31,7 +31,8 @@ class MlflowServer:
         self._process = subprocess.Popen(
             [*command, *store, *artifacts],
             cwd=self._folder,
-            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+            # Without its job workers, which nothing here uses, it starts with a third of the CPU time.
+            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -1,10 +1,14 @@
-"""A real MLflow server that dies in the middle of a study: the study goes on, and in the end nothing is missing."""
+"""A real MLflow server that dies in the middle of a study: the study goes on, and in the end nothing is missing.
+
+The real study is one of odd photographs in a hundred classes, as a user runs it.
+"""
 
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command_run import CommandRun
 from driver import Driver
@@ -14,6 +18,7 @@ from mlflow_server import MlflowServer
 from study.checks.projection_checks import mlflow_disagreements
 from study.record.front import front_of
 from study.record.journal import JOURNAL_NAME, read_study
+from study.run import main
 from study.spec import Search, StudySpec
 from study.tracking.projection import MlflowProjection
 from study.tracking.runs import read_runs
@@ -29,13 +34,13 @@ STUDY = StudySpec(
     name="tiny",
     question="Is it all there?",
     base=TrialConfig(
-        dataset="digits", image_size=8, train_images=100, encoder="resnet_narrow", projector_hidden_dim=32,
-        projector_dim=16, batch_size=50, adversary="none", probe="central", probe_epochs=1,
-        eval_samples=40, eval_pgd_steps=2, eval_radii_255=(8.0,),
+        image_size=64, train_images=100, validation_fraction=0.2, encoder="resnet_narrow", projector_hidden_dim=16,
+        projector_dim=8, batch_size=50, epochs=1, adversary="none", probe="central", probe_epochs=1, eval_samples=100,
+        eval_pgd_steps=1, eval_radii_255=(8.0,),
     ),
     factors=(
         Factor(name="num_views", distribution=CategoricalDistribution([2, 3])),
-        Factor(name="epochs", distribution=CategoricalDistribution([1, 2])),
+        Factor(name="learning_rate", distribution=CategoricalDistribution([0.1, 0.3])),
     ),
     design=Grid(),
 )
@@ -56,22 +61,6 @@ def study(tmp_path: Path, make_spec: MakeSpec) -> Iterator[Driver]:
     driver = Driver(tmp_path / "runs" / "s", make_spec(name="s", design=Search(trials=12)))
     yield driver
     driver.close()
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Callable[..., CommandRun]]:
-    """Starts the command; whatever is left of it is killed at the end of the test."""
-    runs: list[CommandRun] = []
-    space = tmp_path / "tiny.py"
-    space.write_text(SPACE)
-
-    def start_run(*options: str) -> CommandRun:
-        runs.append(CommandRun(space, tmp_path / "runs", *options))
-        return runs[-1]
-
-    yield start_run
-    for run in runs:
-        run.kill()
 
 
 def projection_of(study: Driver, server: MlflowServer, said: list[str], **options: Any) -> MlflowProjection:
@@ -139,28 +128,45 @@ def test_a_server_that_dies_and_comes_back_misses_nothing(study: Driver, server:
 
 @pytest.mark.slow
 def test_a_real_study_goes_on_without_its_server(
-    tmp_path: Path, server: MlflowServer, run: Callable[..., CommandRun]
+    tmp_path: Path,
+    server: MlflowServer,
+    make_photographs: Callable[[Path, int], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """It dies during the study and comes back after its end: the same command, with nothing to run, completes it."""
-    study_dir = tmp_path / "runs" / "tiny"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    photographs = str(make_photographs(tmp_path / "photographs", 100))
+    space, study_dir = tmp_path / "tiny.py", tmp_path / "runs" / "tiny"
+    space.write_text(SPACE)
     journal = study_dir / JOURNAL_NAME
-    options = ("--tracking-uri", server.uri, "--register-models", "tiny-robust")
-    first = run(*options)
-    first.wait_until(lambda: journal.exists() and '"finished"' in journal.read_text())
-    server.kill()
-    assert first.wait() == 0, first.log
-    assert read_study(study_dir).ended
+    options = ("--device", "cpu", "--dataset", "imagefolder", "--data-root", photographs)
+    options = (*options, "--tracking-uri", server.uri, "--register-models", "tiny-robust")
+    first = CommandRun(space, tmp_path / "runs", *options)
+    try:
+        first.wait_until(lambda: journal.exists() and '"finished"' in journal.read_text())
+        server.kill()
+        assert first.wait() == 0, first.log
+    finally:
+        first.kill()
+    record = read_study(study_dir)
+    assert record.ended
     assert "the study goes on and tries again" in first.log and "the same command brings them" in first.log
     assert "Traceback" not in first.log
+    for trial in record.trials.values():
+        assert trial.state == "complete" and trial.metrics["val_n"] == trial.metrics["test_n"] == 100
+        assert trial.metrics["chance_accuracy"] == 1
+    shapes = {np.load(path, mmap_mode="r").shape for path in (tmp_path / "cache").rglob("*.npy")}
+    assert shapes == {(600, 3, 64, 64), (200, 3, 64, 64)}
+    assert (study_dir / "report" / "index.html").is_file()
     server.start()
-    again = run(*options)
-    assert again.wait() == 0, again.log
-    assert again.log.splitlines()[-1].startswith(f"MLflow:  {server.uri}/#/experiments/")
+    assert main(["--preset", "paper", "--space", str(space), "--output", str(tmp_path / "runs"), *options]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"MLflow:  {server.uri}/#/experiments/")
     assert disagreements(study_dir, server) == []
     assert verify_main([str(study_dir)]) == 0, "it knows from the journal where to look"
     client = MlflowClient(server.uri)
     names = [one.source for one in client.search_model_versions("name = 'tiny-robust'")]
-    assert len(names) == len(front_of(read_study(study_dir)))
+    assert len(names) == len(front_of(record))
     for summary in read_runs(study_dir, server.uri) or []:
         files = {file.path for file in client.list_artifacts(summary.run_id)}
         if summary.state == "complete":

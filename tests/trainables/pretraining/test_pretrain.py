@@ -640,7 +640,7 @@ def counted_backward_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return num_gradients
 
 
-@pytest.mark.parametrize("method", ["pgd", "leak", slow("simclr-pgd"), slow("pgd-clean-target")])
+@pytest.mark.parametrize("method", ["pgd", slow("leak"), slow("pgd-clean-target")])
 def test_a_compiled_attack_computes_no_gradients_of_weights_unless_they_leak(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -662,7 +662,7 @@ def graphs_compiled() -> int:
     return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
-@pytest.mark.parametrize("method", ["pgd", "free", slow("simclr-pgd"), slow("byol-pgd")])
+@pytest.mark.parametrize("method", ["free", slow("byol-pgd")])
 def test_compilation_comes_before_the_clock_and_changes_nothing(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -686,7 +686,7 @@ def test_compilation_comes_before_the_clock_and_changes_nothing(
     assert_bitwise_equal(found, finish(unwarmed))
 
 
-@pytest.mark.parametrize("method", ["pgd", "free", slow("byol-pgd")])
+@pytest.mark.parametrize("method", ["pgd", slow("byol-pgd")])
 @pytest.mark.usefixtures("global_rng_untouched")
 def test_compilation_leaves_a_resumed_training_as_it_was(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, monkeypatch: pytest.MonkeyPatch, method: str
