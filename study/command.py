@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import re
 import warnings
 from collections.abc import Callable
@@ -25,9 +26,20 @@ from study.spec import StudySpec
 from study.spec.choices import check_space, extreme_configs
 from study.spec.ineffective import ineffective_factor
 from study.spec.options import StudyCommand, requested_spec
-from study.tracking.stores import opening_command, requested_uri, tracking_uri, without_password
+from study.spec.study_spec import MOST_SEED
+from study.tracking.stores import (
+    ARTIFACTS_NAME,
+    STORE_NAME,
+    opening_command,
+    requested_uri,
+    tracking_uri,
+    without_password,
+)
 from study.trainable import Trainable, trainable_of
 from study.workers.devices import require_device, usable_device
+
+LONGEST_NAME = 100  # as a folder's is limited to 255 bytes
+RESERVED = (STORE_NAME, ARTIFACTS_NAME, "encoders")  # what an output folder holds beside its studies
 
 if TYPE_CHECKING:
     from study.decisions.engine import StudyEngine
@@ -74,12 +86,14 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     name = command.name or spec.name
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise ValueError(f"a study's name is made of letters, digits, '_', '-' and '.': {name!r}")
+    if len(name) > LONGEST_NAME or name in RESERVED:
+        raise ValueError(f"a study's name is at most {LONGEST_NAME} characters and none of {RESERVED}: {name!r}")
     for option in ("cpus_per_trial", "gpus_per_trial", "memory_per_trial", "concurrency"):
         value = getattr(command, option)
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < math.inf:
             raise ValueError(f"--{option.replace('_', '-')} must be positive: {value}")
-    if command.seed < 0:
-        raise ValueError(f"--seed must not be negative: {command.seed}")
+    if not 0 <= command.seed <= MOST_SEED:
+        raise ValueError(f"--seed must be from 0 to {MOST_SEED}: {command.seed}")
     require_device(command.device, command.gpus_per_trial if command.address is None else None)
     study_dir = (command.output / name).resolve()
     _require_free(study_dir)
