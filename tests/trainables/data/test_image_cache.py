@@ -60,7 +60,7 @@ def test_16_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
         np.arange(2)
     )
     assert np.array_equal(images, np.broadcast_to(np.round(grey / 257), (2, 3, 8, 8)))
-    with pytest.raises(ValueError, match="real.tiff: pixels of mode F, whose range is not known"):
+    with pytest.raises(ValueError, match=r"real\.tiff: pixels of mode F, whose range is not known"):
         decoded_images([str(tmp_path / "real.tiff")], "real", 8, None)
 
 
