@@ -186,7 +186,7 @@ def test_every_prefix_of_a_journal_leads_to_the_same_study(make_spec: MakeSpec, 
     spec = make_spec(stopping=MoAsha(first_rung=2, eta=2), references=REFERENCES, design=design)
     run_study(tmp_path / "whole", spec)
     lines = (tmp_path / "whole" / JOURNAL_NAME).read_text().splitlines(keepends=True)
-    whole = story([json.loads(line) for line in lines])
+    whole = story(read_events(tmp_path / "whole"))
     assert {event["state"] for event in whole if event["event"] == "finished"} == set(FINISHED)
     # TPE takes its time: its prefixes are thinned out.
     for count in range(1, len(lines) + 1, 1 if sampler == "random" else 7):
