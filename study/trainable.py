@@ -145,6 +145,10 @@ class Final:
 Report = Progress | Measured | Interim | Final
 
 
+class DamagedCheckpoint(ValueError):
+    """Raised by a trial whose checkpoint cannot be read; it is then removed, and the trial starts afresh."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a running trial is given besides its config and data.
@@ -175,7 +179,7 @@ class Context:
         another machine and after the study's folder was moved. Do not write it while being closed, as in a ``finally``:
         by then the trial may have gone on elsewhere. A trial that keeps none starts afresh when it is promoted. Its
         reports at milestones that it had reported do not count again, its result costs what it costs alone, and what
-        it trained twice was spent twice.
+        it trained twice was spent twice. A trial that finds it unreadable raises ``DamagedCheckpoint``.
         """
         return self.folder / CHECKPOINT_NAME
 
