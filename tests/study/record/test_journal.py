@@ -115,6 +115,18 @@ def test_a_broken_line_in_the_middle_is_refused(tmp_path: Path, broken: str) -> 
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize("event", [*EVENTS[:5], {"event": "finished", "time": 9, "uid": "t0000", "state": "failed"}])
+def test_a_field_of_another_kind_is_refused(event: dict[str, Any]) -> None:
+    good = json.dumps(event).encode() + b"\n"
+    assert not parse_journal(good).problems
+    for name, value in event.items():
+        for other in ([value], None, {"a": value} if not isinstance(value, dict) else 7):
+            changed = json.dumps(event | {name: other}).encode() + b"\n"
+            (problem,) = parse_journal(changed).problems
+            assert "not an event" in problem if name in ("event", "time") else f"with a '{name}' that is no" in problem
+    assert parse_journal(b"[" * 100_000 + b"\n").problems == ["line 1: not JSON; the file was changed or damaged"]
+
+
 def written(study_dir: Path) -> list[bytes]:
     """The lines of a journal that says what EVENTS say, as this version writes them."""
     journal = Journal(study_dir)
