@@ -458,8 +458,10 @@ def load_trainable(path: str) -> Trainable:
         return _by_path[path]
     where, _, name = path.rpartition(":")
     try:
+        if where.endswith(".py") and not Path(where).is_absolute():  # which file it is must not depend on the reader
+            raise ValueError("not an absolute path")
         found = getattr(load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where), name)
-    except Exception as error:  # the code in a file of one's own may raise anything
+    except (Exception, SystemExit) as error:  # the code in a file of one's own may raise anything
         raise ValueError(f"no trainable {path!r}: {type(error).__name__}: {error}") from error
     if not isinstance(found, Trainable):
         raise ValueError(f"{path!r} is a {type(found).__name__}, not a trainable")
