@@ -73,9 +73,11 @@ def _own_ray() -> Iterator[None]:
     """Shuts Ray down at the end, so that the next study can start it; if it already runs in this process, it stays."""
     import ray  # slow to import
 
+    from study.workers.launch import stop_ray
+
     was_running = ray.is_initialized()
     try:
         yield
     finally:
         if not was_running:
-            ray.shutdown()
+            stop_ray()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import re
 import warnings
 from collections.abc import Callable
@@ -25,13 +26,26 @@ from study.spec import StudySpec
 from study.spec.choices import check_space, extreme_configs
 from study.spec.ineffective import ineffective_factor
 from study.spec.options import StudyCommand, requested_spec
-from study.tracking.stores import opening_command, requested_uri, tracking_uri, without_password
+from study.spec.study_spec import MOST_SEED
+from study.tracking.stores import (
+    ARTIFACTS_NAME,
+    STORE_NAME,
+    opening_command,
+    requested_uri,
+    tracking_uri,
+    without_password,
+)
 from study.trainable import Trainable, trainable_of
-from study.workers.devices import require_device, usable_device
+from study.workers.devices import require_device, require_reachable, usable_device
+
+LONGEST_NAME = 100  # as a folder's is limited to 255 bytes
+RESERVED = (STORE_NAME, ARTIFACTS_NAME, "encoders")  # what an output folder holds beside its studies
 
 if TYPE_CHECKING:
     from study.decisions.engine import StudyEngine
     from study.workers.launch import Resources
+
+POSITIVE = ("cpus_per_trial", "gpus_per_trial", "memory_per_trial", "concurrency", "abort_after_failures")
 
 
 @dataclass(frozen=True)
@@ -74,12 +88,16 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     name = command.name or spec.name
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise ValueError(f"a study's name is made of letters, digits, '_', '-' and '.': {name!r}")
-    for option in ("cpus_per_trial", "gpus_per_trial", "memory_per_trial", "concurrency"):
+    if len(name) > LONGEST_NAME or name in RESERVED:
+        raise ValueError(f"a study's name is at most {LONGEST_NAME} characters and none of {RESERVED}: {name!r}")
+    for option in POSITIVE:
         value = getattr(command, option)
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < math.inf:
             raise ValueError(f"--{option.replace('_', '-')} must be positive: {value}")
-    if command.seed < 0:
-        raise ValueError(f"--seed must not be negative: {command.seed}")
+    if not 0 <= command.seed <= MOST_SEED:
+        raise ValueError(f"--seed must be from 0 to {MOST_SEED}: {command.seed}")
+    if command.address is not None:
+        require_reachable(command.address)
     require_device(command.device, command.gpus_per_trial if command.address is None else None)
     study_dir = (command.output / name).resolve()
     _require_free(study_dir)
@@ -163,15 +181,19 @@ def start(prepared: PreparedStudy, console: Console) -> RunningStudy:
         on_event,
         partial(has_checkpoint, prepared.study_dir),
         finishes_paused=prepared.command.finish_paused,
+        most_failures=prepared.command.abort_after_failures,
     )
     resources = None
-    if journal.is_new or not engine.is_complete():
+    retries = prepared.command.retry_failed and journal.record.with_state("failed")
+    if journal.is_new or retries or not engine.is_complete():
         try:
             resources = _available_resources(prepared.command, prepared.trainable.only_waits, console)
         except BaseException:
             _undo_opening(journal)
             raise
         _write_start(journal, prepared, resources.describe(), console)
+        if retries:
+            engine.reopen_failed()
     return RunningStudy(prepared, engine, listeners, resources)
 
 
@@ -205,6 +227,7 @@ def run(study: RunningStudy, console: Console) -> int:
     from study.display.live_report import LiveReport, ReportProcess
     from study.display.progress import ProgressDisplay
     from study.tracking.projection import MlflowProjection
+    from study.workers.interruption import ended_by_signals
     from study.workers.launch import discard_shared, run_trials
 
     prepared, engine = study.prepared, study.engine
@@ -219,30 +242,45 @@ def run(study: RunningStudy, console: Console) -> int:
         registered_name=prepared.command.register_models,
         is_live=study.resources is not None,
     )
-    with mlflow:
+    with ended_by_signals(engine), mlflow:
         display = ProgressDisplay(engine, study.resources.concurrency if study.resources else 1, console)
         live = LiveReport(ReportProcess(prepared.study_dir), mlflow.on_report, partial(_warn_of_report, console))
         study.listeners.extend([mlflow.on_event, display.on_event, live.on_event])
         if study.resources is not None:
             with display, live:
-                run_trials(engine, prepared.data, prepared.study_dir, study.resources)
+                timeout = prepared.command.trial_timeout
+                run_trials(engine, prepared.data, prepared.study_dir, study.resources, timeout)
         if not engine.record.ended:
             discard_shared(engine, prepared.study_dir)
             engine.close()
         display.print_summary()
-        problem = ReportProcess(prepared.study_dir).build()
+        # There is no time for a report after a signal, and no place for it where the storage fails.
+        is_reported = engine.halted is None or engine.halted.exit_code == 1
+        problem = ReportProcess(prepared.study_dir).build() if is_reported else None
         if problem is not None:
             say(console, f"warning: the report could not be written: {problem}")
     engine.journal.close()
     if not engine.record.ended:
-        say(console, "Interrupted; the same command resumes.")
-    if problem is None:  # else it is the answer of an earlier report
-        _print_answer(console, read_answer(prepared.study_dir))
-    say(console, f"Report:  {prepared.study_dir / 'report' / 'index.html'}")
+        why = f": {engine.halted.reason}" if engine.halted else ""
+        say(console, f"Interrupted{why}; the same command resumes.")
+    if is_reported:
+        if problem is None:  # else it is the answer of an earlier report
+            _print_answer(console, read_answer(prepared.study_dir))
+        say(console, f"Report:  {prepared.study_dir / 'report' / 'index.html'}")
     if (unwritten := mlflow.problem()) is not None:
         say(console, unwritten)
     say(console, f"MLflow:  {opening_command(prepared.tracking_uri, mlflow.page)}")
-    return 0 if engine.record.ended else 130
+    return _exit_code(engine, console)
+
+
+def _exit_code(engine: "StudyEngine", console: Console) -> int:
+    if not engine.record.ended:
+        return engine.halted.exit_code if engine.halted else 130
+    trials = engine.record.trials.values()
+    if trials and all(trial.state == "failed" for trial in trials):
+        say(console, "Every trial failed; once the cause is mended, --retry-failed runs them again.")
+        return 1
+    return 0
 
 
 def _print_answer(console: Console, answer: str) -> None:
@@ -289,3 +327,6 @@ def _write_start(journal: Journal, prepared: PreparedStudy, resources: dict[str,
         journal.write("resumed", spec=prepared.recorded, environment=environment)
         done = len(journal.record.with_state(*FINISHED))
         say(console, f"Resuming {prepared.study_dir}: {done} trials are done")
+        before, now = (one.get("revision") for one in journal.record.environments[-2:])
+        if before != now:
+            say(console, f"note: the code is of revision {now}; before, the study ran with {before}")

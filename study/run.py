@@ -19,7 +19,11 @@ Result = TypeVar("Result")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parses, prepares, runs; returns 0 (done), 1 (Ray died), 130 (interrupted) or 2 (bad input, no work done)."""
+    """Parses, prepares, runs; returns the exit code.
+
+    0: done; 1: every trial failed, as many as ``--abort-after-failures`` says did, or Ray died; 2: bad input, no work
+    done; 75: the storage failed; 130, 143, 129: interrupted by Ctrl-C, SIGTERM, SIGHUP.
+    """
     parser = study_parser()
     options = vars(parser.parse_args(arguments))
     if options.pop("list_spaces"):
@@ -28,11 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if options["space"] is None:
         parser.error("--space is required (--list-spaces names those that come with the project)")
-    from rich.console import Console
-
     from study.command import planned, prepare, run, say, start
+    from study.display.console import StudyConsole
 
-    console = Console()
+    console = StudyConsole()
     is_dry_run = options.pop("dry_run")
     try:
         prepared = _told(lambda: prepare(StudyCommand(**options), console))
@@ -40,7 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
             say(console, planned(prepared))
             return 0
         study = None if prepared is None else _told(lambda: start(prepared, console))
-        return run(study, console) if study is not None else 2
+        if study is None:
+            return 2
+        code = run(study, console)
+        if study.resources is not None:
+            from study.workers.launch import stop_ray  # slow to import
+
+            stop_ray()
+        return code
     except KeyboardInterrupt:
         print("Interrupted; the same command resumes.", file=sys.stderr)
         return 130

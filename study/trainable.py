@@ -145,6 +145,10 @@ class Final:
 Report = Progress | Measured | Interim | Final
 
 
+class DamagedCheckpoint(ValueError):
+    """Raised by a trial whose checkpoint cannot be read; it is then removed, and the trial starts afresh."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a running trial is given besides its config and data.
@@ -175,7 +179,7 @@ class Context:
         another machine and after the study's folder was moved. Do not write it while being closed, as in a ``finally``:
         by then the trial may have gone on elsewhere. A trial that keeps none starts afresh when it is promoted. Its
         reports at milestones that it had reported do not count again, its result costs what it costs alone, and what
-        it trained twice was spent twice.
+        it trained twice was spent twice. A trial that finds it unreadable raises ``DamagedCheckpoint``.
         """
         return self.folder / CHECKPOINT_NAME
 
@@ -458,8 +462,10 @@ def load_trainable(path: str) -> Trainable:
         return _by_path[path]
     where, _, name = path.rpartition(":")
     try:
+        if where.endswith(".py") and not Path(where).is_absolute():  # which file it is must not depend on the reader
+            raise ValueError("not an absolute path")
         found = getattr(load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where), name)
-    except Exception as error:  # the code in a file of one's own may raise anything
+    except (Exception, SystemExit) as error:  # the code in a file of one's own may raise anything
         raise ValueError(f"no trainable {path!r}: {type(error).__name__}: {error}") from error
     if not isinstance(found, Trainable):
         raise ValueError(f"{path!r} is a {type(found).__name__}, not a trainable")

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from study.files import replacing
+from study.trainable import DamagedCheckpoint
 from trainables.pretraining.stages import Stages
 from trainables.trial_config import TrialConfig
 from trainables.whole_files import DamagedFile, load_state
@@ -47,14 +48,15 @@ class TrialCheckpoint:
         """Restores the saved state; False if there is none. A probe is restored only for an equal config.
 
         Raises:
-            ValueError: if the file is damaged, or belongs to another pretraining config or to other images.
+            DamagedCheckpoint: if the file is damaged.
+            ValueError: if it belongs to another pretraining config or to other images.
         """
         if self._path is None or not self._path.exists():
             return False
         try:
             saved = load_state(self._path)
         except DamagedFile as error:
-            raise ValueError(f"the checkpoint {error}; remove it to start the trial again") from None
+            raise DamagedCheckpoint(f"the checkpoint {error}; remove it to start the trial again") from None
         if saved["config"] != self._config.pretraining_hash():
             raise ValueError(f"the checkpoint {self._path} is of another pretraining config")
         if saved.get("data") != self._data_checksum:

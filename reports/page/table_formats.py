@@ -11,11 +11,16 @@ LATEX_SPECIALS = {
     "·": r"$\cdot$", "μ": r"$\mu$", "–": "--", "⚠": "(!)", "✗": "(x)", "…": r"\dots{}",
 }  # fmt: skip
 NUMBER = re.compile(r"(?:< |× )?[+-]?[\d,.]+(?: ± [\d.]+| \[.*\]| \w+)?|–")
+FORMULA = re.compile(r"(?![+-]?[\d.]+(?:e[+-]?\d+)?$)[=+\-@\t\r]", re.IGNORECASE)  # but no number
 
 
 def to_csv(table: ReportTable) -> str:
-    """The table's ``data`` as CSV; a missing number is an empty cell."""
-    text: str = table.data.to_csv(index=False, lineterminator="\n")
+    """The table's ``data`` as CSV; a missing number is an empty cell.
+
+    A text that a spreadsheet would run as a formula is led by an apostrophe.
+    """
+    data = table.data.map(lambda cell: f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell)
+    text: str = data.to_csv(index=False, lineterminator="\n")
     # CSV readers end a row at a carriage return, e.g. of a progress bar in an error message; pandas does not quote it.
     return text.replace("\r\n", "\n").replace("\r", " ")
 

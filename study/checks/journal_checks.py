@@ -29,6 +29,7 @@ class _Seen:
     is_pausing: bool = False  # by a decision
     is_paused: bool = False
     is_finished: bool = False
+    has_failed: bool = False
 
 
 def order_disagreements(events: Sequence[Event]) -> list[str]:
@@ -72,6 +73,9 @@ def _proposal_problems(event: Event, trials: dict[str, _Seen]) -> list[str]:
 def _trial_problems(event: Event, seen: _Seen) -> list[str]:
     """What is wrong with an event of a trial; updates ``seen``."""
     kind = event["event"]
+    if kind == "reopened" and seen.has_failed:
+        seen.is_finished = seen.has_failed = False
+        return []
     if seen.is_finished:
         return [f"{kind!r} after it had finished"]
     problems = []
@@ -131,7 +135,7 @@ def _decision_problems(event: Event, seen: _Seen) -> list[str]:
 
 
 def _end_problems(state: str, seen: _Seen) -> list[str]:
-    seen.is_finished = True
+    seen.is_finished, seen.has_failed = True, state == "failed"
     if state not in FINISHED:
         return [f"finished in an unknown state: {state!r}"]
     if seen.is_stopped and state != "stopped":

@@ -5,6 +5,7 @@ receives their reports, decides whether they may continue, and records how they 
 its state follows from the journal, so a study can be resumed from its journal at any moment.
 """
 
+import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,15 @@ from study.trainable import trainable_of
 
 MAX_DEFERRED = 8  # proposed trials that may wait for a shared prefix in training; at this many, nothing new is proposed
 Metrics = dict[str, Any]
+STORAGE_CODE = 75  # the exit code of a study that pauses because its storage fails: "try again later" in sysexits.h
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Why a study is to be interrupted, and the exit code of its command."""
+
+    reason: str
+    exit_code: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,10 @@ class StudyEngine:
         on_event: called with each event after it has been written.
         has_checkpoint: whether a trial has kept something to go on from; asked when a paused one goes on.
         finishes_paused: whether trials that are still paused when the search is over go on to their end.
+        most_failures: halts once so many trials have failed since it was made; None: never.
+
+    Attributes:
+        halted: set once the study is to be interrupted; nothing more is handed out.
     """
 
     def __init__(
@@ -56,10 +70,15 @@ class StudyEngine:
         has_checkpoint: Callable[[str], bool] = lambda uid: True,
         *,
         finishes_paused: bool = False,
+        most_failures: int | None = None,
     ) -> None:
+        self.halted: Halt | None = None
+        self._fault: OSError | None = None  # of the journal
+        self._most_failures, self._num_failures = most_failures, 0
         self.journal, self.spec, self.seed, self.on_event = journal, spec, seed, on_event
         self._scale, self.trainable, self._has_checkpoint = scale, trainable_of(spec.base), has_checkpoint
         self.share_done: dict[str, float] = {}  # of running trials; no part of the journal
+        self.longest_silence = 0.0  # seconds between two reports of a trial that has completed since; 0: none has
         self._plan = Plan(spec, seed, scale, finishes_paused=finishes_paused)
         self._upcoming: tuple[int, Upcoming | Promotion | str | None] | None = (
             None  # number of events when asked, and the answer
@@ -171,7 +190,11 @@ class StudyEngine:
             self._write("retried", uid=uid, reason=reason)
         else:
             memory = "out of memory, even when run alone: " if out_of_memory else ""
-            self._finish(uid, "failed", f"{memory}{reason}", {})
+            # A lone surrogate, as of a file name that is not UTF-8, could be printed nowhere.
+            self._finish(uid, "failed", f"{memory}{reason}".encode(errors="backslashreplace").decode(), {})
+            self._num_failures += 1
+            if self._num_failures == self._most_failures:
+                self.halt(f"{self._num_failures} trials failed (--abort-after-failures)", 1)
 
     def requeue(self, uid: str) -> None:
         """Queues a trial whose worker died to run again, before anything new, unless it was to stop or pause."""
@@ -182,12 +205,29 @@ class StudyEngine:
         self._waiting.insert(0, uid)
         self.share_done.pop(uid, None)
 
+    def restart(self, uid: str, reason: str) -> None:
+        """Records that a running trial has begun afresh, because its checkpoint was of no use."""
+        self.share_done.pop(uid, None)
+        self._write("restarted", uid=uid, reason=reason)
+
+    def reopen_failed(self) -> None:
+        """Queues all trials that have failed to run once more, from their beginning."""
+        for trial in self.record.with_state("failed"):
+            self._write("reopened", uid=trial.uid, reason="--retry-failed")
+            self._waiting.append(trial.uid)
+
+    def halt(self, reason: str, exit_code: int) -> None:
+        """From now on nothing more is handed out; the first reason counts."""
+        self.halted = self.halted or Halt(reason, exit_code)
+
     def close(self) -> None:
         """Records whether the study ended or was interrupted."""
-        if self.is_complete():
+        if self.halted is None and self.is_complete():
             self._write("ended")
-        else:
-            self._write("interrupted", reason="the driver was told to stop")
+            return
+        with contextlib.suppress(OSError):  # the storage may be the reason
+            reason = self.halted.reason if self.halted else "the driver was told to stop"
+            self.on_event(self.journal.write("interrupted", reason=reason))
 
     def _finish(self, uid: str, state: str, reason: str, metrics: Metrics) -> None:
         self._running.discard(uid)
@@ -342,5 +382,13 @@ class StudyEngine:
                     audited.add(uid)
 
     def _write(self, event: str, **fields: Any) -> None:
+        if self._fault is not None:  # something is missing before this event
+            raise self._fault
         self._num_events += 1
-        self.on_event(self.journal.write(event, **fields))
+        try:
+            written = self.journal.write(event, **fields)
+        except OSError as error:
+            self._fault = error
+            self.halt(f"the journal cannot be written: {error.strerror}", STORAGE_CODE)
+            raise
+        self.on_event(written)

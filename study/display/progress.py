@@ -62,7 +62,9 @@ class ProgressDisplay:
 
     def on_event(self, event: Event) -> None:
         """Shows an event of the journal; called after it has been written."""
-        went_wrong = event["event"] == "retried" or (event["event"] == "finished" and event["state"] == "failed")
+        went_wrong = event["event"] in ("retried", "restarted") or (
+            event["event"] == "finished" and event["state"] == "failed"
+        )
         if not self._console.is_terminal or went_wrong:
             line = self._as_line(event)
             if line:
@@ -136,6 +138,10 @@ class ProgressDisplay:
                 return f"[{elapsed}] {uid} rung: {decision}, {reason}"
             case {"event": "promoted", "uid": uid, "reason": reason}:
                 return f"[{elapsed}] {uid} goes on: {reason}"
+            case {"event": "restarted", "uid": uid, "reason": reason}:
+                return f"[{elapsed}] {uid} starts afresh: {reason}"
+            case {"event": "reopened", "uid": uid}:
+                return f"[{elapsed}] {uid} had failed and will run again"
             case {"event": "retried", "uid": uid, "reason": reason}:
                 return f"[{elapsed}] {uid} will run once more, alone: {reason}"
             case {"event": "finished", "uid": uid, "state": state}:

@@ -20,14 +20,20 @@ can be rebuilt from it. The events, each with ``time`` in Unix seconds:
   end, whatever the rungs would say, because the user asks for it
 - ``finished``: ``uid``, ``state`` (``complete``, ``stopped`` or ``failed``), ``metrics`` (if complete), ``reason``
 - ``retried``: ``uid``, ``reason``; the trial ran out of memory and will run once more, alone
+- ``restarted``: ``uid``, ``reason``; its checkpoint was of no use, so that it trains once more what it had trained
+- ``reopened``: ``uid``, ``reason``; a trial that had failed runs again, because the user asks for it
 - ``interrupted``: ``reason``; the driver ended before the study did
 - ``ended``: nothing is left to run
+
+Every line also has a ``check`` (see ``journal_chain``), which is no part of its event.
 """
 
+import errno
 import fcntl
 import json
 import math
 import os
+import threading
 import time
 import warnings
 from collections.abc import Iterable
@@ -36,24 +42,29 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from study.record.journal_chain import is_sound, sealed
 from study.trainable import FIRST_TRAINABLE
 
 JOURNAL_NAME = "journal.jsonl"
 # The fields that an event must have, by kind; kinds not listed here are from another version.
-REQUIRED: dict[str, tuple[str, ...]] = {
-    "created": ("study", "spec", "environment"),
-    "resumed": ("environment",),
-    "proposed": ("uid", "number", "params", "config"),
-    "launched": ("uid", "attempt"),
-    "reported": ("uid", "metrics"),
-    "decided": ("uid", "milestone", "decision", "reason"),
-    "paused": ("uid",),
-    "promoted": ("uid", "milestone", "reason"),
-    "retried": ("uid", "reason"),
-    "finished": ("uid", "state"),
-    "interrupted": ("reason",),
-    "ended": (),
+REQUIRED: dict[str, dict[str, type]] = {
+    "created": {"study": str, "spec": dict, "environment": dict},
+    "resumed": {"environment": dict},
+    "proposed": {"uid": str, "number": int, "params": dict, "config": dict},
+    "launched": {"uid": str, "attempt": int},
+    "reported": {"uid": str, "metrics": dict},
+    "decided": {"uid": str, "milestone": int, "decision": str, "reason": str},
+    "paused": {"uid": str},
+    "promoted": {"uid": str, "milestone": int, "reason": str},
+    "retried": {"uid": str, "reason": str},
+    "restarted": {"uid": str, "reason": str},
+    "reopened": {"uid": str, "reason": str},
+    "finished": {"uid": str, "state": str},
+    "interrupted": {"reason": str},
+    "ended": {},
 }
+OPTIONAL: dict[str, type] = {"spec": dict, "metrics": dict, "reason": str, "purpose": str, "sampler_attrs": dict}
+CHANGED = "changed after it was written, or a line before it is missing"
 Event = dict[str, Any]
 State = Literal["proposed", "running", "paused", "complete", "stopped", "failed"]
 Purpose = Literal["search", "comparison", "confirmation"]
@@ -187,8 +198,8 @@ def apply(record: StudyRecord, event: Event) -> None:
     match kind:
         case "launched":
             trial.state, trial.attempts = "running", event["attempt"]
-            if event.get("is_afresh") and trial.reports and len(trial.reports) - 1 not in trial.repeated:
-                trial.repeated.append(len(trial.reports) - 1)
+            if event.get("is_afresh"):
+                _begin_afresh(trial)
             trial.launched_at, trial.relaunched_at = trial.launched_at or event["time"], event["time"]
         case "reported":
             trial.reports.append(event["metrics"])
@@ -205,9 +216,20 @@ def apply(record: StudyRecord, event: Event) -> None:
             _begin_job(record, trial)
         case "retried":
             trial.state, trial.runs_alone = "proposed", True
+        case "restarted":
+            _begin_afresh(trial)
+        case "reopened":
+            trial.state, trial.reason, trial.ended_at, trial.runs_alone = "proposed", "", None, False
+            _begin_afresh(trial)
+            _begin_job(record, trial)
         case "finished":
             trial.state, trial.reason, trial.ended_at = event["state"], event.get("reason", ""), event["time"]
             trial.metrics = event.get("metrics", {})
+
+
+def _begin_afresh(trial: TrialRecord) -> None:
+    if trial.reports and len(trial.reports) - 1 not in trial.repeated:
+        trial.repeated.append(len(trial.reports) - 1)
 
 
 def _num_trials(spec: dict[str, Any]) -> int:
@@ -260,8 +282,10 @@ def parse_journal(content: bytes) -> ParsedJournal:
     *lines, rest = content.split(b"\n")
     events: list[Event] = []
     problems = []
+    before = b""
     for number, line in enumerate(lines, start=1):
-        event = _as_event(line)
+        event = _as_event(line) if is_sound(line, before) else CHANGED
+        before = line
         if isinstance(event, str):
             problems.append(f"line {number}: {event}")
         else:
@@ -273,14 +297,24 @@ def _as_event(line: bytes) -> Event | str:
     """The event in a line, or why there is none."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "not JSON; the file was changed or damaged"
-    if not isinstance(event, dict) or "event" not in event or "time" not in event:
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str) or not _is_time(event.get("time")):
         return "not an event: it has no 'event' and 'time'"
-    missing = [name for name in REQUIRED.get(event["event"], ()) if name not in event]
-    if event["event"] == "reported" and not missing and "milestone" not in event["metrics"]:
-        missing = ["milestone"]
-    return f"{event['event']!r} without {missing[0]!r}" if missing else event
+    event.pop("check", None)
+    kind, required = event["event"], REQUIRED.get(event["event"], {})
+    if missing := [name for name in required if name not in event]:
+        return f"{kind!r} without {missing[0]!r}"
+    for name, wanted in (OPTIONAL | required).items():
+        if name in event and not isinstance(event[name], wanted):
+            return f"{kind!r} with a {name!r} that is no {wanted.__name__}: {str(event[name])[:50]!r}"
+    if kind == "reported" and not isinstance(event["metrics"].get("milestone"), int):
+        return "'reported' without 'milestone'"
+    return event
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def read_journal(study_dir: Path) -> ParsedJournal:
@@ -321,9 +355,19 @@ def read_study(study_dir: Path) -> StudyRecord:
         ValueError: if there is no journal, or if a line other than the last is broken.
     """
     parsed = read_journal(study_dir)
-    if parsed.problems:
-        raise ValueError(f"{study_dir / JOURNAL_NAME}, {parsed.problems[0]}")
+    _require_sound(parsed, study_dir / JOURNAL_NAME)
     return replay(parsed.events)
+
+
+def _require_sound(parsed: ParsedJournal, path: Path) -> None:
+    if not parsed.problems:
+        return
+    first = parsed.problems[0]
+    num_sound = int(first.removeprefix("line ").partition(":")[0]) - 1
+    cut = (
+        f", or give up what follows line {num_sound} (head -n {num_sound} keeps the rest; what it tells of runs again)"
+    )
+    raise ValueError(f"{path}, {first}: put a copy back{cut if num_sound else ''}")
 
 
 class Journal:
@@ -339,31 +383,48 @@ class Journal:
     def __init__(self, study_dir: Path) -> None:
         study_dir.mkdir(parents=True, exist_ok=True)
         self.path = study_dir / JOURNAL_NAME
-        self._file = self.path.open("ab")
+        self._file = self.path.open("ab", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
             raise ValueError(f"{study_dir} is being run by another process") from None
-        parsed = parse_journal(self.path.read_bytes())
+        content = self.path.read_bytes()
+        parsed = parse_journal(content)
         if parsed.problems:
             self._file.close()
-            raise ValueError(f"{self.path}, {parsed.problems[0]}")
+            _require_sound(parsed, self.path)
         self.record = replay(parsed.events)
         if parsed.is_cut:
             warnings.warn(f"dropped a half-written last line of {self.path}", stacklevel=2)
             os.truncate(self.path, parsed.whole)
+        self._size, self._lock = parsed.whole, threading.Lock()
+        self._last = content[: parsed.whole].rstrip(b"\n").rpartition(b"\n")[2]
         self.is_new = not self.record.name
 
     def write(self, event: str, **fields: Any) -> Event:
-        """Appends one event, waits until it is on disk, applies it to ``record`` and returns it."""
-        entry = {"event": event, "time": time.time(), **fields}
-        self._file.write(json.dumps(_plain(entry), allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        entry = _plain(entry)
-        apply(self.record, entry)
+        """Appends one event, waits until it is on disk, applies it to ``record`` and returns it.
+
+        Raises:
+            OSError: if it cannot be written; then the file is as it was.
+        """
+        entry = _plain({"event": event, "time": time.time(), **fields})
+        with self._lock:
+            line = sealed(json.dumps(entry, allow_nan=False).encode(), self._last)
+            self._append(line + b"\n")
+            self._last = line
+            apply(self.record, entry)
         return entry
+
+    def _append(self, content: bytes) -> None:
+        try:
+            if self._file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            os.fsync(self._file.fileno())
+        except OSError:
+            os.truncate(self.path, self._size)
+            raise
+        self._size += len(content)
 
     def close(self) -> None:
         """Closes the file; the journal can be opened again at any time."""

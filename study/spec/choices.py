@@ -14,6 +14,7 @@ from study.spec import Ablation, Factor, Grid, Params, Rungs, Search, StudySpec
 from study.trainable import Metric, trainable_of
 
 NUM_DRAWS = 1000
+MOST_INTEGER = 2**53  # up to which every reader of JSON holds them exactly
 
 if TYPE_CHECKING:
     from optuna.trial import Trial as OptunaTrial  # slow to import
@@ -77,6 +78,8 @@ def check_space(spec: StudySpec) -> None:
         for name, value in config.model_dump().items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"a journal holds finite numbers only: {name}={value}")
+            if isinstance(value, int) and abs(value) > MOST_INTEGER:
+                raise ValueError(f"whole numbers must not exceed {MOST_INTEGER}: {name}={value}")
         metrics = [metric for metric in trainable.metrics(config) if metric.split != "test"]
         final = [metric for metric in metrics if metric.is_final]
         _require_reported([o.name for o in spec.objectives], final, "objective")

@@ -74,6 +74,10 @@ class Factor(Part):
 
     @model_validator(mode="after")
     def _check(self) -> "Factor":
+        if isinstance(self.distribution, CategoricalDistribution):
+            for choice in self.distribution.choices:
+                if not isinstance(choice, bool | int | float | str | None):
+                    raise ValueError(f"factor {self.name!r}: choices are numbers and texts, not {choice!r}; use levels")
         if (self.distribution is None) == (self.levels is None):
             raise ValueError(f"factor {self.name!r} needs either a distribution or levels")
         if "seed" in self.fields():

@@ -32,7 +32,9 @@ def load_space(path: Path) -> StudySpec:
         module = load_file(path, again=True)
     except SyntaxError as error:
         raise ValueError(f"{path}, line {error.lineno}: {error.msg}") from None
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also SystemExit: a space file must not end the command as if all were well
         message = explain(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
         if isinstance(error, ValueError) and not isinstance(error, ValidationError):
             message = str(error)
@@ -60,7 +62,7 @@ def list_spaces() -> Iterator[tuple[str, str]]:
             yield name, f"not available: {error}"
 
 
-def _line_in(path: Path, error: Exception) -> int | str:
+def _line_in(path: Path, error: BaseException) -> int | str:
     """The number of the innermost line of ``path`` in the traceback of ``error``, or ``?``."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path.absolute()]
     return frames[-1].lineno or "?" if frames else "?"

@@ -63,6 +63,9 @@ class StudyCommand:
     address: str | None = None
     tracking_uri: str | None = None
     register_models: str | None = None
+    retry_failed: bool = False
+    abort_after_failures: int | None = None
+    trial_timeout: float | None = None
 
 
 def study_parser() -> argparse.ArgumentParser:
@@ -150,6 +153,20 @@ def study_parser() -> argparse.ArgumentParser:
     add("--gpus-per-trial", type=float, help="GPUs of a trial, may be a fraction; default: 1 on a GPU")
     add("--memory-per-trial", type=float, metavar="GIB", help="memory that a trial may allocate; default: no cap")
     add("--concurrency", type=int, help="trials at a time; default: as many as fit")
+    add("--retry-failed", action="store_true", help="run the trials that failed again, from their beginning")
+    add(
+        "--abort-after-failures",
+        type=int,
+        metavar="N",
+        help="interrupt the study once N trials have failed; default: never",
+    )
+    add(
+        "--trial-timeout",
+        type=float,
+        metavar="MINUTES",
+        help="end the worker of a trial that says nothing for so long; 0: never; default: 20 times the longest silence "
+        "of a complete trial, at least 10 minutes",
+    )
     add("--address", help="address of a running Ray cluster, or auto; default: Ray on this machine")
     add("--tracking-uri", metavar="URI", help="of MLflow; default: MLFLOW_TRACKING_URI, else a store in --output")
     add("--register-models", metavar="NAME", help="at the end, register the models of the front in MLflow as NAME")

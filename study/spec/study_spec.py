@@ -19,6 +19,7 @@ from study.spec.trimming import active_part, trimmed_comparison
 from study.trainable import FIRST_TRAINABLE, Metric, load_trainable, trainable_of
 
 NO_BASE = Part()
+MOST_SEED = 2**32 - 1
 RECORDED_BESIDE = ("seed", "data_checksum", "metrics")  # in the spec of a journal, besides the spec itself
 
 
@@ -177,6 +178,9 @@ class StudySpec(Part):
             raise ValueError(f"factors must have different names: {names}")
         if self.base.seed != 0:  # type: ignore[attr-defined]
             raise ValueError(f"the base must leave the seed to --seed: seed={self.base.seed}")  # type: ignore[attr-defined]
+        for name, text in (("name", self.name), ("question", self.question)):
+            if not text.strip() or not " ".join(text.split()).isprintable():
+                raise ValueError(f"{name} must be a text of printable characters: {text!r}")
         if not self.factors:
             raise ValueError("a study needs at least one factor")
         objectives = [objective.name for objective in self.objectives]
@@ -186,6 +190,8 @@ class StudySpec(Part):
             raise ValueError(f"an objective must not have the name of a column of the report: {taken[0]!r}")
         if isinstance(self.design, Ablation) and self.design.objective not in objectives:
             raise ValueError(f"the ablation chooses by {self.design.objective!r}, which is no objective of the study")
+        if unknown := [name for params in self.references for name in params if name not in names]:
+            raise ValueError(f"a reference gives a value to {unknown[0]!r}, which is no factor: {names}")
         if unknown := [name for name in self.asks if name not in names]:
             raise ValueError(f"the study asks about {unknown[0]!r}, which is no factor: {names}")
         if self.smallest_difference is not None and not self.smallest_difference > 0:
@@ -194,8 +200,9 @@ class StudySpec(Part):
             raise ValueError("an ablation compares its two ends by itself; compares is for searches and grids")
         if isinstance(self.stopping, Rungs) and len(set(self.stopping.compared)) < len(self.stopping.compared):
             raise ValueError(f"the early stopping needs different objectives: {self.stopping.compared}")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(f"seeds must be different and not negative: {self.seeds}")
+        seeds = sorted(set(self.seeds))
+        if not seeds or len(seeds) < len(self.seeds) or not 0 <= seeds[0] <= seeds[-1] <= MOST_SEED:
+            raise ValueError(f"seeds must be different, from 0 to {MOST_SEED}: {self.seeds}")
         if self.warm_start and isinstance(self.design, Search):
             learning = [name for name, entry in SAMPLERS.items() if entry.learns_from_priors]
             if self.design.sampler not in learning:
@@ -324,6 +331,8 @@ def _objectives(base: BaseModel, given: Any) -> tuple[Any, ...]:
     """Objectives with their directions, where only a name is given as the trainable describes it."""
     trainable = trainable_of(base)
     metrics = {metric.name: metric for metric in trainable.metrics(base)}
+    if not isinstance(given, tuple | list):
+        raise ValueError(f"objectives must be a tuple of names or Objective(...): {given!r}")
     chosen = given or trainable.objectives or tuple(metrics)[:1]
     unknown = [one for one in chosen if isinstance(one, str) and one not in metrics]
     if unknown:

@@ -1,4 +1,8 @@
-"""Which device trials get, as far as this machine decides it."""
+"""Which device trials get, as far as this machine decides it; and whether the cluster is there."""
+
+import socket
+
+ANSWER_SECONDS = 10.0
 
 
 def require_device(device: str | None, gpus_per_trial: float | None) -> None:
@@ -30,3 +34,14 @@ def usable_device(device: str | None, address: str | None) -> str | None:
     import torch
 
     return None if torch.cuda.is_available() else "cpu"
+
+
+def require_reachable(address: str) -> None:
+    """Raises ``ValueError`` if nothing answers at ``host:port``, for which Ray itself waits for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():  # such as auto, which Ray looks up, or not an address, which it refuses
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"no Ray cluster answers at {address} (--address): {error}") from None

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,8 @@ import ray
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
-from study.decisions.engine import Assignment, StudyEngine
+from study.decisions.engine import STORAGE_CODE, Assignment, StudyEngine
+from study.files import is_storage_fault
 from study.record.journal import FINISHED
 from study.record.trial_folder import discard_checkpoints, trial_folder
 from study.trainable import FILE_PREFIX
@@ -22,6 +25,7 @@ from study.workers.ray_trial import StudyTrial
 from study.workers.ray_watch import ended_with_ray
 
 GIB = 2**30
+SILENCE_SECONDS, SILENCES = 600.0, 20
 NO_CORE = 0.001  # Ray Tune does not start trials that need nothing at all
 
 
@@ -111,23 +115,67 @@ def start_ray(address: str | None) -> None:
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # MLflow and the journal keep the results
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output prints tables even when set to be silent
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice about future defaults
-    local: dict[str, Any] = {} if address else {"include_dashboard": False}
+    local: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     # Without "local", Ray joins the cluster started last on this machine, whoever started it.
     if address is not None or not ray.is_initialized():
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+        with _listening_here_only() if address is None else nullcontext():
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     for name in ("ray", "ray.tune", "ray.train"):
         # Errors are suppressed too: a failed trial is in the journal with its reason, and anything else is raised.
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def run_trials(engine: StudyEngine, data: Any, study_dir: Path, resources: Resources) -> None:
-    """Runs trials until the engine has no more, or until Ctrl-C, on which Ray Tune shuts down cleanly.
+@contextmanager
+def _listening_here_only() -> Iterator[None]:
+    """While open, Ray starts with the address that it is given, so that its processes listen on no network.
+
+    Ray 2.60 otherwise replaces 127.0.0.1 by the machine's address in the network, and then listens on all of them.
+    """
+    services = ray._private.services
+    resolve, services.resolve_ip_for_localhost = services.resolve_ip_for_localhost, lambda host: host
+    try:
+        yield
+    finally:
+        services.resolve_ip_for_localhost = resolve
+
+
+def stop_ray() -> None:
+    """Leaves Ray; one that this process has started ends, and its folder of logs and sockets is removed."""
+    node: Any = ray._private.worker._global_node if ray.is_initialized() else None
+    folder = node.get_session_dir_path() if node is not None and node.head else None
+    ray.shutdown()
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def silence_limit(minutes: float | None, longest: float) -> float | None:
+    """Seconds without a report after which a trial is taken to hang; None: never.
+
+    Args:
+        minutes: as the user wishes, 0: never; None: 20 times ``longest``, at least 10 minutes.
+        longest: seconds between two reports of a complete trial; 0: there is none yet, and nothing is known.
+
+    Example:
+        >>> silence_limit(None, 0.0), silence_limit(None, 2.0), silence_limit(None, 60.0), silence_limit(0.5, 60.0)
+        (None, 600.0, 1200.0, 30.0)
+    """
+    if minutes is not None:
+        return 60 * minutes or None
+    return max(SILENCE_SECONDS, SILENCES * longest) if longest else None
+
+
+def run_trials(
+    engine: StudyEngine, data: Any, study_dir: Path, resources: Resources, trial_timeout: float | None = None
+) -> None:
+    """Runs trials until the engine has no more or is halted, or until Ctrl-C, on which Ray Tune shuts down cleanly.
 
     Args:
         engine: decides what runs; its journal is the only state that outlives this call.
         data: put into Ray's object store once, and read by all trials without copying.
         study_dir: absolute.
         resources: from ``plan_resources``.
+        trial_timeout: minutes without a report after which a trial's worker is ended, 0: never; None: by what other
+            trials took (``silence_limit``).
     """
 
     # Trials that reuse what an earlier study trained do not report at rungs, so a repeatable study shares nothing.
@@ -145,6 +193,7 @@ def run_trials(engine: StudyEngine, data: Any, study_dir: Path, resources: Resou
             "device": resources.device,
             "num_threads": max(1, resources.cpus_per_trial),
             "memory": resources.memory(assignment.runs_alone),
+            "silence_limit": silence_limit(trial_timeout, engine.longest_silence),
             "gpu_share": 1.0 if assignment.runs_alone else resources.gpus_per_trial,
         }
 
@@ -180,8 +229,13 @@ def run_trials(engine: StudyEngine, data: Any, study_dir: Path, resources: Resou
             verbose=0,
         ),
     )
-    with ended_with_ray():
-        tuner.fit()
+    with ended_with_ray(engine):
+        try:
+            tuner.fit()
+        except (tune.TuneError, OSError) as error:  # Ray Tune keeps notes of its own in the study's folder
+            if engine.halted is None and not is_storage_fault(error.__cause__ or error):
+                raise
+            engine.halt(str(error).strip().rpartition("\n")[2], STORAGE_CODE)
 
 
 def discard_leftovers(engine: StudyEngine, study_dir: Path) -> None:

@@ -9,21 +9,25 @@ import gc
 import importlib
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from ray import tune
 
+from study.files import is_storage_fault
 from study.record.curves import CurveFile
-from study.record.trial_folder import CRASH_NAME, save_result
-from study.trainable import Context, Final, Interim, Measured, Progress, Report, load_trainable
+from study.record.trial_folder import CRASH_NAME, discard_checkpoints, save_result
+from study.trainable import Context, DamagedCheckpoint, Final, Interim, Measured, Progress, Report, load_trainable
 from study.workers.memory_cap import allocated_bytes, cap_process
-from study.workers.worker_errors import WorkerUnusable, tells_of_memory
+from study.workers.worker_errors import EXIT_NOTE, WorkerUnusable, tells_of_memory
 
 HEARTBEAT_SECONDS = 1.0
+ONEDNN = "could not create a"  # primitive, memory object or descriptor, where it cannot allocate its scratch memory
 
 
 class StudyTrial(tune.Trainable):
@@ -31,9 +35,14 @@ class StudyTrial(tune.Trainable):
 
     ``config`` holds ``uid``, ``trainable`` (its import path), ``trial`` (the fields of its config), ``milestones``,
     ``folder`` (of this trial, absolute), ``shared_folder`` (of all trials), ``device``, ``num_threads``, ``memory``
-    (bytes that the trial may allocate, or None) and ``gpu_share`` (of a GPU's memory). ``data`` comes from Ray's object
+    (bytes that the trial may allocate, or None), ``gpu_share`` (of a GPU's memory) and ``silence_limit`` (seconds
+    without a report after which the process is ended; None or 0: never). ``data`` comes from Ray's object
     store without copying, or as the location of its files, which are created if this node does not have them.
     """
+
+    _config: dict[str, Any]  # of the trial that it runs now
+    _silence: float  # seconds, the longest so far
+    _silence_limit: float | None
 
     def setup(self, config: dict[str, Any], data: Any) -> None:  # type: ignore[override]
         """Called by Ray once per actor."""
@@ -67,15 +76,56 @@ class StudyTrial(tune.Trainable):
                 the driver reads the reason from what it raised.
         """
         try:
-            return self._advance()
+            with self._watched():
+                return self._advance()
+        except DamagedCheckpoint as error:
+            discard_checkpoints(self._folder)
+            self._reports = self._run(self._config)
+            reason = f"{error}".partition(";")[0]
+            return {"kind": "afresh", "report": json.dumps({"reason": reason})}
         except Exception as error:
             if breaks_the_process(error):
                 raise
-            report = {"reason": f"{type(error).__name__}: {error}".strip(), "out_of_memory": is_out_of_memory(error)}
+            report = {"reason": f"{type(error).__name__}: {error}".strip(), "out_of_memory": False}
+            report["out_of_memory"] = is_out_of_memory(error, is_capped=self._config["memory"] is not None)
+            report["is_storage"] = is_storage_fault(error)
             return {"kind": "failed", "report": json.dumps(report), "done": True}
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """While open, the process is ended if the trial says nothing for too long, and notes if it ends itself."""
+        leave = os._exit
+
+        def noted_exit(code: int) -> NoReturn:
+            if self._crash_file is not None:
+                self._crash_file.write(f"{EXIT_NOTE}{code})\n")
+                self._crash_file.flush()
+            leave(code)
+
+        self._heard_at = monotonic()
+        self._watch()
+        os._exit = noted_exit  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            os._exit = leave
+            faulthandler.cancel_dump_traceback_later()
+
+    def _watch(self) -> None:
+        """Has Python write where it is and end this process, unless this is called again in time."""
+        self._watched_at = monotonic()
+        if self._silence_limit and self._crash_file is not None:
+            faulthandler.dump_traceback_later(self._silence_limit, exit=True, file=self._crash_file)
+
+    def _hear(self) -> None:
+        now = monotonic()
+        self._silence, self._heard_at = max(self._silence, now - self._heard_at), now
+        if now - self._watched_at > HEARTBEAT_SECONDS:  # it takes a new thread each time
+            self._watch()
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._seconds = 0.0  # of this attempt, in training and evaluation
+        self._silence, self._silence_limit = 0.0, config.get("silence_limit")  # seconds
         self._config, self._folder = config, Path(config["folder"])
         self._reports = self._run(config)
 
@@ -91,6 +141,7 @@ class StudyTrial(tune.Trainable):
         self._data = trainable.data_here(self._data, trial_config)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._note_crashes()
+        self._watch()
         self._curve = CurveFile(self._folder, trainable.progress)
         context = Context(
             folder=self._folder,
@@ -114,6 +165,7 @@ class StudyTrial(tune.Trainable):
         before = self._seconds
         for report in self._reports:
             self._seconds = before + monotonic() - started
+            self._hear()
             match report:
                 case Measured(measures=measures):
                     self._curve.add(measures)
@@ -127,7 +179,7 @@ class StudyTrial(tune.Trainable):
                     if save is not None:
                         save(self._folder)
                     save_result(self._folder, self._config["trainable"], self._config["trial"], metrics, outcomes)
-                    return {"kind": "final", "report": json.dumps(metrics), "done": True}
+                    return {"kind": "final", "report": json.dumps(metrics), "silence": self._silence, "done": True}
                 case Progress(share_done=share) if monotonic() - started > HEARTBEAT_SECONDS:
                     return {"kind": "progress", "report": json.dumps({"share_done": share})}
         raise AssertionError("a trial ends with a final report")
@@ -140,9 +192,13 @@ class StudyTrial(tune.Trainable):
                 raise ValueError(f"a report must have a number under {name!r}: {value!r}")
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether ``error`` means out of memory, on device or host; on a CPU, PyTorch's message is the only sign."""
-    is_in_words = isinstance(error, RuntimeError) and tells_of_memory(str(error))
+def is_out_of_memory(error: Exception, *, is_capped: bool = False) -> bool:
+    """Whether ``error`` means out of memory, on device or host; on a CPU, PyTorch's message is the only sign.
+
+    ``is_capped``: allocations of this process fail at a limit; then oneDNN's message, which does not say why, counts.
+    """
+    words = str(error)
+    is_in_words = isinstance(error, RuntimeError) and (tells_of_memory(words) or (is_capped and ONEDNN in words))
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or is_in_words
 
 

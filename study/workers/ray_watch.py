@@ -8,6 +8,7 @@ global store dies, then prints the last lines of its own log and ends the proces
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from subprocess import Popen
@@ -16,29 +17,39 @@ from typing import Any
 import ray
 from rich.console import Console
 
+from study.decisions.engine import StudyEngine
+from study.workers.interruption import end_at_once
+
 CHECK_SECONDS = 0.1  # a check costs microseconds; Ray takes half a second to print its own log
 EXIT_CODE = 1
+SIGNAL_SECONDS = 0.3  # in which a signal to all of a job's processes has reached them
 VITAL = {"raylet": "raylet", "gcs_server": "global store"}  # Ray's name of a process -> the name shown in messages
 
 
 @contextmanager
-def ended_with_ray() -> Iterator[None]:
+def ended_with_ray(engine: StudyEngine) -> Iterator[None]:
     """While open, ends this process with exit code 1 if a vital process of the Ray instance that it started ends.
 
-    A cluster that was joined rather than started has no processes to watch; there, Ray's own slower shutdown applies.
+    If a signal that this process was sent as well has ended it, the exit code is that of the signal. A cluster that was
+    joined rather than started has no processes to watch; there, Ray's own slower shutdown applies.
     """
     is_over = threading.Event()
-    threading.Thread(target=_watch, args=(_vital_processes(), is_over), name="ray-watch", daemon=True).start()
+    threading.Thread(target=_watch, args=(engine, _vital_processes(), is_over), name="ray-watch", daemon=True).start()
     try:
         yield
     finally:
         is_over.set()
 
 
-def _watch(processes: dict[str, Popen[bytes]], is_over: threading.Event) -> None:
+def _watch(engine: StudyEngine, processes: dict[str, Popen[bytes]], is_over: threading.Event) -> None:
     while not is_over.wait(CHECK_SECONDS):
         for name, process in processes.items():
             if process.poll() is not None:
+                if engine.halted is None:
+                    time.sleep(SIGNAL_SECONDS)
+                if engine.halted is not None:
+                    _say(f"Interrupted: {engine.halted.reason}; the same command resumes.")
+                    end_at_once(engine)
                 _end(f"Ray's {name} has ended (killed, or out of memory); the same command resumes")
 
 
@@ -50,8 +61,12 @@ def _vital_processes() -> dict[str, Popen[bytes]]:
 
 def _end(message: str) -> None:
     """Prints ``message`` and exits at once: any cleaner shutdown would wait for a Ray that is gone."""
+    _say(f"error: {message}")
+    os._exit(EXIT_CODE)
+
+
+def _say(text: str) -> None:
     console = Console(stderr=True)
     console.show_cursor()  # the live table has hidden it
-    console.print(f"error: {message}", highlight=False, markup=False, soft_wrap=True)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
     sys.stdout.flush()
-    os._exit(EXIT_CODE)

@@ -13,6 +13,7 @@ from study.record.trial_folder import CRASH_NAME
 
 RAISED = re.compile(r"^(\x1b\[\d+m)?ray::|because of an error raised in its creation task", re.MULTILINE)
 GUESSES = re.compile(r"\s*(Some common causes|There are some potential root causes).*", re.DOTALL)
+SILENCE_NOTE, EXIT_NOTE = "Timeout (", "os._exit("  # how the note of a process begins: that of Python, and ours
 KERNEL_COUNTS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))  # the first that counts; on Linux
 
 
@@ -29,11 +30,13 @@ class WorkerError:
         is_death: whether the process has died or is of no use, so that the trial may be run again; else the trial
             raised an exception.
         out_of_memory: whether there is evidence that memory was short.
+        is_hang: whether the process was ended because the trial had said nothing for too long.
     """
 
     reason: str
     is_death: bool = True
     out_of_memory: bool = False
+    is_hang: bool = False
 
 
 def explain_error(text: str, *, crash: str = "", kernel_kills: int = 0) -> WorkerError:
@@ -57,12 +60,18 @@ def explain_error(text: str, *, crash: str = "", kernel_kills: int = 0) -> Worke
         return WorkerError(reason, is_death=is_unusable, out_of_memory=not is_unusable and tells_of_memory(reason))
     detail = GUESSES.sub("", text.partition("Worker exit detail: ")[2] or text.strip().rpartition("\n")[2]).strip()
     first, *_ = crash.splitlines() or [""]
-    if first:
+    if first.startswith(SILENCE_NOTE):
+        limit = first.removeprefix(SILENCE_NOTE).rstrip(")!")
+        reason = f"no progress for {limit}, so its worker was ended ({CRASH_NAME} in the trial's folder says where)"
+        return WorkerError(reason, is_hang=True)
+    if first.startswith(EXIT_NOTE):
+        detail = f"it ended itself, with exit code {first.removeprefix(EXIT_NOTE).rstrip(')')}"
+    elif first:
         detail = f"{first} ({CRASH_NAME} in the trial's folder says where)"
     elif not detail or "End of file" in detail:
         if kernel_kills > 0:
             return WorkerError("the kernel killed the worker, or others, for want of memory", out_of_memory=True)
-        detail = "it left no message (killed, or ended by its own code)"
+        detail = "it left no message, as after SIGKILL"
     return WorkerError(f"the worker process died: {detail}")
 
 

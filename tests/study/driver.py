@@ -3,14 +3,13 @@
 Trials of robust SSL report made-up numbers in the place of training; any trainable can also be run for what it is.
 """
 
-import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from study.decisions.engine import Assignment, StudyEngine
-from study.record.journal import JOURNAL_NAME, Event, Journal
+from study.record.journal import Event, Journal, read_journal
 from study.record.trial_folder import trial_folder
 from study.spec import StudySpec
 from study.trainable import Context, Final, Interim, Progress, trainable_of
@@ -149,8 +148,10 @@ def made_up_numbers(config: TrialConfig, milestone: int) -> dict[str, Any]:
 def story(events: list[Event]) -> list[Event]:
     """The events that make up a study, without times and starts."""
     told = ("proposed", "reported", "decided", "finished", "paused", "promoted")
-    return [{k: v for k, v in event.items() if k != "time"} for event in events if event["event"] in told]
+    return [
+        {k: v for k, v in event.items() if k not in ("time", "check")} for event in events if event["event"] in told
+    ]
 
 
 def read_events(study_dir: Path) -> list[Event]:
-    return [json.loads(line) for line in (study_dir / JOURNAL_NAME).read_text().splitlines()]
+    return read_journal(study_dir).events

@@ -131,13 +131,25 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
         (["--stopping", "none", "--audit", "0.5"], "--audit needs early stopping, and --stopping none was given"),
         (["--audit", "2"], "audit: Input should be less than or equal to 1 (got 2.0)"),
         (["--sampler", "grid", "--trials", "9"], "are for a search; crops_vs_epochs is a Grid"),
-        (["--seeds", "1", "1"], "seeds must be different and not negative: (1, 1)"),
+        (["--seeds", "1", "1"], "seeds must be different, from 0 to 4294967295: (1, 1)"),
+        (["--seeds", "4294967296"], "seeds must be different, from 0 to 4294967295: (4294967296,)"),
         (["--confirm", "-1"], "confirmations must not be negative: runs=-1"),
         (["--concurrency", "0"], "--concurrency must be positive: 0"),
         (["--cpus-per-trial", "-2"], "--cpus-per-trial must be positive: -2"),
         (["--gpus-per-trial", "-0.5"], "--gpus-per-trial must be positive: -0.5"),
         (["--set", "seed=7"], "--set seed: use --seed"),
-        (["--seed", "-1"], "--seed must not be negative: -1"),
+        (["--seed", "-1"], "--seed must be from 0 to 4294967295: -1"),
+        (["--seed", "100000000000000000000"], "--seed must be from 0 to 4294967295: 100000000000000000000"),
+        (["--set", "epochs=1e17"], "whole numbers must not exceed 9007199254740992: epochs=100000000000000000"),
+        (["--memory-per-trial", "nan"], "--memory-per-trial must be positive: nan"),
+        (["--gpus-per-trial", "inf"], "--gpus-per-trial must be positive: inf"),
+        (["--name", "."], "name is made of letters, digits"),
+        (["--name", ".."], "name is made of letters, digits"),
+        (
+            ["--name", "encoders"],
+            "a study's name is at most 100 characters and none of ('mlflow.db', 'mlflow_artifacts',",
+        ),
+        (["--name", "a" * 101], "a study's name is at most 100 characters"),
         (["--deterministic", "0"], "window must be at least 1: window=0"),
         (
             ["--address", "auto", "--device", "gpu"],
@@ -151,6 +163,77 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
 )
 def test_impossible_options(refuse: Refuse, options: list[str], message: str) -> None:
     assert message in refuse(*options)
+
+
+OWN_SPACE = """from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from pydantic import BaseModel
+from study import Factor, Metric, Objective, Search, StudySpec, as_trainable
+
+class Config(BaseModel, frozen=True):
+    rate: float = 0.1
+    steps: int = 3
+    seed: int = 0
+
+@as_trainable(config=Config, metrics=[Metric("accuracy", unit="%")])
+def fit(config, context):
+    yield {"accuracy": 90 + config.rate}
+
+RATE = Factor(name="rate", distribution=FloatDistribution(0, 1))
+PARTS = dict(name="rates", question="Which rate?", base=Config(), factors=(RATE,), design=Search(trials=2))
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("raise SystemExit", "line 16: SystemExit"),
+        ("class Odd(BaseException): pass\nraise Odd('why')", "Odd: why"),
+        ("raise GeneratorExit", "line 16: GeneratorExit"),
+        ("PARTS['name'] = 5", "name: Input should be a valid string (got 5)"),
+        ("PARTS['question'] = None", "question: Input should be a valid string (got None)"),
+        ("PARTS['question'] = ' '", "question must be a text of printable characters: ' '"),
+        ("PARTS['question'] = 'Why\\udcff?'", "question must be a text of printable characters: 'Why\\udcff?'"),
+        ("PARTS['stopping'] = 'none'", "stopping: Input should be a valid dictionary or object"),
+        ("PARTS['design'] = 'grid'", "design: Input should be a valid dictionary or object"),
+        ("PARTS['seeds'] = (0.5,)", "seeds.0: Input should be a valid integer"),
+        ("PARTS['seeds'] = (10**20,)", "seeds must be different, from 0 to 4294967295"),
+        ("PARTS['factors'] = 'rate'", "factors: Input should be a valid tuple (got 'rate')"),
+        ("PARTS['factors'] *= 2", "factors must have different names: ['rate', 'rate']"),
+        ("PARTS['factors'] = (Factor(name='rat', distribution=FloatDistribution(0, 1)),)", "did you mean rate?"),
+        ("RATE.distribution.high = float('nan')", "a journal holds finite numbers only: rate=nan"),
+        (
+            "PARTS['factors'] = (Factor(name='steps', distribution=IntDistribution(1, 10**23)),)",
+            "whole numbers must not exceed 9007199254740992: steps=100000000000000000000000",
+        ),
+        (
+            "Factor(name='rate', distribution=CategoricalDistribution(((1,), (2,))))",
+            "factor 'rate': choices are numbers and texts, not (1,); use levels",
+        ),
+        ("PARTS['objectives'] = {'accuracy': 'maximize'}", "objectives must be a tuple of names or Objective(...)"),
+        (
+            "PARTS['objectives'] = (Objective('accuracy', 'max'),)",
+            "Input should be 'maximize' or 'minimize' (got 'max')",
+        ),
+        ("PARTS['references'] = ({'rat': 1},)", "a reference gives a value to 'rat', which is no factor: ['rate']"),
+        ("PARTS['references'] = ({'rate': 7},)", "rate=7 is not in FloatDistribution"),
+        ("PARTS['design'] = Search(trials=1.5)", "trials: Input should be a valid integer"),
+        ("PARTS['excluded'] = ('open(1)',)", "excluded 'open(1)': names, numbers, texts and tuples"),
+        ("PARTS['base'] = Config", "base: Input should be a valid dictionary or instance of BaseModel"),
+        ("PARTS['base'] = Config(seed=3)", "the base must leave the seed to --seed: seed=3"),
+        ("PARTS['warm_start'] = (1,)", "warm_start.0: Input should be a dictionary or an instance of PriorTrial"),
+        ("PARTS['window'] = float('nan')", "window: Input should be a finite number (got nan)"),
+        ("PARTS['colour'] = 1", "colour: Extra inputs are not permitted (got 1)"),
+        ("import nothing_of_this_name", "ModuleNotFoundError: No module named 'nothing_of_this_name'"),
+        ("def again(): again()\nagain()", "RecursionError: "),
+        ("PARTS = None", "TypeError: "),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_impossible_spaces(refuse: Refuse, tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "space.py"
+    path.write_text(f"{OWN_SPACE}{line}\nSTUDY = StudySpec(**PARTS)\n")
+    refused = refuse("--dry-run", space=path)
+    assert message in refused, refused
 
 
 def test_a_factor_whose_values_do_not_fit_the_images(refuse: Refuse, tmp_path: Path) -> None:

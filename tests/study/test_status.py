@@ -15,7 +15,7 @@ from command_run import ROOT
 from rich.console import Console
 
 from study import status as status_module
-from study.record.journal import JOURNAL_NAME, Journal, has_driver
+from study.record.journal import JOURNAL_NAME, Journal, has_driver, read_journal
 from study.spec import MoAsha, StudySpec
 from study.status import main, read_status, render
 
@@ -56,7 +56,7 @@ def study_dir(make_spec: MakeSpec, tmp_path: Path) -> Path:
     journal.write("resumed", environment={})
     journal.write("launched", uid="t0001", attempt=2)
     journal.close()
-    lines = [json.loads(line) for line in (tmp_path / "s" / JOURNAL_NAME).read_text().splitlines()]
+    lines = read_journal(tmp_path / "s").events
     timed = [json.dumps(event | {"time": 1000.0 + 60 * minute}) + "\n" for minute, event in enumerate(lines)]
     (tmp_path / "s" / JOURNAL_NAME).write_text("".join(timed))
     return tmp_path / "s"

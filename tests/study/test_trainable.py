@@ -221,6 +221,7 @@ def test_a_file_names_its_trainables(tmp_path: Path) -> None:
             "no trainable 'loops:nothing_of_that_name': AttributeError: module 'loops' has no attribute",
         ),
         ("/nowhere/at/all.py:fit", "no trainable '/nowhere/at/all.py:fit': .*No such file"),
+        ("loops.py:fit", "no trainable 'loops.py:fit': ValueError: not an absolute path"),
         ("loops:SCORE", "'loops:SCORE' is a Metric, not a trainable"),
     ],
 )

@@ -5,6 +5,7 @@ are arrays in memory; the images of an ImageFolder and of STL-10, however many, 
 """
 
 import hashlib
+import mimetypes
 import os
 import platform
 import warnings
@@ -313,7 +314,11 @@ def _load_image_folder(root: Path, image_size: int, on_progress: OnProgress | No
                 f"no image folder at {root.resolve()}: it needs train/<class>/ and test/<class>/ (or val/<class>/); "
                 "--dataset digits needs no files"
             )
-    names = tuple(sorted(entry.name for entry in train_dir.iterdir() if entry.is_dir()))
+    names, tested = (
+        tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir())) for folder in (train_dir, test_dir)
+    )
+    if unseen := [name for name in tested if name not in names]:
+        raise ValueError(f"{test_dir.resolve()} has classes that {train_dir.name} lacks: {shortened(unseen)}")
     if len(names) < 2:
         raise ValueError(f"{train_dir.resolve()} has {len(names)} class folders; at least 2 are needed")
     train, test = (_decode_folder(folder, names, image_size, on_progress) for folder in (train_dir, test_dir))
@@ -322,23 +327,26 @@ def _load_image_folder(root: Path, image_size: int, on_progress: OnProgress | No
 
 def _decode_folder(folder: Path, names: tuple[str, ...], image_size: int, on_progress: OnProgress | None) -> ImageSet:
     """The images of one split, from the cache if the same files were decoded to the same size before."""
-    files = [
-        (str(path), label)
-        for label, name in enumerate(names)
-        for path in sorted((folder / name).rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    ]
+    found = [(path, label) for label, name in enumerate(names) for path in sorted((folder / name).rglob("*"))]
+    files = [(str(path), label) for path, label in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    others = [str(path) for path, _ in found if path.suffix.lower() not in IMAGE_SUFFIXES and _is_named_as_image(path)]
+    if others:  # to leave them out without a word would change the data
+        raise ValueError(f"images must be {', '.join(IMAGE_SUFFIXES)}; convert or remove {shortened(others)}")
     labels = np.asarray([label for _, label in files], dtype=np.int64)
     empty = missing_classes(labels, names)
     if empty:
         raise ValueError(f"no images ({', '.join(IMAGE_SUFFIXES)}) of {shortened(empty)} in {folder.resolve()}")
-    listing = hashlib.sha256(f"{folder.resolve()} {image_size}".encode())
+    listing = hashlib.sha256(f"{folder.resolve()} {image_size} 16 bits as 8".encode())
     for path, label in files:
         status, relative = os.stat(path), path.removeprefix(f"{folder}{os.sep}")
         listing.update(f"{relative} {label} {status.st_size} {status.st_mtime_ns}\n".encode())
     name = f"{folder.name}-{image_size}px-{listing.hexdigest()[:16]}"
     file = decoded_images([path for path, _ in files], name, image_size, on_progress)
     return ImageSet(StoredImages(file, np.arange(len(files))), labels)
+
+
+def _is_named_as_image(path: Path) -> bool:
+    return (mimetypes.guess_type(path.name)[0] or "").startswith("image/")
 
 
 def _sha256(pixels_or_labels: np.ndarray | StoredImages) -> str:

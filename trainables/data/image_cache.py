@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from trainables.data.stored_images import ImageFile, write_header
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 DECODED_AT_ONCE = 1000  # images between two calls of OnProgress, and at most this many tasks outstanding
 OnProgress = Callable[[int, int], None]  # images done, images in total
@@ -128,7 +131,7 @@ def _decode(source: str | np.ndarray, image_size: int) -> np.ndarray:
     try:
         if isinstance(source, str):
             with Image.open(source) as file:
-                image = file.convert("RGB")
+                image = _as_8_bits(file).convert("RGB")
         else:
             image = Image.fromarray(source)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -136,3 +139,19 @@ def _decode(source: str | np.ndarray, image_size: int) -> np.ndarray:
     if image.size != (image_size, image_size):
         image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BILINEAR)
     return np.asarray(image).transpose(2, 0, 1)
+
+
+def _as_8_bits(image: "Image.Image") -> "Image.Image":
+    """``image`` itself, or one of 16 bits a pixel as 8: PIL's own conversion would clip all above 255 to white.
+
+    Raises:
+        ValueError: if the pixels are real numbers, or integers of more than 16 bits, whose range no file says.
+    """
+    from PIL import Image
+
+    if not image.mode.startswith(("I", "F")):
+        return image
+    pixels = np.asarray(image)
+    if image.mode == "F" or pixels.min() < 0 or pixels.max() >= 2**16:
+        raise ValueError(f"pixels of mode {image.mode}, whose range is not known; convert it to 8 bits")
+    return Image.fromarray(np.round(pixels / 257).astype(np.uint8))

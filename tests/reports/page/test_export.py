@@ -84,6 +84,13 @@ def test_a_text_with_a_carriage_return_stays_one_row() -> None:
     assert read["reason"].tolist() == ["download 10% download 20% reset", "a\nb", "c"]
 
 
+def test_csv_holds_no_formula() -> None:
+    """A level or a reason may begin like one; numbers, also written as texts, stay what they are."""
+    cells = ["=1+1", "+cmd|' /C calc'!A0", "-x", "@SUM(1)", "-0.5", -0.5, "a=b"]
+    read = list(csv.reader(io.StringIO(to_csv(ReportTable("t", "t", pd.DataFrame({"level": cells}), pd.DataFrame())))))
+    assert [row[0] for row in read[1:]] == ["'=1+1", "'+cmd|' /C calc'!A0", "'-x", "'@SUM(1)", "-0.5", "-0.5", "a=b"]
+
+
 def test_csv_has_numbers() -> None:
     assert to_csv(TABLE) == "name,value\na|b,1.5\nc,\n"
 

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from driver import NUM_TRAIN_IMAGES, Driver, read_events, run_study, story
+from driver import NUM_TRAIN_IMAGES, Driver, made_up_numbers, read_events, run_study, story
 from optuna.distributions import CategoricalDistribution
 
+from study.checks.journal_checks import order_disagreements
+from study.checks.projection_checks import optuna_disagreements, rung_disagreements
 from study.decisions.engine import StudyEngine
 from study.record.journal import FINISHED, JOURNAL_NAME, Journal, read_study, replay
 from study.spec import Factor, Grid, MoAsha, Search, StudySpec
@@ -186,7 +188,7 @@ def test_every_prefix_of_a_journal_leads_to_the_same_study(make_spec: MakeSpec, 
     spec = make_spec(stopping=MoAsha(first_rung=2, eta=2), references=REFERENCES, design=design)
     run_study(tmp_path / "whole", spec)
     lines = (tmp_path / "whole" / JOURNAL_NAME).read_text().splitlines(keepends=True)
-    whole = story([json.loads(line) for line in lines])
+    whole = story(read_events(tmp_path / "whole"))
     assert {event["state"] for event in whole if event["event"] == "finished"} == set(FINISHED)
     # TPE takes its time: its prefixes are thinned out.
     for count in range(1, len(lines) + 1, 1 if sampler == "random" else 7):
@@ -290,3 +292,24 @@ def test_what_an_earlier_driver_was_killed_before_ending_leaves_no_checkpoint(
     unfinished = {trial.uid for trial in engine.record.trials.values() if trial.state not in FINISHED}
     assert {path.parent.name for path in study_dir.glob("trials/*/*")} == unfinished
     engine.journal.close()
+
+
+def test_failed_trials_run_again_where_asked_to(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """What was proposed and decided stays; the journal keeps that they had failed."""
+    spec = make_spec(stopping=MoAsha(first_rung=2, eta=2), design=Search(trials=10, sampler="tpe"))
+    run_study(tmp_path, spec)
+    before = read_events(tmp_path)
+    failed = [trial.uid for trial in read_study(tmp_path).with_state("failed")]
+    assert failed
+    mended = {"diverged": False}
+    driver = Driver(tmp_path, spec, made_up=lambda config, milestone: made_up_numbers(config, milestone) | mended)
+    driver.engine.reopen_failed()
+    assert not driver.engine.is_complete()
+    driver.run()
+    driver.close()
+    assert [assignment.uid for assignment in driver.assigned] == failed
+    after, record = read_events(tmp_path), read_study(tmp_path)
+    assert after[: len(before)] == before and order_disagreements(after) == []
+    assert record.ended and {record.trials[uid].state for uid in failed} <= {"complete", "stopped"}
+    assert all(record.trials[uid].attempts == 2 and len(record.trials[uid].jobs) == 2 for uid in failed)
+    assert optuna_disagreements(record, spec) == [] and rung_disagreements(record, spec) == []

@@ -2,12 +2,16 @@
 
 import json
 import math
+import resource
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from study.record.journal import JOURNAL_NAME, Journal, read_study, replay
+from study.files import is_storage_fault
+from study.record.journal import JOURNAL_NAME, Journal, parse_journal, read_journal, read_study, replay
 from study.trainable import FIRST_TRAINABLE
 
 EVENTS: list[dict[str, Any]] = [
@@ -109,6 +113,96 @@ def test_a_broken_line_in_the_middle_is_refused(tmp_path: Path, broken: str) -> 
         with pytest.raises(ValueError, match=rf"{JOURNAL_NAME}, line 3: not (JSON|an event)"):
             open_study(tmp_path)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("event", [*EVENTS[:5], {"event": "finished", "time": 9, "uid": "t0000", "state": "failed"}])
+def test_a_field_of_another_kind_is_refused(event: dict[str, Any]) -> None:
+    good = json.dumps(event).encode() + b"\n"
+    assert not parse_journal(good).problems
+    for name, value in event.items():
+        for other in ([value], None, {"a": value} if not isinstance(value, dict) else 7):
+            changed = json.dumps(event | {name: other}).encode() + b"\n"
+            (problem,) = parse_journal(changed).problems
+            assert "not an event" in problem if name in ("event", "time") else f"with a '{name}' that is no" in problem
+    assert parse_journal(b"[" * 100_000 + b"\n").problems == ["line 1: not JSON; the file was changed or damaged"]
+
+
+def written(study_dir: Path) -> list[bytes]:
+    """The lines of a journal that says what EVENTS say, as this version writes them."""
+    journal = Journal(study_dir)
+    for event in EVENTS:
+        journal.write(event["event"], **{name: value for name, value in event.items() if name not in ("event", "time")})
+    journal.close()
+    return journal.path.read_bytes().splitlines(keepends=True)
+
+
+def flip(lines: list[bytes], place: int, bit: int) -> None:
+    line = bytearray(lines[place])
+    line[bit // 8 % (len(line) - 1)] ^= 1 << bit % 8
+    lines[place] = bytes(line)
+
+
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [
+        (lambda lines: lines.__setitem__(12, lines[12].replace(b"complete", b"stopped")), 13),
+        (lambda lines: lines.pop(5), 6),
+        (lambda lines: lines.insert(3, lines[3]), 5),  # the copy may stand where it stands, but not what follows it
+        (lambda lines: lines.insert(7, b'{"event": "ended", "time": 7.5}\n'), 9),
+        (lambda lines: lines.__setitem__(slice(2, 4), lines[3:1:-1]), 3),
+    ],
+)
+def test_a_changed_line_is_found(tmp_path: Path, change: Callable[[list[bytes]], Any], number: int) -> None:
+    lines = written(tmp_path)
+    change(lines)
+    (tmp_path / JOURNAL_NAME).write_bytes(b"".join(lines))
+    for open_study in (read_study, Journal):
+        with pytest.raises(ValueError, match=rf"{JOURNAL_NAME}, line {number}: changed .*head -n {number - 1} keeps"):
+            open_study(tmp_path)
+    (tmp_path / JOURNAL_NAME).write_bytes(b"".join(lines[: number - 1]))
+    assert len(read_journal(tmp_path).events) == number - 1, "what it says to do helps"
+
+
+def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
+    """Also one in the check, or in its name, which is then found by the line that follows."""
+    lines = written(tmp_path)
+    for bit in range(0, 8 * len(lines[4]), 3):
+        changed = list(lines)
+        flip(changed, 4, bit)
+        assert parse_journal(b"".join(changed)).problems, f"bit {bit}"
+    assert not parse_journal(b"".join(lines)).problems
+
+
+def test_a_journal_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
+    """Its lines have no check; the first line that has one vouches for the last that has none."""
+    path = write_lines(tmp_path, as_lines(EVENTS[:5]))
+    journal = Journal(tmp_path)
+    journal.write("interrupted", reason="test")
+    journal.close()
+    assert len(read_journal(tmp_path).events) == 6
+    path.write_text(path.read_text().replace('"uid": "t0001", "attempt": 1', '"uid": "t0001", "attempt": 2'))
+    with pytest.raises(ValueError, match="line 6: changed after"):
+        read_study(tmp_path)
+
+
+def test_what_cannot_be_written_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
+    lines = written(tmp_path)
+    journal = Journal(tmp_path)
+    before = replay(read_journal(tmp_path).events)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:  # half of the line is written, as on a disk that is full
+        resource.setrlimit(resource.RLIMIT_FSIZE, (sum(map(len, lines)) + 40, limits[1]))
+        with pytest.raises(OSError) as error:
+            journal.write("interrupted", reason="test")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, former)
+    assert is_storage_fault(error.value)
+    assert (tmp_path / JOURNAL_NAME).read_bytes() == b"".join(lines) and journal.record == before
+    journal.write("ended")
+    journal.close()
+    assert read_journal(tmp_path).events[-1]["event"] == "ended" and read_study(tmp_path).ended
 
 
 def test_numbers_survive_and_non_finite_ones_become_null(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_confirmation_that_is_impossible_is_refused_where_there_are_confirmati
         ({"num_views": 16}, "num_views=16 is not in CategoricalDistribution"),
         ({"view_scale_min": 0.6}, "view_scale_min=0.6 is not in FloatDistribution"),
         ({"adversary": "none"}, "exactly these factors: num_views, epochs, adversary, view_scale_min"),
-        ({"momentum": 0.5}, "exactly these factors"),
+        ({"momentum": 0.5}, "'momentum', which is no factor"),
     ],
 )
 def test_a_reference_must_be_of_the_space(make_spec: MakeSpec, changes: dict[str, object], message: str) -> None:

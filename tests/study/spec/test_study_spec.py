@@ -94,7 +94,7 @@ def test_extremes_are_all_categories_or_both_bounds() -> None:
         ({"factors": (Factor(name="epochs", distribution=CHOICES),) * 2}, "different names"),
         ({"objectives": (Objective("val_clean", "maximize"),) * 2}, "objectives, each of them once: .*'val_clean'"),
         ({"objectives": ("val_cleen",)}, "unknown objective 'val_cleen'; trials report .*val_clean"),
-        ({"seeds": (1, 1)}, r"seeds must be different and not negative: \(1, 1\)"),
+        ({"seeds": (1, 1)}, r"seeds must be different, from 0 to 4294967295: \(1, 1\)"),
         (
             {"confirmation": Confirmation(settings={"epochs": 3})},
             "a confirmation may change the evaluation alone: epochs",

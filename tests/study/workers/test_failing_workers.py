@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
 SPACE = """
-import ctypes, os, signal
+import ctypes, os, signal, time
 from pydantic import BaseModel
 from study.spec import Factor, Grid, StudySpec
 from study.trainable import Metric, as_trainable
@@ -45,6 +45,10 @@ def fit(config, data, context):
             ctypes.string_at(0)
         case "is killed":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "leaves":
+            os._exit(3)
+        case "hangs":
+            time.sleep(1000)
     yield {{"epochs": 1, "score": 1.0, "pid": os.getpid()}}
 
 STUDY = StudySpec(
@@ -54,26 +58,29 @@ STUDY = StudySpec(
 """
 
 
-def run_study(folder: Path, does: list[str], *, fails_in_setup: bool = False) -> dict[str, TrialRecord]:
+def run_study(folder: Path, does: list[str], *options: str, fails_in_setup: bool = False) -> dict[str, TrialRecord]:
     """The trials of a study with one worker, by what they do."""
     space = folder / "space.py"
     space.write_text(SPACE.format(does=does, fails_in_setup=fails_in_setup))
     command = [sys.executable, "-m", "study.run", "--space", str(space), "--output", str(folder), "--concurrency", "1"]
+    command += options
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=600)
     assert (folder / "failing" / "journal.jsonl").is_file(), done.stderr
     return {trial.params["does"]: trial for trial in read_study(folder / "failing").trials.values()}
 
 
 def test_each_failure_has_its_reason_and_those_after_it_run(tmp_path: Path) -> None:
-    doings = ["nothing", "raises", "still nothing", "cuda", "nothing more", "segfault", "is killed"]
-    trials = run_study(tmp_path, [*doings, "nothing at all"])
+    doings = ["nothing", "raises", "still nothing", "cuda", "nothing more", "segfault", "is killed", "leaves", "hangs"]
+    trials = run_study(tmp_path, [*doings, "nothing at all"], "--trial-timeout", "0.1")
     reasons = {name: trial.reason for name, trial in trials.items() if trial.state == "failed"}
     assert reasons == {
         "raises": "ValueError: too deep",
         "cuda": "RuntimeError: CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA",
         "segfault": "the worker process died: Fatal Python error: Segmentation fault "
         "(crash.txt in the trial's folder says where) (4 times)",
-        "is killed": "the worker process died: it left no message (killed, or ended by its own code) (4 times)",
+        "is killed": "the worker process died: it left no message, as after SIGKILL (4 times)",
+        "leaves": "the worker process died: it ended itself, with exit code 3 (4 times)",
+        "hangs": "no progress for 0:00:06, so its worker was ended (crash.txt in the trial's folder says where) (2 times)",
     }
     assert [trials[name].attempts for name in ("raises", "cuda", "segfault")] == [1, 1, 4]
     well = [trial for trial in trials.values() if trial.state == "complete"]
@@ -82,7 +89,9 @@ def test_each_failure_has_its_reason_and_those_after_it_run(tmp_path: Path) -> N
     assert pids[0] == pids[1], "an exception of the trial's own leaves the worker as it is"
     assert pids[1] != pids[2], "one of CUDA's does not"
     folders = tmp_path / "failing" / "trials"
-    assert [path.parent.name for path in folders.glob("*/crash.txt")] == [trials["segfault"].uid]
+    noted = [trials[name].uid for name in ("segfault", "leaves", "hangs")]
+    assert sorted(path.parent.name for path in folders.glob("*/crash.txt")) == noted
+    assert "in fit" in (folders / trials["hangs"].uid / "crash.txt").read_text()
     assert "ctypes" in (folders / trials["segfault"].uid / "crash.txt").read_text()
 
 

@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
-from study.decisions.engine import StudyEngine
-from study.record.journal import Journal
+from study.decisions.engine import STORAGE_CODE, Halt, StudyEngine
+from study.record.journal import Journal, read_journal
 from study.spec import PausingMoAsha, Search, StudySpec
 from study.workers.ray_adapters import MAX_WORKER_DEATHS, EngineScheduler, EngineSearcher
 
 MakeSpec = Callable[..., StudySpec]
-DIED = "the worker process died: it left no message (killed, or ended by its own code)"
+DIED = "the worker process died: it left no message, as after SIGKILL"
 
 
 class Tune:
     """Calls a searcher as Ray Tune does: each time that a trial is run it is a new one to Tune."""
 
-    def __init__(self, study_dir: Path, spec: StudySpec, concurrency: int) -> None:
+    def __init__(self, study_dir: Path, spec: StudySpec, concurrency: int, **of_engine: Any) -> None:
         journal = Journal(study_dir)
         journal.write("created", study="s", spec=spec.model_dump(mode="json"), environment={})
-        self.engine = StudyEngine(journal, spec, 0, 1000)
+        self.engine = StudyEngine(journal, spec, 0, 1000, **of_engine)
         self.ended: list[str] = []
         self.searcher = EngineSearcher(
             self.engine, concurrency, lambda assignment: {"uid": assignment.uid}, self.ended.append
@@ -197,3 +197,65 @@ def test_a_paused_trial_frees_its_place_keeps_its_checkpoint_and_comes_again(
     assert suggested == {"uid": "t0000"} and tune.attempts("t0000") == 2
     tune.searcher.on_trial_complete(trial, final())
     assert (tune.state("t0000"), tune.ended) == ("complete", ["t0000"])
+
+
+def failed(reason: str, **more: Any) -> dict[str, Any]:
+    return {"kind": "failed", "report": json.dumps({"reason": reason, "out_of_memory": False} | more)}
+
+
+def test_a_failure_of_the_storage_is_no_result(make_tune: Callable[[int], Tune]) -> None:
+    """The study is interrupted, and the trial goes on when the command is started again."""
+    tune = make_tune(2)
+    first, second = tune.start()[0], tune.start()[0]
+    with pytest.raises(KeyboardInterrupt):  # which Ray Tune takes as Ctrl-C
+        tune.searcher.on_trial_complete(first, failed("OSError: No space left on device", is_storage=True))
+    assert tune.engine.halted == Halt("t0000: OSError: No space left on device", STORAGE_CODE)
+    assert (tune.state("t0000"), tune.ended) == ("running", []), "its checkpoint stays"
+    assert tune.start()[1] == Searcher.FINISHED
+    tune.searcher.on_trial_complete(second, final())
+    assert tune.state("t0001") == "complete", "what comes to its end meanwhile counts"
+    tune.engine.close()
+    assert read_journal(tune.folder).events[-1]["event"] == "interrupted"
+
+
+def test_a_journal_that_cannot_be_written_is_no_failure_of_a_trial(make_tune: Callable[[int], Tune]) -> None:
+    tune = make_tune(1)
+    trial, _ = tune.start()
+    before = tune.engine.journal.path.read_bytes()
+    tune.engine.journal._file = Path("/dev/full").open("ab", buffering=0)  # a full disk
+    with pytest.raises(KeyboardInterrupt):
+        tune.searcher.on_trial_complete(trial, final())
+    assert tune.engine.halted == Halt("the journal cannot be written: No space left on device", STORAGE_CODE)
+    assert tune.state("t0000") == "running" and tune.start()[1] == Searcher.FINISHED
+    tune.engine.close()  # says nothing where nothing can be written
+    assert tune.engine.journal.path.read_bytes() == before
+
+
+def test_a_study_is_given_up_after_so_many_failures(make_spec: MakeSpec, tmp_path: Path) -> None:
+    tune = Tune(tmp_path, make_spec(design=Search(trials=9, sampler="random")), 1, most_failures=2)
+    tune.searcher.on_trial_complete(tune.start()[0], failed("ValueError: no"))
+    with pytest.raises(KeyboardInterrupt):
+        tune.searcher.on_trial_complete(tune.start()[0], failed("ValueError: a name, caf\udce9"))
+    assert tune.engine.halted == Halt("2 trials failed (--abort-after-failures)", 1)
+    assert tune.engine.record.trials["t0001"].reason == "ValueError: a name, caf\\udce9"
+
+
+def test_a_trial_that_hangs_again_has_failed(make_tune: Callable[[int], Tune]) -> None:
+    tune = make_tune(1)
+    for _ in range(2):
+        trial, suggested = tune.start()
+        assert suggested == {"uid": "t0000"}
+        (tune.folder / "crash.txt").write_text("Timeout (0:10:00)!\nThread 0x1\n")
+        tune.fail(trial, "The actor died unexpectedly. Worker exit detail: End of file.")
+    reason = "no progress for 0:10:00, so its worker was ended (crash.txt in the trial's folder says where) (2 times)"
+    assert (tune.state("t0000"), tune.engine.record.trials["t0000"].reason) == ("failed", reason)
+
+
+def test_a_trial_that_starts_afresh_says_so_and_why(make_tune: Callable[[int], Tune]) -> None:
+    tune = make_tune(1)
+    tune.start()
+    result = {"kind": "afresh", "report": json.dumps({"reason": "the checkpoint is damaged"})}
+    trial = SimpleNamespace(config={"uid": "t0000"})
+    assert tune.scheduler.on_trial_result(None, trial, result) == EngineScheduler.CONTINUE
+    event = read_journal(tune.folder).events[-1]
+    assert (event["event"], event["uid"], event["reason"]) == ("restarted", "t0000", "the checkpoint is damaged")

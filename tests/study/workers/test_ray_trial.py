@@ -1,5 +1,6 @@
 """The trainable without Ray: what a worker does about images that are not on its node."""
 
+import errno
 import json
 import pickle
 import sys
@@ -15,8 +16,10 @@ import torch
 from PIL import Image
 
 from study.record.curves import read_curve
+from study.trainable import CHECKPOINT_NAME
+from study.workers import ray_trial
 from study.workers.memory_cap import allocated_bytes
-from study.workers.ray_trial import StudyTrial, breaks_the_process
+from study.workers.ray_trial import StudyTrial, breaks_the_process, is_out_of_memory
 from study.workers.worker_errors import WorkerUnusable
 from trainables.data.datasets import TrialData, load_data
 from trainables.data.image_cache import cache_dir
@@ -61,9 +64,11 @@ def run_to_end(
         | {"num_threads": torch.get_num_threads(), "memory": memory, "gpu_share": 0.0},
         pickle.loads(pickle.dumps(data)),
     )
-    while not (result := trial.step()).get("done"):
-        pass
-    return result | {"report": json.loads(result["report"])}
+    results = [trial.step()]
+    while not results[-1].get("done"):
+        results.append(trial.step())
+    told = {"kinds": [result["kind"] for result in results]}
+    return results[-1] | told | {"report": json.loads(results[-1]["report"])}
 
 
 def test_a_node_without_the_images_makes_them(config: TrialConfig, tmp_path: Path) -> None:
@@ -86,6 +91,45 @@ def test_a_checkpoint_outlives_the_worker_until_the_driver_has_the_result(config
     again = run_to_end(config, data, tmp_path / "trial")
     assert again["report"]["train_seconds"] == first["report"]["train_seconds"], "nothing was trained"
     assert not again["report"]["is_encoder_shared"]
+    assert first["kinds"][0] != "afresh" and first["silence"] > 0
+
+
+def test_a_damaged_checkpoint_costs_its_training_but_not_the_trial(config: TrialConfig, tmp_path: Path) -> None:
+    data, folder = load_data(config), tmp_path / "trial"
+    first = run_to_end(config, data, folder)
+    checkpoint = folder / CHECKPOINT_NAME
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    for path in folder.glob("encoders/*"):
+        path.unlink()
+    again = run_to_end(config, data, folder)
+    assert again["kinds"][0] == "afresh" and again["kind"] == "final"
+    for name, value in first["report"].items():
+        assert name.endswith("_seconds") or again["report"][name] == value
+
+
+@pytest.mark.parametrize(
+    ("error", "is_storage"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EIO, "Input/output error"), True),
+        (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"), True),
+        (RuntimeError("PytorchStreamReader failed reading zip archive: failed finding central directory"), False),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), False),
+    ],
+)
+def test_a_failure_of_the_storage_is_told_from_one_of_the_trial(
+    config: TrialConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, is_storage: bool
+) -> None:
+    monkeypatch.setattr(ray_trial, "save_result", lambda *arguments: (_ for _ in ()).throw(error))
+    result = run_to_end(config, load_data(config), tmp_path)
+    assert (result["kind"], result["report"]["is_storage"]) == ("failed", is_storage)
+
+
+def test_onednn_has_run_out_of_memory_only_under_a_cap() -> None:
+    error = RuntimeError("could not create a primitive")
+    assert is_out_of_memory(error, is_capped=True) and not is_out_of_memory(error)
 
 
 def test_a_node_with_other_images_fails_the_trial(config: TrialConfig, tmp_path: Path) -> None:
@@ -224,7 +268,11 @@ def test_what_goes_wrong_is_the_reason_of_the_failure(tmp_path: Path) -> None:
     path = tmp_path / "loop.py"
     path.write_text(LOOP)
     assert run_loop(f"{path}:loop", tmp_path / "trial", fails_at=1) == [
-        {"kind": "failed", "report": {"reason": "MemoryError: too small", "out_of_memory": True}, "done": True}
+        {
+            "kind": "failed",
+            "report": {"reason": "MemoryError: too small", "out_of_memory": True, "is_storage": False},
+            "done": True,
+        }
     ]
     (failed,) = run_loop(f"{tmp_path}/none.py:loop", tmp_path / "trial")
     assert failed["kind"] == "failed" and not failed["report"]["out_of_memory"]

@@ -17,7 +17,7 @@ GUESSES = (
     "worker crashed unexpectedly due to SIGSEGV or another unexpected error."
 )
 TRACE = '\n  File "trainable.py", line 326, in train\n    result = self.step()\n             ^^^^^^^^^^^\n'
-WITHOUT_A_WORD = "the worker process died: it left no message (killed, or ended by its own code)"
+WITHOUT_A_WORD = "the worker process died: it left no message, as after SIGKILL"
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,19 @@ WITHOUT_A_WORD = "the worker process died: it left no message (killed, or ended 
             WorkerError(
                 "the worker process died: Fatal Python error: Segmentation fault "
                 "(crash.txt in the trial's folder says where)"
+            ),
+        ),
+        (
+            DIED + GUESSES,
+            {"crash": "os._exit(7)\n", "kernel_kills": 1},
+            WorkerError("the worker process died: it ended itself, with exit code 7"),
+        ),
+        (
+            DIED + GUESSES,
+            {"crash": "Timeout (0:10:00)!\nThread 0x1 (most recent call first):\n"},
+            WorkerError(
+                "no progress for 0:10:00, so its worker was ended (crash.txt in the trial's folder says where)",
+                is_hang=True,
             ),
         ),
         (

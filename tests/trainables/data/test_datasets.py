@@ -243,6 +243,16 @@ def test_val_stands_in_for_test(tiny: Callable[..., TrialConfig], image_folder: 
     assert keys(load_data(folder_config(tiny, image_folder)).test) == decoded(image_folder / "val", 12)
 
 
+def test_nothing_is_left_out_without_a_word(tiny: Callable[..., TrialConfig], image_folder: Path) -> None:
+    (image_folder / "train" / "cat" / "moving.gif").touch()
+    with pytest.raises(ValueError, match=r"images must be .*; convert or remove .*moving.gif"):
+        load_data(folder_config(tiny, image_folder))
+    (image_folder / "train" / "cat" / "moving.gif").unlink()
+    (image_folder / "test" / "wolf").mkdir()
+    with pytest.raises(ValueError, match="test has classes that train lacks: wolf"):
+        load_data(folder_config(tiny, image_folder))
+
+
 def cache_files() -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in sorted(cache_dir().glob("*.*"))}
 
@@ -344,7 +354,8 @@ def test_missing_folder_is_named(tiny: Callable[..., TrialConfig], tmp_path: Pat
 
 
 def test_single_class_is_refused(tiny: Callable[..., TrialConfig], image_folder: Path) -> None:
-    (image_folder / "train" / "dog").rename(image_folder / "dog")
+    for split in ("train", "test"):
+        (image_folder / split / "dog").rename(image_folder / f"dog {split}")
     with pytest.raises(ValueError, match=r"train has 1 class folders; at least 2"):
         load_data(folder_config(tiny, image_folder))
 

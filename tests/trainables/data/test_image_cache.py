@@ -50,6 +50,20 @@ def test_every_mode_is_read_as_torchvision_reads_it(paths: list[str]) -> None:
         assert np.array_equal(image.permute(1, 2, 0).numpy(), np.asarray(expected)), path
 
 
+def test_16_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
+    """PIL's own conversion would make white of every value above 255."""
+    grey = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040
+    for name in ("grey.png", "grey.ppm"):
+        Image.fromarray(grey).save(tmp_path / name)
+    Image.fromarray(grey.astype(np.float32)).save(tmp_path / "real.tiff")
+    images = decoded_images([str(tmp_path / "grey.png"), str(tmp_path / "grey.ppm")], "grey", 8, None).read(
+        np.arange(2)
+    )
+    assert np.array_equal(images, np.broadcast_to(np.round(grey / 257), (2, 3, 8, 8)))
+    with pytest.raises(ValueError, match=r"real\.tiff: pixels of mode F, whose range is not known"):
+        decoded_images([str(tmp_path / "real.tiff")], "real", 8, None)
+
+
 def test_orientation_is_left_as_it_is_stored(paths: list[str]) -> None:
     (path, *_) = (path for path in paths if Image.open(path).getexif().get(0x0112))
     stored = Image.open(path)
