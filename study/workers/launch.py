@@ -247,7 +247,7 @@ def discard_leftovers(engine: StudyEngine, study_dir: Path) -> None:
 
 def discard_shared(engine: StudyEngine, study_dir: Path) -> None:
     """Removes what the trials of a complete study have kept for each other; a repeatable one may be extended."""
-    if engine.is_complete() and engine.spec.window is None:
+    if engine.halted is None and engine.is_complete() and engine.spec.window is None:
         for trial in engine.record.trials.values():
             engine.trainable.discard_shared(engine.trainable.recorded(trial.config), study_dir.parent)
 
