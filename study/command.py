@@ -81,9 +81,10 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
         value = getattr(command, option)
         if value is not None and value <= 0:
             raise ValueError(f"--{option.replace('_', '-')} must be positive: {value}")
-    for seed in (command.seed, *spec.seeds):
-        if not 0 <= seed <= LARGEST_SEED:
-            raise ValueError(f"--seed and --seeds must be from 0 to 2^62: {seed}")
+    if command.seed < 0:
+        raise ValueError(f"--seed must not be negative: {command.seed}")
+    if (largest := command.seed + max(spec.seeds)) > LARGEST_SEED:
+        raise ValueError(f"the largest seed of a trial, --seed plus --seeds, must not exceed 2^62: {largest}")
     if command.trial_timeout is not None and command.trial_timeout < 0:
         raise ValueError(f"--trial-timeout must not be negative: {command.trial_timeout}")
     if command.address is not None:
@@ -259,10 +260,11 @@ def run(study: RunningStudy, console: Console) -> int:
     if (unwritten := mlflow.problem()) is not None:
         say(console, unwritten)
     say(console, f"MLflow:  {opening_command(prepared.tracking_uri, mlflow.page)}")
-    return _exit_code(engine, console)
+    return exit_code(engine, console)
 
 
-def _exit_code(engine: "StudyEngine", console: Console) -> int:
+def exit_code(engine: "StudyEngine", console: Console) -> int:
+    """That of a study's command, which says why if every trial failed (see ``study.run``)."""
     if not engine.record.ended:
         return engine.halted.exit_code if engine.halted else 130
     trials = engine.record.trials.values()
