@@ -96,6 +96,8 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
             raise ValueError(f"--{option.replace('_', '-')} must be positive: {value}")
     if not 0 <= command.seed <= MOST_SEED:
         raise ValueError(f"--seed must be from 0 to {MOST_SEED}: {command.seed}")
+    if command.trial_timeout is not None and command.trial_timeout < 0:
+        raise ValueError(f"--trial-timeout must not be negative: {command.trial_timeout}")
     if command.address is not None:
         require_reachable(command.address)
     require_device(command.device, command.gpus_per_trial if command.address is None else None)
@@ -270,10 +272,11 @@ def run(study: RunningStudy, console: Console) -> int:
     if (unwritten := mlflow.problem()) is not None:
         say(console, unwritten)
     say(console, f"MLflow:  {opening_command(prepared.tracking_uri, mlflow.page)}")
-    return _exit_code(engine, console)
+    return exit_code(engine, console)
 
 
-def _exit_code(engine: "StudyEngine", console: Console) -> int:
+def exit_code(engine: "StudyEngine", console: Console) -> int:
+    """That of a study's command, which says why if every trial failed (see ``study.run``)."""
     if not engine.record.ended:
         return engine.halted.exit_code if engine.halted else 130
     trials = engine.record.trials.values()

@@ -1,6 +1,7 @@
 """Bad input ends in one line and exit code 2, before Ray starts; nothing is written."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,9 +15,10 @@ from typing import Any
 import pytest
 from driver import run_study as run_driver
 from optuna.distributions import IntDistribution
+from rich.console import Console
 from torchvision import datasets
 
-from study.command import prepare, run, start
+from study.command import exit_code, prepare, run, start
 from study.decisions.engine import StudyEngine
 from study.display.live_report import ReportProcess
 from study.record.journal import JOURNAL_NAME, Journal, read_study
@@ -63,8 +65,6 @@ def as_command(arguments: list[str]) -> StudyCommand:
 
 def begin_study(tmp_path: Path, *options: str) -> Path:
     """A journal that holds no more than the beginning of the study that ``options`` describe."""
-    from rich.console import Console
-
     prepared = prepare(prepared_command(tmp_path, *options), Console(quiet=True))
     identity = prepared.spec.model_dump(mode="json") | {
         "seed": prepared.command.seed,
@@ -150,6 +150,9 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
             "a study's name is at most 100 characters and none of ('mlflow.db', 'mlflow_artifacts',",
         ),
         (["--name", "a" * 101], "a study's name is at most 100 characters"),
+        (["--abort-after-failures", "0"], "--abort-after-failures must be positive: 0"),
+        (["--trial-timeout", "-1"], "--trial-timeout must not be negative: -1.0"),
+        (["--address", "127.0.0.1:9"], "no Ray cluster answers at 127.0.0.1:9 (--address): [Errno 111]"),
         (["--deterministic", "0"], "window must be at least 1: window=0"),
         (
             ["--address", "auto", "--device", "gpu"],
@@ -247,13 +250,6 @@ def test_an_address_that_is_none(refuse: Refuse) -> None:
     assert "Invalid address format: nowhere" in refuse("--address", "nowhere")
 
 
-@pytest.mark.slow
-def test_a_cluster_that_is_not_there(refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At an address where none can be: ``auto`` joins whatever cluster runs on this machine."""
-    monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "1")  # one attempt of 40 seconds
-    assert "Failed to connect to Ray cluster" in refuse("--address", "127.0.0.1:9")
-
-
 def test_an_unreadable_image(refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     cache = tmp_path / "cache" / "robust-ssl-studies" / "images"
@@ -283,8 +279,6 @@ def test_an_unknown_sampler_is_refused_by_the_parser(capsys: pytest.CaptureFixtu
 
 
 def test_the_same_study_is_gone_on_with(tmp_path: Path) -> None:
-    from rich.console import Console
-
     study_dir = begin_study(tmp_path)
     for options in ((), ("--trials", "14"), ("--trials", "20"), ("--pairs", "7")):
         prepared = prepare(prepared_command(tmp_path, *options), Console(quiet=True))
@@ -293,8 +287,6 @@ def test_the_same_study_is_gone_on_with(tmp_path: Path) -> None:
 
 def test_a_study_is_gone_on_with_wherever_its_images_lie(tmp_path: Path) -> None:
     """They are known by their checksum, and digits lie nowhere."""
-    from rich.console import Console
-
     study_dir = begin_study(tmp_path)
     prepared = prepare(prepared_command(tmp_path, "--data-root", str(tmp_path / "moved")), Console(quiet=True))
     assert prepared.study_dir == study_dir
@@ -398,8 +390,6 @@ def test_a_study_that_is_being_run_is_refused(refuse: Refuse, tmp_path: Path) ->
 
 def test_the_option_dataset_is_the_setting_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.CIFAR10, "url", "http://127.0.0.1:9/x")
-    from rich.console import Console
-
     for options in (("--dataset", "cifar10"), ("--set", "dataset=cifar10")):
         with pytest.raises(ValueError, match="cifar10 is not in"):
             prepare(prepared_command(tmp_path, *options, "--data-root", str(tmp_path)), Console(quiet=True))
@@ -407,8 +397,6 @@ def test_the_option_dataset_is_the_setting_dataset(tmp_path: Path, monkeypatch: 
 
 def test_levels_with_several_values_survive_the_journal(tmp_path: Path) -> None:
     """Sequences in levels come back from JSON as lists; that must not look like another study."""
-    from rich.console import Console
-
     path = tmp_path / "space.py"
     factor = 'Factor(name="eval", levels={"a": {"eval_radii_255": (4.0, 8.0)}, "b": {"eval_radii_255": (8.0,)}})'
     text = (
@@ -435,8 +423,6 @@ def test_bad_input_does_not_wait_for_ray() -> None:
 
 
 def test_data_are_those_of_the_base_config(tmp_path: Path) -> None:
-    from rich.console import Console
-
     prepared = prepare(prepared_command(tmp_path, "--set", "train_images=100"), Console(quiet=True))
     assert prepared.data.checksum == load_data(prepared.spec.base).checksum
     assert len(prepared.data.train.labels) == 100 and not prepared.study_dir.exists()
@@ -451,8 +437,6 @@ def test_the_report_is_refreshed_while_the_study_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str | None
 ) -> None:
     """Everything but Ray: one trial ends, one is at work until the report was written, or was found impossible."""
-    from rich.console import Console
-
     shown = StringIO()
     seen: list[str] = []
 
@@ -529,8 +513,6 @@ def test_an_ineffective_factor_is_refused_with_what_mends_it(refuse: Refuse, tmp
 def test_a_study_that_has_such_a_factor_already_resumes_with_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rich.console import Console
-
     command = replace(prepared_command(tmp_path), space=with_ineffective_factor(tmp_path))
     with monkeypatch.context() as earlier:
         earlier.setattr("study.command.ineffective_factor", lambda spec: None)
@@ -560,10 +542,32 @@ def test_a_dry_run_says_what_would_run_and_what_is_left_out(tmp_path: Path, caps
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_nobody_needs_to_read_what_is_printed(tmp_path: Path) -> None:
+    """As behind ``| head``; and whatever is printed: a name that is not UTF-8, a sign that the terminal has not."""
+    command = ["-m", "study.run", "--space", str(SHIPPED), "--output", str(tmp_path / "runs"), "--dry-run"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run([sys.executable, *command], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (0, "")
+    code = "from study.display.console import StudyConsole; StudyConsole().print('caf\\udce9 \u2260 0')"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "caf\\udce9 \\u2260 0\n"), run.stderr
+
+
+def test_a_study_of_which_every_trial_failed_does_not_end_well(tmp_path: Path, make_spec: MakeSpec) -> None:
+    diverged = {"val_clean": 1.0, "diverged": True}
+    driver = run_driver(tmp_path, make_spec(), made_up=lambda config, milestone: diverged)
+    out = StringIO()
+    assert driver.engine.record.ended and exit_code(driver.engine, Console(file=out)) == 1
+    assert "--retry-failed" in out.getvalue()
+    driver = run_driver(tmp_path / "well", make_spec())
+    assert exit_code(driver.engine, Console(file=out)) == 0
+
+
 def test_another_region_is_taken_even_if_nothing_is_left_to_run(tmp_path: Path, make_spec: MakeSpec) -> None:
     """The journal then holds it, so that the report goes by it; and a search that had found all goes on for it."""
-    from rich.console import Console
-
     factors = (Factor(name="epochs", distribution=IntDistribution(1, 60)),)
     budget = Budget(plateau=Plateau(configurations=4, gain=0.01))
     for name, design in (("done", Search(trials=3)), ("plateau", Search(trials=9, sampler="random", budget=budget))):

@@ -80,7 +80,8 @@ def test_each_failure_has_its_reason_and_those_after_it_run(tmp_path: Path) -> N
         "(crash.txt in the trial's folder says where) (4 times)",
         "is killed": "the worker process died: it left no message, as after SIGKILL (4 times)",
         "leaves": "the worker process died: it ended itself, with exit code 3 (4 times)",
-        "hangs": "no progress for 0:00:06, so its worker was ended (crash.txt in the trial's folder says where) (2 times)",
+        "hangs": "no progress for 0:00:06, so its worker was ended "
+        "(crash.txt in the trial's folder says where) (2 times)",
     }
     assert [trials[name].attempts for name in ("raises", "cuda", "segfault")] == [1, 1, 4]
     well = [trial for trial in trials.values() if trial.state == "complete"]

@@ -14,7 +14,7 @@ from command_run import CommandRun
 
 from study import verify
 from study.decisions.engine import STORAGE_CODE
-from study.record.journal import JOURNAL_NAME, Event, StudyRecord, read_journal, read_study
+from study.record.journal import Event, StudyRecord, read_journal, read_study
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def fit(config, context):
         began = int(path.read_text())
     if config.does == "fails" and not (OUTSIDE / "mended").exists():
         raise ValueError("not mended")
-    for epoch in range(began, 60):
+    for epoch in range(began, 600):
         path.write_text(str(epoch))
         if config.does == "writes":
             with (OUTSIDE / "disk").open("w") as file:
@@ -51,7 +51,7 @@ def fit(config, context):
         if (OUTSIDE / "hurry").exists():
             break
         yield {{"epochs": epoch, "score": 1.0, "began_at": began}}
-    yield {{"epochs": 60, "score": 1.0, "began_at": began}}
+    yield {{"epochs": 600, "score": 1.0, "began_at": began}}
 
 STUDY = StudySpec(
     name="faulty", question="What does a fault of the machine do?", base=Config(), objectives=("score",), design=Grid(),
@@ -86,16 +86,10 @@ class Story:
         uid = next(trial.uid for trial in self.record.trials.values() if trial.params["does"] == does)
         return self.study_dir / "trials" / uid / "checkpoint.pt"
 
-    def wait_until_at_work(self, run: CommandRun, beyond: int) -> None:
-        """Until the trial that waits has trained for more than ``beyond`` epochs."""
-
-        def is_at_work() -> bool:
-            if not (self.study_dir / JOURNAL_NAME).exists() or not self.record.trials:
-                return False
-            path = self.checkpoint("waits")
-            return path.is_file() and int(path.read_text() or 0) > beyond
-
-        run.wait_until(is_at_work)
+    def wait_until_at_work(self, run: CommandRun) -> None:
+        """Until the trial that waits has trained for a few more epochs than when the run began."""
+        beyond = int(self.checkpoint("waits").read_text()) + 2
+        run.wait_until(lambda: int(self.checkpoint("waits").read_text() or 0) >= beyond)
 
     def end_by(self, run: CommandRun, number: signal.Signals, *pids: int) -> None:
         """Sends a signal and checks how the driver ends."""
@@ -130,11 +124,11 @@ def test_a_study_outlives_what_machines_do(story: Story, capsys: pytest.CaptureF
 
     disk.unlink()
     run = story.start()
-    story.wait_until_at_work(run, 3)
+    story.wait_until_at_work(run)
     story.end_by(run, signal.SIGTERM, *run.living())  # as Slurm does: to all processes, Ray's too
 
     run = story.start()
-    story.wait_until_at_work(run, int(story.checkpoint("waits").read_text()))
+    story.wait_until_at_work(run)
     story.end_by(run, signal.SIGHUP, run.process.pid)
 
     story.checkpoint("waits").write_text("flipped")

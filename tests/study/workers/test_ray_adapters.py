@@ -222,7 +222,7 @@ def test_a_journal_that_cannot_be_written_is_no_failure_of_a_trial(make_tune: Ca
     tune = make_tune(1)
     trial, _ = tune.start()
     before = tune.engine.journal.path.read_bytes()
-    tune.engine.journal._file = Path("/dev/full").open("ab", buffering=0)  # a full disk
+    tune.engine.journal._file = Path("/dev/full").open("ab", buffering=0)  # noqa: SIM115 - full
     with pytest.raises(KeyboardInterrupt):
         tune.searcher.on_trial_complete(trial, final())
     assert tune.engine.halted == Halt("the journal cannot be written: No space left on device", STORAGE_CODE)

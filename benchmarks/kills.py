@@ -1,0 +1,197 @@
+"""How a study survives seeded SIGKILLs of its driver, its workers, Ray's raylet and Ray's global store (GCS).
+
+    python -m benchmarks.kills --kills 100 --seed 0 --output /tmp/kills
+
+Each kill hits a study at work, at a random moment; then the same command goes on. After each kill the journal is
+compared with that before it, and at the end everything recorded with the journal. Results are appended to
+``kills.jsonl`` in ``--output``, and the same command goes on with what is missing. Exit code: 0 if nothing was lost,
+repeated or changed. A kill of a worker takes seconds, any other one a start of Ray.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from study.record.journal import FINISHED, JOURNAL_NAME, parse_journal, replay
+from study.verify import verify
+
+KINDS = {
+    "driver": "-m study.run",
+    "worker": "ray::StudyTrial",
+    "raylet": "/raylet/raylet ",
+    "GCS": "/gcs/gcs_server ",
+    "everything": "",
+}
+MARK = "KILLS_STUDY_RUN"  # an environment variable that all processes of a study inherit
+WAIT_SECONDS = 600.0
+SPACE = """
+import time
+from pydantic import BaseModel
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from study.spec import Factor, MoAsha, Search, StudySpec
+from study.trainable import Metric, as_trainable
+
+class Config(BaseModel, frozen=True):
+    rate: float = 0.5
+    width: int = 4
+    seed: int = 0
+
+@as_trainable(
+    config=Config, metrics=[Metric("score"), Metric("cost", "minimize", kind="cost")], progress="epochs",
+    total=lambda config: 8,
+)
+def fit(config, context):
+    path = context.checkpoint_path
+    for epoch in range(int(path.read_text()) if path.is_file() else 1, 9):
+        time.sleep(0.2)
+        path.with_suffix(".new").write_text(str(epoch))
+        path.with_suffix(".new").replace(path)
+        yield {"epochs": epoch, "score": epoch * (1 - (config.rate - 0.3) ** 2), "cost": float(config.width)}
+
+STUDY = StudySpec(
+    name="killed", question="Does anything get lost?", base=Config(), objectives=("score", "cost"),
+    factors=(
+        Factor(name="rate", distribution=FloatDistribution(0, 1)),
+        Factor(name="width", distribution=CategoricalDistribution([1, 2, 4, 8])),
+    ),
+    design=Search(trials=5000, sampler="random"), stopping=MoAsha(first_rung=1, eta=2, audit=0.1),
+)
+"""
+
+
+def main() -> int:
+    """Parses the command line, kills, prints the count; returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("kills"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    results = options.output / "kills.jsonl"
+    done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    study = KilledStudy(options.output)
+    for number in range(len(done), options.kills):
+        order = random.Random(f"{options.seed} {number}")
+        found = study.strike(order.choice(list(KINDS)), order)
+        done.append(found)
+        with results.open("a") as file:
+            file.write(json.dumps(found) + "\n")
+    study.kill("everything")
+    wrong = [line for check in verify(study.study_dir) for line in check.disagreements]
+    counts = Counter(found["kind"] for found in done)
+    totals = {name: sum(found[name] for found in done) for name in ("lost", "repeated", "changed")}
+    print(f"{len(done)} kills: {', '.join(f'{count} {kind}' for kind, count in sorted(counts.items()))}")
+    print(f"{len(study.record().with_state(*FINISHED))} trials have ended; " + json.dumps(totals))
+    print("\n".join([*(f"wrong: {line}" for line in wrong), f"{len(wrong)} disagreements with the journal"]))
+    return 1 if wrong or any(totals.values()) else 0
+
+
+class KilledStudy:
+    """A study in ``folder`` and the process that runs it, if one does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.space, self.study_dir = folder.resolve() / "killed.py", folder.resolve() / "runs" / "killed"
+        self.space.write_text(SPACE)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def journal(self) -> bytes:
+        """Its whole lines."""
+        path = self.study_dir / JOURNAL_NAME
+        content = path.read_bytes() if path.exists() else b""
+        return content[: content.rfind(b"\n") + 1]
+
+    def record(self):  # type: ignore[no-untyped-def]
+        """What the journal says."""
+        return replay(parse_journal(self.journal()).events)
+
+    def living(self) -> dict[int, str]:
+        """Process id and command line of all that the study has started."""
+        found = {}
+        for folder in Path("/proc").iterdir():
+            try:
+                if folder.name.isdigit() and f"{MARK}={self.space}".encode() in (folder / "environ").read_bytes():
+                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    if command and int(folder.name) != os.getpid():
+                        found[int(folder.name)] = command
+            except OSError:  # ended meanwhile
+                continue
+        return found
+
+    def start(self) -> None:
+        """Runs the command, unless it runs."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        command = [sys.executable, "-m", "study.run", "--space", str(self.space), "--concurrency", "2"]
+        with (self.space.parent / "log.txt").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--output", str(self.study_dir.parent)],
+                env=os.environ | {MARK: str(self.space)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self, kind: str) -> int:
+        """How many processes got their SIGKILL."""
+        hit = 0
+        while victims := [pid for pid, command in self.living().items() if KINDS[kind] in command]:
+            for pid in victims:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                    hit += 1
+                except ProcessLookupError:
+                    continue
+            if kind != "everything":
+                break
+        return hit
+
+    def strike(self, kind: str, order: random.Random) -> dict[str, object]:
+        """Waits until the study has written a few more events, kills, and says what has become of the journal."""
+        self.start()
+        before = self.journal()
+        awaited, ends_at = before.count(b"\n") + order.randint(8, 30), time.monotonic() + WAIT_SECONDS
+        while self.journal().count(b"\n") < awaited:
+            if self.process is not None and self.process.poll() is not None:
+                self.start()  # an earlier kill of Ray's processes has only now ended it
+            if time.monotonic() > ends_at:
+                raise RuntimeError(f"the study does not go on; see {self.space.parent / 'log.txt'}")
+            time.sleep(0.05)
+        time.sleep(order.uniform(0, 0.5))
+        at = self.journal()
+        hit = self.kill(kind)
+        if kind != "worker" and self.process is not None:
+            self.process.wait(timeout=WAIT_SECONDS)
+        if kind in ("raylet", "GCS"):
+            self.kill("everything")
+        return {"kind": kind, "processes": hit} | _differences(before, at, self.journal())
+
+
+def _differences(before: bytes, at: bytes, after: bytes) -> dict[str, int]:
+    """What the kill, and those before it, have done to finished trials and to decisions."""
+    events = parse_journal(after).events
+    ended = [event["uid"] for event in events if event["event"] == "finished"]
+    earlier = {event["uid"] for event in parse_journal(at).events if event["event"] == "finished"}
+    first: dict[str, int] = {}
+    repeated = 0
+    for place, event in enumerate(events):
+        if event["event"] == "finished":
+            first.setdefault(event["uid"], place)
+        repeated += event.get("uid") in first and place > first[event["uid"]]
+    return {
+        "events": len(events),
+        "ended": len(ended),
+        "lost": len(earlier - set(ended)),
+        "repeated": repeated,
+        "changed": int(not (at.startswith(before) and after.startswith(at))),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
