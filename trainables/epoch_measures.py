@@ -26,9 +26,12 @@ class EpochMeasures:
         self._loss_sum += loss.detach()
         self._num_losses += 1
 
-    def add_batch(self, num_images: int, seconds: float) -> None:
-        """Notes how long the training on a batch took."""
+    def add_images(self, num_images: int) -> None:
+        """Notes that a batch of so many images was trained on."""
         self._num_images += num_images
+
+    def add_seconds(self, seconds: float) -> None:
+        """Notes how long the training on some of these images took."""
         self._seconds += seconds
 
     def end_epoch(self, epoch: int, learning_rate: float) -> None:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from trainables.data.stored_images import Images
+from trainables.hardware import to_device
 from trainables.pretraining.encoders import Encoder, ProbeLayer
 from trainables.pretraining.methods import METHODS
 from trainables.pretraining.pretrain import autocast, require_finite
-from trainables.pretraining.views import ViewParams, render_views, sample_view_params
+from trainables.pretraining.views import PlacedViews, ViewParams, place_views, render_placed, sample_view_params
 from trainables.streams import stream
 from trainables.trial_config import TrialConfig
 
@@ -36,6 +37,7 @@ class ProbedClassifier(nn.Module):
         self.encoder, self.head = encoder, head
         self.layer = probed_layer(config)
         self._config = config
+        self._fixed: dict[tuple[torch.device, torch.Size], PlacedViews] = {}  # the fixed views of images of this shape
         self.redraw_for()
 
     def redraw_for(self, *purpose: str | int) -> None:
@@ -81,16 +83,25 @@ class ProbedClassifier(nn.Module):
         Fixed views use the same n boxes for every image and every evaluation, so that the classifier is a function of
         the image alone; redrawn views use new boxes for every image at every evaluation since ``redraw_for``.
         """
-        num_images, num_views, config = len(images), self._config.probe_views, self._config
-        draw = (*self._purpose, next(self._draws)) if self.is_stochastic else (0,)
-        rows = num_views * num_images if self.is_stochastic else num_views
+        if self.is_stochastic:
+            placed = self._place(images, (*self._purpose, next(self._draws)))
+        else:
+            key = images.device, images.shape
+            if key not in self._fixed:
+                self._fixed[key] = self._place(images, (0,))
+            placed = self._fixed[key]
+        views = render_placed(images, placed)
+        return views.unflatten(0, (self._config.probe_views, len(images))).transpose(0, 1)
+
+    def _place(self, images: Tensor, draw: tuple[str | int, ...]) -> PlacedViews:
+        num_views, config = self._config.probe_views, self._config
+        rows = num_views * len(images) if self.is_stochastic else num_views
         geometric = config.replace(augmentation="none")
         random = stream(config.seed, "n_views", *draw)
         params = sample_view_params(rows, images.shape[2], images.shape[3], geometric, random)
         if not self.is_stochastic:
-            params = _repeat_rows(params, num_images)
-        views = render_views(images, params, config.image_size)
-        return views.unflatten(0, (num_views, num_images)).transpose(0, 1)
+            params = _repeat_rows(params, len(images))
+        return place_views(images, params, config.image_size)
 
 
 def probed_layer(config: TrialConfig) -> ProbeLayer:
@@ -100,7 +111,7 @@ def probed_layer(config: TrialConfig) -> ProbeLayer:
 
 def to_pixels(images: Images, device: torch.device) -> Tensor:
     """uint8 images (N, 3, S, S) as fp32 in [0, 1] on ``device``."""
-    return images[:].to(device, non_blocking=True).float() / 255
+    return to_device(images[:], device).float() / 255
 
 
 @torch.no_grad()

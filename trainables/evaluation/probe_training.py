@@ -5,7 +5,6 @@ Shapes: N images, B images of a batch, S pixels a side, K classes.
 
 import copy
 import math
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainables.data.batches import Batches
 from trainables.data.stored_images import Images
 from trainables.epoch_measures import EpochMeasures
-from trainables.evaluation.probe import ProbedClassifier, frozen_features, probed_layer, to_pixels
+from trainables.evaluation.probe import ProbedClassifier, frozen_features, probed_layer
+from trainables.hardware import DeviceClock, equal_shapes, to_device
 from trainables.pgd import pgd, random_perturbation
 from trainables.pretraining.encoders import Encoder, HeadedEncoder
 from trainables.pretraining.pretrain import require_finite
@@ -68,7 +69,7 @@ class ProbeTraining:
         self.batches_per_epoch = math.ceil((len(images) - is_one_alone) / self._batch_size)
         self.num_batches = num_epochs * self.batches_per_epoch
         self.batches_done = 0
-        self.seconds = 0.0
+        self._clock, self._seconds = DeviceClock(self.device), 0.0
         self.measures = EpochMeasures(self.device)  # of a full fine-tuning
         self.optimiser, self.schedule = self._build_optimiser(num_epochs)
 
@@ -76,6 +77,14 @@ class ProbeTraining:
     def is_finished(self) -> bool:
         """Whether the training is complete."""
         return self.batches_done == self.num_batches
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far; reading it waits for the device."""
+        seconds = self._clock.take()
+        self._seconds += seconds
+        self.measures.add_seconds(seconds)
+        return self._seconds
 
     def run(self) -> Iterator[None]:
         """Trains to the end, yielding after every batch; can be interrupted and resumed at any of these points.
@@ -87,32 +96,21 @@ class ProbeTraining:
         """
         is_cached = self.config.probe in ("central", "n_views") and not self._is_acl
         cached = frozen_features(self.classifier, self.images) if is_cached and not self.is_finished else None
-        order = self._order()
+        values = self.images if cached is None else cached
+        batches = Batches(values, self.labels, self._batch_size, self.config.seed, "probe", self.device)
         while not self.is_finished:
-            started = time.perf_counter()
-            batch = self.batches_done % self.batches_per_epoch
-            if batch == 0:
-                order = self._order()
-            chosen = order[batch * self._batch_size : (batch + 1) * self._batch_size]
-            self.optimiser.zero_grad()
-            loss = self._loss(chosen, cached)
-            loss.backward()
-            self.optimiser.step()
-            self.batches_done += 1
+            with equal_shapes(self.device), self._clock.running():
+                num_images, loss = self._train_batch(batches, cached is not None)
+            if self.is_full:
+                self.measures.add_loss(loss)
+                self.measures.add_images(num_images)
             epoch, rate = self.batches_done // self.batches_per_epoch, self.optimiser.param_groups[0]["lr"]
-            is_end_of_epoch = self.batches_done % self.batches_per_epoch == 0
-            if is_end_of_epoch:
+            if self.batches_done % self.batches_per_epoch == 0:
                 self.schedule.step()
                 head = self.classifier.head
                 require_finite(torch.cat([head.weight.flatten(), head.bias]), "the weights of the probe")
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
-            seconds = time.perf_counter() - started
-            self.seconds += seconds
-            if self.is_full:
-                self.measures.add_loss(loss)
-                self.measures.add_batch(len(chosen), seconds)
-                if is_end_of_epoch:
+                _ = self.seconds  # hands the seconds of the epoch on to its measures
+                if self.is_full:
                     self.measures.end_epoch(epoch, rate)
             yield
         self.classifier.eval().requires_grad_(False)
@@ -137,18 +135,27 @@ class ProbeTraining:
         if state["optimiser"] is not None:
             self.optimiser.load_state_dict(state["optimiser"])
             self.schedule.load_state_dict(state["schedule"])
-        self.batches_done, self.seconds = state["batches_done"], state["seconds"]
+        self.batches_done, self._seconds = state["batches_done"], state["seconds"]
         if "measures" in state:  # earlier versions had none
             self.measures.load_state_dict(state["measures"])
 
-    def _loss(self, chosen: Tensor, cached: Tensor | None) -> Tensor:
-        """The loss of the batch of images with the indices ``chosen`` (B,)."""
+    def _train_batch(self, batches: Batches, are_features: bool) -> tuple[int, Tensor]:
+        """Makes the update of the next batch; returns its number of images and its loss."""
+        values, targets = batches.load(*divmod(self.batches_done, self.batches_per_epoch))
+        assert targets is not None
+        self.optimiser.zero_grad()
+        if are_features:
+            loss = functional.cross_entropy(self.classifier.head(values), targets)
+        else:
+            loss = self._loss(values.float() / 255, targets)
+        loss.backward()
+        self.optimiser.step()
+        self.batches_done += 1
+        return len(targets), loss
+
+    def _loss(self, pixels: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a batch of images (B, 3, S, S) in [0, 1] with their labels (B,)."""
         config = self.config
-        targets = self.labels[chosen].to(self.device)
-        if cached is not None:
-            features = cached[chosen.to(cached.device)].to(self.device)
-            return functional.cross_entropy(self.classifier.head(features), targets)
-        pixels = to_pixels(self.images[chosen], self.device)
         random = stream(config.seed, "probe_batch", self.batches_done)
         if self._is_acl:
             pixels = make_views(pixels, config.replace(augmentation="padded_crop"), random, num_views=1)[0]
@@ -176,7 +183,7 @@ class ProbeTraining:
                 radius=self.config.probe_attack_radius_255 / 255,
                 step=self.config.probe_attack_step_255 / 255,
                 num_steps=self.config.probe_attack_steps,
-                start=None if start is None else start.to(self.device),
+                start=None if start is None else to_device(start, self.device),
             )
         )
 
@@ -190,10 +197,6 @@ class ProbeTraining:
         with torch.set_grad_enabled(self.is_full):
             features = self.classifier.features(pixels)
         return self.classifier.head(features)
-
-    def _order(self) -> Tensor:
-        epoch = self.batches_done // self.batches_per_epoch
-        return torch.randperm(len(self.images), generator=stream(self.config.seed, "probe", epoch))
 
     def _new_head(self, num_features: int, num_classes: int, config: TrialConfig) -> nn.Linear:
         with torch.random.fork_rng(devices=[]):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from trainables.data.stored_images import Images
 from trainables.evaluation.attack_losses import LOSSES
 from trainables.evaluation.probe import ProbedClassifier, to_pixels
+from trainables.hardware import to_device
 from trainables.pgd import pgd, random_perturbation
 from trainables.pretraining.pretrain import require_finite
 from trainables.streams import stream
@@ -101,7 +102,7 @@ def _attack_batch(
     batch_number: int,
 ) -> Flags:
     device = next(classifier.parameters()).device
-    pixels, targets = to_pixels(images, device), labels.to(device)
+    pixels, targets = to_pixels(images, device), to_device(labels, device)
     if isinstance(classifier, ProbedClassifier):
         pixels = classifier.attack_space(pixels)
         if classifier.is_stochastic:
@@ -208,10 +209,11 @@ def attacked_by_pgd(
     broken = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
     attacked = clean.clone()
     for loss in config.eval_losses:
-        left = ~broken
-        attacked[left] = clean[left] if start is None else clean[left] + start[left]
+        rows = (~broken).nonzero().squeeze(1)
+        attacked[rows] = clean[rows] if start is None else clean[rows] + start[rows]
         for done in range(0, config.eval_pgd_steps, STEPS_BETWEEN_LOOKS):
-            rows = (~broken).nonzero().squeeze(1)
+            if done > 0:
+                rows = (~broken).nonzero().squeeze(1)
             if len(rows) == 0:
                 break
             num_steps = min(STEPS_BETWEEN_LOOKS, config.eval_pgd_steps - done)
@@ -259,7 +261,7 @@ def _random_start(
     if restart == 0:
         return None
     random = stream(config.seed, "restart", restart, batch_number, f"{ATTACK_INFIX[norm]}{radius_255}")
-    return random_perturbation(clean.shape, radius_255 / 255, norm, random).to(clean.device)
+    return to_device(random_perturbation(clean.shape, radius_255 / 255, norm, random), clean.device)
 
 
 def _snapshot(correct: Tensor) -> np.ndarray:

@@ -4,7 +4,6 @@ Shapes: V views, B images, C=3 channels, S pixels a side, D projected features.
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,9 +12,10 @@ import torch
 from timm.optim.lars import Lars
 from torch import Tensor, nn
 
+from trainables.data.batches import Batches
 from trainables.data.stored_images import Images
 from trainables.epoch_measures import EpochMeasures
-from trainables.hardware import hardware_name
+from trainables.hardware import DeviceClock, equal_shapes, hardware_name
 from trainables.pgd import ascent_direction, pgd, random_perturbation, within_ball
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
 from trainables.pretraining.encoders import Encoder, build_encoder
@@ -58,7 +58,8 @@ class Pretraining:
             )
         if METHODS[config.method].needs_labels and labels is None:
             raise ValueError(f"method {config.method} needs labels")
-        self.config, self.images, self.labels, self.device = config, images, labels, device
+        self.config, self.device = config, device
+        self._batches = Batches(images, labels, config.batch_size, config.seed, "order", device)
         num_classes = None if labels is None else int(labels.max()) + 1
         # A student that begins at random does not begin as its teacher did.
         purpose = "student weights" if METHODS[config.method].has_teacher else "weights"
@@ -67,16 +68,18 @@ class Pretraining:
         self.second_network = build_second_network(self.encoder, config)
         self.pass_cost = count_pass_cost(self.encoder, config, self.second_network)
         self.is_compiled = device.type == "cuda" if config.compile is None else config.compile
-        self._forward = torch.compile(self.encoder, dynamic=False) if self.is_compiled else self.encoder
+        self._forward: Any = self.encoder
         self._second_forward: Any = self.second_network
-        if self.is_compiled and self.second_network is not None:
-            self._second_forward = torch.compile(self.second_network, dynamic=False)
+        if self.is_compiled:  # whole graphs of fixed shapes: what breaks one is an error, not a loss of time
+            self._forward = torch.compile(self.encoder, dynamic=False, fullgraph=True)
+            if self.second_network is not None:
+                self._second_forward = torch.compile(self.second_network, dynamic=False, fullgraph=True)
         self.optimiser = build_optimiser(self.encoder, config)
         self.perturbation: Tensor | None = None  # for adversary free: (V or 1, B, 3, S, S)
         self._known_targets: Tensor | None = None  # of this batch, from a second network that never changes
         self.batches_per_epoch = len(images) // config.batch_size
         self.batches_done = 0
-        self.train_seconds = 0.0
+        self._clock, self._train_seconds = DeviceClock(device), 0.0
         self._loss_sum = torch.zeros((), device=device)
         self._loss_count = 0
         self._last_mean_loss = math.nan
@@ -115,20 +118,35 @@ class Pretraining:
         """Training cost of the whole pretraining in PFLOP (1e15 operations)."""
         return self.num_batches * self._pflop_per_batch
 
+    @property
+    def train_seconds(self) -> float:
+        """Training time so far; reading it waits for the device."""
+        seconds = self._clock.take()
+        self._train_seconds += seconds
+        self.measures.add_seconds(seconds)
+        return self._train_seconds
+
+    @train_seconds.setter
+    def train_seconds(self, seconds: float) -> None:
+        self._train_seconds = seconds
+
     def run(self) -> Iterator[None]:
-        """Trains to the end, yielding after every batch; can be interrupted and resumed at any of these points."""
+        """Trains to the end, yielding after every batch; can be interrupted and resumed at any of these points.
+
+        A GPU may then still be at work: the host waits for it only where something is read.
+        """
         self.encoder.train()
         if not self.is_finished:
             self.hardware = list(dict.fromkeys([*self.hardware, hardware_name(self.device)]))
         if self.is_compiled and not self.is_finished:
             self.compile_graphs()
         while not self.is_finished:
-            started = time.perf_counter()
-            self.train_batch()
-            self._synchronise()
-            self._note_batch(time.perf_counter() - started)
+            with equal_shapes(self.device), self._clock.running():
+                self.train_batch()
+            self._note_batch()
             yield
             self.encoder.train()
+        self._batches.release()
 
     def compile_graphs(self) -> None:
         """Compiles the graphs that training uses by running the passes of the next batch; the state is left unchanged.
@@ -197,7 +215,7 @@ class Pretraining:
             "whole_sum": self._whole_sum,
             "whole_count": self._whole_count,
             "hardware": self.hardware,
-            "measures": self.measures.state_dict(),
+            "measures": self.measures.state_dict(),  # after train_seconds, which adds to it
         }
 
     def finished_state(self) -> dict[str, Any]:
@@ -231,14 +249,10 @@ class Pretraining:
 
     def _next_batch(self) -> tuple[Tensor, Tensor | None]:
         """Views (V, B, 3, S, S) and labels (B,) of the next batch; an incomplete last batch of an epoch is dropped."""
-        seed, size = self.config.seed, self.config.batch_size
         epoch, batch = divmod(self.batches_done, self.batches_per_epoch)
-        order = torch.randperm(len(self.images), generator=stream(seed, "order", epoch))
-        chosen = order[batch * size : (batch + 1) * size]
-        images = self.images[chosen].to(self.device, non_blocking=True)
-        labels = None if self.labels is None else self.labels[chosen].to(self.device, non_blocking=True)
+        images, labels = self._batches.load(epoch, batch)
         strength = augmentation_strength(epoch, self.config)
-        return make_views(images, self.config, stream(seed, "views", epoch, batch), strength), labels
+        return make_views(images, self.config, stream(self.config.seed, "views", epoch, batch), strength), labels
 
     def _gradients(self, views: Tensor, labels: Tensor | None) -> Tensor:
         """The loss, on adversarial examples if there is an attack; the weights' gradients are left in ``.grad``."""
@@ -369,11 +383,11 @@ class Pretraining:
         self._loss_count += 1
         self._whole_count += 1
 
-    def _note_batch(self, seconds: float) -> None:
-        self.train_seconds += seconds
-        self.measures.add_batch(self.config.batch_size, seconds)
+    def _note_batch(self) -> None:
+        self.measures.add_images(self.config.batch_size)
         epoch, batch = divmod(self.batches_done, self.batches_per_epoch)
         if batch == 0:
+            _ = self.train_seconds  # hands the seconds of the epoch on to its measures
             self.measures.end_epoch(epoch, self.optimiser.param_groups[0]["lr"])
 
     def _synchronise(self) -> None:

@@ -7,13 +7,14 @@ is view v of image i. Pixels are in [0, 1] and stay float between operations, wh
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from trainables.hardware import to_device
 from trainables.pretraining.view_colours import JITTER_OPERATIONS, blur, grayscale, solarize
 from trainables.trial_config import TrialConfig
 
@@ -216,6 +217,23 @@ def _sample_crops(
     return top.long(), left.long(), height.long(), width.long()
 
 
+@dataclass(frozen=True)
+class _PlacedChunk:
+    """What is done to some consecutive rows, in tensors on the device of the images."""
+
+    rows: slice
+    boxes: Tensor  # (5, n, 1) float32: top, height, left, width, and 1 for a flip
+    changes: Sequence[tuple[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor]]  # operation, rows (k,), strengths (k,)
+
+
+@dataclass(frozen=True)
+class PlacedViews:
+    """``ViewParams`` on a device, where they can be rendered again and again without another copy to it."""
+
+    chunks: list[_PlacedChunk]
+    image_size: int
+
+
 def render_views(images: Tensor, params: ViewParams, image_size: int, chunk_views: int | None = None) -> Tensor:
     """Renders every row of ``params``: crop, resize, flip, colour jitter, grayscale, blur, solarize, in this order.
 
@@ -234,24 +252,67 @@ def render_views(images: Tensor, params: ViewParams, image_size: int, chunk_view
     Raises:
         ValueError: for images of another shape or type, rows that are no multiple of B, or a box outside the image.
     """
+    return render_placed(images, place_views(images, params, image_size, chunk_views))
+
+
+def place_views(images: Tensor, params: ViewParams, image_size: int, chunk_views: int | None = None) -> PlacedViews:
+    """Brings ``params`` to the device of ``images``, in one copy for each chunk; arguments as for ``render_views``."""
     _check_images(images)
     num_images, _, height, width = images.shape
     if len(params) == 0 or len(params) % num_images:
         raise ValueError(f"rows of params must be a multiple of the images: {len(params)=}, {num_images=}")
     if int((params.top + params.height).max()) > height or int((params.left + params.width).max()) > width:
         raise ValueError(f"params must hold boxes inside the images: {height=}, {width=}")
-    pixels = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-    pixels = pixels.transpose(1, 2).contiguous()  # (B, H, 3, W): makes both products of the resize plain ones
     if chunk_views is None:
         budget = CPU_CHUNK_PIXELS if images.device.type == "cpu" else GPU_CHUNK_PIXELS
         chunk_views = max(1, budget // max(image_size**2, height * width))
-    chunks = []
+    starts = range(0, len(params), chunk_views)
+    bounds = [slice(start, min(start + chunk_views, len(params))) for start in starts]
+    return PlacedViews([_place_chunk(params, rows, images.device) for rows in bounds], image_size)
+
+
+def _place_chunk(params: ViewParams, rows: slice, device: torch.device) -> _PlacedChunk:
+    """One float32 copy holds boxes, strengths and the rows that they belong to, whole numbers far below 2^24.
+
+    Which rows an operation changes is found here, on the CPU, so that the host never waits for the device.
+    """
+    params = params.rows(rows.start, rows.stop)
+    boxes = torch.stack([params.top, params.height, params.left, params.width, params.flip.long()]).float()
+    none = torch.zeros(len(params))
+    factors = (params.brightness, params.contrast, params.saturation, params.hue)
+    wanted = [
+        (adjust, params.jitter & (params.order[:, turn] == operation), factor)
+        for turn in range(4)
+        for operation, (adjust, factor) in enumerate(zip(JITTER_OPERATIONS, factors, strict=True))
+    ]
+    wanted += [(grayscale, params.grayscale, none), (blur, params.blur, params.blur_sigma)]
+    wanted += [(solarize, params.solarize, none)]
+    chosen = [(operation, mask.nonzero()[:, 0], strength) for operation, mask, strength in wanted]
+    chosen = [(operation, found, strength[found]) for operation, found, strength in chosen if len(found) > 0]
+    parts = [boxes.flatten(), *(part for _, found, strength in chosen for part in (found.float(), strength))]
+    placed = to_device(torch.cat(parts), device).split([len(part) for part in parts])
+    changes = [
+        (operation, found.long(), strength)
+        for (operation, *_), found, strength in zip(chosen, placed[1::2], placed[2::2], strict=True)
+    ]
+    return _PlacedChunk(rows, placed[0].view(5, -1, 1), changes)
+
+
+def render_placed(images: Tensor, placed: PlacedViews) -> Tensor:
+    """What ``render_views`` returns, of images (B, 3, H, W) like those that ``place_views`` was given."""
+    pixels = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+    pixels = pixels.transpose(1, 2).contiguous()  # (B, H, 3, W): makes both products of the resize plain ones
+    views = []
     with torch.autocast(images.device.type, enabled=False):  # bf16 products would cost half a grey level
-        for start in range(0, len(params), chunk_views):
-            stop = min(start + chunk_views, len(params))
-            image_of_row = torch.arange(start, stop, device=images.device) % num_images
-            chunks.append(_render_chunk(pixels[image_of_row], params.rows(start, stop), image_size))
-    return torch.cat(chunks)
+        for chunk in placed.chunks:
+            image_of_row = torch.arange(chunk.rows.start, chunk.rows.stop, device=images.device) % len(images)
+            rendered = _crop_resize_flip(pixels[image_of_row], chunk.boxes, placed.image_size)
+            for operation, rows, strengths in chunk.changes:
+                # Autograd works, because nothing that writes to the views keeps them for its backward pass.
+                changed = operation(rendered.index_select(0, rows), strengths.view(-1, 1, 1, 1))
+                rendered.index_copy_(0, rows, changed)
+            views.append(rendered)
+    return torch.cat(views)
 
 
 def _check_images(images: Tensor) -> None:
@@ -261,44 +322,10 @@ def _check_images(images: Tensor) -> None:
         raise ValueError(f"images must be uint8 or float: {images.dtype=}")
 
 
-def _render_chunk(pixels: Tensor, params: ViewParams, size: int) -> Tensor:
-    """(n, H, 3, W) float32 pixels -> (n, 3, S, S) views, one per row of ``params``."""
-    views = _crop_resize_flip(pixels, params, size)
-    factors = (params.brightness, params.contrast, params.saturation, params.hue)
-    for turn in range(4):
-        for operation, (adjust, factor) in enumerate(zip(JITTER_OPERATIONS, factors, strict=True)):
-            _change_rows(views, params.jitter & (params.order[:, turn] == operation), adjust, factor)
-    _change_rows(views, params.grayscale, grayscale)
-    _change_rows(views, params.blur, blur, params.blur_sigma)
-    _change_rows(views, params.solarize, solarize)
-    return views
-
-
-def _change_rows(
-    views: Tensor, mask: Tensor, operation: Callable[[Tensor, Tensor], Tensor], strength: Tensor | None = None
-) -> None:
-    """Replaces, in place, the views where ``mask`` (n,) holds with ``operation(those views, their strengths)``.
-
-    Mask and strengths lie on the CPU, so the host knows every size and never waits for the device. Autograd works,
-    because nothing that writes to ``views`` keeps them for its backward pass.
-    """
-    rows = mask.nonzero()[:, 0]
-    if len(rows) == 0:
-        return
-    chosen = torch.zeros(len(rows)) if strength is None else strength[rows]
-    chosen, rows = _to_device(chosen, views.device), _to_device(rows, views.device)
-    views.index_copy_(0, rows, operation(views.index_select(0, rows), chosen.view(-1, 1, 1, 1)))
-
-
-def _to_device(values: Tensor, device: torch.device) -> Tensor:
-    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
-
-
-def _crop_resize_flip(pixels: Tensor, params: ViewParams, size: int) -> Tensor:
+def _crop_resize_flip(pixels: Tensor, boxes: Tensor, size: int) -> Tensor:
     """(n, H, 3, W) pixels -> (n, 3, S, S) crops, resized as PIL's antialiased bilinear filter does (within 1/255)."""
     n, height, _, width = pixels.shape
-    boxes = torch.stack([params.top, params.height, params.left, params.width, params.flip.long()]).float()
-    top, crop_height, left, crop_width, flip = _to_device(boxes, pixels.device).unsqueeze(-1)
+    top, crop_height, left, crop_width, flip = boxes
     row_weights = _resize_weights(top, crop_height, torch.zeros_like(flip), height, size)
     column_weights = _resize_weights(left, crop_width, flip, width, size)
     narrow = torch.bmm(pixels.view(n, height * 3, width), column_weights.transpose(1, 2))

@@ -342,13 +342,13 @@ def test_chunks_do_not_change_the_result(chunk_views: int) -> None:
 
 def test_default_chunks_bound_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
-    render_chunk = views_module._render_chunk
+    render = views_module._crop_resize_flip
 
-    def spy(pixels: Tensor, params: ViewParams, size: int) -> Tensor:
-        rows.append(len(params))
-        return render_chunk(pixels, params, size)
+    def spy(pixels: Tensor, boxes: Tensor, size: int) -> Tensor:
+        rows.append(len(pixels))
+        return render(pixels, boxes, size)
 
-    monkeypatch.setattr(views_module, "_render_chunk", spy)
+    monkeypatch.setattr(views_module, "_crop_resize_flip", spy)
     make_views(random_images(20, 300, 200), TrialConfig(image_size=64, num_views=2), generator())
     assert sum(rows) == 40 and max(rows) * 300 * 200 <= views_module.CPU_CHUNK_PIXELS
 
