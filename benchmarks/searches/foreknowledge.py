@@ -71,7 +71,8 @@ def earlier(table: str, is_reversed: bool = False) -> tuple[PriorTrial, ...]:
     if found is None:
         raise ValueError(f"{RESULTS} has no run of search, table and seed {wanted}")
     problem = search_problem(table)
-    values = problem.values[EARLIER_SEED].copy()
+    quality, seconds = problem.values[EARLIER_SEED, :, 0], problem.seconds[EARLIER_SEED]
     if is_reversed:
-        values[:, 0] = values[:, 0].max() + values[:, 0].min() - values[:, 0]
-    return tuple(PriorTrial(problem.place(row), tuple(values[row])) for row in found.rows[:EARLIER_TRIALS])
+        quality = quality.max() + quality.min() - quality
+    rows = found.rows[:EARLIER_TRIALS]
+    return tuple(PriorTrial(problem.place(row), (float(quality[row]), float(seconds[row]))) for row in rows)

@@ -141,7 +141,7 @@ class SurrogateSearch:
             score = -np.sum(
                 [np.maximum(0, one.expected() - end) for one, end in zip(marginals, reference, strict=True)], axis=0
             )
-        elif self._modelled_cost is not None:
+        elif self._modelled_cost is not None and models[self._modelled_cost].is_cost:
             score = per_cost(gain, models[self._modelled_cost].size(predicted[self._modelled_cost].mean))
         else:
             score = per_cost(gain, self._spent(candidates, gain, done))

@@ -284,6 +284,14 @@ def test_a_search_begins_where_an_earlier_one_was_good() -> None:
         assert proposal is not None and abs(proposal.params["x"] - best) < 0.1
 
 
+def test_an_earlier_search_may_have_costs_that_are_no_amounts() -> None:
+    """Logarithms, for instance: then nothing is divided by them."""
+    priors = tuple(PriorTrial({"x": x}, (50 * x, x - 2)) for x in (0.1, 0.5, 0.9))
+    objectives = [QUALITY, Objective("seconds", "minimize")]
+    spec = spec_of(X, objectives=objectives, base=ClockedConfig(), warm_start=priors)
+    assert search_of(spec, 0).propose(StudyRecord()) is not None
+
+
 def test_an_earlier_search_of_something_else_is_seen_through() -> None:
     """It says that x is best at 0.1, where this one is worst; its optimum is found nevertheless."""
     spec = spec_of(X, objectives=[QUALITY], warm_start=prior_at(0.1))
