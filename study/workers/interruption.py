@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from study.decisions.engine import StudyEngine
+from study.decisions.engine import Halt, StudyEngine
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 LIMIT_SECONDS = 25.0  # from the signal to the end of the process, whatever still waits
@@ -46,6 +46,7 @@ def ended_by_signals(engine: StudyEngine) -> Iterator[None]:
         if engine.halted is None:
             raise
         engine.close()
+        _say_why(engine.halted)
         sys.exit(engine.halted.exit_code)
     finally:
         if engine.halted is None:  # else a second signal, to Ray's processes and ours, may be on its way
@@ -58,6 +59,7 @@ def end_at_once(engine: StudyEngine) -> None:
     assert engine.halted is not None
     if engine.record.last_event not in ("interrupted", "ended"):
         engine.close()
+        _say_why(engine.halted)
     import ray
 
     node: Any = ray._private.worker._global_node
@@ -66,3 +68,7 @@ def end_at_once(engine: StudyEngine) -> None:
         if node.head:
             shutil.rmtree(node.get_session_dir_path(), ignore_errors=True)
     os._exit(engine.halted.exit_code)
+
+
+def _say_why(halt: Halt) -> None:
+    print(f"Interrupted: {halt.reason}; the same command resumes.", file=sys.stderr, flush=True)

@@ -48,7 +48,6 @@ def _watch(engine: StudyEngine, processes: dict[str, Popen[bytes]], is_over: thr
                 if engine.halted is None:
                     time.sleep(SIGNAL_SECONDS)
                 if engine.halted is not None:
-                    _say(f"Interrupted: {engine.halted.reason}; the same command resumes.")
                     end_at_once(engine)
                 _end(f"Ray's {name} has ended (killed, or out of memory); the same command resumes")
 
@@ -61,12 +60,8 @@ def _vital_processes() -> dict[str, Popen[bytes]]:
 
 def _end(message: str) -> None:
     """Prints ``message`` and exits at once: any cleaner shutdown would wait for a Ray that is gone."""
-    _say(f"error: {message}")
-    os._exit(EXIT_CODE)
-
-
-def _say(text: str) -> None:
     console = Console(stderr=True)
     console.show_cursor()  # the live table has hidden it
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"error: {message}", highlight=False, markup=False, soft_wrap=True)
     sys.stdout.flush()
+    os._exit(EXIT_CODE)
