@@ -7,6 +7,7 @@ COMMANDS = {
     "run": ("study.run", "run a study from a space, or resume it"),
     "status": ("study.status", "what a study is doing"),
     "verify": ("study.verify", "check everything recorded about a study against its journal"),
+    "doctor": ("study.doctor", "check whether this machine can run a study"),
     "mlflow": ("study.tracking", "open MLflow's pages of the studies in a folder"),
     "report": ("reports.build", "write the report of a study"),
     "compare": ("reports.compare", "compare two trials or two studies"),

@@ -256,6 +256,10 @@ class Trainable:
         """The data of a study, loaded once and shared by all trials; ``on_progress`` takes done and total."""
         return None
 
+    def needed_bytes(self, config: Any) -> int | None:
+        """The least memory on its device that a trial needs; None if it is not known."""
+        return None
+
     def data_here(self, data: Any, config: Any) -> Any:
         """``data`` in a worker, perhaps on another machine than the one that loaded them."""
         return data

@@ -110,7 +110,7 @@ def test_what_describes_a_study_is_light() -> None:
         "study", "study.spec", "study.spec.options", "study.spec.load_space", "study.spec.choices", "study.trainable",
         "study.settings", "study.record.journal", "study.record.configurations", "study.record.metrics",
         "study.record.identity", "study.record.trials", "study.record.trial_folder", "study.decisions.engine",
-        "study.run", "study.status", "study.verify", "study.command", "trainables.robust_ssl",
+        "study.run", "study.doctor", "study.status", "study.verify", "study.command", "trainables.robust_ssl",
         "trainables.trial_config",
     )  # fmt: skip
     heavy = f"for heavy in {sorted(HEAVY)} : assert heavy not in sys.modules, (name, heavy)"

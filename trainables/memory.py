@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables.pretraining.encoders import Encoder
+from trainables.pretraining.recomputation import RecomputedBlocks
 from trainables.trial_config import TrialConfig
 
 GIB = 2**30
@@ -22,7 +23,7 @@ def require_memory(encoder: Encoder, config: TrialConfig, device: torch.device) 
         raise MemoryError(
             f"out of memory before it began: {config.num_views} views of {config.batch_size} images need at least "
             f"{needed / GIB:.1f} GiB in training, {device.type} has {there / GIB:.1f} GiB; "
-            "lower num_views, batch_size or image_size"
+            "lower num_views, batch_size or image_size, or set activation_checkpointing=true"
         )
 
 
@@ -52,6 +53,9 @@ def _saved_bytes(encoder: Encoder, config: TrialConfig, num_views: int) -> int:
         sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
+    for blocks in (module for module in encoder.modules() if isinstance(module, RecomputedBlocks)):
+        for block in blocks:  # what is kept of it does not pass through the hooks below
+            block.register_forward_pre_hook(lambda block, inputs: (note(inputs[0]),))
     views = torch.zeros(num_views, 3, config.image_size, config.image_size)
     with (
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),

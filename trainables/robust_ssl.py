@@ -174,6 +174,13 @@ class RobustSSL(Trainable):
 
         return load_data(config, on_progress)
 
+    def needed_bytes(self, config: TrialConfig) -> int:
+        """See ``trainables.memory.least_training_bytes``."""
+        from trainables.memory import least_training_bytes
+        from trainables.pretraining.encoders import build_encoder
+
+        return max(least_training_bytes(build_encoder(one, 0, 10), one) for one in config.stages())
+
     def data_here(self, data: "TrialData", config: TrialConfig) -> "TrialData":
         """The images, decoded again where this machine does not have their files."""
         from trainables.data.datasets import available_here

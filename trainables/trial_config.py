@@ -238,6 +238,10 @@ class TrialConfig(BaseModel):
     compile: bool | None = Field(
         None, description="train through torch.compile, same up to rounding; none: on CUDA yes, on a CPU no"
     )
+    activation_checkpointing: bool = Field(
+        False,
+        description="compute each block again in the backward pass: a third more work, less memory",
+    )
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
@@ -424,9 +428,9 @@ class TrialConfig(BaseModel):
         """The fields that influence the result, by name, as plain JSON values (see ``INEFFECTIVE``).
 
         ``data_root`` counts only for an ImageFolder: the other datasets are the same wherever they are stored.
-        ``compile`` never counts: the computation is the same.
+        ``compile`` and ``activation_checkpointing`` never count: the computation is the same.
         """
-        dropped = self._ineffective_fields() | {"compile"}
+        dropped = self._ineffective_fields() | {"compile", "activation_checkpointing"}
         dropped |= set() if self.dataset == "imagefolder" else {"data_root"}
         dropped |= set() if self.probe_dataset == "imagefolder" else {"probe_data_root"}
         return {k: v for k, v in self.model_dump(mode="json").items() if k not in dropped}
@@ -591,6 +595,7 @@ EARLIER: dict[str, Any] = {
     "eval_corruptions": "none",
     "lr_schedule": "cosine",
     "cooldown_share": 0.3,
+    "activation_checkpointing": False,
 }
 
 

@@ -72,7 +72,7 @@ def test_each_epoch_has_its_mean_loss_its_last_learning_rate_and_its_speed(data:
 
 def test_speed_is_of_training_alone(data: TrialData, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = count()
-    monkeypatch.setattr("trainables.pretraining.pretrain.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("trainables.hardware.time.perf_counter", lambda: float(next(ticks)))
     pretraining = Pretraining(CONFIG, data.train.tensors()[0], CPU)
     for _ in pretraining.run():
         next(ticks)  # a second that is not the training's

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.pretraining.encoders import Encoder, ProbeLayer
 from trainables.pretraining.methods import METHODS
+from trainables.pretraining.recomputation import RecomputedBlocks
 from trainables.pretraining.second_networks import SecondNetwork
 from trainables.trial_config import TrialConfig
 
@@ -29,7 +30,8 @@ def count_pass_cost(encoder: Encoder, config: TrialConfig, target: SecondNetwork
 
     The losses, the optimiser and view generation are not counted: they amount to a few percent of the rest at the
     paper's size, as does the forward pass of the clean view that SimCLR with PGD makes before its attack. Convolutions
-    and matrix products are counted, element-wise operations are not.
+    and matrix products are counted, element-wise operations are not, nor is
+    what activation checkpointing computes again.
     """
     cost = _count(encoder, config, lambda counted, views: counted(views), config.adversary == "free")
     if target is None:
@@ -50,6 +52,9 @@ def count_feature_cost(encoder: Encoder, config: TrialConfig, layer: ProbeLayer)
 
 def _count(encoder: Encoder, config: TrialConfig, forward: Callable[[Any, Tensor], Tensor], is_free: bool) -> PassCost:
     counted = copy.deepcopy(encoder).to("cpu").train()
+    for module in counted.modules():
+        if isinstance(module, RecomputedBlocks):
+            module.recomputes = False
     views = torch.rand(2, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(0))
 
     def count(weights: bool, inputs: bool) -> int:

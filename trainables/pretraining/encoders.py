@@ -12,9 +12,11 @@ from torchvision.models import resnet18, resnet50
 from torchvision.models.resnet import BasicBlock
 
 from trainables.pretraining.methods import METHODS
+from trainables.pretraining.recomputation import RecomputedBlocks
 from trainables.trial_config import TrialConfig
 
 ProbeLayer = Literal["hidden", "backbone"]
+RESIDUAL_LAYERS = ("layer1", "layer2", "layer3", "layer4", "blocks")  # torchvision's, and those of NarrowResNet
 
 
 class ProjectedEncoder(nn.Module):
@@ -178,6 +180,10 @@ def build_encoder(config: TrialConfig, seed: int, num_classes: int | None = None
                 backbone, feature_dim = _torchvision_backbone(resnet18(), config), 512
             case "resnet50":
                 backbone, feature_dim = _torchvision_backbone(resnet50(), config), 2048
+        if config.activation_checkpointing:
+            for name, layer in backbone.named_children():
+                if name in RESIDUAL_LAYERS:
+                    setattr(backbone, name, RecomputedBlocks(*layer.children()))
         method = METHODS[config.method]
         if method.needs_labels:
             assert num_classes is not None
