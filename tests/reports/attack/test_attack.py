@@ -177,7 +177,8 @@ def test_the_page_is_an_artifact_of_the_trials_run(
 
 def test_other_images_than_the_studys_are_refused(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
     path = journal.path
-    path.write_text(path.read_text().replace(journal.record.spec["data_checksum"], "f" * 64))
+    unchained = re.sub(r', "check": "\w+"', "", path.read_text())  # as of an earlier version
+    path.write_text(unchained.replace(journal.record.spec["data_checksum"], "f" * 64))
     assert main([str(path.parent), "t0000"]) == 2
     printed = capsys.readouterr()
     assert "the images are not those of the study" in printed.err and "ffffffffffff recorded" in printed.err
