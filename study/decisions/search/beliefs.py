@@ -1,6 +1,6 @@
 """Recipes that are believed to be good, which a search tries once they cost little of what it has spent.
 
-A recipe is due as soon as it and the believed ones before it together cost at most a fifth of all that was spent on
+A recipe is due as soon as it and the believed ones before it together cost at most a tenth of all that was spent on
 results, so that a wrong belief cannot cost more than that, whatever it says, and as long as results do not speak
 against it: the models must expect of it at least a tenth of the gain of the best candidate. What it shows, they learn.
 """
@@ -17,7 +17,7 @@ from study.spec import Params
 
 Floats = npt.NDArray[np.float64]
 Cost = Callable[[Sequence[Point]], Floats]
-SHARE = 0.2  # of what was spent on results, up to which believed recipes may cost
+SHARE = 0.1  # of what was spent on results, up to which believed recipes may cost
 WORTH = 10.0  # times the gain that the models expect of it is what a belief may count for
 MANY_BASES = 20  # configurations that fill in what a recipe leaves open
 

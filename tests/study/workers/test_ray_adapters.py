@@ -1,7 +1,8 @@
 """What Ray Tune is told, and what the engine learns from it. Ray itself is not started."""
 
 import json
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -199,10 +200,19 @@ def test_a_paused_trial_frees_its_place_keeps_its_checkpoint_and_comes_again(
     assert (tune.state("t0000"), tune.ended) == ("complete", ["t0000"])
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, as in a process of its own; pytest's parallel workers ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def failed(reason: str, **more: Any) -> dict[str, Any]:
     return {"kind": "failed", "report": json.dumps({"reason": reason, "out_of_memory": False} | more)}
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_failure_of_the_storage_is_no_result(make_tune: Callable[[int], Tune]) -> None:
     """The study is interrupted, and the trial goes on when the command is started again."""
     tune = make_tune(2)
@@ -218,6 +228,7 @@ def test_a_failure_of_the_storage_is_no_result(make_tune: Callable[[int], Tune])
     assert read_journal(tune.folder).events[-1]["event"] == "interrupted"
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_journal_that_cannot_be_written_is_no_failure_of_a_trial(make_tune: Callable[[int], Tune]) -> None:
     tune = make_tune(1)
     trial, _ = tune.start()
@@ -231,6 +242,7 @@ def test_a_journal_that_cannot_be_written_is_no_failure_of_a_trial(make_tune: Ca
     assert tune.engine.journal.path.read_bytes() == before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_study_is_given_up_after_so_many_failures(make_spec: MakeSpec, tmp_path: Path) -> None:
     tune = Tune(tmp_path, make_spec(design=Search(trials=9, sampler="random")), 1, most_failures=2)
     tune.searcher.on_trial_complete(tune.start()[0], failed("ValueError: no"))
