@@ -88,8 +88,13 @@ class Story:
 
     def wait_until_at_work(self, run: CommandRun) -> None:
         """Until the trial that waits has trained for a few more epochs than when the run began."""
-        beyond = int(self.checkpoint("waits").read_text()) + 2
-        run.wait_until(lambda: int(self.checkpoint("waits").read_text() or 0) >= beyond)
+        path = self.checkpoint("waits")  # there is none if the run before was halted before it began
+
+        def epoch() -> int:
+            return int(path.read_text() or 0) if path.is_file() else 0
+
+        beyond = epoch() + 2
+        run.wait_until(lambda: epoch() >= beyond)
 
     def end_by(self, run: CommandRun, number: signal.Signals, *pids: int) -> None:
         """Sends a signal and checks how the driver ends."""
