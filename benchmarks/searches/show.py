@@ -134,9 +134,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--ours", default="ours_tpe", help="the search of ours that is compared with all")
     parser.add_argument("--searches", nargs="+", help="only these; the figure needs seeds that all of them have")
+    parser.add_argument("--below", type=int, default=10**9, metavar="SEED", help="only seeds below this one")
     parser.add_argument("--figure", type=Path, metavar="PNG")
     options = parser.parse_args()
-    runs = [run for run in read_runs(options.results) if not options.searches or run.search in options.searches]
+    wanted = [run for run in read_runs(options.results) if run.seed < options.below]
+    runs = [run for run in wanted if not options.searches or run.search in options.searches]
     judged = [judge(run, search_problem(run.table), targets()[run.table]) for run in runs]
     if options.figure is not None:
         photograph(figure(judged), options.figure)
