@@ -444,7 +444,9 @@ def test_the_report_is_refreshed_while_the_study_runs(
     def logged() -> list[str]:
         return [path.read_text() for path in (tmp_path / "runs" / "mlflow_artifacts").rglob("index.html")]
 
-    def run_trials(engine: StudyEngine, data: TrialData, study_dir: Path, resources: Resources, timeout: float | None) -> None:
+    def run_trials(
+        engine: StudyEngine, data: TrialData, study_dir: Path, resources: Resources, timeout: float | None
+    ) -> None:
         first, second = engine.next_assignment(), engine.next_assignment()
         assert first is not None and second is not None
         engine.complete(first.uid, METRICS)
