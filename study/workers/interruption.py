@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -29,17 +30,21 @@ def ended_by_signals(engine: StudyEngine) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield
         return
-    timer = threading.Timer(LIMIT_SECONDS, end_at_once, (engine,))
-    timer.daemon = True
+    is_interrupted = False
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if engine.halted is None:
-            engine.halt(f"{signal.Signals(number).name} was received", 128 + number)
-            timer.start()
+        nonlocal is_interrupted
+        if not is_interrupted:
+            is_interrupted = True
+            _halt(engine, number)
             signal.raise_signal(signal.SIGINT)
 
     # Ray's own handlers, which print a stack trace, are replaced.
     before = {number: signal.signal(number, handle) for number in SIGNALS}
+    listening, told = os.pipe()
+    os.set_blocking(told, False)
+    former_pipe = signal.set_wakeup_fd(told)
+    threading.Thread(target=_listen, args=(engine, listening), name="signals", daemon=True).start()
     try:
         yield
     except KeyboardInterrupt:
@@ -49,9 +54,28 @@ def ended_by_signals(engine: StudyEngine) -> Iterator[None]:
         _say_why(engine.halted)
         sys.exit(engine.halted.exit_code)
     finally:
-        if engine.halted is None:  # else a second signal, to Ray's processes and ours, may be on its way
+        if not is_interrupted:  # else a second signal, to Ray's processes and ours, may be on its way
+            signal.set_wakeup_fd(former_pipe)
+            os.close(told)
             for number, former in before.items():
                 signal.signal(number, former)
+
+
+def _listen(engine: StudyEngine, listening: int) -> None:
+    """Halts the engine as soon as a signal comes; the main thread, which may wait in Ray, handles it up to 1 s later.
+
+    By then a raylet that was sent the same signal may have ended, and Ray would end this process with its own code.
+    """
+    while number := os.read(listening, 1):
+        if number[0] in SIGNALS:
+            _halt(engine, number[0])
+            time.sleep(LIMIT_SECONDS)
+            end_at_once(engine)
+    os.close(listening)
+
+
+def _halt(engine: StudyEngine, number: int) -> None:
+    engine.halt(f"{signal.Signals(number).name} was received", 128 + number)
 
 
 def end_at_once(engine: StudyEngine) -> None:

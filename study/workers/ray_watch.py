@@ -20,7 +20,7 @@ from rich.console import Console
 from study.decisions.engine import StudyEngine
 from study.workers.interruption import end_at_once
 
-CHECK_SECONDS = 0.1  # a check costs microseconds; Ray takes half a second to print its own log
+CHECK_SECONDS = 0.02  # a check costs microseconds; the next call of a raylet that is gone may end the process
 EXIT_CODE = 1
 SIGNAL_SECONDS = 0.3  # in which a signal to all of a job's processes has reached them
 VITAL = {"raylet": "raylet", "gcs_server": "global store"}  # Ray's name of a process -> the name shown in messages

@@ -11,7 +11,7 @@ import pytest
 from gallery import open_browser, serve_mlflow
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 900
 SPACE = """
 from optuna.distributions import CategoricalDistribution
 

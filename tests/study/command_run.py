@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "STUDY_TEST_RUN"  # an environment variable that all processes of a run inherit
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 900
 
 
 class CommandRun:

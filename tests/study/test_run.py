@@ -1,7 +1,7 @@
 """Real runs through the command line: Ray, Optuna, MLflow and tiny trials. One story, told in the order of the tests.
 
-Interrupted with Ctrl-C, resumed to its end, run once more, extended; test_crash.py kills a study. Slow parts can be
-left out: no part counts on another one but on the end of the study, whenever it came.
+Interrupted with Ctrl-C, resumed to its end, run once more; test_crash.py kills a study. The slow part can be left out:
+no part counts on another one but on the end of the study, whenever it came.
 """
 
 import json
@@ -206,13 +206,3 @@ def test_a_kill_just_before_the_end_is_made_good(story: Story) -> None:
         assert others.exists() and not own.exists()
     finally:
         story.journal_path.write_text("".join([*lines, last]))
-
-
-@pytest.mark.slow
-def test_more_trials_extend_it(story: Story, start: Callable[..., CommandRun]) -> None:
-    run = start("--trials", "6")
-    assert run.wait() == 0, run.log
-    story.keep()
-    record = story.record()
-    assert record.ended and list(record.trials) == [f"t{number:04d}" for number in range(6)]
-    assert set(story.mlflow_runs()) == {"", *record.trials}

@@ -25,7 +25,7 @@ from study.spec import Budget, Factor, Objective, Plateau, Search
 MakeSpec = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[3]
 WIDTH, HEIGHT = 80, 24
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 900
 SPACE = """
 import time
 from optuna.distributions import IntDistribution

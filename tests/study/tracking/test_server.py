@@ -40,7 +40,6 @@ STUDY = StudySpec(
     ),
     factors=(
         Factor(name="num_views", distribution=CategoricalDistribution([2, 3])),
-        Factor(name="learning_rate", distribution=CategoricalDistribution([0.1, 0.3])),
     ),
     design=Grid(),
 )

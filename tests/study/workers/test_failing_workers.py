@@ -45,8 +45,6 @@ def fit(config, data, context):
             ctypes.string_at(0)
         case "is killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        case "leaves":
-            os._exit(3)
         case "hangs":
             time.sleep(1000)
     yield {{"epochs": 1, "score": 1.0, "pid": os.getpid()}}
@@ -70,7 +68,7 @@ def run_study(folder: Path, does: list[str], *options: str, fails_in_setup: bool
 
 
 def test_each_failure_has_its_reason_and_those_after_it_run(tmp_path: Path) -> None:
-    doings = ["nothing", "raises", "still nothing", "cuda", "nothing more", "segfault", "is killed", "leaves", "hangs"]
+    doings = ["nothing", "raises", "still nothing", "cuda", "nothing more", "segfault", "is killed", "hangs"]
     trials = run_study(tmp_path, [*doings, "nothing at all"], "--trial-timeout", "0.1")
     reasons = {name: trial.reason for name, trial in trials.items() if trial.state == "failed"}
     assert reasons == {
@@ -79,7 +77,6 @@ def test_each_failure_has_its_reason_and_those_after_it_run(tmp_path: Path) -> N
         "segfault": "the worker process died: Fatal Python error: Segmentation fault "
         "(crash.txt in the trial's folder says where) (4 times)",
         "is killed": "the worker process died: it left no message, as after SIGKILL (4 times)",
-        "leaves": "the worker process died: it ended itself, with exit code 3 (4 times)",
         "hangs": "no progress for 0:00:06, so its worker was ended "
         "(crash.txt in the trial's folder says where) (2 times)",
     }
@@ -90,7 +87,7 @@ def test_each_failure_has_its_reason_and_those_after_it_run(tmp_path: Path) -> N
     assert pids[0] == pids[1], "an exception of the trial's own leaves the worker as it is"
     assert pids[1] != pids[2], "one of CUDA's does not"
     folders = tmp_path / "failing" / "trials"
-    noted = [trials[name].uid for name in ("segfault", "leaves", "hangs")]
+    noted = [trials[name].uid for name in ("segfault", "hangs")]
     assert sorted(path.parent.name for path in folders.glob("*/crash.txt")) == noted
     assert "in fit" in (folders / trials["hangs"].uid / "crash.txt").read_text()
     assert "ctypes" in (folders / trials["segfault"].uid / "crash.txt").read_text()

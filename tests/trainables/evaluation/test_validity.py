@@ -306,11 +306,11 @@ def test_redrawn_views_are_honest(coin_classifier: Callable[..., Any]) -> None:
 def test_broken_defences_are_caught_and_what_they_are_made_of_is_not() -> None:
     """A short version of ``benchmarks.checks``: one trained encoder, broken in all ways."""
     config = TrialConfig(**LAPTOP).replace(
-        image_size=8, train_images=600, epochs=2, eval_samples=60, eval_checks="all", seed=1
+        image_size=8, train_images=400, epochs=2, eval_samples=30, eval_checks="all", seed=1
     )
     *_, report = run_trial(config, load_data(config), torch.device("cpu"))
     assert isinstance(report, FinalReport) and report.metrics["validity"] == []
-    images, labels = load_data(config).validation.tensors(40)
+    images, labels = load_data(config).validation.tensors(20)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for name, break_ in BROKEN.items():
