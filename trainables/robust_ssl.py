@@ -85,6 +85,7 @@ class RobustSSL(Trainable):
     confirmation = {
         "": {"eval_autoattack_samples": 1000, "eval_checks": "all"},
         "laptop": {"eval_autoattack_samples": 20, "eval_checks": "all"},  # 20: a minute
+        "mini": {"eval_autoattack_samples": 200, "eval_checks": "all"},
     }
     confirmation_fields = tuple(n for n in TrialConfig.model_fields if n.startswith("eval_") and n != "eval_samples")
     sections = {
