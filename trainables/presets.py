@@ -34,7 +34,7 @@ AUTHORS: dict[str, Any] = {
     "simclr_anchor_leak": True,
     "eval_losses": ("cross_entropy",),
 }
-# What --preset mini changes: CIFAR-10 small enough for two cores; views, epochs, adversaries and probes are the paper's.
+# What --preset mini changes: CIFAR-10 small enough for two cores; views, epochs and attacks are the paper's.
 MINI: dict[str, Any] = {
     "dataset": "cifar10",
     "image_size": 16,

@@ -7,7 +7,7 @@ from search_spaces.mini._claim import claim
 
 STUDY = claim(
     name="n_view_probe",
-    question="Is a probe on features averaged over 16 views more robust than one on the image, if the image is attacked?",
+    question="If the image is attacked, is a probe on the features of 16 views more robust than one on the image?",
     arms={
         "plain probe on the image": {"probe": "central"},
         "probe on 16 views": {"probe": "n_views", "probe_views": 16, "probe_threat": "image"},
