@@ -76,7 +76,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         print(build_report(arguments.study_dir, print if arguments.export else None, arguments.asked))
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # OSErrors: a full or read-only disk
         print(f"reports.build: {error}", file=sys.stderr)
         return 2
     return 0

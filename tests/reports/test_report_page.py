@@ -309,6 +309,16 @@ def test_what_cannot_be_built_is_said_in_a_line(
     assert message in printed.err and not (study.study_dir / "report").exists()
 
 
+def test_a_disk_that_takes_no_report_is_said_in_a_line(
+    new_study: NewStudy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_study()
+    (study.study_dir / "report").touch()  # a file where the folder should be, for root, too
+    monkeypatch.setattr(sys, "argv", ["reports.build", str(study.study_dir)])
+    assert main() == 2
+    assert capsys.readouterr().err.startswith("reports.build: [Errno 17] File exists")
+
+
 def test_help_is_quick() -> None:
     run = "import sys, reports.build; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, cwd=REPOSITORY, check=True)
