@@ -38,8 +38,7 @@ AUTHORS: dict[str, Any] = {
 MINI: dict[str, Any] = {
     "dataset": "cifar10",
     "image_size": 16,
-    "train_images": 6000,
-    "validation_fraction": 1 / 6,
+    "train_images": 4000,
     "encoder": "resnet_narrow",
     "projector_hidden_dim": 512,
     "projector_dim": 128,
