@@ -408,8 +408,9 @@ class Journal:
         Raises:
             OSError: if it cannot be written; then the file is as it was.
         """
-        entry = _plain({"event": event, "time": time.time(), **fields})
         with self._lock:
+            now = max(time.time(), self.record.last_event_at or 0.0)  # the clock may have been set back
+            entry = _plain({"event": event, "time": now, **fields})
             line = sealed(json.dumps(entry, allow_nan=False).encode(), self._last)
             self._append(line + b"\n")
             self._last = line

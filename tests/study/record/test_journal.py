@@ -136,6 +136,15 @@ def written(study_dir: Path) -> list[bytes]:
     return journal.path.read_bytes().splitlines(keepends=True)
 
 
+def test_time_does_not_run_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for now in (1000.0, 10.0, 1001.0):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        journal = Journal(tmp_path)
+        journal.write("resumed", environment={})
+        journal.close()
+    assert [event["time"] for event in read_journal(tmp_path).events] == [1000.0, 1000.0, 1001.0]
+
+
 def flip(lines: list[bytes], place: int, bit: int) -> None:
     line = bytearray(lines[place])
     line[bit // 8 % (len(line) - 1)] ^= 1 << bit % 8
