@@ -149,6 +149,10 @@ class DamagedCheckpoint(ValueError):
     """Raised by a trial whose checkpoint cannot be read; it is then removed, and the trial starts afresh."""
 
 
+class ProcessLost(RuntimeError):
+    """Raised by a trial of which a process was killed; it is run again, as if its worker had died."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a running trial is given besides its config and data.

@@ -12,15 +12,16 @@ from torch import Tensor
 CPU_INFO = Path("/proc/cpuinfo")  # Linux's; Python knows the processor's name only elsewhere
 
 
-def hardware_name(device: torch.device) -> str:
-    """The model of the GPU, or of the CPU with the number of threads that torch uses."""
+def hardware_name(device: torch.device, num_processes: int = 1) -> str:
+    """The model of the GPU, or of the CPU with the number of threads that torch uses; how many, if there are several."""
+    several = f"{num_processes} x " if num_processes > 1 else ""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return several + torch.cuda.get_device_name(device)
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     model = next(iter(models), "") or platform.processor() or platform.machine()
     threads = torch.get_num_threads()
-    return f"{model}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{several}{model}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:

@@ -1,6 +1,7 @@
 """Pretraining, self-supervised or (for comparison) supervised: standard, PGD, one-step or free adversarial training.
 
-Shapes: V views, B images, C=3 channels, S pixels a side, D projected features.
+Shapes: V views, B images, C=3 channels, S pixels a side, D projected features. Of several processes that train
+together (``data_parallel``), each has b of the B images of a batch; else b = B.
 """
 
 import math
@@ -18,8 +19,10 @@ from trainables.epoch_measures import EpochMeasures
 from trainables.hardware import DeviceClock, equal_shapes, hardware_name
 from trainables.pgd import ascent_direction, pgd, random_perturbation, within_ball
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
+from trainables.pretraining.data_parallel import ALONE, Group, synchronise_batchnorm
 from trainables.pretraining.encoders import Encoder, build_encoder
 from trainables.pretraining.methods import METHODS
+from trainables.pretraining.processes import joined
 from trainables.pretraining.second_networks import build_second_network
 from trainables.pretraining.ssl_losses import attack_loss, ssl_loss
 from trainables.pretraining.views import augmentation_strength, make_views
@@ -46,19 +49,30 @@ class Pretraining:
         images: training images (N, 3, S, S), uint8, in CPU memory or in a file.
         device: where to train.
         labels: (N,) int64, only for methods that need them.
+        num_processes: that train together, each with its share of every batch; on CUDA, each on a GPU of its own.
 
     Raises:
-        ValueError: if there are fewer images than one batch, or labels are needed but missing.
+        ValueError: if there are fewer images than one batch, labels are needed but missing, or the processes do not fit.
     """
 
-    def __init__(self, config: TrialConfig, images: Images, device: torch.device, labels: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        images: Images,
+        device: torch.device,
+        labels: Tensor | None = None,
+        num_processes: int = 1,
+    ) -> None:
         if len(images) < config.batch_size:
             raise ValueError(
                 f"batch_size must not exceed the training images: batch_size={config.batch_size}, images={len(images)}"
             )
+        require_processes(config, num_processes, device)
         if METHODS[config.method].needs_labels and labels is None:
             raise ValueError(f"method {config.method} needs labels")
-        self.config, self.device = config, device
+        self.config, self.device, self.num_processes = config, device, num_processes
+        self._group = ALONE
+        self._shape, self._labels = (len(images), *images[:1].shape[1:]), labels
         self._batches = Batches(images, labels, config.batch_size, config.seed, "order", device)
         num_classes = None if labels is None else int(labels.max()) + 1
         # A student that begins at random does not begin as its teacher did.
@@ -67,6 +81,9 @@ class Pretraining:
         self.encoder: Encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.second_network = build_second_network(self.encoder, config)
         self.pass_cost = count_pass_cost(self.encoder, config, self.second_network)
+        if num_processes > 1:
+            for network in self._networks():
+                synchronise_batchnorm(network)
         self.is_compiled = device.type == "cuda" if config.compile is None else config.compile
         self._forward: Any = self.encoder
         self._second_forward: Any = self.second_network
@@ -135,13 +152,21 @@ class Pretraining:
 
         A GPU may then still be at work: the host waits for it only where something is read.
         """
-        self.encoder.train()
         if not self.is_finished:
-            self.hardware = list(dict.fromkeys([*self.hardware, hardware_name(self.device)]))
+            self.hardware = list(dict.fromkeys([*self.hardware, hardware_name(self.device, self.num_processes)]))
+        with joined(1 if self.is_finished else self.num_processes, self.device, self._start_of_others) as group:
+            yield from self.run_in(group)
+
+    def run_in(self, group: Group) -> Iterator[None]:
+        """The same as one of ``group``, all of which must do this from equal states."""
+        self._group = group
+        self.encoder.train()
         if self.is_compiled and not self.is_finished:
-            self.compile_graphs()
+            with group.synchronised():
+                self.compile_graphs()
         while not self.is_finished:
-            with equal_shapes(self.device), self._clock.running():
+            group.proceed()
+            with equal_shapes(self.device), self._clock.running(), group.synchronised():
                 self.train_batch()
             self._note_batch()
             yield
@@ -153,8 +178,7 @@ class Pretraining:
 
         This is not counted in ``train_seconds``: which trial has to compile depends on what its process has run before.
         """
-        networks = [self.encoder] if self.second_network is None else [self.encoder, self.second_network]
-        buffers = [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
+        buffers = [(buffer, buffer.clone()) for network in self._networks() for buffer in network.buffers()]
         perturbation = self.perturbation
         views, labels = self._next_batch()
         if self.config.adversary == "free":
@@ -247,12 +271,24 @@ class Pretraining:
         if "measures" in state:  # earlier versions had none
             self.measures.load_state_dict(state["measures"])
 
+    def _networks(self) -> list[nn.Module]:
+        return [self.encoder] if self.second_network is None else [self.encoder, self.second_network]
+
+    def _start_of_others(self) -> dict[str, Any]:
+        """What ``other_process`` begins with."""
+        config, state = self.config.model_dump(mode="json"), self.state_dict()
+        return {"config": config, "images": self._shape, "labels": self._labels, "state": state}
+
     def _next_batch(self) -> tuple[Tensor, Tensor | None]:
-        """Views (V, B, 3, S, S) and labels (B,) of the next batch; an incomplete last batch of an epoch is dropped."""
+        """Views (V, b, 3, S, S) of this process's part of the next batch, and labels (B,) of all of it.
+
+        An incomplete last batch of an epoch is dropped.
+        """
         epoch, batch = divmod(self.batches_done, self.batches_per_epoch)
         images, labels = self._batches.load(epoch, batch)
-        strength = augmentation_strength(epoch, self.config)
-        return make_views(images, self.config, stream(self.config.seed, "views", epoch, batch), strength), labels
+        images = self._group.from_first(images)
+        strength, random = augmentation_strength(epoch, self.config), stream(self.config.seed, "views", epoch, batch)
+        return make_views(images, self.config, random, strength, part=self._group.part(len(images))), labels
 
     def _gradients(self, views: Tensor, labels: Tensor | None) -> Tensor:
         """The loss, on adversarial examples if there is an attack; the weights' gradients are left in ``.grad``."""
@@ -287,7 +323,7 @@ class Pretraining:
         if config.adversary == "fgsm":
             step = config.fgsm_step_factor * radius
         if config.adversary == "fgsm" or METHODS[config.method].starts_at_random:
-            start = self._random_start(views, radius)
+            start = self._group.own(self._random_start(views, radius))
         try:
             return pgd(
                 lambda perturbed: self._loss(
@@ -307,10 +343,16 @@ class Pretraining:
             self.encoder.requires_grad_(True).train()
 
     def _random_start(self, views: Tensor, radius: float) -> Tensor:
-        """Uniform in the ball, shaped like ``views``; drawn on their device: a CPU is slow for millions of numbers."""
+        """Uniform in the ball, for all of a batch (V, B, 3, S, S) of which ``views`` are a part; drawn on their device.
+
+        A CPU is slow for millions of numbers.
+        """
         purpose = ("attack", *divmod(self.batches_done, self.batches_per_epoch))
         random = torch.Generator(self.device).manual_seed(stream_seed(self.config.seed, *purpose))
-        return random_perturbation(views.shape, radius, self.config.attack_norm, random)
+        return random_perturbation(self._whole_shape(views), radius, self.config.attack_norm, random)
+
+    def _whole_shape(self, views: Tensor) -> torch.Size:
+        return torch.Size([len(views), self.config.batch_size, *views.shape[2:]])
 
     def _free_gradients(self, views: Tensor, labels: Tensor | None, replay: int) -> Tensor:
         """The loss of one replay: a single backward pass gives the gradients of the weights and of the perturbation."""
@@ -321,8 +363,9 @@ class Pretraining:
         targets = self._targets(views, labels, replay)
         if self.perturbation is None or (replay == 0 and config.perturbation == "reset"):
             at_random = METHODS[config.method].starts_at_random
-            self.perturbation = self._random_start(attacked, radius) if at_random else torch.zeros_like(attacked)
-        perturbed = attacked + self.perturbation
+            zeros = attacked.new_zeros(self._whole_shape(attacked))
+            self.perturbation = self._random_start(attacked, radius) if at_random else zeros
+        perturbed = attacked + self._group.own(self.perturbation)
         if config.perturbation != "carried_unclamped":
             perturbed = perturbed.clamp(0, 1)
         perturbed.requires_grad_()
@@ -332,7 +375,7 @@ class Pretraining:
         assert perturbed.grad is not None
         moved = perturbed.detach() + step * ascent_direction(perturbed.grad, config.attack_norm)
         kept = within_ball(moved - attacked, radius, config.attack_norm)
-        self.perturbation = (attacked + kept).clamp(0, 1) - attacked
+        self.perturbation = self._group.gathered((attacked + kept).clamp(0, 1) - attacked)
         return loss
 
     def _targets(self, views: Tensor, labels: Tensor | None, replay: int = 0) -> Tensor | None:
@@ -341,12 +384,12 @@ class Pretraining:
             return labels
         if replay == 0 or not METHODS[self.config.method].has_teacher:
             with torch.no_grad():
-                self._known_targets = self._outputs(self._second_forward, views)
+                self._known_targets = self._group.gathered(self._outputs(self._second_forward, views))
         return self._known_targets
 
     def _loss(self, outputs: Tensor, targets: Tensor | None, loss_fn: Callable[..., Tensor] = ssl_loss) -> Tensor:
-        """The training loss of outputs (V, B, D), or another one of the same arguments."""
-        return loss_fn(outputs, self.config, targets)
+        """The training loss, or another one of the same arguments, of the outputs (V, b, D) of all processes."""
+        return loss_fn(self._group.gathered(outputs), self.config, targets)
 
     def _split(self, views: Tensor) -> tuple[list[Tensor], Tensor]:
         """The views that are projected clean (none or one group of them) and those that an adversary may perturb."""
@@ -374,6 +417,7 @@ class Pretraining:
         update = self.batches_done * self.config.updates_per_batch() + replay
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(update, self.num_batches, self.config)
+        self._group.sum_gradients(self.encoder.parameters())
         self.optimiser.step()
         for total in (self._loss_sum, self._whole_sum):
             total += loss.detach()
@@ -393,6 +437,17 @@ class Pretraining:
     def _synchronise(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+def require_processes(config: TrialConfig, num_processes: int, device: torch.device) -> None:
+    """Raises ``ValueError`` unless so many processes can share each batch, and each has a GPU if it is to use one."""
+    if config.batch_size % num_processes:
+        raise ValueError(
+            "batch_size must be a multiple of the processes that train together: "
+            f"batch_size={config.batch_size}, processes={num_processes}"
+        )
+    if device.type == "cuda" and num_processes > 1 and num_processes > torch.cuda.device_count():
+        raise ValueError(f"there are {torch.cuda.device_count()} GPUs here for {num_processes} processes")
 
 
 def learning_rate_at(update: int, num_batches: int, config: TrialConfig) -> float:

@@ -81,6 +81,11 @@ class ViewParams:
         """Returns the parameters of rows ``start`` ... ``stop - 1``."""
         return ViewParams(**{field.name: getattr(self, field.name)[start:stop] for field in fields(self)})
 
+    def of_images(self, part: slice, num_images: int) -> "ViewParams":
+        """Returns the parameters of the views of some of the ``num_images`` images."""
+        rows = torch.arange(len(self)).view(-1, num_images)[:, part].flatten()
+        return ViewParams(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
 
 def augmentation_strength(epoch: int, config: TrialConfig) -> float:
     """The strength in (0, 1] of the augmentation in data epoch ``epoch`` (from 0).
@@ -101,6 +106,7 @@ def make_views(
     generator: torch.Generator,
     strength: float = 1.0,
     num_views: int | None = None,
+    part: slice = slice(None),
 ) -> Tensor:
     """Returns random views of every image, (V, B, 3, S, S) float32 in [0, 1] on their device.
 
@@ -110,6 +116,7 @@ def make_views(
         generator: on the CPU. One seed gives the same views on every device.
         strength: of the augmentation, in [0, 1]; see ``sample_view_params``.
         num_views: V, if not that of ``config``.
+        part: those images whose views are made; they are the same as if all were.
 
     Raises:
         ValueError: as ``sample_view_params`` and ``render_views`` do.
@@ -121,8 +128,10 @@ def make_views(
     num_images, _, height, width = images.shape
     num_views = num_views or config.num_views
     params = sample_view_params(num_views * num_images, height, width, config, generator, strength)
+    if len(images[part]) < num_images:
+        params, images = params.of_images(part, num_images), images[part]
     views = render_views(images, params, config.image_size)
-    return views.view(num_views, num_images, *views.shape[1:])
+    return views.view(num_views, len(images), *views.shape[1:])
 
 
 def sample_view_params(
