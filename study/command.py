@@ -45,7 +45,10 @@ if TYPE_CHECKING:
     from study.decisions.engine import StudyEngine
     from study.workers.launch import Resources
 
-POSITIVE = ("cpus_per_trial", "gpus_per_trial", "memory_per_trial", "concurrency", "abort_after_failures")
+POSITIVE = (
+    "cpus_per_trial", "gpus_per_trial", "processes_per_trial", "memory_per_trial", "concurrency",
+    "abort_after_failures",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def prepare(command: StudyCommand, console: Console) -> PreparedStudy:
     data = _load_with_progress(spec, trainable, console)
     for config in extreme_configs(spec):
         trainable.require_fitting(config, data)
+        trainable.require_processes(config, command.processes_per_trial or int(command.gpus_per_trial or 1) or 1)
     metrics = merged(metric for config in extreme_configs(spec) or [spec.base] for metric in trainable.metrics(config))
     recorded = spec.model_dump(mode="json") | {
         "seed": command.seed,
@@ -210,6 +214,7 @@ def _available_resources(command: StudyCommand, only_waits: bool, console: Conso
         command.gpus_per_trial,
         command.concurrency,
         command.memory_per_trial,
+        processes_per_trial=command.processes_per_trial,
         only_waits=only_waits,
     )
 

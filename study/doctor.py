@@ -179,6 +179,7 @@ def memory(spec: StudySpec, command: StudyCommand) -> Finding:
     if needed == 0:
         return "what a trial needs is not known", ""
     if device_of(command) == "cuda":
+        needed //= max(1, int(command.gpus_per_trial or 1))
         there = int(torch.cuda.get_device_properties(0).total_memory * min(1.0, command.gpus_per_trial or 1.0))
     else:
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -163,6 +163,7 @@ class Context:
         milestones: increasing amounts of progress at which a rung decides; each wants one ``Interim`` at or after it.
         device: ``cpu`` or ``cuda``.
         num_threads: the cores of the trial.
+        num_processes: that the trial may train with: one for each of its GPUs, or what ``--processes-per-trial`` says.
         gpu_share: of a GPU's memory, in (0, 1].
         report: for training loops with callbacks: hands over an interim report and waits; the last one is the result.
     """
@@ -172,6 +173,7 @@ class Context:
     milestones: Sequence[int] = ()
     device: str = "cpu"
     num_threads: int = 1
+    num_processes: int = 1
     gpu_share: float = 1.0
     report: Callable[[Metrics], None] = lambda metrics: None
 
@@ -282,6 +284,9 @@ class Trainable:
 
     def require_fitting(self, config: Any, data: Any) -> None:
         """Raises ``ValueError`` if ``config`` cannot run on ``data``."""
+
+    def require_processes(self, config: Any, num_processes: int) -> None:
+        """Raises ``ValueError`` if ``config`` cannot run with so many processes; see ``Context``."""
 
     def recorded(self, plain: Mapping[str, Any]) -> Any:
         """The config that a journal or a result holds as ``plain``; raises as the model does."""

@@ -13,7 +13,7 @@ CPU_INFO = Path("/proc/cpuinfo")  # Linux's; Python knows the processor's name o
 
 
 def hardware_name(device: torch.device, num_processes: int = 1) -> str:
-    """The model of the GPU, or of the CPU with the number of threads that torch uses; how many, if there are several."""
+    """The model of the GPU, or of the CPU with the number of threads that torch uses; ``4 x`` it for 4 processes."""
     several = f"{num_processes} x " if num_processes > 1 else ""
     if device.type == "cuda":
         return several + torch.cuda.get_device_name(device)

@@ -16,25 +16,27 @@ GIB = 2**30
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
-def require_memory(encoder: Encoder, config: TrialConfig, device: torch.device) -> None:
+def require_memory(encoder: Encoder, config: TrialConfig, device: torch.device, num_processes: int = 1) -> None:
     """Raises ``MemoryError`` if ``least_training_bytes`` exceeds what ``device`` has, or what a cap allows."""
-    needed, there = least_training_bytes(encoder, config), available_bytes(device)
+    needed, there = least_training_bytes(encoder, config, num_processes), available_bytes(device)
     if needed > there:
+        num_images = config.batch_size // num_processes
         raise MemoryError(
-            f"out of memory before it began: {config.num_views} views of {config.batch_size} images need at least "
+            f"out of memory before it began: {config.num_views} views of {num_images} images need at least "
             f"{needed / GIB:.1f} GiB in training, {device.type} has {there / GIB:.1f} GiB; "
             "lower num_views, batch_size or image_size, or set activation_checkpointing=true"
         )
 
 
-def least_training_bytes(encoder: Encoder, config: TrialConfig) -> int:
+def least_training_bytes(encoder: Encoder, config: TrialConfig, num_processes: int = 1) -> int:
     """What an update holds at once: activations of all views for the backward pass, weights, gradients, momentum.
 
-    A lower bound: temporary memory of operations, the views and, on a CPU, gaps in the heap come on top. As measured on
+    That is in each of ``num_processes`` that share the images of a batch. A lower bound: temporary memory of operations, the views and, on a CPU, gaps in the heap come on top. As measured on
     a CPU, these add half as much again for ResNet-18, and as much again for large batches of the laptop preset's small
     network. torch.compile may keep less, by recomputing some activations.
     """
-    num_views = (config.num_clean_views() + config.num_perturbed_views()) * config.batch_size
+    num_images = config.batch_size // num_processes
+    num_views = (config.num_clean_views() + config.num_perturbed_views()) * num_images
     parameters = sum(p.numel() * p.element_size() for p in encoder.parameters())
     return num_views * activation_bytes_per_view(encoder, config) + 3 * parameters
 

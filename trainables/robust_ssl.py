@@ -134,7 +134,7 @@ class RobustSSL(Trainable):
         from trainables.run_trial import save_classifier
         from trainables.trial import FinalReport, InterimReport, run_trial
 
-        torch.set_num_threads(context.num_threads)
+        torch.set_num_threads(max(1, context.num_threads // context.num_processes))
         device = torch.device(context.device)
         cap_device(context.gpu_share, device)
         encoder = None
@@ -145,6 +145,7 @@ class RobustSSL(Trainable):
             config,
             data,
             device,
+            num_processes=context.num_processes,
             milestones=context.milestones,
             checkpoint_path=context.checkpoint_path,
             checkpoint_seconds=CHECKPOINT_SECONDS,
@@ -206,6 +207,14 @@ class RobustSSL(Trainable):
         from trainables.trial import require_fitting
 
         require_fitting(config, data)
+
+    def require_processes(self, config: TrialConfig, num_processes: int) -> None:
+        """Raises ``ValueError`` unless they can share every batch."""
+        import torch
+
+        from trainables.pretraining.data_parallel import require_processes
+
+        require_processes(config, num_processes, torch.device("cpu"))
 
     def effective(self, config: TrialConfig) -> dict[str, Any]:
         """See ``TrialConfig.effective``."""

@@ -19,7 +19,7 @@ from study.files import make_folder, replacing
 from study.record.curves import CurveFile
 from study.record.trial_folder import save_result
 from study.settings import explain, parse_settings
-from study.trainable import CHECKPOINT_NAME
+from study.trainable import CHECKPOINT_NAME, ProcessLost
 from trainables.data.datasets import load_data
 from trainables.evaluation.probe import ProbedClassifier
 from trainables.presets import PRESETS, preset_fields
@@ -57,14 +57,14 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"trial {config.content_hash()}: {config.dataset}, {config.encoder}, {config.method}, {config.adversary}")
     folder = Path(options.output) if options.output is not None else None
     try:
-        _run(config, data, device, folder)
+        _run(config, data, device, options.processes, folder)
     except KeyboardInterrupt:
         how = (
             "the same command goes on where its last checkpoint was" if folder else "nothing was kept without --output"
         )
         print(f"interrupted; {how}", file=sys.stderr)
         return 130
-    except (ValueError, TrialDiverged, MemoryError, torch.OutOfMemoryError) as error:
+    except (ValueError, TrialDiverged, ProcessLost, MemoryError, torch.OutOfMemoryError) as error:
         message, *_ = str(error).splitlines() or ["out of memory"]
         print(f"error: {message}", file=sys.stderr)
         return 1
@@ -120,7 +120,9 @@ def load_classifier(folder: Path, config: TrialConfig, device: torch.device) -> 
     return classifier.to(device).eval().requires_grad_(False)
 
 
-def _run(config: TrialConfig, data, device: torch.device, folder: Path | None) -> None:  # type: ignore[no-untyped-def]
+def _run(  # type: ignore[no-untyped-def]
+    config: TrialConfig, data, device: torch.device, num_processes: int, folder: Path | None
+) -> None:
     curve = CurveFile(folder, ROBUST_SSL.progress) if folder else None
     is_pretraining = True
     with ProgressLine() as line:
@@ -134,6 +136,7 @@ def _run(config: TrialConfig, data, device: torch.device, folder: Path | None) -
             config,
             data,
             device,
+            num_processes=num_processes,
             checkpoint_path=folder / CHECKPOINT_NAME if folder else None,
             on_measured=curve.add if curve else lambda row: None,
             on_step=on_step,
@@ -158,6 +161,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=PRESETS, default="laptop", help="what --set changes (default: laptop)")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="any field of TrialConfig")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="that pretrain together, on cuda a GPU each (default: 1)"
+    )
     parser.add_argument("--output", help="folder for result, curve, per-image flags, weights and checkpoint")
     return parser
 

@@ -72,6 +72,7 @@ def run_trial(
     data: TrialData,
     device: torch.device,
     *,
+    num_processes: int = 1,
     milestones: Sequence[int] = (),
     checkpoint_path: Path | None = None,
     checkpoint_seconds: float = 30.0,
@@ -85,6 +86,8 @@ def run_trial(
         config: the trial.
         data: its images, from ``load_data(config)``.
         device: where to compute.
+        num_processes: that pretrain together, on CUDA each on a GPU of its own; an update is that of one process up to
+            rounding. Probe, fine-tuning and evaluations are this process's alone, and the other GPUs wait for them.
         milestones: numbers of view passes at which to evaluate; each is reported once, at the first batch boundary at
             or after it, and again only by a trial that was interrupted before its next report was asked for. Those not
             before the end of pretraining are left to the final report.
@@ -107,13 +110,14 @@ def run_trial(
     Raises:
         TrialDiverged: if the training loss, the features, the probe or its logits are not finite.
         MemoryError: if the pretraining cannot fit; see ``require_memory``.
-        ValueError: if config and data are incompatible, or the checkpoint is damaged or belongs to another config or to
-            other images.
+        ProcessLost: if another process was killed.
+        ValueError: if config, data and processes are incompatible, or the checkpoint is damaged or belongs to another
+            config or to other images.
     """
     with freed_memory_kept(device):
         require_fitting(config, data)
         images, labels = data.pretraining.tensors()
-        stages = Stages(config, images, labels, device)
+        stages = Stages(config, images, labels, device, num_processes)
         checkpoint = TrialCheckpoint(checkpoint_path, config, data.checksum)
         curve = TrialCurve(stages, checkpoint, on_measured)
         trunk = SharedTrunk(encoder_path, config, stages, data.pretraining_checksum)
@@ -208,7 +212,7 @@ def _pretrain(
     share = _share_of_pretraining(stages, data, config)
 
     if not pretraining.is_finished:
-        require_memory(pretraining.encoder, pretraining.config, pretraining.device)
+        require_memory(pretraining.encoder, pretraining.config, pretraining.device, pretraining.num_processes)
 
     def reports_due() -> Iterator[InterimReport]:
         if pending and stages.view_passes >= pending[0]:

@@ -58,6 +58,7 @@ class StudyCommand:
     device: str | None = None
     cpus_per_trial: int | None = None
     gpus_per_trial: float | None = None
+    processes_per_trial: int | None = None
     memory_per_trial: float | None = None
     concurrency: int | None = None
     address: str | None = None
@@ -149,8 +150,13 @@ def study_parser() -> argparse.ArgumentParser:
     add("--name", help="folder of the study in --output; default: the space's own name")
     add("--output", type=Path, default=Path("runs"), help="folder of all studies and of MLflow's store; default: runs")
     add("--device", help="cpu or cuda; default: cuda where there is one")
-    add("--cpus-per-trial", type=int, help="cores and threads of a trial; default: 1")
-    add("--gpus-per-trial", type=float, help="GPUs of a trial, may be a fraction; default: 1 on a GPU")
+    add("--cpus-per-trial", type=int, help="cores and threads of a trial; default: 1 for each of its processes")
+    add(
+        "--gpus-per-trial",
+        type=float,
+        help="GPUs of a trial, a fraction of one or several that train it together; default: 1 on a GPU",
+    )
+    add("--processes-per-trial", type=int, help="on CPUs, processes that train a trial together; default: 1")
     add("--memory-per-trial", type=float, metavar="GIB", help="memory that a trial may allocate; default: no cap")
     add("--concurrency", type=int, help="trials at a time; default: as many as fit")
     add("--retry-failed", action="store_true", help="run the trials that failed again, from their beginning")

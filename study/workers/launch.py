@@ -37,6 +37,7 @@ class Resources:
     cpus_per_trial: int
     gpus_per_trial: float
     concurrency: int
+    processes_per_trial: int = 1
     gib_per_trial: float | None = None  # of memory; None: no cap
 
     def describe(self) -> dict[str, Any]:
@@ -57,20 +58,27 @@ def plan_resources(
     concurrency: int | None,
     gib_per_trial: float | None = None,
     *,
+    processes_per_trial: int | None = None,
     only_waits: bool = False,
 ) -> Resources:
     """Fills in what the user left open, from the resources of the connected Ray cluster.
 
-    ``device`` defaults to cuda if the cluster has a GPU. By default a trial gets one core and, on GPUs, a GPU of its
-    own; if it ``only_waits``, neither, and ``concurrency``, by default one trial a core, is not limited. Raises
-    ``ValueError`` if no node has room for a trial, or if ``gpus_per_trial`` is given and there are only CPUs.
+    ``device`` defaults to cuda if the cluster has a GPU. By default a trial gets a core for each process and, on GPUs,
+    a GPU of its own; if it ``only_waits``, neither, and ``concurrency``, by default one trial a core, is not limited.
+    Several GPUs have a process each. Raises ``ValueError`` if no node has room for a trial, if ``gpus_per_trial`` is
+    given and there are only CPUs, or is neither whole nor below 1, or if ``processes_per_trial`` is given for GPUs.
     """
     available = ray.cluster_resources()
     device = device or ("cuda" if available.get("GPU", 0) > 0 and not only_waits else "cpu")
     if device == "cpu" and gpus_per_trial is not None:
         raise ValueError("--gpus-per-trial needs a GPU, and the cluster has none or --device cpu was given")
-    cpus = cpus_per_trial or (0 if only_waits else 1)
     gpus = 0.0 if device == "cpu" else (gpus_per_trial or 1.0)
+    if gpus > 1 and not gpus.is_integer():
+        raise ValueError(f"--gpus-per-trial must be a whole number or less than 1: {gpus:g}")
+    if device == "cuda" and processes_per_trial is not None:
+        raise ValueError("--processes-per-trial is for CPUs: on GPUs there is a process for each (--gpus-per-trial)")
+    processes = processes_per_trial or max(1, int(gpus))
+    cpus = cpus_per_trial or (0 if only_waits else processes)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     concurrency = concurrency or (int(available.get("CPU", 1)) if cpus == 0 else None)
     fitting = sum(num_fitting(node, cpus, gpus, gib_per_trial, at_most=concurrency) for node in nodes)
@@ -79,7 +87,7 @@ def plan_resources(
         there = "; ".join(_describe_node(node, has_cap) for node in nodes)
         needed = f"{cpus} CPU(s), {gpus:g} GPU(s)" + (f", {gib_per_trial:g} GiB" if has_cap else "")
         raise ValueError(f"no trial fits: it needs {needed}, Ray's nodes have {there}")
-    return Resources(device, cpus, gpus, min(concurrency or fitting, fitting), gib_per_trial)
+    return Resources(device, cpus, gpus, min(concurrency or fitting, fitting), processes, gib_per_trial)
 
 
 def num_fitting(
@@ -183,6 +191,7 @@ def run_trials(
     shared_folder = study_dir if is_repeatable else study_dir.parent
 
     def as_ray_config(assignment: Assignment) -> dict[str, Any]:
+        memory = resources.memory(assignment.runs_alone)
         return {
             "uid": assignment.uid,
             "trial": assignment.config.model_dump(mode="json"),
@@ -192,7 +201,8 @@ def run_trials(
             "shared_folder": str(shared_folder),
             "device": resources.device,
             "num_threads": max(1, resources.cpus_per_trial),
-            "memory": resources.memory(assignment.runs_alone),
+            "num_processes": resources.processes_per_trial,
+            "memory": None if memory is None else memory // resources.processes_per_trial,
             "silence_limit": silence_limit(trial_timeout, engine.longest_silence),
             "gpu_share": 1.0 if assignment.runs_alone else resources.gpus_per_trial,
         }

@@ -22,7 +22,17 @@ from ray import tune
 from study.files import is_storage_fault
 from study.record.curves import CurveFile
 from study.record.trial_folder import CRASH_NAME, discard_checkpoints, save_result
-from study.trainable import Context, DamagedCheckpoint, Final, Interim, Measured, Progress, Report, load_trainable
+from study.trainable import (
+    Context,
+    DamagedCheckpoint,
+    Final,
+    Interim,
+    Measured,
+    ProcessLost,
+    Progress,
+    Report,
+    load_trainable,
+)
 from study.workers.memory_cap import allocated_bytes, cap_process
 from study.workers.worker_errors import EXIT_NOTE, WorkerUnusable, tells_of_memory
 
@@ -34,10 +44,10 @@ class StudyTrial(tune.Trainable):
     """Runs the trial that ``config`` describes in plain data, resuming from the trial's checkpoint if there is one.
 
     ``config`` holds ``uid``, ``trainable`` (its import path), ``trial`` (the fields of its config), ``milestones``,
-    ``folder`` (of this trial, absolute), ``shared_folder`` (of all trials), ``device``, ``num_threads``, ``memory``
-    (bytes that the trial may allocate, or None), ``gpu_share`` (of a GPU's memory) and ``silence_limit`` (seconds
-    without a report after which the process is ended; None or 0: never). ``data`` comes from Ray's object
-    store without copying, or as the location of its files, which are created if this node does not have them.
+    ``folder`` (of this trial, absolute), ``shared_folder`` (of all trials), ``device``, ``num_threads``,
+    ``num_processes``, ``memory`` (bytes that each process may allocate, or None), ``gpu_share`` (of a GPU's memory) and
+    ``silence_limit`` (seconds without a report after which the process is ended; None or 0: never). ``data`` comes from
+    Ray's object store without copying, or as the location of its files, which are created if this node lacks them.
     """
 
     _config: dict[str, Any]  # of the trial that it runs now
@@ -83,6 +93,8 @@ class StudyTrial(tune.Trainable):
             self._reports = self._run(self._config)
             reason = f"{error}".partition(";")[0]
             return {"kind": "afresh", "report": json.dumps({"reason": reason})}
+        except ProcessLost as error:
+            raise WorkerUnusable(str(error)) from error
         except Exception as error:
             if breaks_the_process(error):
                 raise
@@ -149,6 +161,7 @@ class StudyTrial(tune.Trainable):
             milestones=config["milestones"],
             device=config["device"],
             num_threads=config["num_threads"],
+            num_processes=config.get("num_processes", 1),
             gpu_share=config["gpu_share"],
         )
         yield from trainable.run(trial_config, self._data, context)

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from trainables.trial_config import TrialConfig
+
 
 def _nothing() -> None:
     pass
@@ -86,6 +88,17 @@ class Group:
 ALONE = Group()
 
 
+def require_processes(config: TrialConfig, num_processes: int, device: torch.device) -> None:
+    """Raises ``ValueError`` unless so many processes can share every batch and, on CUDA, have a GPU each."""
+    if num_processes < 1 or config.batch_size % num_processes:
+        raise ValueError(
+            "batch_size must be a multiple of the processes that train together: "
+            f"batch_size={config.batch_size}, processes={num_processes}"
+        )
+    if device.type == "cuda" and num_processes > 1 and num_processes > torch.cuda.device_count():
+        raise ValueError(f"{num_processes} processes need a GPU each: there are {torch.cuda.device_count()} here")
+
+
 class SyncedBatchNorm(nn.BatchNorm2d):
     """BatchNorm, of 1 or 2 dimensions, over the batches of all processes while ``Group.synchronised`` is open.
 
@@ -101,6 +114,7 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         """Normalises values (N, C) or (N, C, S, S), and in training mode moves the running statistics."""
         if self.group.size == 1 or not self.training:
             return super().forward(values)
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
         normalised, mean, variance = _SyncedNorm.apply(values, self.weight, self.bias, self.eps, self.group)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)

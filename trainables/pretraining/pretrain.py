@@ -19,7 +19,7 @@ from trainables.epoch_measures import EpochMeasures
 from trainables.hardware import DeviceClock, equal_shapes, hardware_name
 from trainables.pgd import ascent_direction, pgd, random_perturbation, within_ball
 from trainables.pretraining.cost import count_pass_cost, train_pflop_per_batch
-from trainables.pretraining.data_parallel import ALONE, Group, synchronise_batchnorm
+from trainables.pretraining.data_parallel import ALONE, Group, require_processes, synchronise_batchnorm
 from trainables.pretraining.encoders import Encoder, build_encoder
 from trainables.pretraining.methods import METHODS
 from trainables.pretraining.processes import joined
@@ -52,7 +52,7 @@ class Pretraining:
         num_processes: that train together, each with its share of every batch; on CUDA, each on a GPU of its own.
 
     Raises:
-        ValueError: if there are fewer images than one batch, labels are needed but missing, or the processes do not fit.
+        ValueError: if there are fewer images than one batch, labels are missing, or the processes do not fit.
     """
 
     def __init__(
@@ -437,17 +437,6 @@ class Pretraining:
     def _synchronise(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-
-
-def require_processes(config: TrialConfig, num_processes: int, device: torch.device) -> None:
-    """Raises ``ValueError`` unless so many processes can share each batch, and each has a GPU if it is to use one."""
-    if config.batch_size % num_processes:
-        raise ValueError(
-            "batch_size must be a multiple of the processes that train together: "
-            f"batch_size={config.batch_size}, processes={num_processes}"
-        )
-    if device.type == "cuda" and num_processes > 1 and num_processes > torch.cuda.device_count():
-        raise ValueError(f"there are {torch.cuda.device_count()} GPUs here for {num_processes} processes")
 
 
 def learning_rate_at(update: int, num_batches: int, config: TrialConfig) -> float:

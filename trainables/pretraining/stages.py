@@ -23,14 +23,17 @@ class Stages:
         images: training images (N, 3, S, S), uint8, in CPU memory or in a file.
         labels: (N,) int64; used only by methods that need them.
         device: where to train.
+        num_processes: that train together.
 
     Raises:
-        ValueError: if there are fewer images than one batch.
+        ValueError: if there are fewer images than one batch, or the processes do not fit.
     """
 
-    def __init__(self, config: TrialConfig, images: Images, labels: Tensor, device: torch.device) -> None:
+    def __init__(
+        self, config: TrialConfig, images: Images, labels: Tensor, device: torch.device, num_processes: int = 1
+    ) -> None:
         self.stages = [
-            Pretraining(stage, images, device, labels if METHODS[stage.method].needs_labels else None)
+            Pretraining(stage, images, device, labels if METHODS[stage.method].needs_labels else None, num_processes)
             for stage in config.stages()
         ]
         self.shared: list[bool] = []  # of each stage that has ended: whether another trial had trained it
