@@ -107,7 +107,10 @@ def test_it_takes_common_statistics_losses_and_gradients(
     tiny: Callable[..., TrialConfig], noise_images: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     omitted: str,
 ) -> None:  # fmt: skip
-    without: dict[str, Any] = {"synchronised": lambda group: contextlib.nullcontext(), "gathered": lambda group, own: own}
+    without: dict[str, Any] = {
+        "synchronised": lambda group: contextlib.nullcontext(),
+        "gathered": lambda group, own: own,
+    }
     monkeypatch.setattr(Group, omitted, without.get(omitted, lambda group, parameters: None))
     assert difference(tiny(adversary="none", epochs=1), noise_images, tmp_path) > 1e-3
 
