@@ -203,6 +203,8 @@ def pretended_gpu() -> Iterator[PretendedGpu]:
     properties = types.SimpleNamespace(total_memory=2**33, name="pretended")
     doing: dict[str, Callable[..., Any]] = {
         "synchronize": gpu.wait,
+        "device_count": lambda: 8,
+        "get_device_capability": lambda device=None: (8, 0),
         "get_device_name": lambda device=None: properties.name,
         "get_device_properties": lambda device=None: properties,
         "get_per_process_memory_fraction": lambda device=None: 1.0,

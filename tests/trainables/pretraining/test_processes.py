@@ -78,7 +78,7 @@ def test_the_failure_of_another_process_is_told(
             monkeypatch.setattr(
                 pretraining, "_start_of_others", lambda: start | {"state": start["state"] | {"encoder": {}}}
             )
-    with pytest.raises(expected, match=reason) as raised:
+    with pytest.raises(expected, match=reason):
         for _ in pretraining.run():
             if how == "is killed":
                 started[0].kill()
