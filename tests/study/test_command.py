@@ -137,6 +137,11 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
         (["--concurrency", "0"], "--concurrency must be positive: 0"),
         (["--cpus-per-trial", "-2"], "--cpus-per-trial must be positive: -2"),
         (["--gpus-per-trial", "-0.5"], "--gpus-per-trial must be positive: -0.5"),
+        (["--processes-per-trial", "0"], "--processes-per-trial must be positive: 0"),
+        (
+            ["--processes-per-trial", "3"],
+            "batch_size must be a multiple of the processes that train together: batch_size=50, processes=3",
+        ),
         (["--set", "seed=7"], "--set seed: use --seed"),
         (["--seed", "-1"], "--seed must be from 0 to 4294967295: -1"),
         (["--seed", "100000000000000000000"], "--seed must be from 0 to 4294967295: 100000000000000000000"),

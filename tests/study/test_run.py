@@ -112,7 +112,7 @@ def start(story: Story) -> Iterator[Callable[..., CommandRun]]:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_cleanly(story: Story, start: Callable[..., CommandRun]) -> None:
-    run = start()
+    run = start("--processes-per-trial", "2")
     run.wait_until(lambda: story.count("finished") >= 1)
     run.process.send_signal(signal.SIGINT)
     assert run.wait() == 130, run.log
@@ -124,6 +124,7 @@ def test_ctrl_c_ends_cleanly(story: Story, start: Callable[..., CommandRun]) -> 
     while run.living() and time.monotonic() < ends_at:
         time.sleep(0.2)
     assert run.living() == {}
+    assert story.record().trials["t0000"].metrics["hardware"].startswith("2 x ")
     statuses = {uid: found.info.status for uid, found in story.mlflow_runs().items()}
     assert statuses[""] == "KILLED"
     for trial in story.record().trials.values():

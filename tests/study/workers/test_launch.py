@@ -18,7 +18,7 @@ def three_cpus() -> Iterator[None]:
 def test_as_many_trials_as_fit_at_a_time() -> None:
     assert plan_resources(None, None, None, None).describe() == {
         "device": "cpu", "cpus_per_trial": 1, "gpus_per_trial": 0.0, "concurrency": 3,
-        "gib_per_trial": None,
+        "processes_per_trial": 1, "gib_per_trial": None,
     }  # fmt: skip
     assert plan_resources("cpu", 2, None, None).concurrency == 1
     assert plan_resources("cpu", None, None, 2).concurrency == 2
@@ -28,7 +28,7 @@ def test_as_many_trials_as_fit_at_a_time() -> None:
 def test_trials_that_only_wait_are_not_limited_by_cores() -> None:
     assert plan_resources(None, None, None, None, only_waits=True).describe() == {
         "device": "cpu", "cpus_per_trial": 0, "gpus_per_trial": 0.0, "concurrency": 3,
-        "gib_per_trial": None,
+        "processes_per_trial": 1, "gib_per_trial": None,
     }  # fmt: skip
     assert plan_resources(None, None, None, 9, only_waits=True).concurrency == 9
     assert plan_resources(None, 2, None, 9, only_waits=True).concurrency == 1, "asked for cores"
@@ -52,6 +52,25 @@ def test_a_trial_that_fits_nowhere_is_refused(device: str, cpus: int) -> None:
 def test_a_share_of_a_gpu_needs_a_gpu(device: str | None) -> None:
     with pytest.raises(ValueError, match="--gpus-per-trial needs a GPU"):
         plan_resources(device, None, 0.25, None)
+
+
+def test_a_trial_has_a_core_for_each_of_its_processes() -> None:
+    resources = plan_resources("cpu", None, None, None, processes_per_trial=2)
+    assert (resources.processes_per_trial, resources.cpus_per_trial, resources.concurrency) == (2, 2, 1)
+    assert plan_resources("cpu", 1, None, None, processes_per_trial=2).concurrency == 3, "if it is not asked for fewer"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "processes", "message"),
+    [
+        (1.5, None, "--gpus-per-trial must be a whole number or less than 1: 1.5"),
+        (2.0, 2, "--processes-per-trial is for CPUs"),
+        (2.0, None, r"no trial fits: it needs 2 CPU\(s\), 2 GPU\(s\)"),
+    ],
+)
+def test_gpus_are_whole_and_have_a_process_each(gpus: float, processes: int | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        plan_resources("cuda", None, gpus, None, processes_per_trial=processes)
 
 
 def test_a_cluster_that_happens_to_run_here_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,7 +166,7 @@ def test_a_device_that_the_node_does_not_have_is_the_reason_of_the_failure(confi
 
 LOOP = """
 from pydantic import BaseModel
-from study.trainable import Metric, as_trainable
+from study.trainable import Metric, ProcessLost, as_trainable
 
 class Config(BaseModel, frozen=True):
     fails_at: int = 0
@@ -177,9 +177,9 @@ class Config(BaseModel, frozen=True):
 def loop(config, context):
     for epoch in range(1, 5):
         if epoch == config.fails_at:
-            raise {"cuda": RuntimeError("CUDA error: device-side assert triggered")}.get(
-                config.how, MemoryError("too small")
-            )
+            cuda = RuntimeError("CUDA error: device-side assert triggered")
+            errors = {"cuda": cuda, "process": ProcessLost("process 1 was ended")}
+            raise errors.get(config.how, MemoryError("too small"))
         context.report({"epochs": epoch, "score": 10.0 * epoch + config.seed, "threads": context.num_threads})
 """
 
@@ -232,6 +232,13 @@ def test_an_error_of_cuda_is_raised_so_that_ray_replaces_the_worker(tmp_path: Pa
     path.write_text(LOOP)
     with pytest.raises(RuntimeError, match="CUDA error: device-side assert triggered"):
         run_loop(f"{path}:loop", tmp_path / "trial", fails_at=1, how="cuda")
+
+
+def test_a_process_of_the_trial_that_was_killed_counts_as_its_worker(tmp_path: Path) -> None:
+    path = tmp_path / "loop.py"
+    path.write_text(LOOP)
+    with pytest.raises(WorkerUnusable, match="process 1 was ended"):
+        run_loop(f"{path}:loop", tmp_path / "trial", fails_at=1, how="process")
 
 
 @pytest.mark.parametrize(
