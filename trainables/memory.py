@@ -31,9 +31,10 @@ def require_memory(encoder: Encoder, config: TrialConfig, device: torch.device, 
 def least_training_bytes(encoder: Encoder, config: TrialConfig, num_processes: int = 1) -> int:
     """What an update holds at once: activations of all views for the backward pass, weights, gradients, momentum.
 
-    That is in each of ``num_processes`` that share the images of a batch. A lower bound: temporary memory of operations, the views and, on a CPU, gaps in the heap come on top. As measured on
-    a CPU, these add half as much again for ResNet-18, and as much again for large batches of the laptop preset's small
-    network. torch.compile may keep less, by recomputing some activations.
+    This is of each of the ``num_processes`` that share a batch. A lower bound: temporary memory of operations, the
+    views and, on a CPU, gaps in the heap come on top. As measured on a CPU, these add half as much again for ResNet-18,
+    and as much again for large batches of the laptop preset's small network. torch.compile may keep less, by
+    recomputing some activations.
     """
     num_images = config.batch_size // num_processes
     num_views = (config.num_clean_views() + config.num_perturbed_views()) * num_images
