@@ -134,7 +134,7 @@ class RobustSSL(Trainable):
         from trainables.run_trial import save_classifier
         from trainables.trial import FinalReport, InterimReport, run_trial
 
-        torch.set_num_threads(max(1, context.num_threads // context.num_processes))
+        torch.set_num_threads(context.num_threads)
         device = torch.device(context.device)
         cap_device(context.gpu_share, device)
         encoder = None

@@ -1,6 +1,7 @@
 """One of the other processes of a data-parallel pretraining; ``processes`` starts it.
 
-It reads a byte for each batch that it is to make with the rest, and ends where its standard input does.
+It says when it is ready, reads a byte for each batch that it is to make with the rest, and ends where its standard
+input does.
 """
 
 import os
@@ -15,7 +16,7 @@ import torch.distributed as dist
 from trainables.heap import freed_memory_kept
 from trainables.pretraining.data_parallel import Group
 from trainables.pretraining.pretrain import Pretraining
-from trainables.pretraining.processes import START_NAME, connect
+from trainables.pretraining.processes import START_NAME, connect, reason_path
 from trainables.trial_config import TrialConfig
 from trainables.whole_files import load_state
 
@@ -34,6 +35,7 @@ def main(folder: Path, rank: int, size: int) -> None:
     pretraining = Pretraining(TrialConfig(**start["config"]), images, device, start["labels"], size)
     pretraining.load_state_dict(start["state"])
     print("ready", flush=True)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads any more of it
     connect(folder, rank, size, device)
     with freed_memory_kept(device):
         for _ in pretraining.run_in(Group(rank, size, batches.get)):
@@ -49,4 +51,9 @@ def _listen(batches: "queue.SimpleQueue[None]") -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    folder, rank, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    try:
+        main(folder, rank, size)
+    except Exception as error:
+        reason_path(folder, rank).write_text(f"{type(error).__name__}: {error}")
+        raise

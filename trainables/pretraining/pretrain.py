@@ -152,8 +152,6 @@ class Pretraining:
 
         A GPU may then still be at work: the host waits for it only where something is read.
         """
-        if not self.is_finished:
-            self.hardware = list(dict.fromkeys([*self.hardware, hardware_name(self.device, self.num_processes)]))
         with joined(1 if self.is_finished else self.num_processes, self.device, self._start_of_others) as group:
             yield from self.run_in(group)
 
@@ -161,6 +159,8 @@ class Pretraining:
         """The same as one of ``group``, all of which must do this from equal states."""
         self._group = group
         self.encoder.train()
+        if not self.is_finished:
+            self.hardware = list(dict.fromkeys([*self.hardware, hardware_name(self.device, group.size)]))
         if self.is_compiled and not self.is_finished:
             with group.synchronised():
                 self.compile_graphs()

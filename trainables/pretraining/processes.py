@@ -28,7 +28,7 @@ END_SECONDS = 5.0  # in which a process that has failed, or is no longer needed,
 
 @contextlib.contextmanager
 def joined(size: int, device: torch.device, start: Callable[[], dict[str, Any]]) -> Iterator[Group]:
-    """While open, ``size - 1`` other processes train with this one, which is the first of the group.
+    """While open, ``size - 1`` other processes train with this one, the first of the group, and share its threads.
 
     Args:
         size: number of processes; 1: nothing is started.
@@ -42,8 +42,10 @@ def joined(size: int, device: torch.device, start: Callable[[], dict[str, Any]])
     if size == 1:
         yield ALONE
         return
+    num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        torch.set_num_threads(max(1, num_threads // size))
         torch.save(start() | {"device": device.type, "num_threads": torch.get_num_threads()}, folder / START_NAME)
         others = [_start(folder, rank, size) for rank in range(1, size)]
         try:
@@ -60,6 +62,7 @@ def joined(size: int, device: torch.device, start: Callable[[], dict[str, Any]])
             if device.type == "cuda" and not any(process.poll() for process in others):
                 torch.cuda.synchronize(device)  # the last batch needs the others
             _end(others)
+            torch.set_num_threads(num_threads)
 
 
 def connect(folder: Path, rank: int, size: int, device: torch.device) -> None:
@@ -71,26 +74,25 @@ def connect(folder: Path, rank: int, size: int, device: torch.device) -> None:
         size: number of processes.
         device: of this process.
     """
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")  # listens here only
     backend = "nccl" if device.type == "cuda" else "gloo"
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")  # listens here only
     dist.init_process_group(backend, init_method=f"file://{folder}/store", rank=rank, world_size=size)
 
 
-def _start(folder: Path, rank: int, size: int) -> subprocess.Popen[bytes]:
-    with _said(folder, rank).open("wb") as said:
-        return subprocess.Popen(
-            [sys.executable, "-m", "trainables.pretraining.other_process", str(folder), str(rank), str(size)],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            bufsize=0,
-            process_group=0,  # Ctrl-C goes to the first process alone
-        )
-
-
-def _said(folder: Path, rank: int) -> Path:
+def reason_path(folder: Path, rank: int) -> Path:
+    """Where a process writes why it failed."""
     return folder / f"{rank}.txt"
+
+
+def _start(folder: Path, rank: int, size: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "trainables.pretraining.other_process", str(folder), str(rank), str(size)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        process_group=0,  # Ctrl-C goes to the first process alone
+    )
 
 
 def _proceed(others: list[subprocess.Popen[bytes]]) -> None:
@@ -99,23 +101,23 @@ def _proceed(others: list[subprocess.Popen[bytes]]) -> None:
 
 
 def _reason(others: list[subprocess.Popen[bytes]], folder: Path) -> Exception | None:
-    """Why the first of the others to fail did, or None if none has; the rest then fail for want of it."""
+    """Why the first of the others to fail did, after which the rest fail as well; None if none has."""
     until = time.monotonic() + END_SECONDS
     while time.monotonic() < until and not any(process.poll() for process in others):
         time.sleep(0.05)
-    for rank, process in enumerate(others, start=1):
-        if (code := process.poll()) and code < 0:
+    codes = {rank: code for rank, process in enumerate(others, start=1) if (code := process.poll())}
+    for rank, code in codes.items():
+        if code < 0:
             return ProcessLost(f"process {rank} of the trial was ended by {signal.Signals(-code).name}")
-    failed = [_said(folder, rank) for rank, process in enumerate(others, start=1) if process.poll()]
-    if not failed:
-        return None
-    first = min(failed, key=lambda path: path.stat().st_mtime_ns)
-    said = first.read_text(errors="replace").strip()
-    return RuntimeError(f"process {first.stem} of the trial: {said.rpartition(chr(10))[2] or 'it ended'}")
+    told = [path for path in (reason_path(folder, rank) for rank in codes) if path.is_file()]
+    if told:
+        first = min(told, key=lambda path: path.stat().st_mtime_ns)
+        return RuntimeError(f"process {first.stem} of the trial: {first.read_text()}")
+    return RuntimeError(f"processes of the trial ended, with exit codes {codes}") if codes else None
 
 
 def _end(others: list[subprocess.Popen[bytes]]) -> None:
-    """Ends all processes; one that is at work ends as soon as its standard input does."""
+    """Ends all processes, whatever they do: they listen to their standard input."""
     for process in others:
         process.stdin.close()  # type: ignore[union-attr]
     for process in others:

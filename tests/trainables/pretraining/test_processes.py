@@ -71,9 +71,9 @@ def test_the_failure_of_another_process_is_told(
         case "is killed":
             expected, reason = ProcessLost, "^process 1 of the trial was ended by SIGKILL$"
         case "raises":
-            expected, reason = RuntimeError, "^process 1 of the trial: .*memory"
+            expected, reason = RuntimeError, "^process 1 of the trial: .*[mM]emory"
         case _:
-            expected, reason = RuntimeError, "^process 1 of the trial: .*Missing key"
+            expected, reason = RuntimeError, "^process 1 of the trial: RuntimeError: Error.s. in loading state_dict"
             start = pretraining._start_of_others()
             monkeypatch.setattr(
                 pretraining, "_start_of_others", lambda: start | {"state": start["state"] | {"encoder": {}}}
