@@ -110,7 +110,7 @@ def test_an_unknown_objective(refuse: Refuse, tmp_path: Path) -> None:
         (["--dataset", "mnist"], "dataset: "),
         (["--trials", "-1"], "trials must be at least 1: trials=-1"),
         (["--trials", "0"], "trials must be at least 1: trials=0"),
-        (["--preset", "desktop"], "--preset must be one of laptop, paper, authors: 'desktop'"),
+        (["--preset", "desktop"], "--preset must be one of laptop, mini, paper, authors: 'desktop'"),
         (["--at-least", "val_clean"], "--at-least takes OBJECTIVE=NUMBER, not 'val_clean'"),
         (
             ["--at-least", "val_cleen=80"],

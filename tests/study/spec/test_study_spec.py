@@ -173,7 +173,7 @@ def test_the_preset_replaces_what_it_names(make_spec: MakeSpec) -> None:
     )
     spec = make_spec(base=TrialConfig(), references=({"epochs": 3},), laptop=laptop)
     assert spec.with_preset("paper") == spec.replace(preset="paper") and spec.with_preset("") == spec
-    with pytest.raises(ValueError, match="--preset must be one of laptop, paper, authors: 'desktop'"):
+    with pytest.raises(ValueError, match="--preset must be one of laptop, mini, paper, authors: 'desktop'"):
         spec.with_preset("desktop")
     small = spec.with_preset("laptop")
     assert small.base == TrialConfig(**(LAPTOP | {"momentum": 0.5}))
