@@ -35,9 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.claims", description=__doc__.partition("\n")[0])
     parser.add_argument("output", type=Path, help="the folder of the studies")
     studies = sorted(path.parent for path in parser.parse_args(arguments).output.glob(f"*/{JOURNAL_NAME}"))
-    tables = [tabulate(read_study(study)) for study in studies]
+    tables = [table for study in studies if compared_in(table := tabulate(read_study(study)))]
     if not tables:
-        parser.error("there is no study in it")
+        parser.error("no study in it has a comparison")
     names = [short_names(tables[0])[metric] for metric in reported_objectives(tables[0])]
     header = ["question", "sides", "answer", "pairs", *names]
     for row in [header, ["---"] * len(header), *(row for table in tables for row in rows_of(table))]:
