@@ -14,7 +14,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def events(num_trials: int, num_seeds: int) -> Iterator[Event]:
                 break
 
 
-def _at_rungs(uid: str, final: Event, rule: MultiObjectiveAsha, luck: random.Random) -> Iterator[Event]:
+def _at_rungs(uid: str, final: Event, rule: MultiObjectiveAsha, luck: random.Random) -> Generator[Event, None, bool]:
     """The reports and decisions of a trial; returns whether it was stopped."""
     milestone, is_audited = FIRST_RUNG * NUM_IMAGES, False
     while milestone < final["view_passes"]:

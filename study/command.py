@@ -150,7 +150,7 @@ def planned(prepared: PreparedStudy) -> str:
     record = read_study(prepared.study_dir) if is_begun else StudyRecord(spec=prepared.recorded)
     plan = Plan(prepared.spec, prepared.command.seed, finishes_paused=prepared.command.finish_paused)
     total = plan.num_planned(record)
-    done = len(record.with_state(*FINISHED))
+    done = record.count(*FINISHED)
     return f"{total} trials, {done} of them done. Nothing was started (--dry-run)."
 
 
@@ -328,7 +328,7 @@ def _write_start(journal: Journal, prepared: PreparedStudy, resources: dict[str,
         journal.write("created", study=prepared.study_dir.name, spec=prepared.recorded, environment=environment)
     else:
         journal.write("resumed", spec=prepared.recorded, environment=environment)
-        done = len(journal.record.with_state(*FINISHED))
+        done = journal.record.count(*FINISHED)
         say(console, f"Resuming {prepared.study_dir}: {done} trials are done")
         before, now = (one.get("revision") for one in journal.record.environments[-2:])
         if before != now:

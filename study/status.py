@@ -82,8 +82,8 @@ def render(status: StudyStatus, lines: int | None = None) -> Group:
     """
     record = status.record
     running, gain = "running" if status.is_driven else "unfinished", front_gain(record)
-    counts = {"waiting": len(record.with_state("proposed")), running: len(record.with_state("running"))}
-    counts |= {state: len(record.with_state(state)) for state in SETTLED}
+    counts = {"waiting": record.count("proposed"), running: record.count("running")}
+    counts |= {state: record.count(state) for state in SETTLED}
     heading = Text.assemble(
         (record.name, "bold"),
         f"  {status.what_it_does}\n{record.spec.get('question', '')}\n",

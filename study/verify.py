@@ -83,7 +83,7 @@ def verify(study_dir: Path, tracking_uri: str | None = None) -> Iterator[Check]:
     if unchecked:
         return
     record = replay(events)
-    yield Check(f"journal: results of {len(record.with_state('complete'))} trials", result_disagreements(record))
+    yield Check(f"journal: results of {record.count('complete')} trials", result_disagreements(record))
     yield Check(f"journal: {len(record.trials)} configs, none of them run twice", repetition_disagreements(record))
     yield from _rule_checks(record, events)
     has_closed = events[-1]["event"] in ("ended", "interrupted")

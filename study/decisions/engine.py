@@ -91,7 +91,7 @@ class StudyEngine:
         rungs = spec.stopping
         self._stopping = early_stopping(spec, rungs.first_rung * scale) if isinstance(rungs, Rungs) else None
         self._restore_decisions()
-        unfinished = [trial for trial in self.record.trials.values() if trial.state not in SETTLED]
+        unfinished = self.record.with_state("proposed", "running")
         # The driver was killed between the decision to stop or pause and the end of the trial: the decision stands.
         self._to_be_stopped = [trial.uid for trial in unfinished if trial.is_leaving]
         self._waiting = [trial.uid for trial in unfinished if not trial.is_leaving]
@@ -108,7 +108,7 @@ class StudyEngine:
 
     def is_complete(self) -> bool:
         """Whether every trial has ended or is paused, and none is left to propose or to promote."""
-        return all(trial.state in SETTLED for trial in self.record.trials.values()) and self._next() is None
+        return self.record.count(*SETTLED) == len(self.record.trials) and self._next() is None
 
     def is_exhausted(self) -> bool:
         """Whether no trial is left to hand out, now or later; False while trials run, as they may have to be rerun."""

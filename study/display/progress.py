@@ -73,7 +73,7 @@ class ProgressDisplay:
     def print_summary(self) -> None:
         """Prints how many trials are in which state, and which are on the front."""
         record = self._engine.record
-        counts: dict[str, int] = {state: len(record.with_state(state)) for state in SETTLED}
+        counts: dict[str, int] = {state: record.count(state) for state in SETTLED}
         counts["unfinished"] = len(record.trials) - sum(counts.values())
         words = ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "complete")
         self._console.print(f"{len(record.trials)} trials: {words}", highlight=False)
@@ -118,7 +118,7 @@ class ProgressDisplay:
         if not durations:
             return None
         mean = sum(durations) / len(durations)
-        done = len(record.with_state(*SETTLED))
+        done = record.count(*SETTLED)
         under_way = sum(self._engine.share_done.get(trial.uid, 0.0) for trial in record.with_state("running"))
         return max(0.0, mean * (self._engine.num_planned - done - under_way) / self._concurrency)
 
@@ -145,7 +145,7 @@ class ProgressDisplay:
             case {"event": "retried", "uid": uid, "reason": reason}:
                 return f"[{elapsed}] {uid} will run once more, alone: {reason}"
             case {"event": "finished", "uid": uid, "state": state}:
-                done = len(record.with_state(*SETTLED))
+                done = record.count(*SETTLED)
                 left = self.seconds_left()
                 estimate = f", about {clock(left)} left" if left else ""
                 trial = record.trials[uid]
@@ -157,7 +157,7 @@ class ProgressDisplay:
         if self._is_over:
             return Group()
         record = self._engine.record
-        counts = {state: len(record.with_state(state)) for state in STATES}  # type: ignore[arg-type]
+        counts = {state: record.count(state) for state in STATES}  # type: ignore[arg-type]
         left = self.seconds_left()
         elapsed = f"elapsed {clock(time.time() - self._started_at)}"
         heading = f"  {sum(counts.values()) - counts['running']}/{self._engine.num_planned} done  {elapsed}"
