@@ -15,6 +15,7 @@ import json
 import math
 import random
 from collections.abc import Generator, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from study.record.journal import JOURNAL_NAME, read_journal, replay
 from study.record.journal_chain import sealed
 from study.record.trial_folder import save_result, trial_folder
 from study.spec import Factor, MoAsha, Objective, Search, StudySpec
+from study.trainable import trainable_of
 from trainables.presets import LAPTOP
 from trainables.trial_config import TrialConfig
 
@@ -73,7 +75,9 @@ def events(num_trials: int, num_seeds: int) -> Iterator[Event]:
     """
     spec, luck = spec_of(num_trials, num_seeds), random.Random(0)
     rule, base = MultiObjectiveAsha(ETA, [True, True]), spec.base.model_dump(mode="json")
-    yield {"event": "created", "study": spec.name, "spec": spec.model_dump(mode="json"), "environment": {}}
+    described = [asdict(metric) for metric in trainable_of(spec.base).metrics(spec.base)]
+    recorded = spec.model_dump(mode="json") | {"seed": 0, "metrics": described}
+    yield {"event": "created", "study": spec.name, "spec": recorded, "environment": {}}
     number = 0
     for params in _configurations():
         for seed in range(num_seeds):

@@ -45,7 +45,7 @@ from typing import Any, BinaryIO, Literal
 
 from study.record.journal_chain import sealed
 from study.record.journal_lines import Event as Event  # for those who read records
-from study.record.journal_lines import JournalLines, ParsedJournal, parse_journal
+from study.record.journal_lines import JournalLines, ParsedJournal, as_event, parse_journal
 from study.trainable import FIRST_TRAINABLE
 
 JOURNAL_NAME = "journal.jsonl"
@@ -300,6 +300,17 @@ def read_study(study_dir: Path) -> StudyRecord:
         record, read = _replayed(file)
     _require_sound(read, path)
     return record
+
+
+def read_starts(study_dir: Path) -> StudyRecord:
+    """The study as its starts tell it, without trials: name, spec, environments; other lines are not even checked.
+
+    Raises:
+        ValueError: if there is no journal.
+    """
+    with _path(study_dir).open("rb") as file:
+        events = [as_event(line) for line in file if b'"environment"' in line and line.endswith(b"\n")]
+    return replay(event for event in events if not isinstance(event, str) and event["event"] in ("created", "resumed"))
 
 
 def _replayed(file: BinaryIO) -> tuple[StudyRecord, JournalLines]:

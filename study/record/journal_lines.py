@@ -54,7 +54,7 @@ class JournalLines:
                 self.is_cut = True
                 return
             body = line[:-1]
-            event = _as_event(body) if is_sound(body, self.last) else CHANGED
+            event = as_event(body) if is_sound(body, self.last) else CHANGED
             self.last, self.whole = body, self.whole + len(line)
             if isinstance(event, str):
                 self.problems.append(f"line {number}: {event}")
@@ -85,7 +85,7 @@ def parse_journal(content: bytes) -> ParsedJournal:
     return ParsedJournal(list(read), read.problems, read.whole, read.is_cut)
 
 
-def _as_event(line: bytes) -> Event | str:
+def as_event(line: bytes) -> Event | str:
     """The event in a line, or why there is none."""
     try:
         event = json.loads(line)
