@@ -3,6 +3,7 @@
 import html
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,16 +57,13 @@ def growth_of(table: TrialTable) -> Growth | None:
         return None
     box, best = reference_box(points, table.objectives), max if table.objectives[0].maximise else min
     reused = (table.trainable or Trainable).reused
-    rows = [
-        {
-            "uid": stage.trial.uid,
-            "state": stage.trial.state,
-            "spent": stage.spent,
-            "hypervolume": box.share(stage.points),
-            "best": best(stage.points[:, 0], default=math.nan),
-        }
-        for stage in stages(table.study, table.objectives, table.cost, reused)
-    ]
+    rows: list[dict[str, Any]] = []
+    front = None
+    for stage in stages(table.study, table.objectives, table.cost, reused):
+        if stage.front is not front:
+            front = stage.front
+            found = {"hypervolume": box.share(front), "best": best(front[:, 0], default=math.nan)}
+        rows.append({"uid": stage.trial.uid, "state": stage.trial.state, "spent": stage.spent} | found)
     return Growth(table.cost, box, pd.DataFrame(rows, columns=["uid", "state", "spent", "hypervolume", "best"]))
 
 
