@@ -9,6 +9,13 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 
+def front_numbers(points: Floats, maximise: Sequence[bool]) -> npt.NDArray[np.int64]:
+    """In which front each of ``points`` (points, objectives; at least one, finite) is, from 0."""
+    # Not by moocore's own ``maximise``: of a single objective, version 0.3.2 takes [False] for True.
+    numbers: npt.NDArray[np.int64] = moocore.pareto_rank(np.where(maximise, -points, points))
+    return numbers
+
+
 class Fronts:
     """Points sorted into fronts: a point is in the first front in which no other point dominates it.
 
@@ -32,7 +39,7 @@ class Fronts:
     def __init__(self, points: Floats, maximise: Sequence[bool]) -> None:
         self._sign = np.where(maximise, 1.0, -1.0)
         self._count = len(points)
-        ranks = moocore.pareto_rank(points, maximise=list(maximise)) if len(points) else np.zeros(0, dtype=int)
+        ranks = front_numbers(points, maximise) if len(points) else np.zeros(0, dtype=int)
         order = np.argsort(ranks, kind="stable")
         self._rows = np.split(order, np.flatnonzero(np.diff(ranks[order])) + 1) if len(points) else []
         # Of each front (objectives, points), larger values are better.

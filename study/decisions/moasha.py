@@ -8,10 +8,9 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-import moocore
 import numpy as np
 
-from study.decisions.fronts import Fronts
+from study.decisions.fronts import Fronts, front_numbers
 from study.spec import Rungs
 
 
@@ -117,7 +116,7 @@ def rank(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
 
     The result does not depend on the scales or the order of the objectives. All values must be finite.
     """
-    fronts = moocore.pareto_rank(points, maximise=list(maximise))
+    fronts = front_numbers(points, maximise)
     order: list[int] = []
     for front in np.unique(fronts):
         rows = np.flatnonzero(fronts == front)
@@ -127,7 +126,7 @@ def rank(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
 
 def place_of(row: int, points: np.ndarray, maximise: Sequence[bool]) -> int:
     """The place (from 1) of a row in the order of ``rank``, found by ordering only the row's own front."""
-    fronts = moocore.pareto_rank(points, maximise=list(maximise))
+    fronts = front_numbers(points, maximise)
     own = np.flatnonzero(fronts == fronts[row])
     ahead = int((fronts < fronts[row]).sum())
     return ahead + [int(own[index]) for index in epsilon_net(points[own], maximise)].index(row) + 1

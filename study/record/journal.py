@@ -113,6 +113,14 @@ class TrialRecord:
 
 
 @dataclass
+class Omitted:
+    """Trials that a record leaves out: how many are in each state, and of each cost what they spent and saved."""
+
+    counts: dict[State, int] = field(default_factory=dict)
+    costs: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass
 class StudyRecord:
     """Everything the journal says about a study; ``trials`` are in the order in which they were proposed."""
 
@@ -129,6 +137,7 @@ class StudyRecord:
     active_seconds: float = 0.0  # wall time under a driver, over all starts
     searched: dict[str, list[TrialRecord]] = field(init=False)  # by configuration, those of the search alone
     by_state: dict[State, dict[str, TrialRecord]] = field(init=False, compare=False)
+    omitted: Omitted = field(init=False, default_factory=Omitted)  # see ``study.record.summary``; usually none
 
     def __post_init__(self) -> None:
         self.searched, self.by_state = {}, {}
@@ -149,7 +158,7 @@ class StudyRecord:
 
     def count(self, *states: State) -> int:
         """How many trials are in one of ``states``."""
-        return sum(len(self.by_state.get(state, {})) for state in states)
+        return sum(len(self.by_state.get(state, {})) + self.omitted.counts.get(state, 0) for state in states)
 
 
 def apply(record: StudyRecord, event: Event) -> None:
@@ -263,10 +272,15 @@ def read_journal(study_dir: Path) -> ParsedJournal:
     Raises:
         ValueError: if there is none.
     """
-    return parse_journal(_path(study_dir).read_bytes())
+    return parse_journal(journal_path(study_dir).read_bytes())
 
 
-def _path(study_dir: Path) -> Path:
+def journal_path(study_dir: Path) -> Path:
+    """The journal of a study.
+
+    Raises:
+        ValueError: if there is none.
+    """
     path = study_dir / JOURNAL_NAME
     if not path.is_file():
         raise ValueError(f"no study in {study_dir}: it has no {JOURNAL_NAME}")
@@ -281,7 +295,7 @@ def has_driver(study_dir: Path) -> bool:
     Raises:
         ValueError: if there is no journal.
     """
-    with _path(study_dir).open("rb") as file:
+    with journal_path(study_dir).open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -295,10 +309,10 @@ def read_study(study_dir: Path) -> StudyRecord:
     Raises:
         ValueError: if there is no journal, or if a line other than the last is broken.
     """
-    path = _path(study_dir)
+    path = journal_path(study_dir)
     with path.open("rb") as file:
-        record, read = _replayed(file)
-    _require_sound(read, path)
+        record, read = read_lines(file)
+    require_sound(read, path)
     return record
 
 
@@ -308,18 +322,19 @@ def read_starts(study_dir: Path) -> StudyRecord:
     Raises:
         ValueError: if there is no journal.
     """
-    with _path(study_dir).open("rb") as file:
+    with journal_path(study_dir).open("rb") as file:
         events = [as_event(line) for line in file if b'"environment"' in line and line.endswith(b"\n")]
     return replay(event for event in events if not isinstance(event, str) and event["event"] in ("created", "resumed"))
 
 
-def _replayed(file: BinaryIO) -> tuple[StudyRecord, JournalLines]:
+def read_lines(file: BinaryIO) -> tuple[StudyRecord, JournalLines]:
     """The record of a journal, event by event: all of them at a time would take twice the memory."""
     read = JournalLines(file)
     return replay(itertools.takewhile(lambda event: not read.problems, read)), read
 
 
-def _require_sound(read: JournalLines, path: Path) -> None:
+def require_sound(read: JournalLines, path: Path) -> None:
+    """Raises ``ValueError``, which says what to do, if the lines that were ``read`` have problems."""
     if not read.problems:
         return
     first = read.problems[0]
@@ -350,10 +365,10 @@ class Journal:
             self._file.close()
             raise ValueError(f"{study_dir} is being run by another process") from None
         with self.path.open("rb") as file:
-            self.record, read = _replayed(file)
+            self.record, read = read_lines(file)
         if read.problems:
             self._file.close()
-            _require_sound(read, self.path)
+            require_sound(read, self.path)
         if read.is_cut:
             warnings.warn(f"dropped a half-written last line of {self.path}", stacklevel=2)
             os.truncate(self.path, read.whole)

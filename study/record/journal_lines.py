@@ -35,6 +35,7 @@ class JournalLines:
 
     Args:
         lines: with their ends, such as a file opened for reading bytes.
+        last: the line before them, without its end.
 
     Attributes:
         problems: one line for each line that is not an event.
@@ -43,10 +44,10 @@ class JournalLines:
         last: the last complete line, without its end.
     """
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
+    def __init__(self, lines: Iterable[bytes], last: bytes = b"") -> None:
         self._lines = lines
         self.problems: list[str] = []
-        self.whole, self.is_cut, self.last = 0, False, b""
+        self.whole, self.is_cut, self.last = 0, False, last
 
     def __iter__(self) -> Iterator[Event]:
         for number, line in enumerate(self._lines, start=1):

@@ -149,7 +149,7 @@ class StudyRuns:
             self.client.update_run(run_id, status=status)
         self._status[trial.uid] = status
         # The tag comes last: now it is all there.
-        tags = tags_of(trial, self.trainable) | {WRITTEN_TAG: current}
+        tags = tags_of(trial, self.trainable) | self._new_front_tag(trial) | {WRITTEN_TAG: current}
         self._log(run_id, points[self._num_sent.get(trial.uid, 0) :], params, tags)
         self._num_sent[trial.uid], self._written[trial.uid] = len(points), current
 
@@ -194,10 +194,17 @@ class StudyRuns:
             waiting += points
         self._log(self.parent_id, waiting)
         for trial in self.record.with_state(*FINISHED):
-            is_member = trial.state == "complete" and trial.configuration in self._growth.front
-            if self._on_front.get(trial.uid) != str(is_member).lower() and trial.uid in self._runs:
-                self.client.set_tag(self.run_id(trial.uid), FRONT_TAG, str(is_member).lower())
-                self._on_front[trial.uid] = str(is_member).lower()
+            if trial.uid in self._runs:
+                for name, value in self._new_front_tag(trial).items():
+                    self.client.set_tag(self.run_id(trial.uid), name, value)
+
+    def _new_front_tag(self, trial: TrialRecord) -> dict[str, str]:
+        """Whether an ended trial is on the front, unless its run says so already."""
+        is_member = str(trial.state == "complete" and trial.configuration in self._growth.front).lower()
+        if trial.state not in FINISHED or self._on_front.get(trial.uid) == is_member:
+            return {}
+        self._on_front[trial.uid] = is_member
+        return {FRONT_TAG: is_member}
 
     def front_members(self) -> Iterator[TrialRecord]:
         """The first complete trial of each configuration on the front."""
