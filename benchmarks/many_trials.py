@@ -7,7 +7,7 @@
 The driver is ``python -m study.run`` itself. Its CPU time per trial is measured over the 50 trials up to the 100th,
 300th and 1,000th one, and its memory after them; then the journal is read and the report built.
 
-With ``--constructed``, nothing is trained: studies of so many trials are written (``benchmarks.constructed_study``), and
+With ``--constructed``, nothing is trained: studies of so many trials are written (``benchmarks.constructed_study``);
 each command that reads them runs in a process of its own, of which CPU time, wall time and peak memory are measured.
 """
 

@@ -30,6 +30,7 @@ Every line also has a ``check`` (see ``journal_chain``), which is no part of its
 
 import errno
 import fcntl
+import gc
 import itertools
 import json
 import math
@@ -55,9 +56,12 @@ FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
 SETTLED: tuple[State, ...] = ("complete", "stopped", "failed", "paused")  # nothing is under way
 
 
+_canonical = json.JSONEncoder(sort_keys=True).encode
+
+
 def configuration_name(params: dict[str, Any]) -> str:
     """Factor values as canonical JSON."""
-    return json.dumps(params, sort_keys=True)
+    return _canonical(params)
 
 
 @dataclass
@@ -191,7 +195,7 @@ def _apply(record: StudyRecord, event: Event, trial: TrialRecord | None) -> None
                 event["uid"],
                 event["number"],
                 event["params"],
-                event["config"],
+                _sharing(event["config"], record.spec.get("base", {})),
                 event.get("purpose", "search"),
                 event.get("sampler_attrs", {}),
             )
@@ -231,6 +235,14 @@ def _apply(record: StudyRecord, event: Event, trial: TrialRecord | None) -> None
         case "finished":
             trial.state, trial.reason, trial.ended_at = event["state"], event.get("reason", ""), event["time"]
             trial.metrics = event.get("metrics", {})
+
+
+def _sharing(config: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """``config`` with the names and strings of ``base``: most of the memory of a long study is in its configs."""
+    if list(config) != list(base):
+        return config
+    pairs = zip(base.items(), config.values(), strict=True)
+    return {name: known if isinstance(value, str) and value == known else value for (name, known), value in pairs}
 
 
 def _begin_afresh(trial: TrialRecord) -> None:
@@ -330,7 +342,13 @@ def read_starts(study_dir: Path) -> StudyRecord:
 def read_lines(file: BinaryIO) -> tuple[StudyRecord, JournalLines]:
     """The record of a journal, event by event: all of them at a time would take twice the memory."""
     read = JournalLines(file)
-    return replay(itertools.takewhile(lambda event: not read.problems, read)), read
+    was_collecting = gc.isenabled()
+    gc.disable()  # nothing of a record is garbage, and looking for it takes longer the more there is
+    try:
+        return replay(itertools.takewhile(lambda event: not read.problems, read)), read
+    finally:
+        if was_collecting:
+            gc.enable()
 
 
 def require_sound(read: JournalLines, path: Path) -> None:

@@ -27,6 +27,7 @@ REQUIRED: dict[str, dict[str, type]] = {
     "ended": {},
 }
 OPTIONAL: dict[str, type] = {"spec": dict, "metrics": dict, "reason": str, "purpose": str, "sampler_attrs": dict}
+KINDS = {kind: OPTIONAL | required for kind, required in REQUIRED.items()}
 CHANGED = "changed after it was written, or a line before it is missing"
 
 
@@ -89,7 +90,7 @@ def parse_journal(content: bytes) -> ParsedJournal:
 def as_event(line: bytes) -> Event | str:
     """The event in a line, or why there is none."""
     try:
-        event = json.loads(line)
+        event = json.loads(line.decode())
     except (ValueError, RecursionError):
         return "not JSON; the file was changed or damaged"
     if not isinstance(event, dict) or not isinstance(event.get("event"), str) or not _is_time(event.get("time")):
@@ -98,7 +99,7 @@ def as_event(line: bytes) -> Event | str:
     kind, required = event["event"], REQUIRED.get(event["event"], {})
     if missing := [name for name in required if name not in event]:
         return f"{kind!r} without {missing[0]!r}"
-    for name, wanted in (OPTIONAL | required).items():
+    for name, wanted in KINDS.get(kind, OPTIONAL).items():
         if name in event and not isinstance(event[name], wanted):
             return f"{kind!r} with a {name!r} that is no {wanted.__name__}: {str(event[name])[:50]!r}"
     if kind == "reported" and not isinstance(event["metrics"].get("milestone"), int):
