@@ -228,6 +228,7 @@ def run(study: RunningStudy, console: Console) -> int:
     """Runs the study until done or Ctrl-C, writes the report, prints answer and paths; returns the exit code."""
     from study.display.live_report import LiveReport, ReportProcess
     from study.display.progress import ProgressDisplay
+    from study.record.summary import write_summary
     from study.tracking.projection import MlflowProjection
     from study.workers.interruption import ended_by_signals
     from study.workers.launch import discard_shared, run_trials
@@ -261,6 +262,7 @@ def run(study: RunningStudy, console: Console) -> int:
         problem = ReportProcess(prepared.study_dir).build() if is_reported else None
         if problem is not None:
             say(console, f"warning: the report could not be written: {problem}")
+    write_summary(prepared.study_dir, engine.record, *engine.journal.end)
     engine.journal.close()
     if not engine.record.ended:
         why = f": {engine.halted.reason}" if engine.halted else ""

@@ -417,6 +417,11 @@ class Journal:
             raise
         self._size += len(content)
 
+    @property
+    def end(self) -> tuple[int, bytes]:
+        """How many bytes the journal has, and its last line, without its end."""
+        return self._size, self._last
+
     def close(self) -> None:
         """Closes the file; the journal can be opened again at any time."""
         self._file.close()

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +17,7 @@ from study.files import replacing
 from study.record.front import front_of
 from study.record.journal import (
     JOURNAL_NAME,
+    SETTLED,
     Omitted,
     StudyRecord,
     TrialRecord,
@@ -52,28 +53,30 @@ def read_for_status(study_dir: Path) -> StudyRecord:
     """
     with journal_path(study_dir).open("rb") as file:
         try:
-            record, read = _continued(file, json.loads((study_dir / SUMMARY_NAME).read_text()))
+            record, read, num_events = _continued(file, json.loads((study_dir / SUMMARY_NAME).read_text()))
         except (OSError, ValueError, TypeError, KeyError, _NotEnough):
             file.seek(0)
             record, read = read_lines(file)
             require_sound(read, study_dir / JOURNAL_NAME)
-            write_summary(study_dir, record, read.whole, read.last)
+            num_events = MOST_BEHIND
+    if num_events >= MOST_BEHIND:
+        write_summary(study_dir, record, read.whole, read.last)
     return record
 
 
 def write_summary(study_dir: Path, record: StudyRecord, size: int, last: bytes) -> None:
-    """Writes the summary of a whole ``record``, of the first ``size`` bytes of its journal, which ``last`` ends.
+    """Writes the summary of ``record``, of the first ``size`` bytes of its journal, which ``last`` ends.
 
     Nothing is written for a short study, for one whose plateau is judged by all that has happened, or where no file can
     be written.
     """
-    judges_plateau = (record.spec.get("design", {}).get("budget") or {}).get("plateau")
-    if len(record.trials) < LEAST_TRIALS or judges_plateau:
+    if len(record.trials) + sum(record.omitted.counts.values()) < LEAST_TRIALS or _judges_plateau(record.spec):
         return
     kept = {trial.configuration for trial in record.with_state("proposed", "running")}
     kept |= {one.name for one in front_of(record)}
     part = _only(record, lambda one: one.configuration in kept)
     rest = _only(record, lambda one: one.configuration not in kept)
+    rest.omitted = record.omitted
     with (study_dir / JOURNAL_NAME).open("rb") as file:
         digest = _digest(file, size)
     plain = {
@@ -84,7 +87,7 @@ def write_summary(study_dir: Path, record: StudyRecord, size: int, last: bytes) 
         "study": {name: getattr(record, name) for name in OF_STUDY},
         "trials": [dataclasses.asdict(trial) for trial in part.trials.values()],
         "decisions": sorted(record.decisions, key=lambda decision: decision["milestone"])[:1],  # at the first rung
-        "counts": {state: len(trials) for state, trials in rest.by_state.items() if trials},
+        "counts": {state: rest.count(state) for state in SETTLED},
         "costs": {entry.cost.name: (entry.spent, entry.saved) for entry in ledger(rest)},
     }
     with contextlib.suppress(OSError), replacing(study_dir / SUMMARY_NAME) as unfinished:
@@ -95,26 +98,32 @@ def _only(record: StudyRecord, is_kept: Callable[[TrialRecord], bool]) -> StudyR
     return dataclasses.replace(record, trials={uid: one for uid, one in record.trials.items() if is_kept(one)})
 
 
-def _continued(file: BinaryIO, plain: dict[str, Any]) -> tuple[StudyRecord, JournalLines]:
-    """The record of a summary and of what the journal says after it.
+def _judges_plateau(spec: Mapping[str, Any]) -> bool:
+    return bool((spec.get("design", {}).get("budget") or {}).get("plateau"))
+
+
+def _continued(file: BinaryIO, plain: dict[str, Any]) -> tuple[StudyRecord, JournalLines, int]:
+    """The record of a summary and of what the journal says after it, in how many events.
 
     Raises:
         ValueError, TypeError, KeyError: if the summary is not of the first bytes of the journal, or of another version.
-        _NotEnough: if something happened to what it leaves out, or so much that there should be a new one.
+        _NotEnough: if something happened to what it leaves out.
     """
     if plain["version"] != VERSION or _digest(file, plain["size"]) != plain["sha256"]:
         raise ValueError("not of this journal")
     trials = {trial["uid"]: TrialRecord(**trial) for trial in plain["trials"]}
     record = StudyRecord(trials=trials, decisions=plain["decisions"], **plain["study"])
     record.omitted = Omitted(plain["counts"], plain["costs"])
-    read = JournalLines(file, plain["last"].encode())
-    for number, event in enumerate(read):
-        if read.problems or number == MOST_BEHIND or not _is_told(event, record):
+    read, num_events = JournalLines(file, plain["last"].encode()), 0
+    for event in read:
+        if read.problems or not _is_told(event, record):
             raise _NotEnough
         apply(record, event)
+        num_events += 1
     if read.problems:
         raise _NotEnough
-    return record, read
+    read.whole += plain["size"]
+    return record, read, num_events
 
 
 def _is_told(event: Event, record: StudyRecord) -> bool:
@@ -123,7 +132,7 @@ def _is_told(event: Event, record: StudyRecord) -> bool:
     Where configurations have several trials, a member of the front may leave it, and what it dominated come back.
     """
     if "uid" not in event:
-        return event["event"] != "resumed"
+        return not _judges_plateau(event.get("spec", {}))
     spec = record.spec
     has_one_trial = len(spec.get("seeds", [0])) == 1 and not spec.get("compares")
     has_one_trial &= not (spec.get("confirmation") or {}).get("runs")

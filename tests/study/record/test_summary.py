@@ -1,5 +1,6 @@
 """What a study is doing, told from a summary and what came after it, against the whole journal."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 def test_what_is_shown_does_not_depend_on_when_the_summary_was_written(tmp_path: Path, lines: list[bytes]) -> None:
     journal, told = tmp_path / "s" / JOURNAL_NAME, tmp_path / "s" / SUMMARY_NAME
-    for first in range(150, len(lines), 23):
+    for first in range(150, len(lines), 60):
         journal.write_bytes(b"".join(lines[:first]))
         read_for_status(tmp_path / "s")
         written = told.read_bytes()
@@ -41,17 +42,28 @@ def test_what_is_shown_does_not_depend_on_when_the_summary_was_written(tmp_path:
         told.unlink()
 
 
-def test_after_many_events_there_is_a_new_one(
+def test_a_new_one_follows_from_the_one_before(
     tmp_path: Path, lines: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(summary, "MOST_BEHIND", 50)
     journal, told = tmp_path / "s" / JOURNAL_NAME, tmp_path / "s" / SUMMARY_NAME
     journal.write_bytes(b"".join(lines[:150]))
     read_for_status(tmp_path / "s")
-    written = told.read_bytes()
-    journal.write_bytes(b"".join(lines))
-    assert shown(read_for_status(tmp_path / "s")) == shown(read_study(tmp_path / "s"))
-    assert told.read_bytes() != written
+    monkeypatch.setattr(summary, "read_lines", None)  # from now on, the journal is not read from its beginning
+    for end in (200, 250, len(lines)):
+        journal.write_bytes(b"".join(lines[:end]))
+        for _ in range(2):
+            assert shown(read_for_status(tmp_path / "s")) == shown(read_study(tmp_path / "s"))
+            assert json.loads(told.read_text())["size"] == journal.stat().st_size
+
+
+def test_a_further_seed_is_looked_up_in_the_journal(tmp_path: Path, lines: list[bytes]) -> None:
+    """Its configuration may not be in the summary, or may leave the front."""
+    write_journal(tmp_path / "seeds", 60, 2)
+    whole = (tmp_path / "seeds" / JOURNAL_NAME).read_bytes().splitlines(keepends=True)
+    for end in range(150, len(whole), 25):
+        (tmp_path / "s" / JOURNAL_NAME).write_bytes(b"".join(whole[:end]))
+        assert shown(read_for_status(tmp_path / "s")) == shown(read_study(tmp_path / "s"))
 
 
 @pytest.mark.parametrize("place", [30, 155])
