@@ -156,7 +156,7 @@ def _configurations() -> Iterator[Params]:
     ]
     random.Random(1).shuffle(combinations)
     for nudge in itertools.count():
-        yield from ({**params, "view_scale_min": params["view_scale_min"] + nudge / 1000} for params in combinations)
+        yield from ({**params, "view_scale_min": params["view_scale_min"] + nudge / 10_000} for params in combinations)
 
 
 def _metrics(params: dict[str, Any], luck: random.Random) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def summarise(samples: list[Sample], marks: tuple[int, ...] = MARKS) -> list[str
 
 
 def measure(command: tuple[str, str], study_dir: Path) -> str:
-    """CPU seconds, wall seconds and peak GB of a command that reads a study.
+    """CPU time, wall time and peak memory of a command that reads a study, as cells of a table.
 
     Raises:
         RuntimeError: if it fails.
@@ -150,23 +150,22 @@ def measure(command: tuple[str, str], study_dir: Path) -> str:
     if status:
         raise RuntimeError(f"{command[1]} failed: status {status}")
     cpu, gigabytes = used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e9
-    return f"{cpu:.1f} s ({time.monotonic() - started:.1f} s, {gigabytes:.1f} GB)"
+    return f"{cpu:.1f} s | {time.monotonic() - started:.1f} s | {gigabytes:.1f} GB"
 
 
 def measure_constructed(output: Path, sizes: list[int]) -> None:
-    """Prints a row of a Markdown table for each command: CPU time (wall time, peak memory) by number of trials."""
-    rows = {name: list[str]() for name in COMMANDS} | {"page": list[str]()}
+    """Prints rows of a Markdown table, one for each command that has ended and size of study."""
+    print(
+        f"revision {git_revision()}\n\n| trials | command | CPU time | wall time | peak memory |\n|---|---|---|---|---|"
+    )
     for size in sizes:
         study_dir = output / f"{size}"
         write_journal(study_dir, size, num_seeds=1)
         write_files(study_dir)
         for name, command in COMMANDS.items():
-            rows[name].append(measure(command, study_dir))
-        rows["page"].append(f"{(study_dir / 'report' / 'index.html').stat().st_size / 1e6:.1f} MB")
-    print(f"revision {git_revision()}\n\n| | {' | '.join(f'{size:,} trials' for size in sizes)} |")
-    print(
-        "\n".join([f"|{'---|' * (len(sizes) + 1)}", *(f"| {name} | {' | '.join(row)} |" for name, row in rows.items())])
-    )
+            print(f"| {size:,} | {name} | {measure(command, study_dir)} |", flush=True)
+        megabytes = [(study_dir / name).stat().st_size / 1e6 for name in (JOURNAL_NAME, "report/index.html")]
+        print(f"{size:,} trials: journal {megabytes[0]:.0f} MB, page {megabytes[1]:.1f} MB", file=sys.stderr)
 
 
 def main() -> None:
