@@ -54,6 +54,7 @@ class StudyRuns:
         self._written = {uid: run.data.tags.get(WRITTEN_TAG, "") for uid, run in self._runs.items() if uid}
         self._status = {uid: run.info.status for uid, run in self._runs.items()}
         self._on_front = {uid: run.data.tags.get(FRONT_TAG, "") for uid, run in self._runs.items()}
+        self._told_front: set[str] | None = None  # that all runs agree with
         self._num_sent: dict[str, int] = {}  # points of a trial, by this connection
         if "" not in self._runs:
             tags = {"study": record.name, STUDY_TAG: self._id}
@@ -193,6 +194,9 @@ class StudyRuns:
                 waiting = []
             waiting += points
         self._log(self.parent_id, waiting)
+        if self._growth.front == self._told_front:
+            return
+        self._told_front = set(self._growth.front)
         for trial in self.record.with_state(*FINISHED):
             if trial.uid in self._runs:
                 for name, value in self._new_front_tag(trial).items():
