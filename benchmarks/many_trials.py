@@ -19,7 +19,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.constructed_study import write_files, write_journal
 from reports.build import build_report
 from study.record.environment import git_revision
 from study.record.journal import FINISHED, JOURNAL_NAME, read_study
@@ -160,8 +159,9 @@ def measure_constructed(output: Path, sizes: list[int]) -> None:
     )
     for size in sizes:
         study_dir = output / f"{size}"
-        write_journal(study_dir, size, num_seeds=1)
-        write_files(study_dir)
+        # In a process of its own, as the peak memory of a child is at least that of its parent.
+        written = ["-m", "benchmarks.constructed_study", str(study_dir), "--trials", f"{size}", "--seeds", "1"]
+        subprocess.run([sys.executable, *written], check=True)
         for name, command in COMMANDS.items():
             print(f"| {size:,} | {name} | {measure(command, study_dir)} |", flush=True)
         megabytes = [(study_dir / name).stat().st_size / 1e6 for name in (JOURNAL_NAME, "report/index.html")]
