@@ -19,7 +19,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from study.record.journal import FINISHED, JOURNAL_NAME, parse_journal, replay
+from study.record.journal import FINISHED, JOURNAL_NAME, replay
+from study.record.journal_lines import parse_journal
 from study.verify import verify
 
 KINDS = {

@@ -1,6 +1,6 @@
 """How quickly a report answers in a browser: its size, its opening, and a selection on the page.
 
-    python tests/reports/constructed_journal.py /tmp/many --trials 1000 --seeds 1
+    python -m benchmarks.constructed_study /tmp/many --trials 1000 --seeds 1
     python -m reports.build /tmp/many && python -m benchmarks.linked_views /tmp/many/report/index.html
 
 Opening is from the navigation to the first painted mark, and to the end of loading. An interaction is from the time

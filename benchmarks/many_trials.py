@@ -2,9 +2,13 @@
 
     python -m benchmarks.many_trials --output /tmp/many
     python -m benchmarks.many_trials --output /tmp/many_tpe --sampler tpe
+    python -m benchmarks.many_trials --output /tmp/constructed --constructed 1000 10000 100000
 
 The driver is ``python -m study.run`` itself. Its CPU time per trial is measured over the 50 trials up to the 100th,
 300th and 1,000th one, and its memory after them; then the journal is read and the report built.
+
+With ``--constructed``, nothing is trained: studies of so many trials are written (``benchmarks.constructed_study``);
+each command that reads them runs in a process of its own, of which CPU time, wall time and peak memory are measured.
 """
 
 import argparse
@@ -16,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.build import build_report
+from study.record.environment import git_revision
 from study.record.journal import FINISHED, JOURNAL_NAME, read_study
 
 MARKS = (100, 300, 1000)
@@ -44,6 +49,28 @@ STUDY = StudySpec(
     stopping=MoAsha(first_rung=2, eta=3),
 )
 """
+
+RESUME = """
+import sys
+from pathlib import Path
+from benchmarks.constructed_study import NUM_IMAGES
+from study.decisions.engine import StudyEngine
+from study.decisions.planning import search_of
+from study.record.journal import Journal
+from study.spec import StudySpec
+
+journal = Journal(Path(sys.argv[1]))
+spec = StudySpec.recorded(journal.record.spec)
+StudyEngine(journal, spec, 0, NUM_IMAGES)
+"""
+COMMANDS = {
+    "status": ("-m", "study.status"),
+    "status, again": ("-m", "study.status"),
+    "resume": ("-c", RESUME),
+    "resume and first proposal": ("-c", f"{RESUME}search_of(spec, 0, NUM_IMAGES).propose(journal.record)"),
+    "verify": ("-m", "study.verify"),
+    "report": ("-m", "reports.build"),
+}
 
 
 @dataclass(frozen=True)
@@ -110,14 +137,49 @@ def summarise(samples: list[Sample], marks: tuple[int, ...] = MARKS) -> list[str
     return [header, "|---|---|---|---|---|", *rows]
 
 
+def measure(command: tuple[str, str], study_dir: Path) -> str:
+    """CPU time, wall time and peak memory of a command that reads a study, as cells of a table.
+
+    Raises:
+        RuntimeError: if it fails.
+    """
+    started = time.monotonic()
+    process = subprocess.Popen([sys.executable, *command, str(study_dir)], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{command[1]} failed: status {status}")
+    cpu, gigabytes = used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e9
+    return f"{cpu:.1f} s | {time.monotonic() - started:.1f} s | {gigabytes:.1f} GB"
+
+
+def measure_constructed(output: Path, sizes: list[int]) -> None:
+    """Prints rows of a Markdown table, one for each command that has ended and size of study."""
+    print(
+        f"revision {git_revision()}\n\n| trials | command | CPU time | wall time | peak memory |\n|---|---|---|---|---|"
+    )
+    for size in sizes:
+        study_dir = output / f"{size}"
+        # In a process of its own, as the peak memory of a child is at least that of its parent.
+        written = ["-m", "benchmarks.constructed_study", str(study_dir), "--trials", f"{size}", "--seeds", "1"]
+        subprocess.run([sys.executable, *written], check=True)
+        for name, command in COMMANDS.items():
+            print(f"| {size:,} | {name} | {measure(command, study_dir)} |", flush=True)
+        megabytes = [(study_dir / name).stat().st_size / 1e6 for name in (JOURNAL_NAME, "report/index.html")]
+        print(f"{size:,} trials: journal {megabytes[0]:.0f} MB, page {megabytes[1]:.1f} MB", file=sys.stderr)
+
+
 def main() -> None:
     """Command line: runs the study, prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="an empty or missing folder")
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--sampler", default="random")
+    parser.add_argument("--constructed", type=int, nargs="+", default=[], metavar="TRIALS", help="sizes of studies")
     options = parser.parse_args()
     options.output.mkdir(parents=True)
+    if options.constructed:
+        measure_constructed(options.output, options.constructed)
+        return
     space = options.output / "many.py"
     space.write_text(SPACE)
     study_dir = options.output / "runs" / "many"

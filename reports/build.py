@@ -39,6 +39,7 @@ def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, ask
     from reports.page.export import export_report
     from reports.page.page import render_page, write_page
     from reports.page.running import running_note, running_section
+    from reports.page.sampled import sampling_note
     from reports.page.sections import sections_of, sections_of_trainable
     from study.display.pace import pause_seconds
     from study.record.trials import tabulate
@@ -56,7 +57,8 @@ def build_report(study_dir: Path, tell: Callable[[str], None] | None = None, ask
         note, reload_seconds = running_note(status), pause_seconds(time.monotonic() - began)
     sections += closing_sections(table)
     path = study_dir / REPORT_FOLDER / "index.html"
-    write_page(render_page(table.study.name, answer, sections, [note] if note else [], reload_seconds), path)
+    notes = [text for text in (note, sampling_note(table)) if text]
+    write_page(render_page(table.study.name, answer, sections, notes, reload_seconds), path)
     write_answer(answer, study_dir)
     if tell is not None:
         for line in export_report(sections, path.parent):

@@ -154,7 +154,7 @@ def planned(prepared: PreparedStudy) -> str:
     record = read_study(prepared.study_dir) if is_begun else StudyRecord(spec=prepared.recorded)
     plan = Plan(prepared.spec, prepared.command.seed, finishes_paused=prepared.command.finish_paused)
     total = plan.num_planned(record)
-    done = len(record.with_state(*FINISHED))
+    done = record.count(*FINISHED)
     return f"{total} trials, {done} of them done. Nothing was started (--dry-run)."
 
 
@@ -233,6 +233,7 @@ def run(study: RunningStudy, console: Console) -> int:
     """Runs the study until done or Ctrl-C, writes the report, prints answer and paths; returns the exit code."""
     from study.display.live_report import LiveReport, ReportProcess
     from study.display.progress import ProgressDisplay
+    from study.record.summary import write_summary
     from study.tracking.projection import MlflowProjection
     from study.workers.interruption import ended_by_signals
     from study.workers.launch import discard_shared, run_trials
@@ -266,6 +267,7 @@ def run(study: RunningStudy, console: Console) -> int:
         problem = ReportProcess(prepared.study_dir).build() if is_reported else None
         if problem is not None:
             say(console, f"warning: the report could not be written: {problem}")
+    write_summary(prepared.study_dir, engine.record, *engine.journal.end)
     engine.journal.close()
     if not engine.record.ended:
         why = f": {engine.halted.reason}" if engine.halted else ""
@@ -333,7 +335,7 @@ def _write_start(journal: Journal, prepared: PreparedStudy, resources: dict[str,
         journal.write("created", study=prepared.study_dir.name, spec=prepared.recorded, environment=environment)
     else:
         journal.write("resumed", spec=prepared.recorded, environment=environment)
-        done = len(journal.record.with_state(*FINISHED))
+        done = journal.record.count(*FINISHED)
         say(console, f"Resuming {prepared.study_dir}: {done} trials are done")
         before, now = (one.get("revision") for one in journal.record.environments[-2:])
         if before != now:

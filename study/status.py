@@ -2,13 +2,15 @@
 
     python -m study.status runs/tradeoff --watch
 
-Everything shown comes from the journal, which is only read. Exit status: 0, or 2 if the folder holds no study.
+Everything shown comes from the journal, which is only read; beside a long one, ``study.record.summary`` is kept.
+Exit status: 0, or 2 if the folder holds no study.
 """
 
 import argparse
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from study.record.front import front_of
 from study.record.journal import SETTLED, StudyRecord, has_driver, read_study
 from study.record.ledger import ledger
 from study.record.plateau import front_gain
+from study.record.summary import read_for_status
 
 WATCH_SECONDS = 2.0
 PLAIN_WIDTH = 1000  # line width in a file or a pipe, so that nothing is wrapped or cut
@@ -62,14 +65,21 @@ class StudyStatus:
         return self.record.active_seconds + max(0.0, since)
 
 
-def read_status(study_dir: Path, now: float | None = None) -> StudyStatus:
-    """The status of the study in ``study_dir`` at ``now``, in Unix seconds; by default the present.
+def read_status(
+    study_dir: Path, now: float | None = None, read: Callable[[Path], StudyRecord] = read_study
+) -> StudyStatus:
+    """The status of a study.
+
+    Args:
+        study_dir: of the study.
+        now: in Unix seconds; by default the present.
+        read: the whole record, or what ``render`` shows of it (``read_for_status``).
 
     Raises:
         ValueError: if there is no study, or if its journal is damaged.
     """
     is_driven = has_driver(study_dir)
-    record = read_study(study_dir)
+    record = read(study_dir)
     if not record.name:
         raise ValueError(f"no study in {study_dir}: its journal does not say which study it is")
     return StudyStatus(record, is_driven, time.time() if now is None else now)
@@ -82,8 +92,8 @@ def render(status: StudyStatus, lines: int | None = None) -> Group:
     """
     record = status.record
     running, gain = "running" if status.is_driven else "unfinished", front_gain(record)
-    counts = {"waiting": len(record.with_state("proposed")), running: len(record.with_state("running"))}
-    counts |= {state: len(record.with_state(state)) for state in SETTLED}
+    counts = {"waiting": record.count("proposed"), running: record.count("running")}
+    counts |= {state: record.count(state) for state in SETTLED}
     heading = Text.assemble(
         (record.name, "bold"),
         f"  {status.what_it_does}\n{record.spec.get('question', '')}\n",
@@ -123,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _show(study_dir: Path, console: Console, *, is_watching: bool) -> None:
-    status = read_status(study_dir)
+    status = read_status(study_dir, read=read_for_status)
     if not is_watching:
         console.print(render(status))
         return
@@ -138,7 +148,7 @@ def _show(study_dir: Path, console: Console, *, is_watching: bool) -> None:
             if status.is_over:
                 return
             time.sleep(WATCH_SECONDS)
-            status = read_status(study_dir)
+            status = read_status(study_dir, read=read_for_status)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from study.checks.projection_checks import (
     rung_disagreements,
 )
 from study.checks.promotion_checks import paused_without_checkpoint, promotion_disagreements
-from study.record.journal import Event, StudyRecord, has_driver, read_journal, replay
+from study.record.journal import Event, StudyRecord, has_driver, read_journal, read_starts, replay
 from study.record.trial_folder import has_checkpoint
 from study.spec import StudySpec
 from study.tracking.runs import RunSummary, read_runs
@@ -83,7 +83,7 @@ def verify(study_dir: Path, tracking_uri: str | None = None) -> Iterator[Check]:
     if unchecked:
         return
     record = replay(events)
-    yield Check(f"journal: results of {len(record.with_state('complete'))} trials", result_disagreements(record))
+    yield Check(f"journal: results of {record.count('complete')} trials", result_disagreements(record))
     yield Check(f"journal: {len(record.trials)} configs, none of them run twice", repetition_disagreements(record))
     yield from _rule_checks(record, events)
     has_closed = events[-1]["event"] in ("ended", "interrupted")
@@ -97,8 +97,7 @@ def verify(study_dir: Path, tracking_uri: str | None = None) -> Iterator[Check]:
 
 def _mlflow_runs(study_dir: Path, given: str | None) -> list[RunSummary] | str | None:
     """The runs of the study, or in a line why they cannot be read; None if there is no store."""
-    starts = [event["environment"] for event in read_journal(study_dir).events if "environment" in event]
-    uri = given or uri_in(starts, study_dir.resolve().parent)
+    uri = given or uri_in(read_starts(study_dir).environments, study_dir.resolve().parent)
     try:
         return read_runs(study_dir, uri)
     except sqlite3.DatabaseError as error:

@@ -4,7 +4,7 @@ torch is imported only where a trial runs or its data are loaded, so that a stud
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -66,6 +66,8 @@ class RobustSSL(Trainable):
     examples = "images"
     modules = ("trainables.run_trial", "trainables.pretraining.shared_encoder", "trainables.trial")
     reused = "is_encoder_shared"
+    # What is left by the configs that were asked about last: a proposal asks of many candidates about the same ones.
+    _left: tuple[Sequence[TrialConfig], tuple[set[str], dict[str, set[float]]]] | None = None
     objectives = ("val_clean", "val_pgd_8", "train_pflop")
     presets = PRESETS
     data_fields = DATA_FIELDS
@@ -241,13 +243,14 @@ class RobustSSL(Trainable):
 
         A cooldown is taken to begin at exactly its share of the epochs: how many batches they have is not known here.
         """
-        own, left = _left_by(config), [_left_by(other) for other in others]
-        encoders = {name for one in left for name in one.encoders}
+        if self._left is None or self._left[0] is not others or not isinstance(others, tuple):
+            self._left = others, _left_by_all(others)
+        own, (encoders, trunks) = _left_by(config), self._left[1]
         if own.encoders[-1] in encoders:
             epochs: list[float] = [stage.epochs for stage in config.stages()]
         else:
             earlier = config.stages()[:-1]
-            kept = [point for one in left if one.trunk == own.trunk is not None for point in one.branch_epochs]
+            kept = trunks.get(own.trunk or "", set())
             trunk = max((point for point in kept if point <= own.branch_epochs[-1]), default=0.0)
             shared = [name in encoders for name in own.encoders[:-1]]
             epochs = [stage.epochs * is_shared for stage, is_shared in zip(earlier, shared, strict=True)] + [trunk]
@@ -351,12 +354,22 @@ class _Left(NamedTuple):
     branch_epochs: tuple[float, ...]  # after which it has kept states of the trunk; the last is its own branch point
 
 
-@lru_cache(maxsize=10_000)
+@cache
 def _left_by(config: TrialConfig) -> _Left:
     constant = 1 - config.cooldown_share
     # Rounded, as one share of one length may be another's of another length.
     kept = tuple(round(constant * length, 9) for length in kept_lengths(config.epochs))
     return _Left(tuple(stage.pretraining_hash() for stage in config.stages()), config.trunk_hash(), kept)
+
+
+def _left_by_all(configs: Sequence[TrialConfig]) -> tuple[set[str], dict[str, set[float]]]:
+    """The hashes of all pretrainings that are left, and hash -> branch epochs of the trunks."""
+    encoders, trunks = set[str](), dict[str, set[float]]()
+    for one in map(_left_by, configs):
+        encoders.update(one.encoders)
+        if one.trunk is not None:
+            trunks.setdefault(one.trunk, set()).update(one.branch_epochs)
+    return encoders, trunks
 
 
 def _finetuning_pflop(config: TrialConfig) -> float:

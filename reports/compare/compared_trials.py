@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from study.record.journal import JOURNAL_NAME, read_study
+from study.record.journal import JOURNAL_NAME, read_starts
 from study.record.measures import examples_behind
 from study.record.metrics import merged
 from study.record.trial_folder import OUTCOMES_NAME, RESULT_NAME, read_outcomes
@@ -93,7 +93,7 @@ def read_trial(folder: Path) -> EvaluatedTrial:
     except ValidationError as error:
         raise ValueError(f"{path}: this version does not accept the config: {explain(error)}") from None
     study_dir = study_around(folder)
-    checksum = read_study(study_dir).spec.get("data_checksum") if study_dir else None
+    checksum = read_starts(study_dir).spec.get("data_checksum") if study_dir else None
     return EvaluatedTrial(folder, config, metrics, read_outcomes(folder), checksum, trainable_path)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from reports.effects.curve_figures import MANY, MOST_OF_FRONT, curves_figure, is_in_bands
 from reports.effects.learning_curves import LEAST_TRIALS, curves_info, read_curves
 from reports.page.page import Section
+from reports.page.sampled import share_shown
 from study.record.trials import TrialTable
 
 TITLE = "Learning curves"
@@ -38,5 +39,6 @@ def curve_sections(table: TrialTable, study_dir: Path | None) -> list[Section]:
     )
     if has_bands:
         method += f" Medians are of at least {LEAST_TRIALS} trials; what was stopped or paused takes no part in them."
+    caption += share_shown(table)
     figures = {f"curve_{measured.metric.name}": curves_figure(table, measured) for measured in found}
     return [Section(TITLE, caption, figures=figures, method=method)]

@@ -7,13 +7,14 @@ import pandas as pd
 from reports.effects.early_stopping import MIN_FOR_INTERVAL, Audit, audit_of, rank_agreement
 from reports.effects.effect_figures import effects_figure, importance_figure
 from reports.effects.effects import MIN_PAIRS, Effect, interactions, main_effects
-from reports.effects.importance import MIN_TRIALS, importances
+from reports.effects.importance import MIN_TRIALS, MOST_FITTED, importances
 from reports.effects.matched_pairs import MatchedTrials
 from reports.effects.p_values import p_text
 from reports.effects.parallel_coordinates import parallel_coordinates, varying_factors
 from reports.effects.traded_figure import traded_at_equal_cost, traded_fields, traded_figure
 from reports.page.page import Section
 from reports.page.report_table import ReportTable
+from reports.page.sampled import share_shown
 from study.record.measures import difference_text, in_words, points_label, short_label
 from study.record.trials import TrialTable
 
@@ -38,8 +39,8 @@ def effect_sections(table: TrialTable) -> list[Section]:
     if table.trusted.empty or not table.objectives:
         return []
     sections = [_effects(table)]
-    if len(table.whole) > 1 and varying_factors(table):
-        sections += [*_traded(table), *_importance(table), *_space(table)]
+    if len(table.shown.whole) > 1 and varying_factors(table.shown):
+        sections += [*_traded(table.shown), *_importance(table), *_space(table.shown)]
     return sections
 
 
@@ -144,11 +145,12 @@ def _importance(table: TrialTable) -> list[Section]:
             }
             texts.append({"objective": short_label(objective), "factor": str(factor), **shares})
     left_out = [name for name in table.factors if name not in measured[0].factors.index]
+    drawn = f", drawn at random of {len(table.trusted):,}" if measured[0].num_trials == MOST_FITTED else ""
     caption = "How much of what was achieved each factor accounts for, with 95% intervals; it has no direction."
     method = (
-        f"From {measured[0].num_trials} complete trials: fANOVA is the share of the variance over the whole space, "
-        "PED-ANOVA what tells the best tenth from the rest. Intervals are of a bootstrap over trials. Stopped trials "
-        "are not in it, and it is no test."
+        f"From {measured[0].num_trials:,} complete trials{drawn}: fANOVA is the share of the variance over the whole "
+        "space, PED-ANOVA what tells the best tenth from the rest. Intervals are of a bootstrap over trials. "
+        "Stopped trials are not in it, and it is no test."
     )
     method += f" Left out, as not varied or not active in every trial: {', '.join(left_out)}." if left_out else ""
     exported = ReportTable("importance", IMPORTANCE, pd.DataFrame(data), pd.DataFrame(texts))
@@ -172,6 +174,7 @@ def _traded(table: TrialTable) -> list[Section]:
         )
         return [Section(title, "", missing=missing)]
     caption = f"Along a line the cost is equal: it gets better where more {first} are worth the fewer {second}."
+    caption += share_shown(table)
     method = f"A line joins means over complete configurations of equal {first} × {second}{alike}, so of equal cost."
     method += f" Not held equal, as they hardly repeat: {', '.join(traded.loose)}." if traded.loose else ""
     method += f" Not drawn: {traded.num_left_out} settings with fewer configurations." if traded.num_left_out else ""
@@ -186,6 +189,7 @@ def _space(table: TrialTable) -> list[Section]:
         return []
     figure = parallel_coordinates(table, table.headline if table.headline in metrics else metrics[0])
     caption = "Each line is a complete configuration; drag a box across lines at an axis to select them."
+    caption += share_shown(table)
     return [Section("Parallel coordinates", caption, figures={"parallel_coordinates": figure})]
 
 

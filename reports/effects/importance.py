@@ -19,6 +19,7 @@ from study.trainable import Metric
 MIN_TRIALS = 30  # of a dozen trials, the most important factor is often another one after one trial more
 SHALLOW = {"n_trees": 32, "max_depth": 8}  # deeper trees take minutes for a thousand trials
 FEW_TREES = SHALLOW | {"n_trees": 4}
+MOST_FITTED = 1000  # trials; the time to fit grows with their number, and what is found hardly changes
 NUM_RESAMPLES, MOST_RESAMPLED = 20, 100
 
 
@@ -44,13 +45,15 @@ class Importance:
 def importances(table: TrialTable) -> list[Importance]:
     """The importances for every objective of the study that is no cost, from its complete trials.
 
-    Factors that are not active in every trial, or that never varied, are left out: the evaluators need a value of every
-    factor for every trial. fANOVA: Hutter et al. (2014); PED-ANOVA: Watanabe et al. (2023), arXiv:2304.10255.
+    Of more than 1,000 trials, so many are drawn at random. Factors that are not active in every trial, or that never
+    varied, are left out: the evaluators need a value of every factor for every trial. fANOVA: Hutter et al. (2014);
+    PED-ANOVA: Watanabe et al. (2023), arXiv:2304.10255.
 
     Returns:
         Nothing if there are fewer than 30 trials with finite objectives, or fewer than two factors are left.
     """
     trials = table.trusted.dropna(subset=[objective.name for objective in table.objectives])
+    trials = trials if len(trials) <= MOST_FITTED else trials.sample(MOST_FITTED, random_state=0)
     factors = _common_factors(table, trials)
     trials = trials.assign(**{FACTOR_PREFIX + name: trials[FACTOR_PREFIX + name].map(_scalar) for name in factors})
     if len(trials) < MIN_TRIALS or len(factors) < 2:

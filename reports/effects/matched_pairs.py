@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import ValidationError
 
 from study.record.trials import FACTOR_PREFIX, TrialTable
 from study.trainable import Metric
@@ -65,7 +64,7 @@ class MatchedTrials:
         self._values = {metric.name: _as_compared(values[metric.name], metric) for metric in metrics}
         uids = table.trusted.drop_duplicates(["configuration", "seed"]).set_index(["configuration", "seed"])["uid"]
         rows = zip(values["configuration"], values["seed"], strict=True)
-        self._prefixes = [_prefix(table, uids[row]) for row in rows]
+        self._prefixes = [table.prefixes[uids[row]] for row in rows]
         self._dependents = _dependents(table)
         self._cells: dict[tuple[str, ...], Cells] = {}
 
@@ -180,19 +179,6 @@ def _as_compared(values: pd.Series, metric: Metric) -> Floats:
     """The values as they are subtracted: costs as logarithms, because they differ by factors, not by amounts."""
     compared: Floats = (np.log(values.where(values > 0)) if metric.is_cost else values).to_numpy(dtype=float)
     return compared
-
-
-def _prefix(table: TrialTable, uid: str) -> str:
-    """A key that is equal for trials with the same prefix; the uid of a trial that shares none, as far as is known."""
-    if table.trainable is None:
-        return uid
-    model, config = table.trainable.config, table.study.trials[uid].config
-    unknown = {name: value for name, value in config.items() if name not in model.model_fields}  # of another version
-    try:
-        prefix = table.trainable.prefix(model(**{name: config[name] for name in config if name not in unknown}))
-    except ValidationError:
-        return uid
-    return uid if prefix is None else f"{prefix} {json.dumps(unknown, sort_keys=True)}"
 
 
 def _dependents(table: TrialTable) -> dict[str, tuple[str, ...]]:

@@ -7,19 +7,24 @@ import numpy as np
 import numpy.typing as npt
 
 NUM_FLIPS = 10_000
+MOST_FLIPPED = 500  # pairs; of more, the sum of random flips is as good as normally distributed
 MAX_EXACT_PAIRS = 12
 
 
 def sign_flip_p(differences: npt.NDArray[np.float64], seed: int = 0) -> float:
     """The two-sided p-value of the sign-flip test that matched differences are symmetric around 0.
 
-    Exact up to thirteen pairs, else from random flips. The smallest p-value of n pairs is 2 / 2^n: fewer than six pairs
-    can never reach 0.05. Fisher (1935), The Design of Experiments, section 21.
+    Exact up to thirteen pairs, else from random flips; of more than 500, from the normal distribution of their sum, of
+    which the variance is the sum of the squared differences. The smallest p-value of n pairs is 2 / 2^n: fewer than six
+    pairs can never reach 0.05. Fisher (1935), The Design of Experiments, section 21.
     """
     from scipy.stats import permutation_test  # a second to import
 
     if len(differences) == 1:  # scipy refuses it
         return 1.0
+    if len(differences) > MOST_FLIPPED:
+        deviation = math.sqrt(float((differences**2).sum()))
+        return math.erfc(abs(float(differences.sum())) / (math.sqrt(2) * deviation)) if deviation else 1.0
     generator = np.random.default_rng(seed)
     tested = permutation_test(
         (differences,), _distance, permutation_type="samples", n_resamples=NUM_FLIPS, alternative="greater",

@@ -3,6 +3,7 @@
 import html
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ LEVEL_LINES = {
     80: {"color": VERMILLION, "width": 2, "dash": "dash"},
 }
 GROWTH_HEIGHT, ATTAINMENT_HEIGHT = 220, 300
+MOST_MARKS = 1000
 STATE_MARKS = {
     "complete": ("circle", BLUE),
     "stopped": ("circle-open", GRAY),
@@ -46,6 +48,19 @@ class Growth:
     box: ReferenceBox
     frame: pd.DataFrame
 
+    @property
+    def marked(self) -> pd.DataFrame:
+        """The trials that have a mark: all, or of many those of an even spacing."""
+        return self.frame.iloc[:: math.ceil(len(self.frame) / MOST_MARKS)]
+
+    @property
+    def corners(self) -> pd.DataFrame:
+        """The trials at which the line turns, and the first and the last."""
+        found = self.frame[["hypervolume", "best"]]
+        is_corner = (found != found.shift()).any(axis=1) & ~(found.isna() & found.shift().isna()).all(axis=1)
+        is_corner.iloc[[0, -1]] = True
+        return self.frame[is_corner]
+
 
 def growth_of(table: TrialTable) -> Growth | None:
     """The growth of what the study found; None without usable results."""
@@ -56,16 +71,13 @@ def growth_of(table: TrialTable) -> Growth | None:
         return None
     box, best = reference_box(points, table.objectives), max if table.objectives[0].maximise else min
     reused = (table.trainable or Trainable).reused
-    rows = [
-        {
-            "uid": stage.trial.uid,
-            "state": stage.trial.state,
-            "spent": stage.spent,
-            "hypervolume": box.share(stage.points),
-            "best": best(stage.points[:, 0], default=math.nan),
-        }
-        for stage in stages(table.study, table.objectives, table.cost, reused)
-    ]
+    rows: list[dict[str, Any]] = []
+    front = None
+    for stage in stages(table.study, table.objectives, table.cost, reused):
+        if stage.front is not front:
+            front = stage.front
+            found = {"hypervolume": box.share(front), "best": best(front[:, 0], default=math.nan)}
+        rows.append({"uid": stage.trial.uid, "state": stage.trial.state, "spent": stage.spent} | found)
     return Growth(table.cost, box, pd.DataFrame(rows, columns=["uid", "state", "spent", "hypervolume", "best"]))
 
 
@@ -76,21 +88,23 @@ def growth_figure(table: TrialTable, growth: Growth) -> go.Figure:
     if len(table.objectives) == 1:
         (objective,) = table.objectives
         axis = axis_scale(objective, frame["best"].tail(1))
-        reached, title = frame["best"] / axis.size, axis.label if objective.is_cost else on_its_split(objective)
+        reached, size, title = "best", axis.size, axis.label if objective.is_cost else on_its_split(objective)
         title = f"best {title}"
     else:
-        reached, title = 100 * frame["hypervolume"], "hypervolume (% of the box)"
-    spent = frame["spent"] / scale.size
+        reached, size, title = "hypervolume", 0.01, "hypervolume (% of the box)"
+
+    def places(rows: pd.DataFrame) -> dict[str, list[float | None]]:
+        return {"x": plain_numbers(rows["spent"] / scale.size), "y": plain_numbers(rows[reached] / size)}
+
     figure = go.Figure()
-    figure.add_scatter(x=plain_numbers(spent), y=plain_numbers(reached), mode="lines", hoverinfo="skip",
+    figure.add_scatter(**places(growth.corners), mode="lines", hoverinfo="skip",
                        line={"shape": "hv", "color": BLUE, "width": 2}, showlegend=False)  # fmt: skip
     for state, (symbol, color) in STATE_MARKS.items():
-        own = frame["state"] == state
-        if own.any():
+        own = growth.marked[growth.marked["state"] == state]
+        if len(own):
             figure.add_scatter(
-                x=plain_numbers(spent[own]), y=plain_numbers(reached[own]), mode="markers",
-                name=f"{state} trial", marker={"symbol": symbol, "size": 7, "color": color},
-                customdata=frame["uid"][own].tolist(),
+                **places(own), mode="markers", name=f"{state} trial",
+                marker={"symbol": symbol, "size": 7, "color": color}, customdata=own["uid"].tolist(),
                 hovertemplate="%{customdata}: %{y:.5g} after %{x:.4g}<extra></extra>",
             )  # fmt: skip
     x_title = f"{scale.label}, all trials so far" if cost else scale.label

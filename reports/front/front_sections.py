@@ -14,6 +14,7 @@ from reports.front.front_tables import (
     ordering_metric,
 )
 from reports.page.page import Section
+from reports.page.sampled import share_shown
 from study.record.front_probability import NUM_REPLICATES
 from study.record.measures import examples_text, in_words, on_its_split, value_text
 from study.record.plateau import front_gain
@@ -33,7 +34,7 @@ def front_sections(table: TrialTable) -> list[Section]:
     if len(table.objectives) == 1:
         return [*_best_sections(table), *_growth_sections(table)]
     pairs = drawable_pairs(table, table.objectives)
-    sections = [_pair_section(table, pair) for pair in pairs if not pair[0].is_cost]
+    sections = [_pair_section(table.shown, pair) for pair in pairs if not pair[0].is_cost]
     against_cost = [pair for pair in pairs if pair[0].is_cost]
     if against_cost:
         sections.append(_cost_section(table, against_cost))
@@ -41,7 +42,7 @@ def front_sections(table: TrialTable) -> list[Section]:
         near = near_front(table)
         tables = () if near.text.empty else (near,)
         sections.append(
-            Section("The front", _front_caption(table), front_table(table), exports=(front_export(table),),
+            Section("The front", _front_caption(table), front_table(table.shown), exports=(front_export(table),),
                     tables=tables, method=_certainty(table))
         )  # fmt: skip
     return [*sections, *_attainment_sections(table, pairs), *_growth_sections(table)]
@@ -53,7 +54,7 @@ def _best_sections(table: TrialTable) -> list[Section]:
         return []
     caption = f"P(front) is the probability of being the best. {_left_out(table)}".strip()
     method = _certainty(table)
-    return [Section("The best configurations", caption, front_table(table), tables=(best,), method=method)]
+    return [Section("The best configurations", caption, front_table(table.shown), tables=(best,), method=method)]
 
 
 def _pair_section(table: TrialTable, pair: tuple[Metric, Metric]) -> Section:
@@ -66,21 +67,23 @@ def _pair_section(table: TrialTable, pair: tuple[Metric, Metric]) -> Section:
     caption = (
         "Each mark is a configuration at the mean over its seeds; the line is the front of these two measures alone, "
         f"diamonds are on the front of all {len(table.objectives)} objectives."
+        f"{share_shown(table)}"
     )
     figures = {f"front_{x.name}_{y.name}": figure}
     return Section(title, caption, figures=figures, method=_how_to_read_marks(table))
 
 
 def _cost_section(table: TrialTable, pairs: list[tuple[Metric, Metric]]) -> Section:
-    drawn = [pair for pair in pairs if len(measured_in(table, pair)) >= MIN_MARKS]
+    drawn = [pair for pair in pairs if len(measured_in(table.shown, pair)) >= MIN_MARKS]
     if not drawn:
         return Section("What it costs", "", missing=TOO_FEW_MARKS)
-    figures = {f"front_{x.name}_{y.name}": front_figure(table, x, y) for x, y in drawn}
+    figures = {f"front_{x.name}_{y.name}": front_figure(table.shown, x, y) for x, y in drawn}
     tables = [budget_table(table, y, x) for x, y in drawn if y == table.headline and not x.maximise]
     costs = " and ".join(dict.fromkeys(in_words(x) for x, _ in drawn))
     caption = (
         f"Cost is {costs}, further left is less. The line is the best value attainable at a cost, on validation where "
         "that is measured; '≤' marks the best within a round budget."
+        f"{share_shown(table.shown)}"
     )
     return Section("What it costs", caption, figures=figures, method=_how_to_read_marks(table),
                    tables=tuple(budgets for budgets in tables if not budgets.text.empty))  # fmt: skip
@@ -131,6 +134,8 @@ def _growth_sections(table: TrialTable) -> list[Section]:
         "Stopped and failed trials count with the cost of their last report. The line gets worse where a further seed "
         "corrects a lucky one or does not complete."
     )
+    if len(growth.marked) < len(growth.frame):
+        method += f" Marks are of {len(growth.marked):,} of {len(growth.frame):,} trials, the line is of all."
     figures = {name: growth_figure(table, growth)}
     caption, gain = f"{words}, {spent}.", front_gain(table.study)
     if gain is not None:

@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from reports.page.html_templates import filled
 from reports.page.page import Section
+from reports.page.sampled import share_shown
 from reports.page.study_data import as_json, study_data
 from study.record.curves import read_curve
 from study.record.trial_folder import trial_folder
@@ -27,4 +28,4 @@ def explore_section(table: TrialTable, study_dir: Path | None) -> Section:
     curves = {uid: curve for uid, curve in read.items() if curve is not None}
     data = Markup(as_json(study_data(table, study_dir, curves)))
     body = filled("page/templates/explore.html", data=data, has_results=not table.complete.empty)
-    return Section("Explore all trials", CAPTION, body, method=METHOD)
+    return Section("Explore all trials", CAPTION + share_shown(table), body, method=METHOD)

@@ -31,9 +31,9 @@ def sections_of(table: TrialTable, study_dir: Path | None = None) -> list[Sectio
     sections += _ablation_sections(table) if is_ablation else []  # its answer, above the fronts
     sections += _largest_first(front_sections(table))
     sections += [] if is_ablation else effect_sections(table)
-    sections += curve_sections(table, study_dir)
+    sections += curve_sections(table.shown, study_dir)
     sections += stopping_sections(table)
-    sections += [] if table.frame.empty else [explore_section(table, study_dir)]
+    sections += [] if table.frame.empty else [explore_section(table.shown, study_dir)]
     return [*sections, _all_trials(table)]
 
 
@@ -84,4 +84,6 @@ def _all_trials(table: TrialTable) -> Section:
     caption = (
         "Click a column's head to sort by it. Only complete trials have results; others have a state and a reason."
     )
-    return Section("All trials", caption, trials_table(table), exports=(trials_export(table),))
+    shown = table.shown
+    title = "All trials" if shown is table else f"{len(shown.frame):,} of {len(table.frame):,} trials"
+    return Section(title, caption, trials_table(shown), exports=(trials_export(table),))

@@ -163,26 +163,24 @@ def _trial(
 
 def _curve(table: TrialTable, trial: TrialRecord, curve: pd.DataFrame | None) -> dict[str, list[list[Any]]]:
     """Measure -> [progress, values], of at most ``MOST_POINTS`` points, from a trial's curve or its interim reports."""
-    progress = table.progress
-    reports = pd.DataFrame(trial.reports)
+    progress, reports = table.progress, list(trial.reports)
     final = trial.metrics if trial.state == "complete" else {}
-    if progress in reports and final.get(progress, 0) > reports[progress].max():
-        reports = pd.concat([reports, pd.DataFrame([final]).reindex(columns=reports.columns)])
+    if reports and (final.get(progress) or 0) > max(report.get(progress) or 0 for report in reports):
+        reports.append({name: final.get(name) for report in trial.reports for name in report})
     counts = {metric.count for metric in table.metrics.values()}
     lines: dict[str, list[list[Any]]] = {}
-    for frame in (reports, curve):
-        if frame is None or progress not in frame:
-            continue
-        for name in frame.columns.difference([progress, "milestone", *counts], sort=False):
-            values = pd.to_numeric(frame[name], errors="coerce").replace([np.inf, -np.inf], np.nan)
-            known = frame[values.notna()]
-            if len(known) > 1 and not table.metric(name).is_cost:
+    for rows in (reports, [] if curve is None else curve.to_dict("records")):
+        for name in dict.fromkeys(name for row in rows for name in row):
+            known = [(row[progress], row[name]) for row in rows if _is_known(row, progress) and _is_known(row, name)]
+            is_shown = name not in (progress, "milestone", *counts) and not table.metric(name).is_cost
+            if is_shown and len(known) > 1:
                 chosen = np.unique(np.linspace(0, len(known) - 1, min(len(known), MOST_POINTS)).round().astype(int))
-                lines[name] = [
-                    [_number(value) for value in column.iloc[chosen]]
-                    for column in (known[progress], values[values.notna()])
-                ]
+                lines[name] = [[_number(known[place][side]) for place in chosen] for side in (0, 1)]
     return lines
+
+
+def _is_known(row: Mapping[str, Any], name: str) -> bool:
+    return _number(row.get(name)) is not None
 
 
 def _number(value: Any) -> float | int | None:

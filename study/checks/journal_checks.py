@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from study.record.journal import FINISHED, REQUIRED, Event, Purpose, StudyRecord, TrialRecord
+from study.record.journal import FINISHED, Event, Purpose, StudyRecord, TrialRecord
+from study.record.journal_lines import REQUIRED
 from study.record.metrics import trainable_path
 from study.settings import explain
 from study.trainable import load_trainable
@@ -44,9 +45,9 @@ def order_disagreements(events: Sequence[Event]) -> list[str]:
             problems.append("a journal begins with 'created', once")
         if has_ended and kind in REQUIRED and kind != "resumed":
             problems.append(f"{kind!r} after the study had ended")
-        unfinished = [uid for uid, seen in trials.items() if not (seen.is_finished or seen.is_paused)]
-        if kind == "ended" and unfinished:
-            problems.append(f"the study ended before {', '.join(unfinished)}")
+        if kind == "ended":
+            unfinished = [uid for uid, seen in trials.items() if not (seen.is_finished or seen.is_paused)]
+            problems += [f"the study ended before {', '.join(unfinished)}"] if unfinished else []
         has_ended = kind == "ended" or (has_ended and kind != "resumed")
         if kind == "proposed":
             problems += _proposal_problems(event, trials)

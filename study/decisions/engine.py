@@ -9,6 +9,7 @@ import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from study.decisions.early_stopping import early_stopping
@@ -87,11 +88,10 @@ class StudyEngine:
         self._configs: dict[str, Any] = {}  # by uid
         self._prefixes: dict[str, str] = {}  # uid -> what the trial begins with
         self._running: set[str] = set()
-        self._trained: set[str] = {self._prefix_of(trial) for trial in self.record.with_state("complete")}
         rungs = spec.stopping
         self._stopping = early_stopping(spec, rungs.first_rung * scale) if isinstance(rungs, Rungs) else None
         self._restore_decisions()
-        unfinished = [trial for trial in self.record.trials.values() if trial.state not in SETTLED]
+        unfinished = self.record.with_state("proposed", "running")
         # The driver was killed between the decision to stop or pause and the end of the trial: the decision stands.
         self._to_be_stopped = [trial.uid for trial in unfinished if trial.is_leaving]
         self._waiting = [trial.uid for trial in unfinished if not trial.is_leaving]
@@ -108,7 +108,7 @@ class StudyEngine:
 
     def is_complete(self) -> bool:
         """Whether every trial has ended or is paused, and none is left to propose or to promote."""
-        return all(trial.state in SETTLED for trial in self.record.trials.values()) and self._next() is None
+        return self.record.count(*SETTLED) == len(self.record.trials) and self._next() is None
 
     def is_exhausted(self) -> bool:
         """Whether no trial is left to hand out, now or later; False while trials run, as they may have to be rerun."""
@@ -166,7 +166,8 @@ class StudyEngine:
     def complete(self, uid: str, metrics: Metrics) -> None:
         """Records the result of a trial that ran to the end."""
         self._finish(uid, "complete", "", metrics)
-        self._trained.add(self._prefix_of(self.record.trials[uid]))
+        if "_trained" in self.__dict__:
+            self._trained.add(self._prefix_of(self.record.trials[uid]))
 
     def stop(self, uid: str) -> None:
         """Records that a trial was stopped or paused by the decision at its last rung; its worker has ended."""
@@ -245,14 +246,20 @@ class StudyEngine:
         """The first waiting trial that may run now."""
         if any(self.record.trials[uid].runs_alone for uid in self._running):
             return None
-        training = {self._prefix_of(self.record.trials[uid]) for uid in self._running} - self._trained
+        training = {self._prefix_of(self.record.trials[uid]) for uid in self._running}
         for place, uid in enumerate(self._waiting):
             trial = self.record.trials[uid]
             if trial.runs_alone:
                 return None if self._running else trial  # nothing behind it in the queue starts before it
-            if self._prefix_of(trial) not in training and not self._saves_by_waiting(trial, self._waiting[:place]):
+            is_in_training = self._prefix_of(trial) in training and self._prefix_of(trial) not in self._trained
+            if not is_in_training and not self._saves_by_waiting(trial, self._waiting[:place]):
                 return trial
         return None
+
+    @cached_property
+    def _trained(self) -> set[str]:
+        """What complete trials begin with; made when it is first asked for, as it takes long for a long study."""
+        return {self._prefix_of(trial) for trial in self.record.with_state("complete")}
 
     def _starts_nothing_new(self) -> bool:
         return len(self._waiting) >= MAX_DEFERRED or self._one_is_to_run_alone()

@@ -8,9 +8,9 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-import moocore
 import numpy as np
 
+from study.decisions.fronts import Fronts, front_numbers
 from study.spec import Rungs
 
 
@@ -39,6 +39,7 @@ class MultiObjectiveAsha:
     def __init__(self, eta: int, maximise: Sequence[bool]) -> None:
         self.eta, self.maximise = eta, tuple(maximise)
         self.rungs: dict[int, Rung] = {}
+        self._fronts: dict[int, Fronts] = {}  # milestone -> what its rung holds, as far as that was needed
         self._standings: dict[tuple[str, int], tuple[int, int]] = {}
 
     def decide(
@@ -55,24 +56,42 @@ class MultiObjectiveAsha:
         rung = self.rungs.setdefault(milestone, Rung())
         if uid not in rung.kept:
             vector = tuple(math.nan if value is None else float(value) for value in values)
-            kept = all(math.isfinite(value) for value in vector)
-            if kept:
+            is_finite = all(math.isfinite(value) for value in vector)
+            if is_finite:
                 rung.vectors[uid] = vector
-                compared = [other for other in rung.vectors if among is None or other in among or other == uid]
-                if among is not None:  # the set is fixed by the caller, so ties must not depend on order of arrival
-                    compared.sort()
-                points = np.array([rung.vectors[other] for other in compared])
-                place = place_of(compared.index(uid), points, self.maximise)
-                self._standings[uid, milestone] = place, len(compared)
-                kept = len(compared) < self.eta or place <= math.ceil(len(compared) / self.eta)
-            rung.kept[uid] = kept
+            rung.kept[uid] = is_finite and (
+                self._is_kept(milestone, vector) if among is None else self._is_kept_among(uid, milestone, among)
+            )
         return rung.kept[uid]
+
+    def _is_kept(self, milestone: int, vector: tuple[float, ...]) -> bool:
+        """Whether the trial that came last to a rung, with ``vector``, is among the best of all there."""
+        vectors = self.rungs[milestone].vectors
+        if milestone not in self._fronts:
+            earlier = np.array(list(vectors.values())[:-1]).reshape(-1, len(vector))
+            self._fronts[milestone] = Fronts(earlier, self.maximise)
+        ahead, front = self._fronts[milestone].add(vector)
+        count = len(vectors)
+        most = count if count < self.eta else math.ceil(count / self.eta)
+        if ahead + len(front) <= most or ahead >= most:
+            return ahead < most
+        return ahead + epsilon_net(front, self.maximise).index(len(front) - 1) < most
+
+    def _is_kept_among(self, uid: str, milestone: int, among: Collection[str]) -> bool:
+        vectors = self.rungs[milestone].vectors
+        self._fronts.pop(milestone, None)  # the trial is not in them
+        # The set is fixed by the caller, so ties must not depend on the order of arrival.
+        compared = sorted(other for other in vectors if other in among or other == uid)
+        place = place_of(compared.index(uid), np.array([vectors[other] for other in compared]), self.maximise)
+        self._standings[uid, milestone] = place, len(compared)
+        return len(compared) < self.eta or place <= math.ceil(len(compared) / self.eta)
 
     def restore(self, uid: str, milestone: int, values: Sequence[float | None], kept: bool) -> None:
         """Restores a decision that was made before a restart."""
         rung = self.rungs.setdefault(milestone, Rung())
         if all(value is not None and math.isfinite(value) for value in values):
             rung.vectors[uid] = tuple(float(value) for value in values if value is not None)
+            self._fronts.pop(milestone, None)
         rung.kept[uid] = kept
 
     def explain(self, uid: str, milestone: int) -> str:
@@ -84,6 +103,11 @@ class MultiObjectiveAsha:
 
     def standing(self, uid: str, milestone: int) -> tuple[int, int]:
         """The place (from 1) of a trial when ``decide`` was called for it, and how many trials were compared."""
+        if (uid, milestone) not in self._standings:
+            vectors = self.rungs[milestone].vectors
+            count = list(vectors).index(uid) + 1
+            points = np.array(list(vectors.values())[:count])
+            self._standings[uid, milestone] = place_of(count - 1, points, self.maximise), count
         return self._standings[uid, milestone]
 
 
@@ -92,7 +116,7 @@ def rank(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
 
     The result does not depend on the scales or the order of the objectives. All values must be finite.
     """
-    fronts = moocore.pareto_rank(points, maximise=list(maximise))
+    fronts = front_numbers(points, maximise)
     order: list[int] = []
     for front in np.unique(fronts):
         rows = np.flatnonzero(fronts == front)
@@ -102,7 +126,7 @@ def rank(points: np.ndarray, maximise: Sequence[bool]) -> list[int]:
 
 def place_of(row: int, points: np.ndarray, maximise: Sequence[bool]) -> int:
     """The place (from 1) of a row in the order of ``rank``, found by ordering only the row's own front."""
-    fronts = moocore.pareto_rank(points, maximise=list(maximise))
+    fronts = front_numbers(points, maximise)
     own = np.flatnonzero(fronts == fronts[row])
     ahead = int((fronts < fronts[row]).sum())
     return ahead + [int(own[index]) for index in epsilon_net(points[own], maximise)].index(row) + 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from study.decisions.ablation import Choice, Outcome, as_params, outcomes, wanted_choices
 from study.decisions.confirmation import next_confirmation
 from study.decisions.promotion import Promotion, as_known_at, has_ended_up_to, next_promotion
-from study.record.configurations import Configuration, configurations, spent
+from study.record.configurations import configurations, spent
 from study.record.journal import SETTLED, Purpose, StudyRecord, configuration_name
 from study.record.plateau import front_gain
 from study.spec import SAMPLERS, Ablation, Budget, Grid, Params, Rungs, Search, StudySpec
@@ -70,11 +70,10 @@ class Plan:
         compared = next(iter(self._comparisons_left(record)), None)
         if compared is not None:
             return compared
-        known = configurations(record, len(self._spec.seeds))
-        further = self._next_seed(known)
+        further = self._next_seed(record)
         if isinstance(further, Upcoming):
             return further
-        fresh = self._next_configuration(record, known)
+        fresh = self._next_configuration(record)
         if isinstance(fresh, Upcoming):
             return fresh
         if further == WAIT or fresh == WAIT:
@@ -92,13 +91,13 @@ class Plan:
 
     def num_planned(self, record: StudyRecord) -> int:
         """How many trials the study will have, as far as ``record`` shows."""
-        known = configurations(record, len(self._spec.seeds))
         seeds = len(self._spec.seeds)
-        begun = len(known)
+        begun = num_known = len(record.searched)
         if seeds > 1:
+            known = configurations(record, seeds)
             begun = sum(max(len(c.trials), seeds if c.state in ("running", "complete") else 0) for c in known)
         confirming = len([trial for trial in record.trials.values() if trial.purpose == "confirmation"])
-        left = max(0, self._num_configurations(record, known) - len(known))
+        left = max(0, self._num_configurations(record) - num_known)
         compared = len([trial for trial in record.trials.values() if trial.purpose == "comparison"])
         compared += len(self._comparisons_left(record))
         return begun + left * seeds + compared + max(confirming, self._spec.confirmation.runs)
@@ -117,23 +116,24 @@ class Plan:
             if (params, seed) not in in_grid and (configuration_name(params), self._seed + seed) not in begun
         ]
 
-    def _num_configurations(self, record: StudyRecord, known: list[Configuration]) -> int:
-        if self._num_when_exhausted == len(known):
-            return len(known)
+    def _num_configurations(self, record: StudyRecord) -> int:
+        num_known = len(record.searched)
+        if self._num_when_exhausted == num_known:
+            return num_known
         match self._spec.design:
             case Search(trials=trials, budget=budget):
-                return len(known) if self._end(record, budget) else trials
+                return num_known if self._end(record, budget) else trials
             case Grid():
                 return len(self._grid)
             case Ablation():
-                return len(wanted_choices(self._spec, self._outcomes(known)))
+                return len(wanted_choices(self._spec, self._outcomes(record)))
 
-    def _next_seed(self, known: list[Configuration]) -> Upcoming | str | None:
+    def _next_seed(self, record: StudyRecord) -> Upcoming | str | None:
         """The next seed of the first configuration that may start one; WAIT if one may become ready later, or None."""
-        is_waiting = False
-        for configuration in known if len(self._spec.seeds) > 1 else []:
+        is_waiting, seeds = False, len(self._spec.seeds)
+        for configuration in configurations(record, seeds) if seeds > 1 else []:
             done = len(configuration.trials)
-            if configuration.state != "running" or done >= len(self._spec.seeds):
+            if configuration.state != "running" or done >= seeds:
                 continue
             may_be_stopped = isinstance(self._spec.stopping, Rungs) and (
                 configuration.params not in self._spec.references
@@ -144,24 +144,25 @@ class Plan:
                 return Upcoming(configuration.params, self._spec.seeds[done])
         return WAIT if is_waiting else None
 
-    def _next_configuration(self, record: StudyRecord, known: list[Configuration]) -> Upcoming | str | None:
-        spec, seed_offset = self._spec, self._spec.seeds[0]
+    def _next_configuration(self, record: StudyRecord) -> Upcoming | str | None:
+        spec, seed_offset, num_known = self._spec, self._spec.seeds[0], len(record.searched)
         match spec.design:
             case Grid():
-                return Upcoming(self._grid[len(known)], seed_offset) if len(known) < len(self._grid) else None
+                return Upcoming(self._grid[num_known], seed_offset) if num_known < len(self._grid) else None
             case Ablation():
-                outcomes = self._outcomes(known)
+                outcomes = self._outcomes(record)
                 wanted = [choice for choice in wanted_choices(spec, outcomes) if choice not in outcomes]
                 if wanted:
                     return Upcoming(as_params(wanted[0], spec), seed_offset)
+                known = configurations(record, len(spec.seeds))
                 return WAIT if any(configuration.state == "running" for configuration in known) else None
             case Search(trials=trials, budget=budget):
-                is_over = self._end(record, budget) or self._num_when_exhausted == len(known)
-                if len(known) >= trials or is_over:
+                is_over = self._end(record, budget) or self._num_when_exhausted == num_known
+                if num_known >= trials or is_over:
                     return None
-                if len(known) < len(spec.references):
-                    return Upcoming(dict(spec.references[len(known)]), seed_offset)
-                return self._proposal(record, len(known), seed_offset)
+                if num_known < len(spec.references):
+                    return Upcoming(dict(spec.references[num_known]), seed_offset)
+                return self._proposal(record, num_known, seed_offset)
 
     def _end(self, record: StudyRecord, budget: Budget) -> bool:
         return end_of_search(record, budget, self._reused, self._plain_design) is not None
@@ -184,8 +185,9 @@ class Plan:
         confirmation = next_confirmation(record, self._spec, self._seed)
         return None if confirmation is None else Upcoming(*confirmation, purpose="confirmation")
 
-    def _outcomes(self, known: list[Configuration]) -> dict[Choice, Outcome]:
+    def _outcomes(self, record: StudyRecord) -> dict[Choice, Outcome]:
         """The outcomes of the ablation so far."""
+        known = configurations(record, len(self._spec.seeds))
         assert isinstance(self._spec.design, Ablation)
         name = self._spec.design.objective
         return outcomes(known, name, any(o.name == name and o.direction == "maximize" for o in self._spec.objectives))

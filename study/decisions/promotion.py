@@ -14,10 +14,10 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-import moocore
 import numpy as np
 import numpy.typing as npt
 
+from study.decisions.fronts import front_numbers
 from study.decisions.moasha import epsilon_net, place_of
 from study.record.journal import SETTLED, StudyRecord, TrialRecord
 from study.spec import Rungs, StudySpec
@@ -64,7 +64,7 @@ class RungStanding:
 
     def best_of(self, waiting: Collection[str]) -> tuple[str, int]:
         """The best of the trials that are ``waiting``, at least one of them here, and its place."""
-        fronts = moocore.pareto_rank(self.points, maximise=list(self.maximise))
+        fronts = front_numbers(self.points, self.maximise)
         is_waiting = np.array([uid in waiting for uid in self.uids])
         front = fronts[is_waiting].min()
         own = np.flatnonzero(fronts == front)

@@ -45,6 +45,8 @@ class ProgressDisplay:
         self._started_at = time.time()
         self._front: list[Configuration] = []
         self._front_is_from = -FRONT_SECONDS  # on the monotonic clock
+        self._mean_seconds: float | None = None  # a trial takes, once so many as ``_mean_is_of`` have ended
+        self._mean_is_of = 0
         self._is_over = False
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
 
@@ -73,7 +75,7 @@ class ProgressDisplay:
     def print_summary(self) -> None:
         """Prints how many trials are in which state, and which are on the front."""
         record = self._engine.record
-        counts: dict[str, int] = {state: len(record.with_state(state)) for state in SETTLED}
+        counts: dict[str, int] = {state: record.count(state) for state in SETTLED}
         counts["unfinished"] = len(record.trials) - sum(counts.values())
         words = ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "complete")
         self._console.print(f"{len(record.trials)} trials: {words}", highlight=False)
@@ -107,20 +109,24 @@ class ProgressDisplay:
 
     def seconds_left(self) -> float | None:
         """The estimated time left, from the trials that ended since this start; None while there are none."""
-        record = self._engine.record
-        ends = {t.uid: t.ended_at or max(t.paused_at, default=None) for t in record.with_state(*SETTLED)}
+        record, done = self._engine.record, self._engine.record.count(*SETTLED)
+        if done != self._mean_is_of:
+            self._mean_seconds, self._mean_is_of = self._mean_duration(), done
+        if self._mean_seconds is None:
+            return None
+        under_way = sum(self._engine.share_done.get(trial.uid, 0.0) for trial in record.with_state("running"))
+        return max(0.0, self._mean_seconds * (self._engine.num_planned - done - under_way) / self._concurrency)
+
+    def _mean_duration(self) -> float | None:
+        """Of the trials that ended since this start."""
         durations = [
             end - max(trial.launched_at, self._started_at)  # excludes the pause before a resume
-            for trial in record.with_state(*SETTLED)
-            if (end := ends.get(trial.uid)) and trial.launched_at and end > self._started_at
-            if trial.relaunched_at == trial.launched_at or not trial.paused_at  # else it was not at work all the time
+            for trial in self._engine.record.with_state(*SETTLED)
+            if (end := trial.ended_at or max(trial.paused_at, default=None)) and end > self._started_at
+            if trial.launched_at and (trial.relaunched_at == trial.launched_at or not trial.paused_at)
+            # else it was not at work all the time
         ]
-        if not durations:
-            return None
-        mean = sum(durations) / len(durations)
-        done = len(record.with_state(*SETTLED))
-        under_way = sum(self._engine.share_done.get(trial.uid, 0.0) for trial in record.with_state("running"))
-        return max(0.0, mean * (self._engine.num_planned - done - under_way) / self._concurrency)
+        return sum(durations) / len(durations) if durations else None
 
     def _front_so_far(self) -> list[Configuration]:
         if time.monotonic() - self._front_is_from >= FRONT_SECONDS:
@@ -145,7 +151,7 @@ class ProgressDisplay:
             case {"event": "retried", "uid": uid, "reason": reason}:
                 return f"[{elapsed}] {uid} will run once more, alone: {reason}"
             case {"event": "finished", "uid": uid, "state": state}:
-                done = len(record.with_state(*SETTLED))
+                done = record.count(*SETTLED)
                 left = self.seconds_left()
                 estimate = f", about {clock(left)} left" if left else ""
                 trial = record.trials[uid]
@@ -157,7 +163,7 @@ class ProgressDisplay:
         if self._is_over:
             return Group()
         record = self._engine.record
-        counts = {state: len(record.with_state(state)) for state in STATES}  # type: ignore[arg-type]
+        counts = {state: record.count(state) for state in STATES}  # type: ignore[arg-type]
         left = self.seconds_left()
         elapsed = f"elapsed {clock(time.time() - self._started_at)}"
         heading = f"  {sum(counts.values()) - counts['running']}/{self._engine.num_planned} done  {elapsed}"

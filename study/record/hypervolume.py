@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import moocore
 import numpy as np
-import numpy.typing as npt
 
 from study.record.configurations import Configuration, spent
-from study.record.front import comparable_means
+from study.record.front import Flags, Floats, comparable_means, nondominated
 from study.record.journal import SETTLED, StudyRecord, TrialRecord
 from study.trainable import Metric
 
-Floats = npt.NDArray[np.float64]
 MARGIN = 0.1  # relative distance of the reference point beyond the worst value, so that this value counts too
 
 
@@ -59,15 +57,22 @@ def reference_box(points: Floats, objectives: Sequence[Metric]) -> ReferenceBox:
 
 @dataclass(frozen=True)
 class Stage:
-    """A study after a trial ended: what all trials have cost so far, and the configurations that a front may hold.
+    """A study after a trial ended.
 
-    ``points`` are their means (configurations, objectives), in any order; ``names`` are those of the configurations.
+    Args:
+        trial: which one.
+        spent: what all trials have cost so far.
+        front: the means of the configurations on the front (configurations, objectives), in any order; the same object
+            as in the stage before if it is the same front.
+        names: those of these configurations.
+        span: (2, objectives), the smallest and the largest value of all configurations that a front may hold.
     """
 
     trial: TrialRecord
     spent: float
-    points: Floats
+    front: Floats
     names: list[str]
+    span: Floats
 
 
 class Growing:
@@ -85,24 +90,45 @@ class Growing:
 
     def __init__(self, study: StudyRecord, objectives: Sequence[Metric], cost: Metric | None, reused: str) -> None:
         self._study, self._objectives, self._cost, self._reused = study, objectives, cost, reused
+        self._maximise = [objective.maximise for objective in objectives]
         self._trials: dict[str, tuple[TrialRecord, ...]] = {}
-        self._points: dict[str, Floats] = {}
+        self._points: dict[str, Floats] = {}  # those that a front may hold
         self._spent = 0.0
+        self._front, self._names = np.zeros((0, len(objectives))), list[str]()
+        self._span = np.zeros((2, len(objectives)))
 
     def add(self, trial: TrialRecord) -> Stage:
         """The study after ``trial``, which has ended."""
         self._spent += 1.0 if self._cost is None else spent(trial, self._cost.name, self._reused)
         key = trial.configuration
         own = self._trials[key] = (*self._trials.get(key, ()), trial)
-        (self._points[key],) = comparable_means([Configuration(own, num_seeds=1)], self._objectives, self._study)
-        values = np.array(list(self._points.values()))
-        counts = np.isfinite(values).all(axis=1)
-        return Stage(
-            trial,
-            self._spent,
-            values[counts],
-            [name for name, is_in in zip(self._points, counts, strict=True) if is_in],
-        )
+        (point,) = comparable_means([Configuration(own, num_seeds=1)], self._objectives, self._study)
+        before = self._points.pop(key, None)
+        if np.isfinite(point).all():
+            self._points[key] = point
+        is_needed = before is not None and (key in self._names or bool((self._span == before).any()))
+        if is_needed:  # what it dominated may come to the front
+            self._set_front(list(self._points), np.array(list(self._points.values())).reshape(-1, len(point)))
+        elif key in self._points:
+            self._join(key, point)
+        return Stage(trial, self._spent, self._front, self._names, self._span)
+
+    def _join(self, key: str, point: Floats) -> None:
+        """Takes a point into the span, and into the front if no member dominates it."""
+        ends = [point, point] if len(self._points) == 1 else self._span
+        self._span = np.array([np.minimum(ends[0], point), np.maximum(ends[1], point)])
+        values = np.concatenate([self._front, point[None]])
+        members = nondominated(values, self._maximise)
+        if members[-1]:
+            self._set_members([*self._names, key], values, members)
+
+    def _set_front(self, names: list[str], values: Floats) -> None:
+        self._span = np.array([values.min(axis=0), values.max(axis=0)]) if len(values) else self._span
+        self._set_members(names, values, nondominated(values, self._maximise))
+
+    def _set_members(self, names: list[str], values: Floats, members: Flags) -> None:
+        self._front = values[members]
+        self._names = [name for name, is_member in zip(names, members, strict=True) if is_member]
 
 
 def in_order(study: StudyRecord) -> list[TrialRecord]:

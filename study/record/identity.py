@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from study.record.journal import JOURNAL_NAME, read_study
+from study.record.journal import JOURNAL_NAME, read_starts
 from study.trainable import Trainable, trainable_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def continued(spec: "StudySpec", study_dir: Path, *, is_sampler_given: bool = Fa
     another ``eta`` was the default, or another sampler, unless one is asked for (``is_sampler_given``). Values other
     than the field's default are left as they are.
     """
-    recorded = read_study(study_dir).spec if (study_dir / JOURNAL_NAME).is_file() else {}
+    recorded = read_starts(study_dir).spec if (study_dir / JOURNAL_NAME).is_file() else {}
     if not recorded:
         return spec
     fields, earlier = type(spec.base).model_fields, trainable_of(spec.base).earlier
@@ -63,7 +63,7 @@ def require_same_study(study_dir: Path, spec: Mapping[str, Any], trainable: Trai
         trainable: of the study.
         base: its base config.
     """
-    recorded = read_study(study_dir).spec
+    recorded = read_starts(study_dir).spec
     if not recorded:
         return
     effective = trainable.effective(base)

@@ -30,6 +30,8 @@ Every line also has a ``check`` (see ``journal_chain``), which is no part of its
 
 import errno
 import fcntl
+import gc
+import itertools
 import json
 import math
 import os
@@ -40,41 +42,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
-from study.record.journal_chain import is_sound, sealed
+from study.record.journal_chain import sealed
+from study.record.journal_lines import Event as Event  # for those who read records
+from study.record.journal_lines import JournalLines, ParsedJournal, as_event, parse_journal
 from study.trainable import FIRST_TRAINABLE
 
 JOURNAL_NAME = "journal.jsonl"
-# The fields that an event must have, by kind; kinds not listed here are from another version.
-REQUIRED: dict[str, dict[str, type]] = {
-    "created": {"study": str, "spec": dict, "environment": dict},
-    "resumed": {"environment": dict},
-    "proposed": {"uid": str, "number": int, "params": dict, "config": dict},
-    "launched": {"uid": str, "attempt": int},
-    "reported": {"uid": str, "metrics": dict},
-    "decided": {"uid": str, "milestone": int, "decision": str, "reason": str},
-    "paused": {"uid": str},
-    "promoted": {"uid": str, "milestone": int, "reason": str},
-    "retried": {"uid": str, "reason": str},
-    "restarted": {"uid": str, "reason": str},
-    "reopened": {"uid": str, "reason": str},
-    "finished": {"uid": str, "state": str},
-    "interrupted": {"reason": str},
-    "ended": {},
-}
-OPTIONAL: dict[str, type] = {"spec": dict, "metrics": dict, "reason": str, "purpose": str, "sampler_attrs": dict}
-CHANGED = "changed after it was written, or a line before it is missing"
-Event = dict[str, Any]
 State = Literal["proposed", "running", "paused", "complete", "stopped", "failed"]
 Purpose = Literal["search", "comparison", "confirmation"]
 FINISHED: tuple[State, ...] = ("complete", "stopped", "failed")
 SETTLED: tuple[State, ...] = ("complete", "stopped", "failed", "paused")  # nothing is under way
 
 
+_canonical = json.JSONEncoder(sort_keys=True).encode
+
+
 def configuration_name(params: dict[str, Any]) -> str:
     """Factor values as canonical JSON."""
-    return json.dumps(params, sort_keys=True)
+    return _canonical(params)
 
 
 @dataclass
@@ -130,6 +117,14 @@ class TrialRecord:
 
 
 @dataclass
+class Omitted:
+    """Trials that a record leaves out: how many are in each state, and of each cost what they spent and saved."""
+
+    counts: dict[State, int] = field(default_factory=dict)
+    costs: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass
 class StudyRecord:
     """Everything the journal says about a study; ``trials`` are in the order in which they were proposed."""
 
@@ -145,31 +140,46 @@ class StudyRecord:
     last_event_at: float | None = None
     active_seconds: float = 0.0  # wall time under a driver, over all starts
     searched: dict[str, list[TrialRecord]] = field(init=False)  # by configuration, those of the search alone
+    by_state: dict[State, dict[str, TrialRecord]] = field(init=False, compare=False)
+    omitted: Omitted = field(init=False, default_factory=Omitted)  # see ``study.record.summary``; usually none
 
     def __post_init__(self) -> None:
-        self.searched = {}
+        self.searched, self.by_state = {}, {}
         for trial in self.trials.values():
             self.add(trial)
 
     def add(self, trial: TrialRecord) -> None:
         """Adds a trial that has been proposed."""
         self.trials[trial.uid] = trial
+        self.by_state.setdefault(trial.state, {})[trial.uid] = trial
         if trial.purpose == "search":
             self.searched.setdefault(trial.configuration, []).append(trial)
 
     def with_state(self, *states: State) -> list[TrialRecord]:
         """The trials that are in one of ``states``, in the order in which they were proposed."""
-        return [trial for trial in list(self.trials.values()) if trial.state in states]  # a copy: threads read it too
+        found = [list(self.by_state.get(state, {}).values()) for state in states]  # copies: threads read it too
+        return sorted(itertools.chain(*found), key=lambda trial: trial.number)
+
+    def count(self, *states: State) -> int:
+        """How many trials are in one of ``states``."""
+        return sum(len(self.by_state.get(state, {})) + self.omitted.counts.get(state, 0) for state in states)
 
 
 def apply(record: StudyRecord, event: Event) -> None:
     """Updates ``record`` with one more event; events of unknown kinds are ignored."""
+    trial = record.trials.get(event.get("uid", ""))
+    before = None if trial is None else trial.state
+    _apply(record, event, trial)
+    if trial is not None and before is not None and trial.state != before:
+        record.by_state.setdefault(trial.state, {})[trial.uid] = record.by_state[before].pop(trial.uid)
+
+
+def _apply(record: StudyRecord, event: Event, trial: TrialRecord | None) -> None:
     kind = event["event"]
     # Only time under a driver counts; "ended" may be written by a later driver that finds nothing left to run.
     if kind not in ("created", "resumed", "ended") and record.last_event_at is not None:
         record.active_seconds += event["time"] - record.last_event_at
     record.last_event, record.last_event_at = kind, event["time"]
-    trial = record.trials.get(event.get("uid", ""))
     match kind:
         case "created":
             record.name, record.spec = event["study"], upgraded(event["spec"])
@@ -185,7 +195,7 @@ def apply(record: StudyRecord, event: Event) -> None:
                 event["uid"],
                 event["number"],
                 event["params"],
-                event["config"],
+                _sharing(event["config"], record.spec.get("base", {})),
                 event.get("purpose", "search"),
                 event.get("sampler_attrs", {}),
             )
@@ -227,6 +237,14 @@ def apply(record: StudyRecord, event: Event) -> None:
             trial.metrics = event.get("metrics", {})
 
 
+def _sharing(config: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """``config`` with the names and strings of ``base``: most of the memory of a long study is in its configs."""
+    if list(config) != list(base):
+        return config
+    pairs = zip(base.items(), config.values(), strict=True)
+    return {name: known if isinstance(value, str) and value == known else value for (name, known), value in pairs}
+
+
 def _begin_afresh(trial: TrialRecord) -> None:
     if trial.reports and len(trial.reports) - 1 not in trial.repeated:
         trial.repeated.append(len(trial.reports) - 1)
@@ -260,65 +278,17 @@ def replay(events: Iterable[Event]) -> StudyRecord:
     return record
 
 
-@dataclass(frozen=True)
-class ParsedJournal:
-    """The text of a journal, read line by line.
-
-    Args:
-        events: those of the good lines.
-        problems: one line for each line that is not an event.
-        whole: bytes up to the end of the last complete line; beyond it, a kill has cut the last line.
-        is_cut: whether there is such a line.
-    """
-
-    events: list[Event]
-    problems: list[str]
-    whole: int
-    is_cut: bool
-
-
-def parse_journal(content: bytes) -> ParsedJournal:
-    """The events of a journal; the one reader of its format."""
-    *lines, rest = content.split(b"\n")
-    events: list[Event] = []
-    problems = []
-    before = b""
-    for number, line in enumerate(lines, start=1):
-        event = _as_event(line) if is_sound(line, before) else CHANGED
-        before = line
-        if isinstance(event, str):
-            problems.append(f"line {number}: {event}")
-        else:
-            events.append(event)
-    return ParsedJournal(events, problems, len(content) - len(rest), bool(rest))
-
-
-def _as_event(line: bytes) -> Event | str:
-    """The event in a line, or why there is none."""
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return "not JSON; the file was changed or damaged"
-    if not isinstance(event, dict) or not isinstance(event.get("event"), str) or not _is_time(event.get("time")):
-        return "not an event: it has no 'event' and 'time'"
-    event.pop("check", None)
-    kind, required = event["event"], REQUIRED.get(event["event"], {})
-    if missing := [name for name in required if name not in event]:
-        return f"{kind!r} without {missing[0]!r}"
-    for name, wanted in (OPTIONAL | required).items():
-        if name in event and not isinstance(event[name], wanted):
-            return f"{kind!r} with a {name!r} that is no {wanted.__name__}: {str(event[name])[:50]!r}"
-    if kind == "reported" and not isinstance(event["metrics"].get("milestone"), int):
-        return "'reported' without 'milestone'"
-    return event
-
-
-def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
 def read_journal(study_dir: Path) -> ParsedJournal:
     """The journal of a finished or running study; nothing is changed.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    return parse_journal(journal_path(study_dir).read_bytes())
+
+
+def journal_path(study_dir: Path) -> Path:
+    """The journal of a study.
 
     Raises:
         ValueError: if there is none.
@@ -326,7 +296,7 @@ def read_journal(study_dir: Path) -> ParsedJournal:
     path = study_dir / JOURNAL_NAME
     if not path.is_file():
         raise ValueError(f"no study in {study_dir}: it has no {JOURNAL_NAME}")
-    return parse_journal(path.read_bytes())
+    return path
 
 
 def has_driver(study_dir: Path) -> bool:
@@ -337,10 +307,7 @@ def has_driver(study_dir: Path) -> bool:
     Raises:
         ValueError: if there is no journal.
     """
-    path = study_dir / JOURNAL_NAME
-    if not path.is_file():
-        raise ValueError(f"no study in {study_dir}: it has no {JOURNAL_NAME}")
-    with path.open("rb") as file:
+    with journal_path(study_dir).open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -354,15 +321,41 @@ def read_study(study_dir: Path) -> StudyRecord:
     Raises:
         ValueError: if there is no journal, or if a line other than the last is broken.
     """
-    parsed = read_journal(study_dir)
-    _require_sound(parsed, study_dir / JOURNAL_NAME)
-    return replay(parsed.events)
+    path = journal_path(study_dir)
+    with path.open("rb") as file:
+        record, read = read_lines(file)
+    require_sound(read, path)
+    return record
 
 
-def _require_sound(parsed: ParsedJournal, path: Path) -> None:
-    if not parsed.problems:
+def read_starts(study_dir: Path) -> StudyRecord:
+    """The study as its starts tell it, without trials: name, spec, environments; other lines are not even checked.
+
+    Raises:
+        ValueError: if there is no journal.
+    """
+    with journal_path(study_dir).open("rb") as file:
+        events = [as_event(line) for line in file if b'"environment"' in line and line.endswith(b"\n")]
+    return replay(event for event in events if not isinstance(event, str) and event["event"] in ("created", "resumed"))
+
+
+def read_lines(file: BinaryIO) -> tuple[StudyRecord, JournalLines]:
+    """The record of a journal, event by event: all of them at a time would take twice the memory."""
+    read = JournalLines(file)
+    was_collecting = gc.isenabled()
+    gc.disable()  # nothing of a record is garbage, and looking for it takes longer the more there is
+    try:
+        return replay(itertools.takewhile(lambda event: not read.problems, read)), read
+    finally:
+        if was_collecting:
+            gc.enable()
+
+
+def require_sound(read: JournalLines, path: Path) -> None:
+    """Raises ``ValueError``, which says what to do, if the lines that were ``read`` have problems."""
+    if not read.problems:
         return
-    first = parsed.problems[0]
+    first = read.problems[0]
     num_sound = int(first.removeprefix("line ").partition(":")[0]) - 1
     cut = (
         f", or give up what follows line {num_sound} (head -n {num_sound} keeps the rest; what it tells of runs again)"
@@ -389,17 +382,15 @@ class Journal:
         except BlockingIOError:
             self._file.close()
             raise ValueError(f"{study_dir} is being run by another process") from None
-        content = self.path.read_bytes()
-        parsed = parse_journal(content)
-        if parsed.problems:
+        with self.path.open("rb") as file:
+            self.record, read = read_lines(file)
+        if read.problems:
             self._file.close()
-            _require_sound(parsed, self.path)
-        self.record = replay(parsed.events)
-        if parsed.is_cut:
+            require_sound(read, self.path)
+        if read.is_cut:
             warnings.warn(f"dropped a half-written last line of {self.path}", stacklevel=2)
-            os.truncate(self.path, parsed.whole)
-        self._size, self._lock = parsed.whole, threading.Lock()
-        self._last = content[: parsed.whole].rstrip(b"\n").rpartition(b"\n")[2]
+            os.truncate(self.path, read.whole)
+        self._size, self._last, self._lock = read.whole, read.last, threading.Lock()
         self.is_new = not self.record.name
 
     def write(self, event: str, **fields: Any) -> Event:
@@ -426,6 +417,11 @@ class Journal:
             os.truncate(self.path, self._size)
             raise
         self._size += len(content)
+
+    @property
+    def end(self) -> tuple[int, bytes]:
+        """How many bytes the journal has, and its last line, without its end."""
+        return self._size, self._last
 
     def close(self) -> None:
         """Closes the file; the journal can be opened again at any time."""

@@ -33,8 +33,9 @@ def ledger(record: StudyRecord) -> list[Entry]:
     costs = [metric for metric in metrics_of(record).values() if metric.is_cost]
     entries = []
     for cost in sorted(costs, key=lambda metric: not metric.is_known):
-        own = sum(spent(trial, cost.name, reused) for trial in record.trials.values())
-        others = sum(_saved(trial, cost.name, reused) for trial in record.trials.values())
+        own, others = record.omitted.costs.get(cost.name, (0.0, 0.0))
+        own += sum(spent(trial, cost.name, reused) for trial in record.trials.values())
+        others += sum(_saved(trial, cost.name, reused) for trial in record.trials.values())
         if own + others > 0:
             entries.append(Entry(cost, own, others))
     return entries

@@ -32,8 +32,10 @@ def pooled_seed_noise(values: Floats, owners: npt.NDArray[np.int64]) -> SeedNois
         owners: the configuration of each row, as any integers.
     """
     scatter, degrees = np.zeros((values.shape[1], values.shape[1])), 0
-    for owner in np.unique(owners):
-        own = values[owners == owner]
+    order = np.argsort(owners, kind="stable")
+    for own in np.split(values[order], np.flatnonzero(np.diff(owners[order])) + 1):
+        if len(own) < 2:
+            continue
         deviations = own - own.mean(axis=0)
         deviations[np.abs(deviations) < ROUNDING] = 0  # a cost that is equal for all seeds has no noise
         scatter += deviations.T @ deviations

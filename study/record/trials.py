@@ -1,11 +1,15 @@
 """A study's journal as tables: one row per trial, and one row per configuration."""
 
+import dataclasses
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from study.record.configurations import LOST, Configuration, measured_configurations, rounded
 from study.record.front import comparable_means, nondominated
@@ -21,6 +25,7 @@ from study.trainable import Metric, Trainable
 
 # The columns of both frames besides factors and metrics; a metric of such a name is left out.
 OWN_COLUMNS = ("configuration", "on_front", "is_audited", "validity", "uids", "purposes", "num_seeds", "is_inside")
+MOST_SHOWN = 2000  # trials in charts and lists; each adds 3 KB to a page
 FACTOR_PREFIX, SPREAD_PREFIX, COUNT_PREFIX = "factor_", "sd_", "seeds_of_"
 
 
@@ -39,6 +44,7 @@ class TrialTable:
         objectives: of the study, in its order.
         factors: the names of the factors, in the order of the spec.
         groups: the configurations behind ``configurations``, in its order.
+        sampled_from: the table of all trials, if this one has only some of them.
     """
 
     study: StudyRecord
@@ -48,6 +54,37 @@ class TrialTable:
     objectives: list[Metric]
     factors: list[str]
     groups: list[Configuration]
+    sampled_from: "TrialTable | None" = None
+
+    @cached_property
+    def shown(self) -> "TrialTable":
+        """What charts and lists of trials show: of a large study the part that a browser can take.
+
+        Whole configurations: those on the front, then those under way, then others by a hash of their factor values. So
+        the others are an even choice, and later the same ones, as far as there is room. Front and probabilities are
+        those of all.
+        """
+        if len(self.frame) <= MOST_SHOWN:
+            return self
+        front = set(self.front_configurations["configuration"])
+        under_way = {trial.configuration for trial in self.study.with_state("running", "proposed")}
+
+        def order(name: str) -> tuple[bool, bool, bytes]:
+            return name not in front, name not in under_way, hashlib.sha256(name.encode()).digest()
+
+        sizes = self.frame["configuration"].value_counts()
+        total = sizes[sorted(sizes.index, key=order)].cumsum()
+        names = set(total.index[total <= MOST_SHOWN])
+        trials = {uid: trial for uid, trial in self.study.trials.items() if trial.configuration in names}
+        frame, configurations = (one[one["configuration"].isin(names)] for one in (self.frame, self.configurations))
+        return dataclasses.replace(
+            self,
+            study=dataclasses.replace(self.study, trials=trials),
+            frame=frame.reset_index(drop=True),
+            configurations=configurations.reset_index(drop=True),
+            groups=[one for one in self.groups if one.name in names],
+            sampled_from=self,
+        )
 
     @cached_property
     def trainable(self) -> Trainable | None:
@@ -57,6 +94,8 @@ class TrialTable:
     @cached_property
     def varying(self) -> list[str]:
         """The factors that have more than one value among the trials, or all if none has (``recipe.varying``)."""
+        if self.sampled_from is not None:
+            return self.sampled_from.varying
         return varying(self.factors, (trial.params for trial in self.study.trials.values()))
 
     @property
@@ -109,8 +148,29 @@ class TrialTable:
     @cached_property
     def certainty(self) -> tuple[pd.DataFrame, SeedNoise | None]:
         """``configurations`` with their ``front_probability``, and the noise between seeds that it is based on."""
+        if self.sampled_from is not None:
+            frame, noise = self.sampled_from.certainty
+            is_in = frame["configuration"].isin(self.configurations["configuration"])
+            return frame[is_in].reset_index(drop=True), noise
         probabilities, noise = front_certainty(self.groups, self.objectives, self.study)
         return self.configurations.assign(front_probability=probabilities), noise
+
+    @cached_property
+    def prefixes(self) -> dict[str, str]:
+        """uid of each trusted trial -> a key that is equal for those with the same prefix, as far as is known."""
+        return {uid: self._prefix(self.study.trials[uid]) for uid in self.trusted["uid"]}
+
+    def _prefix(self, trial: TrialRecord) -> str:
+        if self.trainable is None:
+            return trial.uid
+        fields = self.trainable.config.model_fields
+        unknown = {name: value for name, value in trial.config.items() if name not in fields}  # of another version
+        try:
+            known = {name: value for name, value in trial.config.items() if name in fields}
+            prefix = self.trainable.prefix(self.trainable.config(**known))
+        except ValidationError:
+            return trial.uid
+        return trial.uid if prefix is None else f"{prefix} {json.dumps(unknown, sort_keys=True)}"
 
     def per_seed(self, names: list[str]) -> pd.DataFrame:
         """One row per configuration and seed of the trusted trials, with the measures ``names``.

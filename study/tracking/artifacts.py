@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from study.record.journal import JOURNAL_NAME, read_study
+from study.record.journal import JOURNAL_NAME, read_starts
 from study.tracking.runs import read_runs
 from study.tracking.stores import open_for_writing, tracking_uri, uri_in
 
@@ -21,7 +21,7 @@ def log_to_trial(study_dir: Path, uid: str, path: Path) -> str:
     try:
         uri = tracking_uri(output_dir)
         if (study_dir / JOURNAL_NAME).is_file():
-            uri = uri_in(read_study(study_dir).environments, output_dir)
+            uri = uri_in(read_starts(study_dir).environments, output_dir)
         runs = read_runs(study_dir, uri)
         run_id = next((run.run_id for run in runs or [] if run.uid == uid), None)
         if run_id is None:

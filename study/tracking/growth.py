@@ -2,14 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Iterator, Sequence
 
 from study.record.configurations import spent
-from study.record.front import nondominated
-from study.record.hypervolume import Growing, Stage, in_order, reference_box
-from study.record.journal import StudyRecord
+from study.record.hypervolume import Growing, Stage, reference_box
+from study.record.journal import FINISHED, StudyRecord, TrialRecord
 from study.record.metrics import metrics_of, objectives_of, trainable_in
 from study.tracking.trial_runs import Point, mlflow_key
 from study.trainable import Trainable
@@ -36,40 +33,38 @@ class Growth:
 
     def news(self) -> Iterator[list[Point]]:
         """The points of each trial that has ended and was not yet seen, in the order in which they ended."""
-        for trial in in_order(self._record):
-            if trial.uid in self._seen or trial.state == "paused":
-                continue
+        paused_before = [trial for trial in list(self._record.trials.values()) if trial.paused_at]
+        ended = [trial for trial in self._record.with_state(*FINISHED) if trial.uid not in self._seen]
+        for trial in sorted(ended, key=lambda one: one.ended_at or 0.0):
             self._seen.add(trial.uid)
             self._counts[trial.state] += 1
             for cost in self._costs:
                 self._spent[cost.name] += spent(trial, cost.name, self._reused)
             values = {f"trials/{state}": float(count) for state, count in self._counts.items()}
-            paused = {name: self._spent_by_paused(name, trial.ended_at or 0.0) for name in self._spent}
+            at = trial.ended_at or 0.0
+            paused = {name: self._spent_by_paused(paused_before, name, at) for name in self._spent}
             values |= {f"spent/{name}": total + paused[name] for name, total in self._spent.items()}
             values |= self._found(self._growing.add(trial)) if self._objectives else {}
             step, time = len(self._seen), int(1000 * (trial.ended_at or 0.0))
             values[ENDED] = float(step)
             yield [Point(mlflow_key(name), value, time, step) for name, value in values.items()]
 
-    def _spent_by_paused(self, cost: str, time: float) -> float:
-        """What trials that had been paused and had not ended by ``time`` had cost by then."""
+    def _spent_by_paused(self, paused_before: Sequence[TrialRecord], cost: str, time: float) -> float:
+        """What those of trials that had been paused which had not ended by ``time`` had cost by then."""
         total = 0.0
-        for trial in list(self._record.trials.values()):
-            if trial.paused_at and trial.paused_at[0] <= time < (trial.ended_at or math.inf):
+        for trial in paused_before:
+            if trial.paused_at[0] <= time < (trial.ended_at or math.inf):
                 reports = trial.reports[: sum(reported <= time for reported in trial.reported_at)]
                 total += spent(dataclasses.replace(trial, reports=reports, metrics={}), cost, self._reused)
         return total
 
     def _found(self, stage: Stage) -> dict[str, float]:
         """The front, its share of the box that the configurations so far span, and the best of each objective."""
-        if len(stage.points) == 0:
-            self.front = set()
-            return {"front/size": 0.0}
-        maximise = [objective.maximise for objective in self._objectives]
-        members = np.flatnonzero(nondominated(stage.points, maximise))
-        self.front = {stage.names[member] for member in members}
-        found = {"front/size": float(len(members))}
-        found["front/hypervolume"] = reference_box(stage.points, self._objectives).share(stage.points)
-        for objective, column in zip(self._objectives, stage.points.T, strict=True):
+        self.front = set(stage.names)
+        found = {"front/size": float(len(stage.front))}
+        if len(stage.front) == 0:
+            return found
+        found["front/hypervolume"] = reference_box(stage.span, self._objectives).share(stage.front)
+        for objective, column in zip(self._objectives, stage.front.T, strict=True):
             found[f"best/{objective.name}"] = float(column.max() if objective.maximise else column.min())
         return found

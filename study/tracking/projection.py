@@ -7,7 +7,7 @@ Everything it shows follows from the journal, so after a lost connection it star
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from study.record.journal import Event, StudyRecord
@@ -21,6 +21,8 @@ TICK: Event = {"event": "tick"}  # as well
 MOST_REFUSALS = 3  # in a row: MLflow answers, but does not take what it is given
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts
 PATIENCE_SECONDS = 20.0  # at the end of a study, with a server that is away
+FEW = 10  # trials that are written without a word
+FIRST_WORD, WORD_SECONDS = 2.0, 30.0  # after the end of a study, what is still being waited for
 
 
 class MlflowProjection:
@@ -62,6 +64,7 @@ class MlflowProjection:
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._runs: StudyRuns | None = None
         self._away_since: float | None = None
+        self._num_left = 0  # trials that are known to be behind
         self.error: Exception | None = None
         self.page = ""
 
@@ -73,8 +76,13 @@ class MlflowProjection:
         self._is_closing.set()
         self._queue.put(None)
         closed_at = time.monotonic()
+        word_at = closed_at + FIRST_WORD
         while self._thread.is_alive():
             self._thread.join(0.1)
+            if time.monotonic() > word_at:
+                word_at += WORD_SECONDS
+                what = f"{self._num_left:,} trials are still to be written there" if self._num_left else "not done yet"
+                self._say(f"Waiting for MLflow: {what} (Ctrl-C leaves the rest to the next start)")
             away_since = self._away_since
             if away_since is not None and time.monotonic() - max(away_since, closed_at) > self._patience:
                 self._is_abandoned.set()
@@ -125,8 +133,13 @@ class MlflowProjection:
         """Connects, writes what is missing, then what happens, and the end."""
         runs = self._runs = StudyRuns(self._record, self._study_dir, self._dataset, self.uri)
         self.page, self._away_since = runs.page, None
-        for trial in list(self._record.trials.values()):
-            runs.write(trial)
+        missing = runs.missing()
+        if len(missing) > FEW:
+            self._say(
+                f"MLflow: {len(missing):,} of {len(self._record.trials):,} trials are not there yet; writing them"
+            )
+        runs.grow()
+        self._write(missing)
         runs.grow()
         if self.error is not None and self._num_refusals == 0:
             self._say("MLflow could be written again; nothing is missing there")
@@ -135,8 +148,7 @@ class MlflowProjection:
             self._num_refusals, self._pause = 0, FIRST_PAUSE
         machine = Machine() if self._is_live else None
         while events := self._next_events():
-            for uid in dict.fromkeys(event["uid"] for event in events if "uid" in event):
-                runs.write(self._record.trials[uid])
+            self._write(list(dict.fromkeys(event["uid"] for event in events if "uid" in event)))
             if any(event["event"] == "finished" for event in events):
                 runs.grow()
             if REPORT_WRITTEN in events:
@@ -146,6 +158,13 @@ class MlflowProjection:
         runs.close()
         if self._record.ended:
             log_models(runs, self._registered_name, self._say)
+
+    def _write(self, uids: Sequence[str]) -> None:
+        assert self._runs is not None
+        for number, uid in enumerate(uids):
+            self._num_left = len(uids) - number
+            self._runs.write(self._record.trials[uid])
+        self._num_left = 0
 
     def _next_events(self) -> list[Event]:
         """Those since the last call, or a tick if there are none for some time; empty at the end of the study."""

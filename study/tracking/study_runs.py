@@ -54,6 +54,7 @@ class StudyRuns:
         self._written = {uid: run.data.tags.get(WRITTEN_TAG, "") for uid, run in self._runs.items() if uid}
         self._status = {uid: run.info.status for uid, run in self._runs.items()}
         self._on_front = {uid: run.data.tags.get(FRONT_TAG, "") for uid, run in self._runs.items()}
+        self._told_front: set[str] | None = None  # that all runs agree with
         self._num_sent: dict[str, int] = {}  # points of a trial, by this connection
         if "" not in self._runs:
             tags = {"study": record.name, STUDY_TAG: self._id}
@@ -149,7 +150,7 @@ class StudyRuns:
             self.client.update_run(run_id, status=status)
         self._status[trial.uid] = status
         # The tag comes last: now it is all there.
-        tags = tags_of(trial, self.trainable) | {WRITTEN_TAG: current}
+        tags = tags_of(trial, self.trainable) | self._new_front_tag(trial) | {WRITTEN_TAG: current}
         self._log(run_id, points[self._num_sent.get(trial.uid, 0) :], params, tags)
         self._num_sent[trial.uid], self._written[trial.uid] = len(points), current
 
@@ -193,11 +194,21 @@ class StudyRuns:
                 waiting = []
             waiting += points
         self._log(self.parent_id, waiting)
+        if self._growth.front == self._told_front:
+            return
+        self._told_front = set(self._growth.front)
         for trial in self.record.with_state(*FINISHED):
-            is_member = trial.state == "complete" and trial.configuration in self._growth.front
-            if self._on_front.get(trial.uid) != str(is_member).lower() and trial.uid in self._runs:
-                self.client.set_tag(self.run_id(trial.uid), FRONT_TAG, str(is_member).lower())
-                self._on_front[trial.uid] = str(is_member).lower()
+            if trial.uid in self._runs:
+                for name, value in self._new_front_tag(trial).items():
+                    self.client.set_tag(self.run_id(trial.uid), name, value)
+
+    def _new_front_tag(self, trial: TrialRecord) -> dict[str, str]:
+        """Whether an ended trial is on the front, unless its run says so already."""
+        is_member = str(trial.state == "complete" and trial.configuration in self._growth.front).lower()
+        if trial.state not in FINISHED or self._on_front.get(trial.uid) == is_member:
+            return {}
+        self._on_front[trial.uid] = is_member
+        return {FRONT_TAG: is_member}
 
     def front_members(self) -> Iterator[TrialRecord]:
         """The first complete trial of each configuration on the front."""

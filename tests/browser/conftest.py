@@ -77,7 +77,7 @@ def server(study_dir: Path) -> Iterator[str]:
 def many_dir(chromium: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a made-up study of a thousand trials."""
     folder = tmp_path_factory.mktemp("many")
-    writer = ROOT / "tests" / "reports" / "constructed_journal.py"
+    writer = ROOT / "benchmarks" / "constructed_study.py"
     for command in ([str(writer), str(folder), "--trials", "1000"], ["-m", "reports.build", str(folder)]):
         subprocess.run(
             [sys.executable, *command],

@@ -38,7 +38,7 @@ Open = Callable[..., Any]
 def linked_page(chromium: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a made-up study of 60 trials."""
     folder = tmp_path_factory.mktemp("linked")
-    writer = str(ROOT / "tests" / "reports" / "constructed_journal.py")
+    writer = str(ROOT / "benchmarks" / "constructed_study.py")
     for command in ([writer, str(folder), "--trials", "60", "--seeds", "1"], ["-m", "reports.build", str(folder)]):
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, timeout=300)

@@ -18,7 +18,8 @@ from study.checks.journal_checks import order_disagreements, repetition_disagree
 from study.checks.projection_checks import optuna_disagreements, rung_disagreements
 from study.record.front import front_of
 from study.record.identity import continued, require_same_study
-from study.record.journal import JOURNAL_NAME, StudyRecord, TrialRecord, parse_journal, read_study
+from study.record.journal import JOURNAL_NAME, StudyRecord, TrialRecord, read_study
+from study.record.journal_lines import parse_journal
 from study.record.metrics import metrics_of
 from study.record.trials import tabulate
 from study.spec import StudySpec

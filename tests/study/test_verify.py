@@ -22,16 +22,8 @@ from study.checks.projection_checks import (
     rung_disagreements,
 )
 from study.decisions.optuna_search import as_optuna_study
-from study.record.journal import (
-    JOURNAL_NAME,
-    Event,
-    Journal,
-    ParsedJournal,
-    StudyRecord,
-    TrialRecord,
-    parse_journal,
-    replay,
-)
+from study.record.journal import JOURNAL_NAME, Event, Journal, StudyRecord, TrialRecord, replay
+from study.record.journal_lines import ParsedJournal, parse_journal
 from study.spec import Constraint, MoAsha, PriorTrial, RayAsha, StudySpec
 from study.tracking.runs import RunSummary, read_runs
 from study.verify import main

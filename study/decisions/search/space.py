@@ -63,9 +63,12 @@ class Space:
         self.is_unordered = np.array([bool(unordered_choices(factor)) for factor in spec.factors])
         self._points: dict[str, Point] = {}
 
-    def point(self, params: Params) -> Point:
-        """The point of a configuration of the study; remembered."""
-        return self._points.setdefault(configuration_name(params), Point(params, self.spec, self._seed))
+    def point(self, params: Params, name: str = "") -> Point:
+        """The point of a configuration of the study, which may be given by its name, too; remembered."""
+        name = name or configuration_name(params)
+        if name not in self._points:
+            self._points[name] = Point(params, self.spec, self._seed)
+        return self._points[name]
 
     def at(self, units: Iterable[float]) -> Point:
         """The point at a place in the unit cube."""

@@ -34,6 +34,7 @@ Floats = npt.NDArray[np.float64]
 POOL, MUTANTS = 1000, 300  # candidates: drawn from the space once, and changed from the best so far
 COST_EXPONENT = 0.7  # of the cost by which an improvement is divided; with 1, the cheapest trials go on for too long
 SHORTLIST = 50  # candidates of which it is asked what they could reuse
+MOST_PENDING = 500  # that the model is told of, the newest; the time that it takes grows with their number cubed
 LEAST_SPENT = 0.05  # of its cost by a trial that reuses most of another: evaluation costs, too
 LEAST_GAIN = 1e-6  # of the hypervolume; where no more is expected anywhere, the smallest gains are no guide
 MAX_DRAWS = 500  # without one that is new: then the space counts as exhausted
@@ -69,6 +70,7 @@ class SurrogateSearch:
         self._earlier = Earlier([_as_row(prior, self._space, self._objectives) for prior in spec.warm_start])
         self._num_start, self._start = 0, list[Point]()
         self._pool: list[Point] = []
+        self._final_rows: dict[str, list[Row]] = {}  # configuration name -> observations, if they will not change
 
     def propose(self, record: StudyRecord) -> Proposal | None:
         """The factor values of the next configuration, or None if the space seems exhausted.
@@ -77,7 +79,7 @@ class SurrogateSearch:
         """
         earlier = configurations(record, len(self._spec.seeds))
         arms = self._spec.compares.choices() if self._spec.compares else {}
-        known = [self._space.point(params) for params in [*(one.params for one in earlier), *arms.values()]]
+        known = [self._point(one) for one in earlier] + [self._space.point(params) for params in arms.values()]
         taken = {point.identity for point in known}
         rng = np.random.default_rng(stream_seed(self._seed, "proposal", len(earlier)))
         with threadpool_limits(1):  # the last digits of a sum may depend on their number
@@ -100,7 +102,8 @@ class SurrogateSearch:
         # What a rung has ended counts as if it had come to what is expected of it, too: else the search would propose
         # its neighbours for ever, as none of them gets to a result.
         states = ("running", "stopped", "paused")
-        pending = [self._space.point(one.params) for one in earlier if one.state in states and not one.completed]
+        pending = [self._point(one) for one in earlier if one.state in states and not one.completed]
+        pending = pending[-MOST_PENDING:]
         directions = {objective.name: objective.maximise for objective in self._spec.objectives}
         models = {}
         for metric in self._unknown:
@@ -108,7 +111,7 @@ class SurrogateSearch:
             told = self._earlier.rows_for(metric, maximise, done) + rows
             if any(metric.name in row.values for row in told):  # a constraint may be on what nothing has reported yet
                 models[metric.name] = Model(metric, maximise, told, pending)
-        return self._ordered(models, done, pending, [self._space.point(one.params) for one in earlier], rng)
+        return self._ordered(models, done, pending, [self._point(one) for one in earlier], rng)
 
     def _ordered(
         self,
@@ -171,16 +174,23 @@ class SurrogateSearch:
         cost = np.array([point.known[name] for point in candidates], dtype=float)
         if type(self._trainable).reusable is Trainable.reusable:
             return cost
-        others = [row.point.config for row in done]
+        others = tuple(row.point.config for row in done)
         promising = {*np.argsort(-gain)[:SHORTLIST], *np.argsort(-per_cost(gain, cost))[:SHORTLIST]}
         for place in promising:
             saved = self._trainable.reusable(candidates[place].config, others).get(name, 0.0)
             cost[place] = max(cost[place] - saved, LEAST_SPENT * cost[place])
         return cost
 
+    def _point(self, configuration: Configuration) -> Point:
+        return self._space.point(configuration.params, configuration.name)
+
     def _rows(self, configuration: Configuration) -> list[Row]:
-        point = self._space.point(configuration.params)
-        return rows_of(configuration, point, self._metrics, self._objectives, self._share)
+        if (found := self._final_rows.get(configuration.name)) is not None:
+            return found
+        rows = rows_of(configuration, self._point(configuration), self._metrics, self._objectives, self._share)
+        if configuration.is_final:
+            self._final_rows[configuration.name] = rows
+        return rows
 
     def _share(self, point: Point, report: Mapping[str, Any]) -> float:
         """The share of its training after which a trial made a report, in (0, 1]."""

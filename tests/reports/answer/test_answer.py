@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import yaml
 from ablation_study import ablation_spec, run
-from constructed_journal import write_journal
 from driver import Driver
 from optuna.distributions import CategoricalDistribution
 from pydantic import BaseModel
 
+from benchmarks.constructed_study import write_journal
 from reports.answer.answer import Answer, answer_of
 from reports.answer.answer_text import answer_text
 from reports.answer.notable import _budget, as_yaml
@@ -343,5 +343,6 @@ def test_a_large_study_is_answered_quickly(tmp_path: Path) -> None:
     write_journal(tmp_path, num_trials=300, num_seeds=3)
     answer = answer_of(tabulate(read_study(tmp_path)))
     (statement,) = answer.statements
-    # Constructed: PGD adds 35 points over none; of its effects, this one is the largest beside its noise.
-    assert re.match(r"PGD training against standard training: test robust accuracy \+3[45]\.\d points", statement.text)
+    # Constructed: free training adds 30 points over none; of PGD, which adds 35, rungs stop more.
+    text = r"Free training, 3 replays against standard training: test robust accuracy \+(29|30)\.\d points"
+    assert re.match(text, statement.text)

@@ -12,7 +12,7 @@ import scipy.stats
 from reports.effects.effects import interactions, main_effects
 from reports.effects.importance import importances
 from reports.effects.matched_pairs import MatchedTrials
-from reports.effects.p_values import holm, sign_flip_p
+from reports.effects.p_values import MOST_FLIPPED, holm, sign_flip_p
 from study.record.intervals import mean_interval
 from study.record.trials import TrialTable, tabulate
 
@@ -140,6 +140,15 @@ def test_random_sign_flips_agree_with_the_normal_approximation() -> None:
     differences = np.random.default_rng(0).normal(0.4, 1.0, size=40)
     z = abs(differences.sum()) / math.sqrt((differences**2).sum())
     assert sign_flip_p(differences) == pytest.approx(math.erfc(z / math.sqrt(2)), abs=0.01)
+
+
+def test_of_very_many_pairs_the_normal_distribution_agrees_with_random_flips() -> None:
+    generator = np.random.default_rng(0)
+    differences = generator.exponential(size=MOST_FLIPPED + 1) * generator.choice([-1, 1], size=MOST_FLIPPED + 1) + 0.1
+    flips = generator.choice([-1.0, 1.0], size=(20_000, len(differences))) @ differences
+    expected = (np.abs(flips) >= abs(differences.sum())).mean()
+    assert 0.02 < expected < 0.98 and sign_flip_p(differences) == pytest.approx(expected, abs=0.01)
+    assert sign_flip_p(np.zeros(MOST_FLIPPED + 1)) == 1
 
 
 def test_sign_flips_of_no_effect_are_rarely_significant() -> None:

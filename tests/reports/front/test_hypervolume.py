@@ -1,5 +1,6 @@
 """Hypervolumes and their growth on boxes that were worked out by hand."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 
 from reports.front.front_progress import growth_of
-from study.record.configurations import spent
+from study.record.configurations import Configuration, spent
+from study.record.front import comparable_means, nondominated
 from study.record.hypervolume import ReferenceBox, reference_box, stages
-from study.record.journal import StudyRecord
+from study.record.journal import StudyRecord, TrialRecord
+from study.record.metrics import objectives_of
 from study.record.trials import tabulate
 from study.trainable import Metric
 from trainables.robust_ssl import ROBUST_SSL
@@ -26,7 +29,7 @@ def growth_in(record: StudyRecord, box: ReferenceBox) -> dict[str, list[Any]]:
     return {
         "uid": [stage.trial.uid for stage in found],
         "spent": [stage.spent for stage in found],
-        "hypervolume": [box.share(stage.points) for stage in found],
+        "hypervolume": [box.share(stage.front) for stage in found],
     }
 
 
@@ -160,4 +163,31 @@ def test_without_a_cost_trials_are_counted(new_study: NewStudy) -> None:
     for clean in (50.0, 60.0, 40.0):
         study.complete(clean, 50.0, 1.0)
     found = list(stages(study.read(), [CLEAN, ROBUST], None, ""))
-    assert [stage.spent for stage in found] == [1, 2, 3] and [len(stage.points) for stage in found] == [1, 2, 3]
+    assert [stage.spent for stage in found] == [1, 2, 3] and [len(stage.front) for stage in found] == [1, 1, 1]
+
+
+def test_every_stage_has_the_front_of_all_that_had_ended(new_study: NewStudy) -> None:
+    """Also where a further seed changes a point, takes it away, or it was at an end of the span."""
+    study, luck = new_study(seeds=(0, 1)), random.Random(0)
+    for number in range(40):
+        params = {"num_views": 2, "view_scale_min": 0.1 + number // 2 / 100}
+        if luck.random() < 0.1:
+            study.finish(study.start(seed=number % 2, **params), "failed", reason="diverged")
+        else:
+            study.complete(
+                luck.choice((50.0, 60.0, 70.0)),
+                50.0 + luck.randrange(9),
+                1.0 + luck.randrange(3),
+                params,
+                seed=number % 2,
+            )
+    record = study.read()
+    objectives, ended = objectives_of(record), list(record.trials.values())
+    for number, stage in enumerate(stages(record, objectives, None, ""), start=1):
+        groups: dict[str, list[TrialRecord]] = {}
+        for trial in ended[:number]:
+            groups.setdefault(trial.configuration, []).append(trial)
+        means = comparable_means([Configuration(tuple(own), 1) for own in groups.values()], objectives, record)
+        members = means[nondominated(means, [objective.maximise for objective in objectives])]
+        assert sorted(stage.front.tolist()) == sorted(members.tolist()) and len(stage.names) == len(members)
+        assert stage.span.tolist() == [np.nanmin(means, axis=0).tolist(), np.nanmax(means, axis=0).tolist()]

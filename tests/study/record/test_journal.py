@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from study.files import is_storage_fault
-from study.record.journal import JOURNAL_NAME, Journal, parse_journal, read_journal, read_study, replay
+from study.record.journal import JOURNAL_NAME, Journal, read_journal, read_study, replay
+from study.record.journal_lines import parse_journal
 from study.trainable import FIRST_TRAINABLE
 
 EVENTS: list[dict[str, Any]] = [

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from study.record.curves import CurveFile
 from study.record.journal import Journal, StudyRecord, TrialRecord
 from study.record.trial_folder import trial_folder
 from study.spec import StudySpec
+from study.tracking import projection
 from study.tracking.projection import MlflowProjection
 from study.tracking.runs import read_runs
 from study.tracking.stores import tracking_uri
@@ -306,6 +308,24 @@ def test_a_run_that_a_kill_left_bare_is_described(projected: Projected) -> None:
     assert run.data.params["epochs"] == "2" and run.info.run_name == "t0000 2 epochs"
     assert [found.dataset.name for found in run.inputs.dataset_inputs] == ["digits"]
     assert len(client.search_runs([experiment])) == 2
+
+
+def test_it_says_what_is_missing_and_what_is_waited_for(projected: Projected, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection, "FEW", 1)
+    monkeypatch.setattr(projection, "FIRST_WORD", 0.0)
+    study_dir = projected.study_dir.parent / "behind"
+    journal, said = Journal(study_dir), list[str]()
+    journal.write("created", study="behind", spec=projected.record.spec, environment={})
+    for number in range(3):
+        start(journal, f"t{number:04d}", epochs=2 + number)
+    for _ in range(2):
+        with MlflowProjection(journal.record, study_dir, DATASET, say=said.append):
+            pass
+    journal.close()
+    assert [line for line in said if "not there yet" in line] == [
+        "MLflow: 3 of 3 trials are not there yet; writing them"
+    ], "at the second start there are none"
+    assert re.match(r"Waiting for MLflow: .* \(Ctrl-C leaves the rest to the next start\)", said[-1])
 
 
 def test_an_error_at_the_very_end_does_not_hang(projected: Projected) -> None:
