@@ -1,20 +1,27 @@
 """What a folder of studies says: one line of Markdown for each comparison, with verdict, differences and cost.
 
     python -m benchmarks.claims runs
+    python -m benchmarks.claims runs --keep docs/results/mini
 
-Differences are those of the studies' reports, on test data, paired by seed, with Student's t 95% intervals.
+Differences are those of the studies' reports, on test data, paired by seed, with Student's t 95% intervals. ``--keep``
+copies what the reports are made of: the journals, and of each trial its result, its curve and its per-image flags.
 """
 
 import argparse
+import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from reports.answer.answer import answer_of
 from reports.answer.comparisons import compared_in, reported_objectives, short_names
 from study.record.journal import JOURNAL_NAME, read_study
+from study.record.journal_chain import sealed
 from study.record.measures import difference_text
 from study.record.trials import TrialTable, tabulate
+
+KEPT = ("result.json", "curve.csv", "flags.npz")
 
 
 def rows_of(table: TrialTable) -> Iterator[list[str]]:
@@ -30,11 +37,35 @@ def rows_of(table: TrialTable) -> Iterator[list[str]]:
         yield [str(table.study.spec["question"]), sides, statement.lead, str(one.difference.pairs), *texts]
 
 
+def keep(study_dir: Path, folder: Path) -> None:
+    """Copies a study without weights; the folder of its images is named ``data`` there, and lines are sealed anew."""
+    target, last = folder / study_dir.name, b""
+    lines = (study_dir / JOURNAL_NAME).read_bytes().splitlines()
+    root = json.loads(lines[0])["spec"]["base"]["data_root"]
+    for source in sorted(study_dir.glob("trials/*/*")):
+        if source.name in KEPT:
+            copy = target / source.relative_to(study_dir)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+            if source.suffix == ".json":
+                copy.write_text(source.read_text().replace(json.dumps(root), '"data"'))
+    with (target / JOURNAL_NAME).open("wb") as file:
+        for line in lines:
+            event = json.loads(line.replace(json.dumps(root).encode(), b'"data"'))
+            event.pop("check")
+            last = sealed(json.dumps(event).encode(), last)
+            file.write(last + b"\n")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.claims", description=__doc__.partition("\n")[0])
     parser.add_argument("output", type=Path, help="the folder of the studies")
-    studies = sorted(path.parent for path in parser.parse_args(arguments).output.glob(f"*/{JOURNAL_NAME}"))
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy the studies, without weights, to it")
+    given = parser.parse_args(arguments)
+    studies = sorted(path.parent for path in given.output.glob(f"*/{JOURNAL_NAME}"))
+    for study_dir in studies if given.keep else []:
+        keep(study_dir, given.keep)
     tables = [table for study in studies if compared_in(table := tabulate(read_study(study)))]
     if not tables:
         parser.error("no study in it has a comparison")

@@ -22,7 +22,7 @@ MOST_REFUSALS = 3  # in a row: MLflow answers, but does not take what it is give
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts
 PATIENCE_SECONDS = 20.0  # at the end of a study, with a server that is away
 FEW = 10  # trials that are written without a word
-FIRST_WORD, WORD_SECONDS = 2.0, 30.0  # after the end of a study, what is still being waited for
+FIRST_WORD, WORD_SECONDS = 10.0, 30.0  # after the end of a study, what is still being waited for
 
 
 class MlflowProjection:

@@ -54,7 +54,8 @@ def test_each_configuration_of_the_front_has_one_model(logged: Logged) -> None:
     assert {model.tags["trial.uid"] for model in logged.models()} == members
     assert [model.model_id for model in logged.models_before] == [model.model_id for model in logged.models()]
     assert all(str(model.status) == "READY" for model in logged.models())
-    assert [line for line in logged.said if "models of the front" in line] == logged.said, "told once"
+    said = [line for line in logged.said if not line.startswith("Waiting for MLflow")]  # as on a busy machine
+    assert len(said) == 1 and "models of the front" in said[0], "told once"
 
 
 def test_what_is_loaded_has_the_recorded_accuracy(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
