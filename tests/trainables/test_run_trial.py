@@ -196,7 +196,6 @@ def test_warns_of_settings_without_effect(capsys: pytest.CaptureFixture[str]) ->
         (("epochs=many",), ("epochs", "integer", "many")),
         (("method=simclr", "num_views=3"), ("num_views must be 2", "num_views=3")),
         (("dataset=imagefolder", "data_root=/no/such/folder"), ("/no/such/folder", "digits")),
-        (("dataset=cifar10",), ("image_size must be 32", "image_size=8")),
         (("train_images=5000", "validation_fraction=0.001"), ("validation split", "1347 images")),
     ],
 )

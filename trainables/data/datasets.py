@@ -226,7 +226,7 @@ def _load(dataset: str, data_root: str, image_size: int, on_progress: OnProgress
         case "digits":
             return _load_digits(image_size)
         case "cifar10" | "cifar100":
-            return _load_cifar(dataset, data_root, image_size)
+            return _load_cifar(dataset, data_root, image_size, on_progress)
         case "stl10" | "stl10_unlabeled":
             return _load_stl10(dataset, data_root, image_size, on_progress)
         case _:
@@ -252,19 +252,24 @@ def _load_digits(image_size: int) -> _Source:
     return _Source(everything.take(train), everything.take(test), tuple(str(digit) for digit in range(10)))
 
 
-def _load_cifar(dataset: str, data_root: str, image_size: int) -> _Source:
-    """CIFAR-10 or CIFAR-100 through torchvision, which downloads and checks the archive's checksum."""
+def _load_cifar(dataset: str, data_root: str, image_size: int, on_progress: OnProgress | None) -> _Source:
+    """CIFAR-10 or CIFAR-100 through torchvision, which downloads and checks the archive's checksum.
+
+    Other sizes than 32 pixels are resized into files of the cache.
+    """
     from torchvision import datasets
 
-    if image_size != 32:
-        raise ValueError(f"image_size must be 32 for {dataset}: image_size={image_size}")
     dataset_class = datasets.CIFAR10 if dataset == "cifar10" else datasets.CIFAR100
     with _named_if_missing(dataset, data_root):
         parts = [dataset_class(data_root, train=train, download=True) for train in (True, False)]
-    sets = [
-        ImageSet(np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)), np.asarray(part.targets, dtype=np.int64))
-        for part in parts
-    ]
+
+    def images_of(pixels: np.ndarray) -> Images:
+        if image_size == pixels.shape[1]:
+            return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+        name = f"{dataset}-{image_size}px-{hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()[:16]}"
+        return StoredImages(decoded_images(pixels, name, image_size, on_progress), np.arange(len(pixels)))
+
+    sets = [ImageSet(images_of(part.data), np.asarray(part.targets, dtype=np.int64)) for part in parts]
     return _Source(sets[0], sets[1], tuple(parts[0].classes))
 
 
