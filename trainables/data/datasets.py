@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -263,10 +263,10 @@ def _load_cifar(dataset: str, data_root: str, image_size: int, on_progress: OnPr
     with _named_if_missing(dataset, data_root):
         parts = [dataset_class(data_root, train=train, download=True) for train in (True, False)]
 
-    def images_of(pixels: np.ndarray) -> Images:
+    def images_of(pixels: Any) -> np.ndarray | StoredImages:
         if image_size == pixels.shape[1]:
             return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-        name = f"{dataset}-{image_size}px-{hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()[:16]}"
+        name = f"{dataset}-{image_size}px-{hashlib.sha256(pixels.tobytes()).hexdigest()[:16]}"
         return StoredImages(decoded_images(pixels, name, image_size, on_progress), np.arange(len(pixels)))
 
     sets = [ImageSet(images_of(part.data), np.asarray(part.targets, dtype=np.int64)) for part in parts]
