@@ -299,7 +299,7 @@ def configuration_frame(
     frame = pd.DataFrame(rows, columns=[*own, *numbers])
     for place, name in enumerate(factors, start=len(own)):  # as objects: beside a None, pandas would make 2 a 2.0
         frame.insert(place, FACTOR_PREFIX + name, pd.Series([one.params.get(name) for one in groups], dtype=object))
-    return frame.astype({"is_lost": bool})
+    return frame.astype({"is_lost": bool}).copy()  # in one piece: pandas warns of a hundred columns in many
 
 
 def broken_constraints(one: Configuration, study: StudyRecord) -> list[str]:
