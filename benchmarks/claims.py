@@ -52,7 +52,7 @@ def keep(study_dir: Path, folder: Path) -> None:
     with (target / JOURNAL_NAME).open("wb") as file:
         for line in lines:
             event = json.loads(line.replace(json.dumps(root).encode(), b'"data"'))
-            event.pop("check")
+            event.pop("check", None)
             last = sealed(json.dumps(event).encode(), last)
             file.write(last + b"\n")
 
@@ -64,11 +64,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy the studies, without weights, to it")
     given = parser.parse_args(arguments)
     studies = sorted(path.parent for path in given.output.glob(f"*/{JOURNAL_NAME}"))
-    for study_dir in studies if given.keep else []:
-        keep(study_dir, given.keep)
     tables = [table for study in studies if compared_in(table := tabulate(read_study(study)))]
     if not tables:
         parser.error("no study in it has a comparison")
+    for study_dir in studies if given.keep else []:  # all have been read, so none is damaged
+        keep(study_dir, given.keep)
     names = [short_names(tables[0])[metric] for metric in reported_objectives(tables[0])]
     header = ["question", "sides", "answer", "pairs", *names]
     for row in [header, ["---"] * len(header), *(row for table in tables for row in rows_of(table))]:
