@@ -25,8 +25,8 @@ def claim(
     Args:
         name: of the study, behind ``mini_``.
         question: of the claim.
-        arms: name -> the fields in which it differs from CF-AMC-SSL (16 crops, free training with m = 3, 10 epochs); the
-            first is what the others are compared with.
+        arms: name -> the fields in which it differs from CF-AMC-SSL, which has 16 crops, free training with m = 3 and 10
+            epochs; the first is what the others are compared with.
         means: what a verdict says of the claim; by default that the second arm is ahead.
     """
     return StudySpec(
