@@ -25,7 +25,7 @@ def claim(
     Args:
         name: of the study, behind ``mini_``.
         question: of the claim.
-        arms: name -> the fields in which it differs from CF-AMC-SSL, which has 16 crops, free training with m = 3 and 10
+        arms: name -> the fields in which it differs from CF-AMC-SSL, with 16 crops, free training with m = 3 and 10
             epochs; the first is what the others are compared with.
         means: what a verdict says of the claim; by default that the second arm is ahead.
     """
