@@ -62,10 +62,7 @@ def ended_by_signals(engine: StudyEngine) -> Iterator[None]:
 
 
 def _listen(engine: StudyEngine, listening: int) -> None:
-    """Halts the engine as soon as a signal comes; the main thread, which may wait in Ray, handles it up to 1 s later.
-
-    By then a raylet that was sent the same signal may have ended, and Ray would end this process with its own code.
-    """
+    """Halts the engine when a signal comes, which the main thread, waiting in Ray, may handle a second later."""
     while number := os.read(listening, 1):
         if number[0] in SIGNALS:
             _halt(engine, number[0])

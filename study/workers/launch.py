@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -20,6 +21,7 @@ from study.files import is_storage_fault
 from study.record.journal import FINISHED
 from study.record.trial_folder import discard_checkpoints, trial_folder
 from study.trainable import FILE_PREFIX
+from study.workers.interruption import SIGNALS
 from study.workers.ray_adapters import EngineScheduler, EngineSearcher
 from study.workers.ray_trial import StudyTrial
 from study.workers.ray_watch import ended_with_ray
@@ -126,7 +128,7 @@ def start_ray(address: str | None) -> None:
     local: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     # Without "local", Ray joins the cluster started last on this machine, whoever started it.
     if address is not None or not ray.is_initialized():
-        with _listening_here_only() if address is None else nullcontext():
+        with nullcontext() if address else _as_part_of_this_process():
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     for name in ("ray", "ray.tune", "ray.train"):
         # Errors are suppressed too: a failed trial is in the journal with its reason, and anything else is raised.
@@ -134,16 +136,20 @@ def start_ray(address: str | None) -> None:
 
 
 @contextmanager
-def _listening_here_only() -> Iterator[None]:
-    """While open, Ray starts with the address that it is given, so that its processes listen on no network.
+def _as_part_of_this_process() -> Iterator[None]:
+    """While open, Ray starts with the address that it is given and with processes that leave signals to this one.
 
-    Ray 2.60 otherwise replaces 127.0.0.1 by the machine's address in the network, and then listens on all of them.
+    Ray 2.60 otherwise replaces 127.0.0.1 by the machine's address in the network, and then listens on all networks. Its
+    processes block SIGINT by themselves. Signals that Slurm or a closed terminal send to every process would end them
+    first, and Ray then ends this process, with its own exit code and before it can say anything.
     """
     services = ray._private.services
     resolve, services.resolve_ip_for_localhost = services.resolve_ip_for_localhost, lambda host: host
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # processes inherit what is blocked
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         services.resolve_ip_for_localhost = resolve
 
 
@@ -151,6 +157,9 @@ def stop_ray() -> None:
     """Leaves Ray; one that this process has started ends, and its folder of logs and sockets is removed."""
     node: Any = ray._private.worker._global_node if ray.is_initialized() else None
     folder = node.get_session_dir_path() if node is not None and node.head else None
+    if folder is not None:  # its processes block the signal that asks them to end, and Ray would wait 1 s for each
+        kill = node.kill_all_processes
+        node.kill_all_processes = lambda **options: kill(**options | {"allow_graceful": False})
     ray.shutdown()
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,7 +8,6 @@ global store dies, then prints the last lines of its own log and ends the proces
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from subprocess import Popen
@@ -22,7 +21,6 @@ from study.workers.interruption import end_at_once
 
 CHECK_SECONDS = 0.02  # a check costs microseconds; the next call of a raylet that is gone may end the process
 EXIT_CODE = 1
-SIGNAL_SECONDS = 0.3  # in which a signal to all of a job's processes has reached them
 VITAL = {"raylet": "raylet", "gcs_server": "global store"}  # Ray's name of a process -> the name shown in messages
 
 
@@ -30,8 +28,8 @@ VITAL = {"raylet": "raylet", "gcs_server": "global store"}  # Ray's name of a pr
 def ended_with_ray(engine: StudyEngine) -> Iterator[None]:
     """While open, ends this process with exit code 1 if a vital process of the Ray instance that it started ends.
 
-    If a signal that this process was sent as well has ended it, the exit code is that of the signal. A cluster that was
-    joined rather than started has no processes to watch; there, Ray's own slower shutdown applies.
+    If the study was already halted, by a signal, the exit code is that of the signal. A cluster that was joined rather
+    than started has no processes to watch; there, Ray's own slower shutdown applies.
     """
     is_over = threading.Event()
     threading.Thread(target=_watch, args=(engine, _vital_processes(), is_over), name="ray-watch", daemon=True).start()
@@ -45,8 +43,6 @@ def _watch(engine: StudyEngine, processes: dict[str, Popen[bytes]], is_over: thr
     while not is_over.wait(CHECK_SECONDS):
         for name, process in processes.items():
             if process.poll() is not None:
-                if engine.halted is None:
-                    time.sleep(SIGNAL_SECONDS)
                 if engine.halted is not None:
                     end_at_once(engine)
                 _end(f"Ray's {name} has ended (killed, or out of memory); the same command resumes")

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from gallery import open_browser, serve_mlflow
+from patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_SECONDS = 900
+
 SPACE = """
 from optuna.distributions import CategoricalDistribution
 
@@ -60,7 +61,7 @@ def study_dir(chromium: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "browsed.py").write_text(SPACE)
     command = [sys.executable, "-m", "study.run", "--preset", "paper", "--space", str(folder / "browsed.py")]
     run = subprocess.run(
-        [*command, "--output", str(folder / "runs")], cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+        [*command, "--output", str(folder / "runs")], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )
     assert run.returncode == 0, run.stdout + run.stderr
     return folder / "runs" / "browsed"
@@ -84,6 +85,6 @@ def many_dir(chromium: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             check=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=PATIENCE_SECONDS,
         )
     return folder

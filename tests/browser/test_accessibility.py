@@ -18,11 +18,11 @@ def test_the_page_breaks_no_rule(browser: Any, study_dir: Path, width: int, sche
         page.wait_for_function("study !== null")
         for place in page.locator(".plotly-graph-div").all():
             place.scroll_into_view_if_needed()
-            place.locator(".main-svg").first.wait_for(timeout=60_000)
+            place.locator(".main-svg").first.wait_for(timeout=300_000)
         page.locator("#bar details").evaluate("one => { one.open = true; }")
         assert broken(axe, page) == []
         page.evaluate("pick([study.configurations.findLastIndex(one => one.state === 'complete')])")
-        page.locator("#panel[open] .main-svg").first.wait_for(timeout=60_000)
+        page.locator("#panel[open] .main-svg").first.wait_for(timeout=300_000)
         page.locator("#panel details").evaluate_all("all => all.forEach(one => { one.open = true; })")
         assert broken(axe, page) == []
     finally:

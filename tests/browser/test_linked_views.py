@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ def linked_page(chromium: None, tmp_path_factory: pytest.TempPathFactory) -> Pat
     writer = str(ROOT / "benchmarks" / "constructed_study.py")
     for command in ([writer, str(folder), "--trials", "60", "--seeds", "1"], ["-m", "reports.build", str(folder)]):
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, timeout=300)
+        subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, timeout=PATIENCE_SECONDS)
     return folder / "report" / "index.html"
 
 

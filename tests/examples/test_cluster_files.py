@@ -7,12 +7,12 @@ import os
 import shlex
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from patience import PATIENCE_SECONDS, wait_until
 
 from study.spec.options import study_parser
 
@@ -40,12 +40,9 @@ def test_the_slurm_script_passes_the_signal_on_and_requeues(tmp_path: Path, code
     command = ["bash", str(CLUSTER / "slurm.sh"), "--space", "crops_vs_epochs", "--output", "/shared/my runs"]
     job = subprocess.Popen(command, cwd=tmp_path, env=environment)
     try:
-        ends_at = time.monotonic() + 60
-        while not (tmp_path / "called").exists():
-            assert job.poll() is None and time.monotonic() < ends_at
-            time.sleep(0.05)
+        wait_until(lambda: (tmp_path / "called").exists() or job.poll() is not None)
         job.send_signal(signal.SIGTERM)
-        assert job.wait(timeout=60) == code
+        assert job.wait(timeout=PATIENCE_SECONDS) == code
     finally:
         job.kill()
     called = (tmp_path / "called").read_text().split()

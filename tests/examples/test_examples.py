@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 from study.record.journal import read_study
 from study.spec.choices import check_space
@@ -58,7 +59,7 @@ def test_an_example_runs_by_its_command(tmp_path: Path) -> None:
     (command,) = re.findall(r"^ *python (-m study\.run .*)$", path.read_text(), re.MULTILINE)
     arguments = [*shlex.split(command), "--output", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=EXAMPLES.parent, capture_output=True, text=True, timeout=300
+        [sys.executable, *arguments], cwd=EXAMPLES.parent, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )
     assert done.returncode == 0, done.stdout + done.stderr
     study = read_study(tmp_path / path.stem)
@@ -80,7 +81,7 @@ def test_the_notebook_runs_and_holds_no_outputs(tmp_path: Path, monkeypatch: pyt
     code[0].source += f"\nOUTPUT = Path({str(tmp_path)!r})"
     code[1].source = code[1].source.replace('OUTPUT = Path("runs")\n', "")
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    NotebookClient(notebook, timeout=int(PATIENCE_SECONDS), resources={"metadata": {"path": str(EXAMPLES)}}).execute()
     results = [[output for output in cell.outputs if output.output_type != "stream"] for cell in code]
     shown = [str(outputs) for outputs in results if outputs]
     assert len(shown) == 5, shown

@@ -4,14 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from patience import PATIENCE_SECONDS, wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "STUDY_TEST_RUN"  # an environment variable that all processes of a run inherit
-TIMEOUT_SECONDS = 900
 
 
 class CommandRun:
@@ -46,17 +46,19 @@ class CommandRun:
     def wait(self) -> int:
         """The exit code, once it has ended."""
         try:
-            return self.process.wait(timeout=TIMEOUT_SECONDS)
+            return self.process.wait(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"timed out:\n{self.log}") from None
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
         """Returns as soon as ``holds``, which the run must live to see."""
-        ends_at = time.monotonic() + TIMEOUT_SECONDS
-        while not holds():
-            assert self.process.poll() is None, f"ended early:\n{self.log}"
-            assert time.monotonic() < ends_at, f"timed out:\n{self.log}"
-            time.sleep(0.02)
+
+        def holds_and_lives() -> bool:
+            is_so = holds()
+            assert is_so or self.process.poll() is None, f"ended early:\n{self.log}"
+            return is_so
+
+        wait_until(holds_and_lives)
 
     def living(self) -> dict[int, str]:
         """Process id and command line of all that carry the mark of this run; Ray's own are not our children."""
@@ -76,7 +78,7 @@ class CommandRun:
         while living := self.living():
             for pid in sorted(living, key=lambda pid: pid != self.process.pid):
                 kill(pid)
-        self.process.wait(timeout=TIMEOUT_SECONDS)
+        self.process.wait(timeout=PATIENCE_SECONDS)
 
 
 def kill(pid: int) -> bool:

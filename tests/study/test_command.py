@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from driver import run_study as run_driver
 from optuna.distributions import IntDistribution
+from patience import wait_until
 from rich.console import Console
 from torchvision import datasets
 
@@ -455,10 +455,7 @@ def test_the_report_is_refreshed_while_the_study_runs(
         first, second = engine.next_assignment(), engine.next_assignment()
         assert first is not None and second is not None
         engine.complete(first.uid, METRICS)
-        ends_at = time.monotonic() + 60
-        while not (any("</html>" in page for page in logged()) or "warning" in shown.getvalue()):
-            assert time.monotonic() < ends_at
-            time.sleep(0.05)
+        wait_until(lambda: any("</html>" in page for page in logged()) or "warning" in shown.getvalue())
         seen.extend(logged())
 
     monkeypatch.setattr("study.workers.launch.run_trials", run_trials)

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 from command_run import CommandRun, kill
+from patience import wait_until
 
 from study import verify
 from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, TrialRecord, has_driver, read_study
@@ -290,7 +291,4 @@ def test_no_process_is_left(crashed: CrashedStudy) -> None:
 
     Where Ray's GCS dies before its raylet, Ray's agents look for it for a minute before they end.
     """
-    ends_at = time.monotonic() + 120
-    while any(run.living() for run in crashed.runs) and time.monotonic() < ends_at:
-        time.sleep(0.2)
-    assert [run.living() for run in crashed.runs] == [{}] * len(crashed.runs)
+    wait_until(lambda: not any(run.living() for run in crashed.runs))

@@ -23,7 +23,8 @@ from study.trainable import CHECKPOINT_NAME
 pytestmark = pytest.mark.slow
 
 NUM_TRIALS = 12
-EPOCHS = 9
+EPOCHS = 7
+RUNGS = [1, 2, 4]  # whatever the order of reports, at least 12 // 2 // 2 // 2 trials are promoted from the last one
 SPACE = """
 import json, os, time
 
@@ -35,7 +36,7 @@ from study import Factor, Metric, PausingMoAsha, Search, StudySpec, as_trainable
 
 class Config(BaseModel, frozen=True):
     rate: float = 0.5
-    epochs: int = 9
+    epochs: int = 7
     seed: int = 0
 
 
@@ -158,11 +159,15 @@ def test_every_decision_stands_and_nothing_is_lost(study: PausingStudy) -> None:
         assert study.journal.startswith(journal)
     states = Counter(trial.state for trial in record.trials.values())
     assert states["paused"] > 0 and states["complete"] > 0 and set(states) == {"paused", "complete"}, states
-    assert any(trial.paused_at for trial in record.with_state("complete")), "one was paused and has run to its end"
+    num_paused = {
+        trial.uid: [decision["decision"] for decision in trial.decisions].count("pause")
+        for trial in record.trials.values()
+    }
+    assert any(num_paused[trial.uid] > (trial.state == "paused") for trial in record.trials.values()), "one went on"
     assert study.disagreements() == []
     for trial in record.trials.values():
         milestones = [report["milestone"] for report in trial.reports]
-        assert milestones == [1, 2, 4, 8][: len(milestones)] and len(trial.decisions) == len(milestones)
+        assert milestones == RUNGS[: len(milestones)] and len(trial.decisions) == len(milestones)
     assert "are paused: more --trials may continue them, --finish-paused runs them to their end." in study.runs[-1].log
 
 

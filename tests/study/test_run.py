@@ -6,13 +6,13 @@ no part counts on another one but on the end of the study, whenever it came.
 
 import json
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_run import CommandRun
+from patience import wait_until
 
 from study.record.answer import read_answer
 from study.record.journal import FINISHED, JOURNAL_NAME, StudyRecord, read_study
@@ -120,10 +120,7 @@ def test_ctrl_c_ends_cleanly(story: Story, start: Callable[..., CommandRun]) -> 
     assert story.events()[-1]["event"] == "interrupted"
     assert "the same command resumes" in run.log and "Traceback" not in run.log
     assert (story.output / "tiny" / "report" / "index.html").is_file()
-    ends_at = time.monotonic() + 20
-    while run.living() and time.monotonic() < ends_at:
-        time.sleep(0.2)
-    assert run.living() == {}
+    wait_until(lambda: run.living() == {})
     assert story.record().trials["t0000"].metrics["hardware"].startswith("2 x ")
     statuses = {uid: found.info.status for uid, found in story.mlflow_runs().items()}
     assert statuses[""] == "KILLED"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from command_run import ROOT
+from patience import PATIENCE_SECONDS
 from rich.console import Console
 
 from study import status as status_module
@@ -201,7 +202,7 @@ def test_watching_ends_with_the_driver(study_dir: Path, start_driver: Callable[[
         assert watcher.stdout.readline() == "s  running\n"
         end(driver)
         rest = watcher.stdout.read()
-        assert watcher.wait(timeout=60) == 0
+        assert watcher.wait(timeout=PATIENCE_SECONDS) == 0
     assert "s  killed; the same command resumes\n" in rest
     assert "\x1b" not in rest and "│" not in rest, "plain text where there is no terminal"
 

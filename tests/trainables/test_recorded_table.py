@@ -113,10 +113,11 @@ def test_a_table_is_imported_by_its_path(table: RecordedTable) -> None:
 def test_the_clock_waits_in_proportion(table: RecordedTable) -> None:
     started = time.monotonic()
     reports_of(table, table.config(width=16, seconds_per_recorded_second=0.01))
-    assert 0.64 <= time.monotonic() - started < 2
+    waited = time.monotonic() - started
+    assert waited >= 0.64
     started = time.monotonic()
     reports_of(table, table.config(width=16))
-    assert time.monotonic() - started < 0.3
+    assert time.monotonic() - started < waited / 2
 
 
 def test_csv_holds_the_same_as_json(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from patience import PATIENCE_SECONDS
 
 from study.trainable import Context, Final, Interim, Measured, Progress, load_trainable, trainable_of
 from trainables.evaluation import autoattack_adapter, evaluate
@@ -201,6 +202,6 @@ def test_modules_are_all_that_a_trial_imports() -> None:
         "for _ in ROBUST_SSL.run(config, data, Context(pathlib.Path(tempfile.mkdtemp()))): pass\n"
         "print(*sorted(name for name in set(sys.modules) - before if '.' not in name or 'trainables' in name))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     assert not {name.partition(".")[0] for name in done.stdout.split()} & {"torch", "torchvision", "timm", "trainables"}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from patience import wait_until
 
 from study.display.live_report import LiveReport, ReportProcess
 from study.record.journal import Journal
@@ -43,13 +44,6 @@ class Heard:
 
     def on_written(self) -> None:
         self.num_written += 1
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < ends_at
-        time.sleep(0.005)
 
 
 def test_it_is_refreshed_where_trials_end_and_the_pause_has_passed() -> None:

@@ -17,6 +17,7 @@ import pyte
 import pytest
 from driver import Driver
 from optuna.distributions import FloatDistribution, IntDistribution
+from patience import PATIENCE_SECONDS
 from rich.console import Console
 
 from study.display.progress import ProgressDisplay
@@ -25,7 +26,7 @@ from study.spec import Budget, Factor, Objective, Plateau, Search
 MakeSpec = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[3]
 WIDTH, HEIGHT = 80, 24
-TIMEOUT_SECONDS = 900
+
 SPACE = """
 import time
 from optuna.distributions import IntDistribution
@@ -181,7 +182,7 @@ def test_ctrl_c_in_a_real_terminal(tmp_path: Path) -> None:
         os.chdir(ROOT)
         os.execvpe(command[0], command, os.environ | {"TERM": "xterm-256color"})
     fcntl.ioctl(channel, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
-    ends_at, is_interrupted = time.monotonic() + TIMEOUT_SECONDS, False
+    ends_at, is_interrupted = time.monotonic() + PATIENCE_SECONDS, False
     while time.monotonic() < ends_at:
         if select.select([channel], [], [], 0.1)[0]:
             try:

@@ -9,7 +9,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-ANSWERS_WITHIN = 120.0
+from patience import PATIENCE_SECONDS
 
 
 class MlflowServer:
@@ -37,7 +37,7 @@ class MlflowServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        ends_at = time.monotonic() + ANSWERS_WITHIN
+        ends_at = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 urllib.request.urlopen(f"{self.uri}/health", timeout=5).close()

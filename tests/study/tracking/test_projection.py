@@ -4,7 +4,6 @@ import getpass
 import json
 import re
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from patience import PATIENCE_SECONDS, wait_until
 
 from study.record.curves import CurveFile
 from study.record.journal import Journal, StudyRecord, TrialRecord
@@ -274,10 +274,7 @@ def test_the_report_is_logged_while_the_study_runs(projected: Projected) -> None
         for text in ("first", "second"):
             page.write_text(text)
             projection.on_report()
-            ends_at = time.monotonic() + 20
-            while [path.read_text() for path in artifacts.rglob("index.html")] != [text]:
-                assert time.monotonic() < ends_at
-                time.sleep(0.02)
+            wait_until(lambda text=text: [path.read_text() for path in artifacts.rglob("index.html")] == [text])
         page.write_text("last")
     journal.close()
     assert projection.error is None
@@ -340,7 +337,7 @@ def test_an_error_at_the_very_end_does_not_hang(projected: Projected) -> None:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(timeout=20)
+    thread.join(timeout=PATIENCE_SECONDS)
     assert not thread.is_alive()
     assert isinstance(projection.error, OSError)
 

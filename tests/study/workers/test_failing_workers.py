@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 from study.record.journal import TrialRecord, read_study
 
@@ -62,7 +63,7 @@ def run_study(folder: Path, does: list[str], *options: str, fails_in_setup: bool
     space.write_text(SPACE.format(does=does, fails_in_setup=fails_in_setup))
     command = [sys.executable, "-m", "study.run", "--space", str(space), "--output", str(folder), "--concurrency", "1"]
     command += options
-    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert (folder / "failing" / "journal.jsonl").is_file(), done.stderr
     return {trial.params["does"]: trial for trial in read_study(folder / "failing").trials.values()}
 

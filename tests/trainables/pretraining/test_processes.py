@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from patience import wait_until
 from torch import Tensor
 
 from study.trainable import CHECKPOINT_NAME, ProcessLost
@@ -100,13 +101,6 @@ def test_the_others_end_with_a_first_process_that_is_killed(tmp_path: Path) -> N
         first.kill()
         first.wait()
     wait_until(lambda: not is_running(other))
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + 200  # on a busy machine
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def is_running(pid: str) -> bool:
