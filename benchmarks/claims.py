@@ -3,7 +3,8 @@
     python -m benchmarks.claims runs
     python -m benchmarks.claims runs --keep docs/results/mini
 
-Differences are those of the studies' reports, on test data, paired by seed, with Student's t 95% intervals. ``--keep``
+Differences are those of the studies' reports, on test data, paired by seed, with Student's t 95% intervals; ``paper:``
+is the difference between the numbers that the paper prints for the two recipes, at its own scale. ``--keep``
 copies what the reports are made of: the journals, and of each trial its result, its curve and its per-image flags.
 """
 
@@ -15,12 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reports.answer.answer import answer_of
-from reports.answer.comparisons import compared_in, reported_objectives, short_names
+from reports.answer.comparisons import compared_in, comparison_of, reported_objectives, short_names
+from reports.paper.paper_comparison import pairs_of_any
 from study.record.journal import JOURNAL_NAME, read_study
 from study.record.journal_chain import sealed
 from study.record.measures import difference_text
 from study.record.trials import TrialTable, tabulate
 
+PRINTED = ("pgd_8", "clean")
 KEPT = ("result.json", "curve.csv", "flags.npz")
 
 
@@ -34,7 +37,19 @@ def rows_of(table: TrialTable) -> Iterator[list[str]]:
             for metric, d in differences
         ]
         sides = f"{one.second} against {one.first}"
-        yield [str(table.study.spec["question"]), sides, statement.lead, str(one.difference.pairs), *texts]
+        printed = [f"{p:+.1f}" if math.isfinite(p) else "–" for p in printed_differences(table, one.first, one.second)]
+        yield [str(table.study.spec["question"]), sides, statement.lead, str(one.difference.pairs), *texts, *printed]
+
+
+def printed_differences(table: TrialTable, first: str, second: str) -> list[float]:
+    """The second arm's number less the first's in the paper, for each of ``PRINTED``; NaN where it prints none."""
+    comparison = comparison_of(table)
+    arms = comparison.choices() if comparison else {}
+    pairs = pairs_of_any(table)[1]
+    old, new = (next((one.printed for one in pairs if one.params == arms.get(side)), None) for side in (first, second))
+    if old is None or new is None or old is new:
+        return [math.nan] * len(PRINTED)
+    return [new.values.get(name, math.nan) - old.values.get(name, math.nan) for name in PRINTED]
 
 
 def keep(study_dir: Path, folder: Path) -> None:
@@ -70,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     for study_dir in studies if given.keep else []:  # all have been read, so none is damaged
         keep(study_dir, given.keep)
     names = [short_names(tables[0])[metric] for metric in reported_objectives(tables[0])]
-    header = ["question", "sides", "answer", "pairs", *names]
+    header = ["question", "sides", "answer", "pairs", *names, *(f"paper: {name}" for name in PRINTED)]
     for row in [header, ["---"] * len(header), *(row for table in tables for row in rows_of(table))]:
         print(f"| {' | '.join(row)} |")
     return 0

@@ -8,7 +8,17 @@ from typing import Any
 
 from reports.page.figure_style import factor_text, measured_text
 from reports.paper.paper_names import paper_name
-from reports.paper.paper_rows import ACCURACIES, MINUTES, PaperRow, inconsistencies, paper_rows, printed_row, rows_of
+from reports.paper.paper_rows import (
+    ACCURACIES,
+    DATASETS,
+    MINUTES,
+    PaperRow,
+    inconsistencies,
+    paper_rows,
+    printed_anywhere,
+    printed_row,
+    rows_of,
+)
 from study.record.intervals import t_975
 from study.record.measures import examples_behind, interval_of
 from study.record.trials import TrialTable, spread_of
@@ -99,6 +109,25 @@ def pairs_of(table: TrialTable, item: str, number: int, dataset: str) -> Iterato
     for params, setting in rows_of(item, table.study.spec.get("preset", "paper")):
         pair = RowPair(params, setting, printed_row(number, dataset, setting), {})
         yield replace(pair, ours=ours.get(pair.configuration, {}))
+
+
+def pairs_of_any(table: TrialTable) -> tuple[str, list[RowPair]]:
+    """The paper's data set, and each configuration of a study that trains a recipe which the paper prints for it.
+
+    The data set is the study's if the paper has it and such a recipe, else CIFAR-10.
+    """
+    rows = table.configurations.to_dict("records")
+    settings = {row["uid"]: TrialConfig.model_validate(table.study.trials[row["uid"]].config) for row in rows}
+    own = DATASETS.get(table.study.spec["base"]["dataset"])
+    for dataset in ([own] if own else []) + ["cifar10"]:
+        pairs = [
+            RowPair(json.loads(row["configuration"]), settings[row["uid"]], printed, row)
+            for row in rows
+            if (printed := printed_anywhere(dataset, settings[row["uid"]]))
+        ]
+        if pairs:
+            return dataset, pairs
+    return "cifar10", []
 
 
 def accuracies(pairs: Sequence[RowPair], table: TrialTable) -> list[Comparison]:

@@ -108,6 +108,16 @@ def printed_row(table: int, dataset: str, config: TrialConfig) -> PaperRow | Non
     return rows[0] if rows else None
 
 
+def printed_anywhere(dataset: str, config: TrialConfig) -> PaperRow | None:
+    """The first row of any table for ``dataset`` with the recipe of ``config``.
+
+    Any encoder but a ResNet-50 stands for the ResNet-18. Some rows are in several tables (see ``inconsistencies``).
+    """
+    like = config if config.encoder == "resnet50" else config.replace(encoder="resnet18")
+    tables = dict.fromkeys(row.table for row in paper_rows())
+    return next((row for table in tables if (row := printed_row(table, dataset, like))), None)
+
+
 def inconsistencies(row: PaperRow) -> dict[str, str]:
     """Measure -> how the number printed in ``row`` contradicts other numbers in the paper; usually empty."""
     alike = [other for other in paper_rows() if (other.dataset, other.recipe) == (row.dataset, row.recipe)]

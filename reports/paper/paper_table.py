@@ -18,6 +18,7 @@ from reports.paper.paper_comparison import (
     RowPair,
     accuracies,
     pairs_of,
+    pairs_of_any,
     relative_costs,
     seed_interval,
 )
@@ -46,23 +47,28 @@ METHOD = (
 
 
 def paper_sections(table: TrialTable, study_dir: Path) -> list[Section]:
-    """Compares the study with the table of the paper that it reproduces.
+    """Compares the study with the table of the paper that it reproduces, or its recipes with the paper's rows of them.
 
     Raises:
-        ValueError: if the study reproduces nothing in the paper.
+        ValueError: if the paper prints none of its recipes.
     """
     item = item_of(table.study.spec)
     if item is None:
-        raise ValueError(f"--paper: the factors of {table.study.name!r} are those of no space in search_spaces/paper")
-    number = ITEMS[item]
-    if number is None:
-        figure = item.replace("figure", "Figure ")
-        return [Section(TITLE, f"The paper draws {figure} and prints no number of it: there is nothing to compare.")]
-    dataset = _dataset(table, item, number)
-    pairs = _in_the_papers_order(list(pairs_of(table, item, number, dataset)))
+        item, what = "rows", "Rows of the paper"
+        dataset, pairs = pairs_of_any(table)
+        if not pairs:
+            raise ValueError(f"--paper: the paper prints no recipe of {table.study.name!r}")
+    else:
+        number = ITEMS[item]
+        if number is None:
+            figure = item.replace("figure", "Figure ")
+            return [Section(TITLE, f"The paper draws {figure} and prints no number of it: nothing can be compared.")]
+        what, dataset = f"Table {number} of the paper", _dataset(table, item, number)
+        pairs = list(pairs_of(table, item, number, dataset))
+    pairs = _in_the_papers_order(pairs)
     reasons = incomparable(table, dataset)
     compared = [*accuracies(pairs, table), *relative_costs(pairs)]
-    title = f"Table {number} of the paper, {DATASET_WORDS[dataset]}, beside ours"
+    title = f"{what}, {DATASET_WORDS[dataset]}, beside ours"
     caption = f"{title}: accuracies of ours with their intervals, and where there is none yet, the paper's alone."
     if reasons:
         compared = [one.without_difference() for one in compared]
@@ -86,14 +92,14 @@ def _in_the_papers_order(pairs: list[RowPair]) -> list[RowPair]:
 def _figures(
     table: TrialTable, item: str, dataset: str, pairs: Sequence[RowPair], *, is_one_scale: bool
 ) -> dict[str, go.Figure]:
-    """Clean and robust accuracy, the latter at the middle radius, as dumbbells."""
+    """Clean and robust accuracy, the latter under PGD at 8/255 if the paper prints that, as dumbbells."""
     printed = [name for name in ACCURACIES if any(math.isfinite(pair.prints(name)) for pair in pairs)]
-    robust = [name for name in printed if name != "clean"]
+    robust = sorted((name for name in printed if name != "clean"), key=lambda name: name != "pgd_8")
     ours = table.study.spec["base"]["dataset"]
     our_words = f"ours: {DATASET_WORDS.get(ours, ours)}, preset {table.study.spec.get('preset', 'paper')}"
     paper_words = f"paper: {DATASET_WORDS[dataset]}, full size"
     figures = {}
-    for name in [*(["clean"] if "clean" in printed else []), *robust[(len(robust) - 1) // 2 :][:1]]:
+    for name in [*(["clean"] if "clean" in printed else []), *robust[:1]]:
         metric = table.metric(f"test_{name}")
         rows = [
             Beside(pair.printed_name, pair.prints(name), *_ours(pair, metric), pair.ours.get("uid")) for pair in pairs

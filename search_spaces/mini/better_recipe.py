@@ -2,8 +2,8 @@
 
 python -m study.run --space search_spaces/mini/better_recipe.py --preset mini
 
-The region of interest is what CF-AMC-SSL reaches on validation images with the mini preset (mean of three seeds) at nine
-tenths of its compute. What is found is judged with other seeds, in ``found_recipe.py``.
+The region of interest is what CF-AMC-SSL reaches on validation images with the mini preset (mean of three seeds) at 0.9
+of its compute. What is found is judged with other seeds, in ``found_recipe.py``.
 """
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution

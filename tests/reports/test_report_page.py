@@ -289,7 +289,7 @@ def test_the_command_prints_the_path(new_study: NewStudy) -> None:
     [
         ([], "no study in "),
         (["--with", "nothing"], "no sections 'nothing'"),
-        (["--paper"], "'constructed' are those of no space in search_spaces/paper"),
+        (["--paper"], "the paper prints no recipe of 'constructed'"),
     ],
 )
 def test_what_cannot_be_built_is_said_in_a_line(

@@ -13,6 +13,7 @@ from reports.page.table_formats import to_csv, to_latex, to_markdown
 from reports.paper.paper_comparison import seed_interval
 from reports.paper.paper_rows import rows_of, space_of
 from reports.paper.paper_table import paper_sections
+from search_spaces.mini.crops_vs_patches import STUDY as crops_vs_patches
 from study.record.trials import tabulate
 from study.spec import StudySpec
 
@@ -122,6 +123,24 @@ def test_a_table_in_the_layout_of_the_paper(new_study: NewStudy) -> None:
     assert row["note"] == "Clean: the paper: Table 1 prints 75.88 for the same run"
     numbers = table.data.iloc[1]
     assert (numbers["clean_low"], numbers["clean_high"]) == pytest.approx((75 - 4.968, 75 + 4.968), abs=1e-3)
+
+
+def test_recipes_of_any_study_that_the_paper_prints_are_beside_it(new_study: NewStudy) -> None:
+    study = PaperStudy(new_study, "table1")
+    study.spec = crops_vs_patches.with_preset("mini")
+    study.writer = new_study(**study.spec.model_dump(mode="json"))
+    study.params = [{"recipe": "16 crops"}, {"recipe": "16 patches"}]
+    study.end(0, metrics(41.0))
+    study.end(1, metrics(37.0))
+    section = study.section()
+    (table,) = section.tables
+    assert list(table.text["Models"]) == [
+        "Patch-based EMP-FreeAdv (16 patches, m=3, 10 epochs)", "CF-AMC-SSL (16 crops, m=3, 10 epochs)",
+    ]  # fmt: skip
+    assert [text.partition(" [")[0] for text in table.text["Clean"]] == ["61.83 | 37.0", "75.88 | 41.0"]
+    assert list(section.figures) == ["paper_rows_clean", "paper_rows_pgd_8"]
+    assert section.caption == "Different scales, not comparable: the study ran under the preset mini."
+    assert section.exports[0].data["difference"].isna().all()
 
 
 @pytest.mark.parametrize("item", ["table1", "table2", "table3", "table4", "table5", "table6"])
