@@ -5,7 +5,8 @@
 Each kill hits a study at work, at a random moment; then the same command goes on. After each kill the journal is
 compared with that before it, and at the end everything recorded with the journal. Results are appended to
 ``kills.jsonl`` in ``--output``, and the same command goes on with what is missing. Exit code: 0 if nothing was lost,
-repeated or changed. A kill of a worker takes seconds, any other one a start of Ray.
+repeated or changed and, once the study has been interrupted at the end, no process of it and nothing more than at first
+in shared memory and temporary folders is left. A kill of a worker takes seconds, any other one a start of Ray.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -84,14 +86,15 @@ def main() -> int:
         done.append(found)
         with results.open("a") as file:
             file.write(json.dumps(found) + "\n")
-    study.kill("everything")
+    left = study.left_behind()
     wrong = [line for check in verify(study.study_dir) for line in check.disagreements]
     counts = Counter(found["kind"] for found in done)
     totals = {name: sum(found[name] for found in done) for name in ("lost", "repeated", "changed")}
     print(f"{len(done)} kills: {', '.join(f'{count} {kind}' for kind, count in sorted(counts.items()))}")
     print(f"{len(study.record().with_state(*FINISHED))} trials have ended; " + json.dumps(totals))
     print("\n".join([*(f"wrong: {line}" for line in wrong), f"{len(wrong)} disagreements with the journal"]))
-    return 1 if wrong or any(totals.values()) else 0
+    print("\n".join([*(f"left: {one}" for one in left), f"{len(left)} processes, files and folders left behind"]))
+    return 1 if wrong or left or any(totals.values()) else 0
 
 
 class KilledStudy:
@@ -101,6 +104,7 @@ class KilledStudy:
         self.space, self.study_dir = folder.resolve() / "killed.py", folder.resolve() / "runs" / "killed"
         self.space.write_text(SPACE)
         self.process: subprocess.Popen[bytes] | None = None
+        self.there_before = _temporary()
 
     def journal(self) -> bytes:
         """Its whole lines."""
@@ -153,6 +157,19 @@ class KilledStudy:
                 break
         return hit
 
+    def left_behind(self) -> list[str]:
+        """Runs and interrupts the study once more; what of it is then still there, but was not when this began."""
+        self.start()
+        assert self.process is not None
+        known, ends_at = self.journal().count(b"\n"), time.monotonic() + WAIT_SECONDS
+        while self.journal().count(b"\n") < known + 8 and time.monotonic() < ends_at:
+            time.sleep(0.05)
+        self.process.terminate()
+        self.process.wait(timeout=WAIT_SECONDS)
+        while self.living() and time.monotonic() < ends_at:  # Ray's agents look for their raylet for a minute
+            time.sleep(0.2)
+        return [*self.living().values(), *sorted(_temporary() - self.there_before)]
+
     def strike(self, kind: str, order: random.Random) -> dict[str, object]:
         """Waits until the study has written a few more events, kills, and says what has become of the journal."""
         self.start()
@@ -172,6 +189,12 @@ class KilledStudy:
         if kind in ("raylet", "GCS"):
             self.kill("everything")
         return {"kind": kind, "processes": hit} | _differences(before, at, self.journal())
+
+
+def _temporary() -> set[str]:
+    """Everything in shared memory, in the folder for temporary files, and in Ray's there."""
+    folders = (Path("/dev/shm"), Path(tempfile.gettempdir()), Path(tempfile.gettempdir(), "ray"))
+    return {str(path) for folder in folders if folder.is_dir() for path in folder.iterdir()}
 
 
 def _differences(before: bytes, at: bytes, after: bytes) -> dict[str, int]:

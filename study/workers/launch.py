@@ -28,6 +28,7 @@ from study.workers.ray_watch import ended_with_ray
 
 GIB = 2**30
 SILENCE_SECONDS, SILENCES = 600.0, 20
+OWNER = "driver"  # a file in the folder of a Ray that a study has started
 NO_CORE = 0.001  # Ray Tune does not start trials that need nothing at all
 
 
@@ -130,9 +131,23 @@ def start_ray(address: str | None) -> None:
     if address is not None or not ray.is_initialized():
         with nullcontext() if address else _as_part_of_this_process():
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+        if address is None:
+            take_over(Path(ray._private.worker._global_node.get_session_dir_path()))
     for name in ("ray", "ray.tune", "ray.train"):
         # Errors are suppressed too: a failed trial is in the journal with its reason, and anything else is raised.
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def take_over(session: Path) -> None:
+    """Marks Ray's folder as that of this process, and removes those of drivers that were killed before they could."""
+    (session / OWNER).write_text(str(os.getpid()))
+    for mark in session.parent.glob(f"session_*/{OWNER}"):
+        try:
+            os.kill(int(mark.read_text()), 0)  # asks only whether it is there
+        except ProcessLookupError:
+            shutil.rmtree(mark.parent, ignore_errors=True)
+        except (OSError, ValueError):  # somebody else's, or being removed by another study
+            continue
 
 
 @contextmanager

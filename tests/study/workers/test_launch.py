@@ -1,11 +1,13 @@
 """How many trials fit on what Ray has."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 import ray
 
-from study.workers.launch import num_fitting, plan_resources, start_ray
+from study.workers.launch import OWNER, num_fitting, plan_resources, start_ray, take_over
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -101,3 +103,17 @@ def test_a_trial_lies_on_one_node_and_a_share_on_one_gpu(
     node: dict[str, float], cpus: int, gpus: float, gib: float | None, fitting: int
 ) -> None:
     assert num_fitting(node, cpus, gpus, gib) == fitting
+
+
+def test_folders_of_drivers_that_were_killed_are_removed(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    owners = {"session_killed": str(ended.pid), "session_at_work": "1", "session_odd": "?", "session_own": ""}
+    for name, owner in owners.items():
+        (tmp_path / name / "logs").mkdir(parents=True)
+        (tmp_path / name / OWNER).write_text(owner)
+    (tmp_path / "session_of_others" / "logs").mkdir(parents=True)
+    take_over(tmp_path / "session_own")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*owners, "session_of_others"} - {"session_killed"}
+    assert (tmp_path / "session_own" / OWNER).read_text() == str(os.getpid())
