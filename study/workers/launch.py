@@ -131,8 +131,8 @@ def start_ray(address: str | None) -> None:
     if address is not None or not ray.is_initialized():
         with nullcontext() if address else _as_part_of_this_process():
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
-        if address is None:
-            take_over(Path(ray._private.worker._global_node.get_session_dir_path()))
+        if (node := _own_node()) is not None:
+            take_over(Path(node.get_session_dir_path()))
     for name in ("ray", "ray.tune", "ray.train"):
         # Errors are suppressed too: a failed trial is in the journal with its reason, and anything else is raised.
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -170,14 +170,19 @@ def _as_part_of_this_process() -> Iterator[None]:
 
 def stop_ray() -> None:
     """Leaves Ray; one that this process has started ends, and its folder of logs and sockets is removed."""
-    node: Any = ray._private.worker._global_node if ray.is_initialized() else None
-    folder = node.get_session_dir_path() if node is not None and node.head else None
-    if folder is not None:  # its processes block the signal that asks them to end, and Ray would wait 1 s for each
+    node = _own_node()
+    if node is not None:  # its processes block the signal that asks them to end, and Ray would wait 1 s for each
         kill = node.kill_all_processes
         node.kill_all_processes = lambda **options: kill(**options | {"allow_graceful": False})
     ray.shutdown()
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+    if node is not None:
+        shutil.rmtree(node.get_session_dir_path(), ignore_errors=True)
+
+
+def _own_node() -> Any:
+    """Ray's node that this process has started; None if it has joined one, or none."""
+    node: Any = ray._private.worker._global_node if ray.is_initialized() else None
+    return node if node is not None and node.head else None
 
 
 def silence_limit(minutes: float | None, longest: float) -> float | None:
