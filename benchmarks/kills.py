@@ -1,12 +1,15 @@
 """How a study survives seeded SIGKILLs of its driver, its workers, Ray's raylet and Ray's global store (GCS).
 
     python -m benchmarks.kills --kills 100 --seed 0 --output /tmp/kills
+    python -m benchmarks.kills --kills 20 --spot-nodes --output /tmp/spot
 
 Each kill hits a study at work, at a random moment; then the same command goes on. After each kill the journal is
 compared with that before it, and at the end everything recorded with the journal. Results are appended to
 ``kills.jsonl`` in ``--output``, and the same command goes on with what is missing. Exit code: 0 if nothing was lost,
 repeated or changed and, once the study has been interrupted at the end, no process of it and nothing more than at first
-in shared memory and temporary folders is left. A kill of a worker takes seconds, any other one a start of Ray.
+in shared memory and temporary folders is left. A kill of a worker takes seconds, any other one a start of Ray. With
+``--spot-nodes`` the study runs on a cluster of three nodes, processes of this machine, of which one is killed every
+30 s, and another one joins.
 """
 
 import argparse
@@ -21,6 +24,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from ray.cluster_utils import Cluster
+
 from study.record.journal import FINISHED, JOURNAL_NAME, replay
 from study.record.journal_lines import parse_journal
 from study.verify import verify
@@ -34,6 +39,7 @@ KINDS = {
 }
 MARK = "KILLS_STUDY_RUN"  # an environment variable that all processes of a study inherit
 WAIT_SECONDS = 600.0
+NODE_SECONDS = 30.0
 SPACE = """
 import time
 from pydantic import BaseModel
@@ -74,15 +80,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--spot-nodes", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("kills"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     results = options.output / "kills.jsonl"
     done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    study = KilledStudy(options.output)
+    study = SpotStudy(options.output) if options.spot_nodes else KilledStudy(options.output)
     for number in range(len(done), options.kills):
         order = random.Random(f"{options.seed} {number}")
-        found = study.strike(order.choice(list(KINDS)), order)
+        found = study.strike(order.choice(study.kinds), order)
         done.append(found)
         with results.open("a") as file:
             file.write(json.dumps(found) + "\n")
@@ -99,6 +106,9 @@ def main() -> int:
 
 class KilledStudy:
     """A study in ``folder`` and the process that runs it, if one does."""
+
+    kinds = tuple(KINDS)
+    options = ("--concurrency", "2")
 
     def __init__(self, folder: Path) -> None:
         self.space, self.study_dir = folder.resolve() / "killed.py", folder.resolve() / "runs" / "killed"
@@ -133,7 +143,7 @@ class KilledStudy:
         """Runs the command, unless it runs."""
         if self.process is not None and self.process.poll() is None:
             return
-        command = [sys.executable, "-m", "study.run", "--space", str(self.space), "--concurrency", "2"]
+        command = [sys.executable, "-m", "study.run", "--space", str(self.space), *self.options]
         with (self.space.parent / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--output", str(self.study_dir.parent)],
@@ -189,6 +199,40 @@ class KilledStudy:
         if kind in ("raylet", "GCS"):
             self.kill("everything")
         return {"kind": kind, "processes": hit} | _differences(before, at, self.journal())
+
+
+class SpotStudy(KilledStudy):
+    """A study on a cluster of a head without cores and of three nodes with one each, which come and go."""
+
+    kinds = ("node",)
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        for _ in range(3):
+            self.cluster.add_node(num_cpus=1)
+        self.options = ("--address", self.cluster.address)
+        self.struck_at = time.monotonic()
+
+    def strike(self, kind: str, order: random.Random) -> dict[str, object]:
+        """Kills a node 30 s after the last one, lets another one join, and says what has become of the journal."""
+        self.start()
+        before = self.journal()
+        time.sleep(max(0.0, self.struck_at + NODE_SECONDS - time.monotonic()))
+        self.struck_at = time.monotonic()
+        at = self.journal()
+        node = order.choice(sorted(self.cluster.worker_nodes, key=lambda node: node.node_id))
+        self.cluster.remove_node(node, allow_graceful=False)
+        self.cluster.add_node(num_cpus=1)
+        if self.process is None or self.process.poll() is not None:
+            raise RuntimeError(f"the driver has ended; see {self.space.parent / 'log.txt'}")
+        return {"kind": kind, "processes": len(node.all_processes)} | _differences(before, at, self.journal())
+
+    def left_behind(self) -> list[str]:
+        """As above, but for the folder of the cluster, which the study has joined."""
+        left = super().left_behind()
+        self.cluster.shutdown()
+        return [one for one in left if "/ray/session_" not in one]
 
 
 def _temporary() -> set[str]:
