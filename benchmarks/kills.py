@@ -213,6 +213,7 @@ class SpotStudy(KilledStudy):
             self.cluster.add_node(num_cpus=1)
         self.options = ("--address", self.cluster.address)
         self.struck_at = time.monotonic()
+        self.there_before = _temporary()
 
     def strike(self, kind: str, order: random.Random) -> dict[str, object]:
         """Kills a node 30 s after the last one, lets another one join, and says what has become of the journal."""
@@ -226,13 +227,13 @@ class SpotStudy(KilledStudy):
         self.cluster.add_node(num_cpus=1)
         if self.process is None or self.process.poll() is not None:
             raise RuntimeError(f"the driver has ended; see {self.space.parent / 'log.txt'}")
-        return {"kind": kind, "processes": len(node.all_processes)} | _differences(before, at, self.journal())
+        return {"kind": kind, "processes": 1} | _differences(before, at, self.journal())
 
     def left_behind(self) -> list[str]:
-        """As above, but for the folder of the cluster, which the study has joined."""
+        """As above; then the cluster ends."""
         left = super().left_behind()
         self.cluster.shutdown()
-        return [one for one in left if "/ray/session_" not in one]
+        return left
 
 
 def _temporary() -> set[str]:

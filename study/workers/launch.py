@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -160,11 +161,14 @@ def _as_part_of_this_process() -> Iterator[None]:
     """
     services = ray._private.services
     resolve, services.resolve_ip_for_localhost = services.resolve_ip_for_localhost, lambda host: host
+    is_over = threading.Event()
+    threading.Thread(target=is_over.wait, daemon=True).start()  # it takes signals meanwhile
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # processes inherit what is blocked
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        is_over.set()
         services.resolve_ip_for_localhost = resolve
 
 
