@@ -123,6 +123,7 @@ def start_ray(address: str | None) -> None:
     """Starts Ray on this machine, or joins the cluster at ``address``; Ray's own messages are suppressed.
 
     Without ``address``, a Ray that this process has already started or joined, as in a notebook, is used as it is.
+    Raises ``OSError`` if Ray does not start or cannot be joined.
     """
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # MLflow and the journal keep the results
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output prints tables even when set to be silent
@@ -131,7 +132,10 @@ def start_ray(address: str | None) -> None:
     # Without "local", Ray joins the cluster started last on this machine, whoever started it.
     if address is not None or not ray.is_initialized():
         with nullcontext() if address else _as_part_of_this_process():
-            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+            try:
+                ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+            except RuntimeError as error:  # a process of Ray's that ends, or another version in the cluster
+                raise OSError(f"Ray does not start: {str(error).strip().partition(chr(10))[0]}") from error
         if (node := _own_node()) is not None:
             take_over(Path(node.get_session_dir_path()))
     for name in ("ray", "ray.tune", "ray.train"):
