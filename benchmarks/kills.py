@@ -237,9 +237,10 @@ class SpotStudy(KilledStudy):
 
 
 def _temporary() -> set[str]:
-    """Everything in shared memory, in the folder for temporary files, and in Ray's there."""
+    """Everything in shared memory, in the folder for temporary files, and, but for its link to the last, in Ray's."""
     folders = (Path("/dev/shm"), Path(tempfile.gettempdir()), Path(tempfile.gettempdir(), "ray"))
-    return {str(path) for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    found = {path for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    return {str(path) for path in found if path.name not in ("ray", "session_latest")}
 
 
 def _differences(before: bytes, at: bytes, after: bytes) -> dict[str, int]:

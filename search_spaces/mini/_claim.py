@@ -19,6 +19,8 @@ def claim(
     question: str,
     arms: Mapping[str, Recipe],
     means: Mapping[Literal["better", "equal", "worse"], str] | None = None,
+    pairs: int = 3,
+    base: TrialConfig | None = None,
 ) -> StudySpec:
     """A study whose answer says whether the second of its arms has the higher robust accuracy.
 
@@ -28,13 +30,15 @@ def claim(
         arms: name -> the fields in which it differs from CF-AMC-SSL, with 16 crops, free training with m = 3 and 10
             epochs; the first is what the others are compared with.
         means: what a verdict says of the claim; by default that the second arm is ahead.
+        pairs: seeds of each arm.
+        base: what all arms share; by default CF-AMC-SSL.
     """
     return StudySpec(
         name=f"mini_{name}",
         question=question,
-        base=TrialConfig(),
+        base=base or TrialConfig(),
         factors=(Factor(name="recipe", levels=dict(arms)),),
-        compares=Comparison(arms={arm: {"recipe": arm} for arm in arms}, pairs=3, means=means or MEANS),
+        compares=Comparison(arms={arm: {"recipe": arm} for arm in arms}, pairs=pairs, means=means or MEANS),
         design=Grid(),
-        seeds=(0, 1, 2),
+        seeds=tuple(range(pairs)),
     )

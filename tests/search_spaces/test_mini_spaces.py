@@ -12,8 +12,8 @@ from trainables.presets import MINI
 from trainables.trial_config import TrialConfig
 
 FOLDER = Path(__file__).resolve().parents[2] / "search_spaces" / "mini"
-SEARCH = "better_recipe"
-CLAIMS = sorted(path.stem for path in FOLDER.glob("[!_]*.py") if path.stem != SEARCH)
+SEARCH, FOUND = "better_recipe", "found_recipe"
+CLAIMS = sorted(path.stem for path in FOLDER.glob("[!_]*.py") if path.stem not in (SEARCH, FOUND))
 PASSES = 16 * 10 * 3  # for each image, of CF-AMC-SSL with m = 3
 UNEQUAL = {"PGD-5, 30 epochs (equal updates)": 16 * 30 * 6}
 
@@ -48,6 +48,17 @@ def test_the_search_starts_from_the_recipe_that_it_is_to_beat() -> None:
     assert cost.name == "train_pflop" and cost.at_most is not None
     per_image = trainable_of(recipe).known_metrics(recipe)[cost.name]
     assert cost.at_most < 0.9 * per_image * MINI["train_images"] < 1.01 * cost.at_most
+
+
+def test_what_was_found_costs_less_and_is_in_the_space_of_the_search() -> None:
+    check_space(load(FOUND))
+    first, *found = arms(FOUND).values()
+    assert first.view_passes_per_image() * first.epochs == PASSES
+    factors = {factor.name: factor.distribution for factor in load(SEARCH).factors}
+    for config in found:
+        assert config.view_passes_per_image() * config.epochs < PASSES
+        outside = {n for n, one in factors.items() if one and not one._contains(one.to_internal_repr(getattr(config, n)))}
+        assert outside <= {"epochs"}, "the search tried fewer lengths"
 
 
 def test_equal_updates() -> None:
