@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from study.spec import Search, StudySpec
+from study.spec import Ablation, Search, StudySpec
 from study.spec.choices import check_space
 from study.spec.load_space import load_space
 from study.trainable import trainable_of
@@ -12,8 +12,8 @@ from trainables.presets import MINI
 from trainables.trial_config import TrialConfig
 
 FOLDER = Path(__file__).resolve().parents[2] / "search_spaces" / "mini"
-SEARCH, FOUND = "better_recipe", "found_recipe"
-CLAIMS = sorted(path.stem for path in FOLDER.glob("[!_]*.py") if path.stem not in (SEARCH, FOUND))
+SEARCH, FOUND, ABLATION = "better_recipe", "found_recipe", "ablate_found_recipe"
+CLAIMS = sorted(path.stem for path in FOLDER.glob("[!_]*.py") if path.stem not in (SEARCH, FOUND, ABLATION))
 PASSES = 16 * 10 * 3  # for each image, of CF-AMC-SSL with m = 3
 UNEQUAL = {"PGD-5, 30 epochs (equal updates)": 16 * 30 * 6}
 
@@ -60,6 +60,16 @@ def test_what_was_found_costs_less_and_is_in_the_space_of_the_search() -> None:
         # The search tried fewer lengths.
         values = {factor.name: getattr(config, factor.name) for factor in space.factors if factor.name != "epochs"}
         check_space(space.replace(design=Search(trials=1, believed=(values,))))
+
+
+def test_the_ablation_is_between_the_recipes_that_are_compared() -> None:
+    spec = load(ABLATION)
+    check_space(spec)
+    assert isinstance(spec.design, Ablation)
+    wanted = [config.effective() for config in arms(FOUND).values()][:2]
+    evaluated = {"eval_autoattack_samples": 200}
+    ends = [spec.design.from_, spec.design.to]
+    assert [end.model_copy(update=evaluated).effective() for end in ends] == wanted
 
 
 def test_equal_updates() -> None:
