@@ -157,7 +157,7 @@ def ray_starts(address: str | None) -> Finding:
     """Whether Ray starts here, with free ports, or can be joined, and runs something."""
     import ray
 
-    from study.workers.launch import start_ray
+    from study.workers.launch import start_ray, stop_ray
 
     started = time.perf_counter()
     try:
@@ -165,7 +165,7 @@ def ray_starts(address: str | None) -> Finding:
         ray.get(ray.remote(num_cpus=0)(lambda: os.getpid()).remote(), timeout=60)
         there = ray.cluster_resources()
     finally:
-        ray.shutdown()
+        stop_ray()
     found = f"{there.get('CPU', 0):g} CPUs, {there.get('GPU', 0):g} GPUs, {there.get('memory', 0) / GIB:.1f} GiB"
     return f"{found} ({time.perf_counter() - started:.0f} s)", ""
 

@@ -42,15 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
         if prepared is not None and is_dry_run:
             say(console, planned(prepared))
             return 0
-        study = None if prepared is None else _told(lambda: start(prepared, console))
-        if study is None:
-            return 2
-        code = run(study, console)
-        if study.resources is not None:
-            from study.workers.launch import stop_ray  # slow to import
-
-            stop_ray()
-        return code
+        try:
+            study = None if prepared is None else _told(lambda: start(prepared, console))
+            return 2 if study is None else run(study, console)
+        finally:
+            if "study.workers.launch" in sys.modules:  # slow to import, only there if Ray was needed
+                sys.modules["study.workers.launch"].stop_ray()
     except KeyboardInterrupt:
         print("Interrupted; the same command resumes.", file=sys.stderr)
         return 130

@@ -1,5 +1,7 @@
 """Starts Ray, runs the engine's trials on it, and returns when the study is done or interrupted."""
 
+import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -11,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import ray
 from ray import tune
@@ -135,24 +137,30 @@ def start_ray(address: str | None) -> None:
             try:
                 ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
             except RuntimeError as error:  # a process of Ray's that ends, or another version in the cluster
+                for folder in Path(ray._common.utils.get_default_ray_temp_dir()).glob(f"session_*_{os.getpid()}"):
+                    shutil.rmtree(folder, ignore_errors=True)
                 raise OSError(f"Ray does not start: {str(error).strip().partition(chr(10))[0]}") from error
         if (node := _own_node()) is not None:
-            take_over(Path(node.get_session_dir_path()))
+            node.study_mark = take_over(Path(node.get_session_dir_path()))
+            end = node.kill_all_processes  # they block the signal that asks them to end: Ray would wait 1 s for each
+            node.kill_all_processes = lambda **options: end(**options | {"allow_graceful": False})
     for name in ("ray", "ray.tune", "ray.train"):
         # Errors are suppressed too: a failed trial is in the journal with its reason, and anything else is raised.
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def take_over(session: Path) -> None:
-    """Marks Ray's folder as that of this process, and removes those of drivers that were killed before they could."""
-    (session / OWNER).write_text(str(os.getpid()))
-    for mark in session.parent.glob(f"session_*/{OWNER}"):
-        try:
-            os.kill(int(mark.read_text()), 0)  # asks only whether it is there
-        except ProcessLookupError:
-            shutil.rmtree(mark.parent, ignore_errors=True)
-        except (OSError, ValueError):  # somebody else's, or being removed by another study
-            continue
+def take_over(session: Path) -> TextIO:
+    """Locks a mark in Ray's folder until it is closed, and removes the folders of drivers that no longer hold theirs.
+
+    A driver that was killed could not remove its own.
+    """
+    own = (session / OWNER).open("w")
+    fcntl.flock(own, fcntl.LOCK_EX)
+    for path in session.parent.glob(f"session_*/{OWNER}"):
+        with contextlib.suppress(OSError), path.open() as mark:  # held, somebody else's, or being removed meanwhile
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path.parent, ignore_errors=True)
+    return own
 
 
 @contextmanager
@@ -168,9 +176,13 @@ def _as_part_of_this_process() -> Iterator[None]:
     is_over = threading.Event()
     threading.Thread(target=is_over.wait, daemon=True).start()  # it takes signals meanwhile
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # processes inherit what is blocked
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
     finally:
+        if threading.current_thread() is threading.main_thread():  # Ray's own would end this process with exit code 1
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         is_over.set()
         services.resolve_ip_for_localhost = resolve
@@ -179,9 +191,6 @@ def _as_part_of_this_process() -> Iterator[None]:
 def stop_ray() -> None:
     """Leaves Ray; one that this process has started ends, and its folder of logs and sockets is removed."""
     node = _own_node()
-    if node is not None:  # its processes block the signal that asks them to end, and Ray would wait 1 s for each
-        kill = node.kill_all_processes
-        node.kill_all_processes = lambda **options: kill(**options | {"allow_graceful": False})
     ray.shutdown()
     if node is not None:
         shutil.rmtree(node.get_session_dir_path(), ignore_errors=True)

@@ -10,6 +10,7 @@ import importlib
 import json
 import math
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -56,6 +57,8 @@ class StudyTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any], data: Any) -> None:  # type: ignore[override]
         """Called by Ray once per actor."""
+        # Blocked in Ray's processes (study.workers.launch), and else in every process that a trial starts.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGHUP))
         self._data = data
         self._baseline: int | None = None  # memory that is no trial's, in bytes
         self._crash_file: TextIO | None = None

@@ -8,6 +8,7 @@ global store dies, then prints the last lines of its own log and ends the proces
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from subprocess import Popen
@@ -21,6 +22,7 @@ from study.workers.interruption import end_at_once
 
 CHECK_SECONDS = 0.02  # a check costs microseconds; the next call of a raylet that is gone may end the process
 EXIT_CODE = 1
+SIGNAL_SECONDS = 0.3  # in which a signal that ended a Ray which does not leave it to this process has come here, too
 VITAL = {"raylet": "raylet", "gcs_server": "global store"}  # Ray's name of a process -> the name shown in messages
 
 
@@ -43,6 +45,8 @@ def _watch(engine: StudyEngine, processes: dict[str, Popen[bytes]], is_over: thr
     while not is_over.wait(CHECK_SECONDS):
         for name, process in processes.items():
             if process.poll() is not None:
+                if engine.halted is None:
+                    time.sleep(SIGNAL_SECONDS)
                 if engine.halted is not None:
                     end_at_once(engine)
                 _end(f"Ray's {name} has ended (killed, or out of memory); the same command resumes")

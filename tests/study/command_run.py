@@ -58,7 +58,7 @@ class CommandRun:
             assert is_so or self.process.poll() is None, f"ended early:\n{self.log}"
             return is_so
 
-        wait_until(holds_and_lives)
+        wait_until(holds_and_lives, lambda: self.log)
 
     def living(self) -> dict[int, str]:
         """Process id and command line of all that carry the mark of this run; Ray's own are not our children."""

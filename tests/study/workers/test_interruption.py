@@ -19,6 +19,7 @@ from study.record.journal import Event, StudyRecord, read_journal, read_study
 pytestmark = pytest.mark.slow
 
 SPACE = """
+import subprocess
 import time
 from pathlib import Path
 
@@ -35,6 +36,9 @@ class Config(BaseModel, frozen=True):
 
 @as_trainable(config=Config, metrics=[Metric("score"), Metric("began_at")], progress="epochs")
 def fit(config, context):
+    helper = subprocess.Popen(["sleep", "900"])
+    helper.terminate()
+    assert helper.wait(timeout=300) == -15, "a trial may end what it has started"
     path, began = context.checkpoint_path, 0
     if path.is_file():
         if not path.read_text().isdigit():

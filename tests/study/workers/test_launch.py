@@ -1,12 +1,13 @@
 """How many trials fit on what Ray has."""
 
-import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import ray
+from patience import PATIENCE_SECONDS
 
 from study.workers.launch import OWNER, num_fitting, plan_resources, start_ray, take_over
 
@@ -107,14 +108,40 @@ def test_a_trial_lies_on_one_node_and_a_share_on_one_gpu(
 
 
 def test_folders_of_drivers_that_were_killed_are_removed(tmp_path: Path) -> None:
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    owners = {"session_killed": str(ended.pid), "session_at_work": "1", "session_odd": "?", "session_own": ""}
-    for name, owner in owners.items():
+    for name in ("session_killed", "session_at_work", "session_own", "session_of_others"):
         (tmp_path / name / "logs").mkdir(parents=True)
-        (tmp_path / name / OWNER).write_text(owner)
-    (tmp_path / "session_of_others" / "logs").mkdir(parents=True)
-    take_over(tmp_path / "session_own")
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {*owners, "session_of_others"} - {"session_killed"}
-    assert (tmp_path / "session_own" / OWNER).read_text() == str(os.getpid())
+    (tmp_path / "session_killed" / OWNER).touch()
+    with take_over(tmp_path / "session_at_work"):
+        take_over(tmp_path / "session_own").close()
+        assert {path.name[8:] for path in tmp_path.iterdir()} == {"at_work", "own", "of_others"}
+    take_over(tmp_path / "session_own").close()
+    assert {path.name[8:] for path in tmp_path.iterdir()} == {"own", "of_others"}
+
+
+OWN_RAY = """
+import signal
+from pathlib import Path
+import ray
+from study.workers.launch import OWNER, start_ray, stop_ray
+
+def blocked(pid):
+    mask = int(Path(f"/proc/{pid}/status").read_text().split("SigBlk:")[1].split()[0], 16)
+    return [one for one in (signal.SIGTERM, signal.SIGHUP) if mask >> one - 1 & 1]
+
+before = signal.getsignal(signal.SIGTERM)
+start_ray(None)
+assert signal.getsignal(signal.SIGTERM) == before and not blocked("self")
+node = ray._private.worker._global_node
+folder = Path(node.get_session_dir_path())
+assert (folder / OWNER).exists()
+processes = [info.process for infos in node.all_processes.values() for info in infos]
+assert processes and all(len(blocked(process.pid)) == 2 for process in processes)
+stop_ray()
+assert not folder.exists() and all(process.poll() == -signal.SIGKILL for process in processes)
+"""
+
+
+@pytest.mark.slow
+def test_a_ray_of_its_own_leaves_signals_to_the_driver_and_nothing_behind() -> None:
+    done = subprocess.run([sys.executable, "-c", OWN_RAY], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert done.returncode == 0, done.stderr
