@@ -6,8 +6,8 @@
 Each kill hits a study at work, at a random moment; then the same command goes on. After each kill the journal is
 compared with that before it, and at the end everything recorded with the journal. Results are appended to
 ``kills.jsonl`` in ``--output``, and the same command goes on with what is missing. Exit code: 0 if nothing was lost,
-repeated or changed and, once the study has been interrupted at the end, no process of it and nothing more than at first
-in shared memory and temporary folders is left. A kill of a worker takes seconds, any other one a start of Ray. With
+repeated or changed and, once the study has been interrupted at the end, no process, temporary file or shared memory of
+it is left. A kill of a worker takes seconds, any other one a start of Ray. With
 ``--spot-nodes`` the study runs on a cluster of three nodes, processes of this machine, of which one is killed every
 30 s, and another one joins.
 """
@@ -19,7 +19,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -114,7 +113,9 @@ class KilledStudy:
         self.space, self.study_dir = folder.resolve() / "killed.py", folder.resolve() / "runs" / "killed"
         self.space.write_text(SPACE)
         self.process: subprocess.Popen[bytes] | None = None
-        self.there_before = _temporary()
+        self.temporary = folder.resolve() / "t"  # a short name: Ray's sockets are in it
+        self.temporary.mkdir(exist_ok=True)
+        self.shared_before = _shared_memory()
 
     def journal(self) -> bytes:
         """Its whole lines."""
@@ -147,7 +148,7 @@ class KilledStudy:
         with (self.space.parent / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--output", str(self.study_dir.parent)],
-                env=os.environ | {MARK: str(self.space)},
+                env=os.environ | {MARK: str(self.space), "TMPDIR": str(self.temporary)},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -168,29 +169,38 @@ class KilledStudy:
         return hit
 
     def left_behind(self) -> list[str]:
-        """Runs and interrupts the study once more; what of it is then still there, but was not when this began."""
+        """Runs and interrupts the study once more; what is then still there of it, and new in shared memory."""
         self.start()
         assert self.process is not None
-        known, ends_at = self.journal().count(b"\n"), time.monotonic() + WAIT_SECONDS
-        while self.journal().count(b"\n") < known + 8 and time.monotonic() < ends_at:
-            time.sleep(0.05)
+        self.wait_for_events(8)
         self.process.terminate()
         self.process.wait(timeout=WAIT_SECONDS)
+        ends_at = time.monotonic() + WAIT_SECONDS
         while self.living() and time.monotonic() < ends_at:  # Ray's agents look for their raylet for a minute
             time.sleep(0.2)
-        return [*self.living().values(), *sorted(_temporary() - self.there_before)]
+        folders = (self.temporary, self.temporary / "ray")
+        found = {path for folder in folders if folder.is_dir() for path in folder.iterdir()}
+        found -= {
+            self.temporary / "ray",
+            self.temporary / "ray" / "session_latest",
+        }  # Ray's own, and a link to the last
+        return [*self.living().values(), *sorted(map(str, found)), *sorted(_shared_memory() - self.shared_before)]
+
+    def wait_for_events(self, number: int) -> None:
+        """Until the study has written as many more events; starts it again where a kill has ended it only now."""
+        awaited, ends_at = self.journal().count(b"\n") + number, time.monotonic() + WAIT_SECONDS
+        while self.journal().count(b"\n") < awaited:
+            if self.process is not None and self.process.poll() is not None:
+                self.start()
+            if time.monotonic() > ends_at:
+                raise RuntimeError(f"the study does not go on; see {self.space.parent / 'log.txt'}")
+            time.sleep(0.05)
 
     def strike(self, kind: str, order: random.Random) -> dict[str, object]:
         """Waits until the study has written a few more events, kills, and says what has become of the journal."""
         self.start()
         before = self.journal()
-        awaited, ends_at = before.count(b"\n") + order.randint(8, 30), time.monotonic() + WAIT_SECONDS
-        while self.journal().count(b"\n") < awaited:
-            if self.process is not None and self.process.poll() is not None:
-                self.start()  # an earlier kill of Ray's processes has only now ended it
-            if time.monotonic() > ends_at:
-                raise RuntimeError(f"the study does not go on; see {self.space.parent / 'log.txt'}")
-            time.sleep(0.05)
+        self.wait_for_events(order.randint(8, 30))
         time.sleep(order.uniform(0, 0.5))
         at = self.journal()
         hit = self.kill(kind)
@@ -208,39 +218,34 @@ class SpotStudy(KilledStudy):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        os.environ[MARK] = str(self.space)  # for the workers of the nodes
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        for _ in range(3):
-            self.cluster.add_node(num_cpus=1)
+        self.nodes = [self.cluster.add_node(num_cpus=1) for _ in range(3)]
         self.options = ("--address", self.cluster.address)
         self.struck_at = time.monotonic()
-        self.there_before = _temporary()
 
     def strike(self, kind: str, order: random.Random) -> dict[str, object]:
-        """Kills a node 30 s after the last one, lets another one join, and says what has become of the journal."""
+        """Kills a node 30 s after the last one, lets another one join, and waits until the study has gone on."""
         self.start()
         before = self.journal()
         time.sleep(max(0.0, self.struck_at + NODE_SECONDS - time.monotonic()))
         self.struck_at = time.monotonic()
         at = self.journal()
-        node = order.choice(sorted(self.cluster.worker_nodes, key=lambda node: node.node_id))
-        self.cluster.remove_node(node, allow_graceful=False)
-        self.cluster.add_node(num_cpus=1)
-        if self.process is None or self.process.poll() is not None:
-            raise RuntimeError(f"the driver has ended; see {self.space.parent / 'log.txt'}")
+        self.cluster.remove_node(self.nodes.pop(order.randrange(len(self.nodes))), allow_graceful=False)
+        self.nodes.append(self.cluster.add_node(num_cpus=1))
+        self.wait_for_events(8)
         return {"kind": kind, "processes": 1} | _differences(before, at, self.journal())
 
     def left_behind(self) -> list[str]:
-        """As above; then the cluster ends."""
+        """Ends the cluster as well."""
         left = super().left_behind()
         self.cluster.shutdown()
         return left
 
 
-def _temporary() -> set[str]:
-    """Everything in shared memory, in the folder for temporary files, and, but for its link to the last, in Ray's."""
-    folders = (Path("/dev/shm"), Path(tempfile.gettempdir()), Path(tempfile.gettempdir(), "ray"))
-    found = {path for folder in folders if folder.is_dir() for path in folder.iterdir()}
-    return {str(path) for path in found if path.name not in ("ray", "session_latest")}
+def _shared_memory() -> set[str]:
+    folder = Path("/dev/shm")
+    return {str(path) for path in folder.iterdir()} if folder.is_dir() else set()
 
 
 def _differences(before: bytes, at: bytes, after: bytes) -> dict[str, int]:

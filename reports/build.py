@@ -5,8 +5,8 @@
     python -m reports.build runs/paper_table4 --paper
 
 ``--export`` also writes every table as CSV, Markdown and LaTeX and every figure as HTML, and as SVG and PNG if kaleido
-and Chrome are installed. ``--with NAME`` adds sections that the study's trainable offers; ``--paper``, which compares a
-study of ``search_spaces/paper`` with the paper's numbers, is short for ``--with paper``.
+and Chrome are installed. ``--with NAME`` adds sections that the study's trainable offers; ``--paper``, which puts a
+study beside the paper's numbers for its recipes, is short for ``--with paper``.
 
 Exit status: 0 if the page was written, 2 if the folder holds no study or the study has no such sections.
 """
@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--with", action="append", default=[], dest="asked", metavar="NAME",
                         help="add sections of the study's trainable; may be repeated")  # fmt: skip
     parser.add_argument("--paper", action="append_const", dest="asked", const="paper",
-                        help="put the study beside the paper's table that it repeats (--with paper)")  # fmt: skip
+                        help="put the study beside the paper's numbers for its recipes (--with paper)")  # fmt: skip
     arguments = parser.parse_args()
     try:
         print(build_report(arguments.study_dir, print if arguments.export else None, arguments.asked))

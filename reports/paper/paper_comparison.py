@@ -23,6 +23,7 @@ from study.record.intervals import t_975
 from study.record.measures import examples_behind, interval_of
 from study.record.trials import TrialTable, spread_of
 from study.spec import Params
+from trainables.robust_ssl import ROBUST_SSL
 from trainables.trial_config import TrialConfig
 
 NOT_RUN = "not run"
@@ -116,14 +117,16 @@ def pairs_of_any(table: TrialTable) -> tuple[str, list[RowPair]]:
 
     The data set is the study's if the paper has it and such a recipe, else CIFAR-10.
     """
+    if table.trainable is not ROBUST_SSL:
+        return "cifar10", []
     rows = table.configurations.to_dict("records")
-    settings = {row["uid"]: TrialConfig.model_validate(table.study.trials[row["uid"]].config) for row in rows}
+    configs = {row["uid"]: ROBUST_SSL.recorded(table.study.trials[row["uid"]].config) for row in rows}
     own = DATASETS.get(table.study.spec["base"]["dataset"])
     for dataset in ([own] if own else []) + ["cifar10"]:
         pairs = [
-            RowPair(json.loads(row["configuration"]), settings[row["uid"]], printed, row)
+            RowPair(json.loads(row["configuration"]), found[1], found[0], row)
             for row in rows
-            if (printed := printed_anywhere(dataset, settings[row["uid"]]))
+            if (found := printed_anywhere(dataset, configs[row["uid"]]))
         ]
         if pairs:
             return dataset, pairs

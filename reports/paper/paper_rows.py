@@ -108,14 +108,19 @@ def printed_row(table: int, dataset: str, config: TrialConfig) -> PaperRow | Non
     return rows[0] if rows else None
 
 
-def printed_anywhere(dataset: str, config: TrialConfig) -> PaperRow | None:
-    """The first row of any table for ``dataset`` with the recipe of ``config``.
+def printed_anywhere(dataset: str, config: TrialConfig) -> tuple[PaperRow, TrialConfig] | None:
+    """The first row of any table for ``dataset`` with the recipe of ``config``, and the paper's setting of that row.
 
     Any encoder but a ResNet-50 stands for the ResNet-18. Some rows are in several tables (see ``inconsistencies``).
     """
     like = config if config.encoder == "resnet50" else config.replace(encoder="resnet18")
-    tables = dict.fromkeys(row.table for row in paper_rows())
-    return next((row for table in tables if (row := printed_row(table, dataset, like))), None)
+    for item, table in ITEMS.items():
+        row = printed_row(table, dataset, like) if table else None
+        settings = [setting for _, setting in rows_of(item, "paper")] if row else []
+        for setting in settings:
+            if row and printed_row(row.table, dataset, setting) is row:
+                return row, setting
+    return None
 
 
 def inconsistencies(row: PaperRow) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Comparison of a study with the table of the paper that it reproduces: the report section added by ``--paper``."""
+"""A study beside the table of the paper that it reproduces, or the paper's rows of its recipes (``--paper``)."""
 
 import json
 import math
@@ -34,6 +34,7 @@ from trainables.robust_ssl import ROBUST_SSL
 TITLE = "Beside the paper"
 # What may differ from the provided space unmentioned: the data set is stated elsewhere, the seed is meant to differ.
 FREE_FIELDS = ("dataset", "data_root", "seed")
+SCALE_FIELDS = ("encoder", "image_size", "train_images", "attack_radius_255")
 DATASET_WORDS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet100": "ImageNet-100"}
 METHOD = (
     "Test accuracies in percent. Ours are means over seeds ± their standard deviation, or for one seed [Wilson's 95% "
@@ -66,7 +67,7 @@ def paper_sections(table: TrialTable, study_dir: Path) -> list[Section]:
         what, dataset = f"Table {number} of the paper", _dataset(table, item, number)
         pairs = list(pairs_of(table, item, number, dataset))
     pairs = _in_the_papers_order(pairs)
-    reasons = incomparable(table, dataset)
+    reasons = incomparable(table, dataset, pairs if item == "rows" else ())
     compared = [*accuracies(pairs, table), *relative_costs(pairs)]
     title = f"{what}, {DATASET_WORDS[dataset]}, beside ours"
     caption = f"{title}: accuracies of ours with their intervals, and where there is none yet, the paper's alone."
@@ -76,8 +77,12 @@ def paper_sections(table: TrialTable, study_dir: Path) -> list[Section]:
         title = f"{title}. Not comparable: {'; '.join(reasons)}"
     elif changed := deviations(table, pairs):
         caption = f"Differs from the shipped space in: {', '.join(changed)}."
-    names = {pair.name: pair.printed_name for pair in pairs}
-    figures = _figures(table, item, dataset, pairs, is_one_scale=not reasons)
+    printed = [pair.printed_name for pair in pairs]
+    names = {
+        pair.name: name if printed.count(name) == 1 else f"{name}: {pair.name}"
+        for pair, name in zip(pairs, printed, strict=True)
+    }
+    figures = _figures(table, item, dataset, pairs, names, is_one_scale=not reasons)
     uids = tuple(pair.ours.get("uid") for pair in pairs)
     tables = (replace(_layout_table(f"paper_{item}_layout", title, names, compared), uids=uids),)
     exports = (_table(f"paper_{item}", title, table, compared),)
@@ -90,7 +95,13 @@ def _in_the_papers_order(pairs: list[RowPair]) -> list[RowPair]:
 
 
 def _figures(
-    table: TrialTable, item: str, dataset: str, pairs: Sequence[RowPair], *, is_one_scale: bool
+    table: TrialTable,
+    item: str,
+    dataset: str,
+    pairs: Sequence[RowPair],
+    names: Mapping[str, str],
+    *,
+    is_one_scale: bool,
 ) -> dict[str, go.Figure]:
     """Clean and robust accuracy, the latter under PGD at 8/255 if the paper prints that, as dumbbells."""
     printed = [name for name in ACCURACIES if any(math.isfinite(pair.prints(name)) for pair in pairs)]
@@ -102,7 +113,7 @@ def _figures(
     for name in [*(["clean"] if "clean" in printed else []), *robust[:1]]:
         metric = table.metric(f"test_{name}")
         rows = [
-            Beside(pair.printed_name, pair.prints(name), *_ours(pair, metric), pair.ours.get("uid")) for pair in pairs
+            Beside(names[pair.name], pair.prints(name), *_ours(pair, metric), pair.ours.get("uid")) for pair in pairs
         ]
         scale = "" if is_one_scale else ": different scales"
         title = f"{MEASURES[name]}, test accuracy (%){scale}"
@@ -146,13 +157,19 @@ def _layout_table(name: str, title: str, names: Mapping[str, str], compared: Seq
     return ReportTable(name, title, pd.DataFrame(data.values()), pd.DataFrame(rows.values()), is_stacked=True)
 
 
-def incomparable(table: TrialTable, dataset: str) -> list[str]:
-    """Reasons why our numbers cannot be compared with the paper's; usually empty."""
+def incomparable(table: TrialTable, dataset: str, pairs: Sequence[RowPair]) -> list[str]:
+    """Reasons why our numbers cannot be compared with the paper's; usually empty.
+
+    Those of ``pairs`` may be of another scale than the paper's rows of their recipes; a space for a table is meant to.
+    """
     spec, ours = table.study.spec, table.study.spec["base"]["dataset"]
     full_size = ("paper", "authors")
     reasons = [] if spec.get("preset") in full_size else [f"the study ran under the preset {spec.get('preset')}"]
     if DATASETS.get(ours) != dataset:
         reasons.append(f"ours are of {ours}, the paper's of {DATASET_WORDS[dataset]}")
+    if not reasons:
+        scaled = [change for change in deviations(table, pairs) if change.partition("=")[0] in SCALE_FIELDS]
+        reasons += [f"the study has {', '.join(scaled)}"] if scaled else []
     return reasons
 
 

@@ -1,4 +1,4 @@
-"""A claim of the paper as a study: arms that differ in a few fields of CF-AMC-SSL, compared over three seeds.
+"""A claim of the paper as a study: arms that differ in a few fields of CF-AMC-SSL, compared over a few seeds.
 
 Not itself a space.
 """
@@ -27,11 +27,10 @@ def claim(
     Args:
         name: of the study, behind ``mini_``.
         question: of the claim.
-        arms: name -> the fields in which it differs from CF-AMC-SSL, with 16 crops, free training with m = 3 and 10
-            epochs; the first is what the others are compared with.
+        arms: name -> the fields in which it differs from ``base``; the first is what the others are compared with.
         means: what a verdict says of the claim; by default that the second arm is ahead.
         pairs: seeds of each arm.
-        base: what all arms share; by default CF-AMC-SSL.
+        base: what all arms share; by default CF-AMC-SSL: 16 crops, free training with m = 3, 10 epochs.
     """
     return StudySpec(
         name=f"mini_{name}",

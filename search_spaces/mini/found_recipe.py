@@ -1,8 +1,9 @@
-"""Is the recipe that the search found better than CF-AMC-SSL, with seeds that the search has not seen?
+"""Is the recipe that the search found better than CF-AMC-SSL, with seeds that the search has not seen (``--seed 3``)?
 
 python -m study.run --space search_spaces/mini/found_recipe.py --preset mini --seed 3
 
-The recipe is trial t0029 of ``better_recipe.py``, with its numbers rounded, at half and at 0.8 of CF-AMC-SSL's passes.
+The recipe is trial t0029 of docs/results/mini/mini_better_recipe, with its numbers rounded, at 0.5 and at 0.8 of the
+passes of CF-AMC-SSL.
 """
 
 from search_spaces.mini._claim import claim

@@ -62,7 +62,7 @@ def ended_by_signals(engine: StudyEngine) -> Iterator[None]:
 
 
 def _listen(engine: StudyEngine, listening: int) -> None:
-    """Halts the engine when a signal comes, which the main thread, waiting in Ray, may handle a second later."""
+    """Halts the engine when a signal comes, and ends this process if the main thread does not in time."""
     while number := os.read(listening, 1):
         if number[0] in SIGNALS:
             _halt(engine, number[0])

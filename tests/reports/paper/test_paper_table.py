@@ -14,6 +14,7 @@ from reports.paper.paper_comparison import seed_interval
 from reports.paper.paper_rows import rows_of, space_of
 from reports.paper.paper_table import paper_sections
 from search_spaces.mini.crops_vs_patches import STUDY as crops_vs_patches
+from search_spaces.paper._recipes import CROP
 from study.record.trials import tabulate
 from study.spec import StudySpec
 
@@ -125,11 +126,44 @@ def test_a_table_in_the_layout_of_the_paper(new_study: NewStudy) -> None:
     assert (numbers["clean_low"], numbers["clean_high"]) == pytest.approx((75 - 4.968, 75 + 4.968), abs=1e-3)
 
 
-def test_recipes_of_any_study_that_the_paper_prints_are_beside_it(new_study: NewStudy) -> None:
+def other_study(new_study: NewStudy, preset: str) -> PaperStudy:
+    """Of a space that is no table's, with two of the paper's recipes."""
     study = PaperStudy(new_study, "table1")
-    study.spec = crops_vs_patches.with_preset("mini")
+    study.spec = crops_vs_patches.with_preset(preset)
     study.writer = new_study(**study.spec.model_dump(mode="json"))
     study.params = [{"recipe": "16 crops"}, {"recipe": "16 patches"}]
+    return study
+
+
+@pytest.mark.parametrize(
+    ("changes", "caption"),
+    [
+        ({}, "Rows of the paper"),
+        ({"learning_rate": 2.9}, "Differs from the shipped space in: learning_rate=2.9."),
+        ({"encoder": "resnet_narrow"}, 'Different scales, not comparable: the study has encoder="resnet_narrow".'),
+        ({"attack_radius_255": 1.0}, "Different scales, not comparable: the study has attack_radius_255=1.0."),
+    ],
+)
+def test_what_such_a_study_has_otherwise_is_said(new_study: NewStudy, changes: dict[str, Any], caption: str) -> None:
+    study = other_study(new_study, "paper")
+    study.end(0, metrics(75.0), eval_losses=("cross_entropy",), **changes)
+    section = study.section()
+    assert section.caption.startswith(caption)
+    assert section.exports[0].data["difference"].isna().all() == ("not comparable" in caption)
+
+
+def test_two_recipes_of_one_row_are_told_apart(new_study: NewStudy) -> None:
+    study = other_study(new_study, "mini")
+    study.end(0, metrics(41.0))
+    study.end(1, metrics(37.0), **CROP, learning_rate=0.1)  # whatever the name says
+    (table,) = study.section().tables
+    name = "CF-AMC-SSL (16 crops, m=3, 10 epochs)"
+    assert list(table.text["Models"]) == [f"{name}: 16 crops", f"{name}: 16 patches"]
+    assert len(set(study.section().figures["paper_rows_clean"].data[0].y)) == 2
+
+
+def test_recipes_of_any_study_that_the_paper_prints_are_beside_it(new_study: NewStudy) -> None:
+    study = other_study(new_study, "mini")
     study.end(0, metrics(41.0))
     study.end(1, metrics(37.0))
     section = study.section()
