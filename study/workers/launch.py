@@ -154,8 +154,10 @@ def take_over(session: Path) -> TextIO:
 
     A driver that was killed could not remove its own.
     """
-    own = (session / OWNER).open("w")
-    fcntl.flock(own, fcntl.LOCK_EX)
+    own = (session / f"{OWNER}.new").open("w")
+    with contextlib.suppress(OSError):  # storage without locks, where nothing is removed either
+        fcntl.flock(own, fcntl.LOCK_EX)
+    (session / f"{OWNER}.new").replace(session / OWNER)  # once it is locked
     for path in session.parent.glob(f"session_*/{OWNER}"):
         with contextlib.suppress(OSError), path.open() as mark:  # held, somebody else's, or being removed meanwhile
             fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
