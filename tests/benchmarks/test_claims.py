@@ -20,7 +20,7 @@ def test_the_table_in_the_docs_is_that_of_the_kept_studies(capsys: pytest.Captur
     assert printed["16 crops against 16 patches"] == ["+11.8", "+14.0 |"], "75.88 - 61.83, 33.34 - 21.53 in its table 1"
     assert printed["cooldown against cosine"] == ["–", "– |"], "one row stands for both"
     page = (KEPT.parent / "mini.md").read_text()
-    assert len(differences) == 9 and all(f"| {robust} | {clean} |" in page for robust, clean in differences)
+    assert len(differences) == 10 and all(f"| {robust} | {clean} |" in page for robust, clean in differences)
 
 
 def test_a_kept_study_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
