@@ -180,10 +180,7 @@ class KilledStudy:
             time.sleep(0.2)
         folders = (self.temporary, self.temporary / "ray")
         found = {path for folder in folders if folder.is_dir() for path in folder.iterdir()}
-        found -= {
-            self.temporary / "ray",
-            self.temporary / "ray" / "session_latest",
-        }  # Ray's own, and a link to the last
+        found -= {folders[1], folders[1] / "session_latest"}  # Ray's own, and a link to the last
         return [*self.living().values(), *sorted(map(str, found)), *sorted(_shared_memory() - self.shared_before)]
 
     def wait_for_events(self, number: int) -> None:

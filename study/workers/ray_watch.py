@@ -30,8 +30,8 @@ VITAL = {"raylet": "raylet", "gcs_server": "global store"}  # Ray's name of a pr
 def ended_with_ray(engine: StudyEngine) -> Iterator[None]:
     """While open, ends this process with exit code 1 if a vital process of the Ray instance that it started ends.
 
-    If the study was already halted, by a signal, the exit code is that of the signal. A cluster that was joined rather
-    than started has no processes to watch; there, Ray's own slower shutdown applies.
+    If a signal that this process was sent as well has ended it, the exit code is that of the signal. A cluster that was
+    joined rather than started has no processes to watch; there, Ray's own slower shutdown applies.
     """
     is_over = threading.Event()
     threading.Thread(target=_watch, args=(engine, _vital_processes(), is_over), name="ray-watch", daemon=True).start()

@@ -8,7 +8,7 @@ from benchmarks.claims import keep, main
 from study.verify import main as verify
 
 KEPT = Path(__file__).resolve().parents[2] / "docs" / "results" / "mini"
-STUDY = "mini_crops_vs_patches"
+STUDIES = sorted(path.parent.name for path in KEPT.glob("*/journal.jsonl"))
 
 
 def test_the_table_in_the_docs_is_that_of_the_kept_studies(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,7 +23,8 @@ def test_the_table_in_the_docs_is_that_of_the_kept_studies(capsys: pytest.Captur
     assert len(differences) == 10 and all(f"| {robust} | {clean} |" in page for robust, clean in differences)
 
 
-def test_a_kept_study_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    keep(KEPT / STUDY, tmp_path)
-    assert verify([str(tmp_path / STUDY)]) == 0, capsys.readouterr().out
-    assert (tmp_path / STUDY / "journal.jsonl").read_bytes() == (KEPT / STUDY / "journal.jsonl").read_bytes()
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_kept_study_is_whole(study: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(KEPT / study, tmp_path)
+    assert verify([str(tmp_path / study)]) == 0, capsys.readouterr().out
+    assert (tmp_path / study / "journal.jsonl").read_bytes() == (KEPT / study / "journal.jsonl").read_bytes()
